@@ -1,0 +1,29 @@
+# What our own tests, examples and benchmarks are built with; nothing of it reaches those who use the library.
+
+# Which of the two targets they use.
+set(ASIO_SEMAPHORE_DEVELOPMENT_TARGET asio_semaphore::asio_semaphore CACHE STRING
+    "The target that tests and examples link: asio_semaphore::asio_semaphore or asio_semaphore::compiled")
+
+set(ASIO_SEMAPHORE_DEVELOPMENT_STANDARD 20 CACHE STRING
+    "The C++ standard that tests and examples are compiled with: 17, 20 or 23")
+
+add_library(asio_semaphore_development INTERFACE)
+target_link_libraries(asio_semaphore_development INTERFACE ${ASIO_SEMAPHORE_DEVELOPMENT_TARGET})
+target_compile_features(asio_semaphore_development INTERFACE
+    cxx_std_${ASIO_SEMAPHORE_DEVELOPMENT_STANDARD})
+target_compile_options(asio_semaphore_development INTERFACE
+    -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror)
+if(TARGET asio_semaphore_compiled)
+    target_compile_options(asio_semaphore_compiled PRIVATE
+        -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror)
+endif()
+
+# Asio itself is compiled once for all of our programs.
+add_library(asio_once STATIC ${PROJECT_SOURCE_DIR}/test/support/asio.cpp)
+target_link_libraries(asio_once PUBLIC ${boost} Threads::Threads)
+target_compile_definitions(asio_once PUBLIC BOOST_ASIO_SEPARATE_COMPILATION)
+target_compile_features(asio_once PUBLIC cxx_std_${ASIO_SEMAPHORE_DEVELOPMENT_STANDARD})
+target_link_libraries(asio_semaphore_development INTERFACE asio_once)
+
+# The compiled parts of Boost that some of our programs need beside the library, which needs none.
+find_package(Boost CONFIG QUIET OPTIONAL_COMPONENTS context program_options)

@@ -1,0 +1,8 @@
+#pragma once
+
+// Everything public.
+
+#include <asio_semaphore/async_semaphore.hpp>
+#include <asio_semaphore/error.hpp>
+#include <asio_semaphore/permit.hpp>
+#include <asio_semaphore/version.hpp>

@@ -1,0 +1,29 @@
+#pragma once
+
+// Everything that depends on how the library is built or on which Boost it meets.
+
+#include <boost/version.hpp>
+
+#if BOOST_VERSION < 108100
+#error "asio_semaphore needs Boost 1.81 or newer"
+#endif
+
+// Two ways to use the library: header-only (nothing to define, ASIO_SEMAPHORE_HEADER_ONLY says it
+// aloud), or with the non-template part compiled once from src/
+// (ASIO_SEMAPHORE_SEPARATE_COMPILATION, in every translation unit).
+#if defined(ASIO_SEMAPHORE_HEADER_ONLY) && defined(ASIO_SEMAPHORE_SEPARATE_COMPILATION)
+#error "one program uses asio_semaphore either header-only or compiled: link one of its two targets"
+#endif
+
+#if defined(ASIO_SEMAPHORE_SEPARATE_COMPILATION)
+#define ASIO_SEMAPHORE_DECL
+#else
+#define ASIO_SEMAPHORE_DECL inline
+#endif
+
+// Handlers can bring an executor for operations that complete at once.
+#if BOOST_VERSION >= 108200
+#define ASIO_SEMAPHORE_HAS_IMMEDIATE_EXECUTOR 1
+#else
+#define ASIO_SEMAPHORE_HAS_IMMEDIATE_EXECUTOR 0
+#endif

@@ -1,0 +1,297 @@
+#pragma once
+
+// One asynchronous acquire, from its initiation to the call of its handler. Asio layer.
+//
+//   start_acquire ── a permit is free ──────────────> completion ──post──> handler
+//        └───────── acquire_operation ─> the queue ─> delivery ───post──> handler
+//
+// Whoever takes the operation out of the queue owns it; from the grant on the permits belong to the
+// completion or delivery, which gives them back if it is destroyed instead of run. The operation's
+// memory is freed before the handler is called, or destroyed: a part of the handler may be the true
+// owner of that memory.
+
+#include <asio_semaphore/config.hpp>
+#include <asio_semaphore/detail/completion.hpp>
+#include <asio_semaphore/detail/executors.hpp>
+#include <asio_semaphore/detail/semaphore_state.hpp>
+#include <asio_semaphore/permit.hpp>
+
+#include <boost/asio/associated_allocator.hpp>
+#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/basic_waitable_timer.hpp>
+#include <boost/asio/cancellation_type.hpp>
+#include <boost/asio/recycling_allocator.hpp>
+#include <boost/core/no_exceptions_support.hpp>
+
+#include <chrono>
+#include <memory>
+#include <type_traits>
+#include <utility>
+
+namespace asio_semaphore::detail {
+
+using state_pointer = boost::intrusive_ptr<semaphore_state<threads>>;
+
+/// The cancellation handler that an operation leaves in its slot. The slot is not touched again:
+/// the signal may die, or be used for something else, whenever it likes.
+class slot_canceller {
+public:
+    explicit slot_canceller(state_pointer state) noexcept :
+        link_(std::move(state), outcome::aborted) {}
+
+    void attach(waiter<threads>& w) noexcept { link_.attach(w); }
+
+    void operator()(asio::cancellation_type_t type) noexcept {
+        // An acquire has no effect until it is granted, so that it can honour even the most
+        // demanding type.
+        constexpr auto all = asio::cancellation_type::terminal | asio::cancellation_type::partial |
+                             asio::cancellation_type::total;
+        if ((type & all) != asio::cancellation_type::none)
+            link_.fire();
+    }
+
+private:
+    cancellation_link<threads> link_;
+};
+
+/// An operation without a deadline.
+struct no_deadline {
+    static constexpr bool passed() noexcept { return false; }
+};
+
+/// The moment after which an operation waits no longer.
+class deadline_at {
+public:
+    using clock = std::chrono::steady_clock;
+
+    explicit deadline_at(clock::time_point at) noexcept : at_(at) {}
+
+    bool passed() const noexcept { return at_ <= clock::now(); }
+    clock::time_point at() const noexcept { return at_; }
+
+private:
+    clock::time_point at_;
+};
+
+/// What an operation holds for its deadline: nothing ...
+template <typename Deadline, typename Executor>
+struct deadline_timer {
+    deadline_timer(const Executor&, Deadline) noexcept {}
+    std::nullptr_t start(const state_pointer&, waiter<threads>&) noexcept { return nullptr; }
+};
+
+/// ... or a timer that ends the wait. It dies with the operation, and so keeps the context no
+/// longer than the operation does.
+template <typename Executor>
+struct deadline_timer<deadline_at, Executor> {
+    using link_type = cancellation_link<threads>;
+
+    deadline_timer(const Executor& executor, deadline_at deadline) :
+        timer_(executor, deadline.at()) {}
+
+    /// Before the operation enters the queue: afterwards another thread may be destroying it. The
+    /// timer may fire that early; the caller keeps the link alive until the operation is in the
+    /// queue.
+    std::shared_ptr<link_type> start(const state_pointer& state, waiter<threads>& w) {
+        // Not the handler's allocator: the timer's last completion may come after the handler has
+        // been called.
+        auto link = std::allocate_shared<link_type>(
+            asio::recycling_allocator<link_type>(), state, outcome::timed_out);
+        timer_.async_wait([link](const boost::system::error_code& ec) {
+            if (!ec)
+                link->fire();
+        });
+        link->attach(w);
+        return link;
+    }
+
+    asio::basic_waitable_timer<deadline_at::clock, asio::wait_traits<deadline_at::clock>, Executor>
+        timer_;
+};
+
+template <typename Signature, typename Handler, typename Route, typename Deadline>
+class acquire_operation final : public waiter<threads>,
+                                private deadline_timer<Deadline, typename Route::io_executor_type> {
+    using base = waiter<threads>;
+    using timer = deadline_timer<Deadline, typename Route::io_executor_type>;
+    using allocator_type = typename std::allocator_traits<asio::associated_allocator_t<
+        Handler, asio::recycling_allocator<void>>>::template rebind_alloc<acquire_operation>;
+    using allocator_traits = std::allocator_traits<allocator_type>;
+
+public:
+    /// Queues the operation, or completes it, later still, where the queue needn't or can't take it
+    /// any more.
+    static void start(
+        Handler& handler, Route route, const state_pointer& state, std::ptrdiff_t n,
+        Deadline deadline) {
+        // Read before the handler moves.
+        auto slot = asio::get_associated_cancellation_slot(handler);
+        memory own(handler);
+        own.construct(handler, std::move(route), n, deadline);
+        acquire_operation& operation = *own.operation;
+
+        [[maybe_unused]] const auto deadline_link = operation.timer::start(state, operation);
+        if (slot.is_connected())
+            slot.template emplace<slot_canceller>(state).attach(operation);
+
+        const outcome result = state->enqueue(operation);
+        if (result == outcome::queued) {
+            own.release(); // the queue's, and possibly gone by now
+            return;
+        }
+        operation.state = state_pointer(state).detach();
+        operation.result = result;
+        delivery delivered(own.release());
+        if (result != outcome::abandoned)
+            post(std::move(delivered));
+    }
+
+private:
+    /// The operation's block, from the handler's allocator: destroyed and freed on the way out,
+    /// unless it has gone on.
+    struct memory {
+        explicit memory(const Handler& handler) :
+            allocator(asio::get_associated_allocator(handler, asio::recycling_allocator<void>())) {}
+        memory(const memory&) = delete;
+        memory& operator=(const memory&) = delete;
+        ~memory() { free(); }
+
+        template <typename... Args>
+        void construct(Args&&... args) {
+            block = allocator_traits::allocate(allocator, 1);
+            operation =
+                ::new (static_cast<void*>(block)) acquire_operation(std::forward<Args>(args)...);
+        }
+
+        acquire_operation* release() noexcept {
+            block = nullptr;
+            return std::exchange(operation, nullptr);
+        }
+
+        void free() noexcept {
+            if (operation != nullptr)
+                std::exchange(operation, nullptr)->~acquire_operation();
+            if (block != nullptr)
+                allocator_traits::deallocate(allocator, std::exchange(block, nullptr), 1);
+        }
+
+        allocator_type allocator;
+        acquire_operation* block = nullptr;
+        acquire_operation* operation = nullptr;
+    };
+
+    /// An operation that left the queue, on its way to its handler.
+    class delivery {
+    public:
+        explicit delivery(acquire_operation* operation) noexcept : operation_(operation) {}
+        delivery(delivery&& other) noexcept :
+            operation_(std::exchange(other.operation_, nullptr)) {}
+        delivery& operator=(delivery&&) = delete;
+        ~delivery() {
+            if (operation_ != nullptr)
+                abandon(operation_);
+        }
+
+        void operator()() { complete(std::exchange(operation_, nullptr)); }
+
+        acquire_operation& operation() const noexcept { return *operation_; }
+
+    private:
+        acquire_operation* operation_;
+    };
+
+    acquire_operation(Handler& handler, Route&& route, std::ptrdiff_t n, Deadline deadline) :
+        base(n, &acquire_operation::act),
+        timer(route.io_executor(), deadline),
+        route_(std::move(route)),
+        handler_(std::move(handler)) {}
+    ~acquire_operation() = default;
+
+    static void act(base* w, base::action action) noexcept {
+        delivery delivered(static_cast<acquire_operation*>(w));
+        if (action == base::action::destroy)
+            return;
+        BOOST_TRY {
+            post(std::move(delivered));
+        }
+        BOOST_CATCH(...) {
+            // The executor refused; the delivery that it was given is gone, and the permits are
+            // back.
+        }
+        BOOST_CATCH_END
+    }
+
+    static void post(delivery delivered) {
+        acquire_operation& operation = delivered.operation();
+        const auto allocator = asio::get_associated_allocator(operation.handler_);
+        Route::post(operation.route_, operation.storage_, allocator, std::move(delivered));
+    }
+
+    static void complete(acquire_operation* operation) {
+        finish(operation, [&](Handler& handler, outcome result, permit& held) {
+            call_handler<Signature>(handler, result, held);
+        });
+    }
+
+    static void abandon(acquire_operation* operation) noexcept {
+        BOOST_TRY {
+            finish(operation, [](Handler&, outcome, permit&) {});
+        }
+        BOOST_CATCH(...) {
+            // The handler did not even let itself be moved.
+        }
+        BOOST_CATCH_END
+    }
+
+    template <typename F>
+    static void finish(acquire_operation* operation, F f) {
+        const outcome result = operation->result;
+        permit held = permit_access::make(
+            state_pointer(operation->state, false),
+            result == outcome::granted ? operation->count : 0);
+        memory own(operation->handler_);
+        own.block = own.operation = operation;
+        const Route work(std::move(operation->route_)); // until the handler has run
+        Handler handler(std::move(operation->handler_));
+        own.free();
+        f(handler, result, held);
+    }
+
+    Route route_;
+    typename Route::storage storage_;
+    Handler handler_;
+};
+
+/// Starts an acquire of n permits. @param state null for a semaphore that has been moved from
+template <typename Signature, typename Handler, typename Executor, typename Deadline>
+void start_acquire(
+    Handler handler, const Executor& executor, const state_pointer& state, std::ptrdiff_t n,
+    Deadline deadline) {
+    outcome result = state ? state->try_acquire(n) : outcome::closed;
+    if (result == outcome::queued && deadline.passed())
+        result = outcome::timed_out;
+    if (result == outcome::abandoned)
+        return;
+
+    const auto& handler_executor = asio::get_associated_executor(handler, executor);
+    const auto* const shared = common_io_context(executor, handler_executor);
+
+    if (result != outcome::queued) {
+        permit held = permit_access::make(state, result == outcome::granted ? n : 0);
+        complete_at_once<Signature>(
+            handler, executor, handler_executor, shared, result, std::move(held));
+        return;
+    }
+
+    using handler_executor_type = std::decay_t<decltype(handler_executor)>;
+    using general = general_route<Executor, handler_executor_type>;
+    if (shared != nullptr)
+        acquire_operation<Signature, Handler, io_context_route, Deadline>::start(
+            handler, io_context_route(*shared), state, n, deadline);
+    else
+        acquire_operation<Signature, Handler, general, Deadline>::start(
+            handler, general(executor, handler_executor), state, n, deadline);
+}
+
+} // namespace asio_semaphore::detail

@@ -1,0 +1,150 @@
+#pragma once
+
+// The completion of an acquire that ends inside its initiation: it still runs later, unless the
+// handler brings an immediate executor. Asio layer.
+
+#include <asio_semaphore/config.hpp>
+#include <asio_semaphore/detail/executors.hpp>
+#include <asio_semaphore/error.hpp>
+#include <asio_semaphore/permit.hpp>
+
+#include <boost/asio/associated_allocator.hpp>
+#include <boost/asio/associator.hpp>
+#include <boost/asio/dispatch.hpp>
+#include <boost/asio/error.hpp>
+#if ASIO_SEMAPHORE_HAS_IMMEDIATE_EXECUTOR
+#include <boost/asio/associated_immediate_executor.hpp>
+#endif
+
+#include <type_traits>
+#include <utility>
+
+namespace asio_semaphore::detail {
+
+struct permit_access {
+    template <typename StatePointer>
+    static permit make(StatePointer&& state, std::ptrdiff_t n) noexcept {
+        return permit(std::forward<StatePointer>(state), n);
+    }
+};
+
+inline boost::system::error_code to_error_code(outcome result) noexcept {
+    switch (result) {
+    case outcome::granted:
+        return {};
+    case outcome::invalid_argument:
+        return asio::error::invalid_argument;
+    case outcome::exceeds_max:
+        return error::exceeds_max;
+    case outcome::closed:
+        return error::closed;
+    case outcome::timed_out:
+        return asio::error::timed_out;
+    case outcome::aborted:
+    case outcome::queued:
+    case outcome::abandoned:
+        break;
+    }
+    return asio::error::operation_aborted;
+}
+
+/// The permits go to the caller, who gives them back by hand ...
+using bare_signature = void(boost::system::error_code);
+/// ... or travel as an object.
+using permit_signature = void(boost::system::error_code, permit);
+
+template <typename Signature, typename Handler>
+void call_handler(Handler& handler, outcome result, permit& held) {
+    if constexpr (std::is_same_v<Signature, permit_signature>) {
+        static_cast<Handler&&>(handler)(to_error_code(result), std::move(held));
+    } else {
+        held.forget();
+        static_cast<Handler&&>(handler)(to_error_code(result));
+    }
+}
+
+/// A handler with what it will be called with. Destroyed instead of called, it gives the permits
+/// back.
+template <typename Signature, typename Handler>
+struct completion {
+    completion(Handler& h, outcome r, permit&& p) :
+        handler(std::move(h)), result(r), held(std::move(p)) {}
+
+    void operator()() { call_handler<Signature>(handler, result, held); }
+
+    Handler handler;
+    outcome result;
+    permit held;
+};
+
+/// A function and the work that it keeps outstanding until it has run.
+template <typename Route, typename Function>
+struct routed {
+    const Route route;
+    Function function;
+
+    void operator()() { function(); }
+};
+
+#if ASIO_SEMAPHORE_HAS_IMMEDIATE_EXECUTOR
+/// An executor that nobody brings: it comes back from handlers that have no immediate executor.
+struct no_immediate_executor {
+    static constexpr asio::execution::blocking_t query(asio::execution::blocking_t) noexcept {
+        return asio::execution::blocking.never;
+    }
+    template <typename Function>
+    void execute(Function&&) const;
+    friend bool operator==(no_immediate_executor, no_immediate_executor) noexcept { return true; }
+    friend bool operator!=(no_immediate_executor, no_immediate_executor) noexcept { return false; }
+};
+
+template <typename Handler>
+inline constexpr bool has_immediate_executor = !std::is_same_v<
+    asio::associated_immediate_executor_t<Handler, no_immediate_executor>, no_immediate_executor>;
+#endif
+
+template <typename Signature, typename Handler, typename IoExecutor, typename HandlerExecutor>
+void complete_at_once(
+    Handler& handler, const IoExecutor& io_executor, const HandlerExecutor& handler_executor,
+    const asio::io_context::executor_type* shared, outcome result, permit&& held) {
+    using completion_type = completion<Signature, Handler>;
+#if ASIO_SEMAPHORE_HAS_IMMEDIATE_EXECUTOR
+    if constexpr (has_immediate_executor<Handler>) {
+        const auto immediate = asio::get_associated_immediate_executor(handler, io_executor);
+        asio::dispatch(immediate, completion_type(handler, result, std::move(held)));
+        return;
+    }
+#endif
+    // Read before the handler moves.
+    const auto allocator = asio::get_associated_allocator(handler);
+    if (shared != nullptr) {
+        const auto executor = *shared; // the handler may own the object that is pointed to
+        post_to(executor, completion_type(handler, result, std::move(held)), allocator);
+        return;
+    }
+    using route = general_route<IoExecutor, HandlerExecutor>;
+    using function = routed<route, completion_type>;
+    const route way(io_executor, handler_executor);
+    typename route::storage none;
+    route::post(way, none, allocator, function{way, {handler, result, std::move(held)}});
+}
+
+} // namespace asio_semaphore::detail
+
+/// What is associated with the handler is associated with its completion.
+template <
+    template <typename, typename> class Associator, typename Signature, typename Handler,
+    typename DefaultCandidate>
+struct boost::asio::associator<
+    Associator, asio_semaphore::detail::completion<Signature, Handler>, DefaultCandidate>
+    : Associator<Handler, DefaultCandidate> {
+    using completion = asio_semaphore::detail::completion<Signature, Handler>;
+
+    static typename Associator<Handler, DefaultCandidate>::type get(const completion& c) noexcept {
+        return Associator<Handler, DefaultCandidate>::get(c.handler);
+    }
+    static auto get(const completion& c, const DefaultCandidate& candidate) noexcept
+        -> decltype(Associator<Handler, DefaultCandidate>::get(c.handler, candidate)) {
+        return Associator<Handler, DefaultCandidate>::get(c.handler, candidate);
+    }
+};

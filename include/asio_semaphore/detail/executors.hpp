@@ -1,0 +1,231 @@
+#pragma once
+
+// What the library asks of executors. Asio layer.
+//
+// A completion travels in a "route": where the handler goes, with outstanding work on every
+// executor concerned until it has run. There are two: the short one, where handler and semaphore
+// run on the same io_context, which is posted to as such even if both see it as any_io_executor;
+// and the general one, for every other pair.
+
+#include <asio_semaphore/config.hpp>
+
+#include <boost/asio/execution.hpp>
+#include <boost/asio/execution_context.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/is_executor.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/prefer.hpp>
+#include <boost/asio/query.hpp>
+#include <boost/asio/require.hpp>
+
+#include <cstddef>
+#include <new>
+#include <type_traits>
+#include <utility>
+
+namespace asio_semaphore::detail {
+
+namespace asio = boost::asio;
+
+template <typename Executor>
+inline constexpr bool is_networking_ts_executor =
+    asio::is_executor<Executor>::value && !asio::execution::is_executor<Executor>::value;
+
+template <typename Executor>
+inline constexpr bool can_post =
+    is_networking_ts_executor<Executor> ||
+    asio::can_require<Executor, asio::execution::blocking_t::never_t>::value;
+
+template <typename Executor>
+inline constexpr bool has_context = is_networking_ts_executor<Executor> ||
+                                    asio::can_query<Executor, asio::execution::context_t>::value;
+
+template <typename Executor>
+asio::execution_context& context_of(const Executor& executor) {
+    static_assert(
+        has_context<Executor> && can_post<Executor>,
+        "a semaphore's executor must belong to an execution context and be able to run a function "
+        "later (blocking.never); an executor that runs functions inline does neither");
+    if constexpr (is_networking_ts_executor<Executor>)
+        return executor.context();
+    else
+        return asio::query(executor, asio::execution::context);
+}
+
+/// Has executor run f later, never here.
+template <typename Executor, typename Function, typename Allocator>
+void post_to(const Executor& executor, Function&& f, const Allocator& allocator) {
+    if constexpr (is_networking_ts_executor<Executor>)
+        executor.post(std::forward<Function>(f), allocator);
+    else
+        asio::prefer(
+            asio::require(executor, asio::execution::blocking.never),
+            asio::execution::relationship.fork, asio::execution::allocator(allocator))
+            .execute(std::forward<Function>(f));
+}
+
+template <typename Executor, typename = void>
+struct is_type_erased : std::false_type {};
+template <typename Executor>
+struct is_type_erased<
+    Executor, std::void_t<decltype(std::declval<const Executor&>()
+                                       .template target<asio::io_context::executor_type>())>>
+    : std::true_type {};
+
+/// The io_context executor that this one is or holds, or null.
+template <typename Executor>
+const asio::io_context::executor_type* as_io_context(const Executor& executor) noexcept {
+    if constexpr (std::is_same_v<Executor, asio::io_context::executor_type>)
+        return &executor;
+    else if constexpr (is_type_erased<Executor>::value)
+        return executor.template target<asio::io_context::executor_type>();
+    else
+        return nullptr;
+}
+
+/// The executor of the io_context that both are executors of, or null.
+template <typename IoExecutor, typename HandlerExecutor>
+const asio::io_context::executor_type*
+common_io_context(const IoExecutor& io_executor, const HandlerExecutor& handler_executor) noexcept {
+    const auto* const first = as_io_context(io_executor);
+    if (first == nullptr)
+        return nullptr;
+    const auto* const second = as_io_context(handler_executor);
+    return second != nullptr && *first == *second ? first : nullptr;
+}
+
+/// Room for the one function that an operation's delivery makes its io_context queue, inside the
+/// operation itself: between the grant and the delivery nothing is allocated, hence nothing can
+/// fail.
+class post_storage {
+public:
+    void* allocate(std::size_t size) {
+        if (size > sizeof(bytes_) || taken_)
+            return ::operator new(size);
+        taken_ = true;
+        return bytes_;
+    }
+    void deallocate(void* memory) noexcept {
+        if (memory != bytes_)
+            ::operator delete(memory);
+    }
+
+private:
+    alignas(void*) unsigned char bytes_[40];
+    bool taken_ = false;
+};
+
+template <typename T>
+class post_allocator {
+public:
+    using value_type = T;
+
+    explicit post_allocator(post_storage& storage) noexcept : storage_(&storage) {}
+    template <typename U>
+    post_allocator(const post_allocator<U>& other) noexcept : storage_(other.storage_) {}
+
+    T* allocate(std::size_t n) {
+        static_assert(alignof(T) <= alignof(void*));
+        return static_cast<T*>(storage_->allocate(n * sizeof(T)));
+    }
+    // The operation may be gone already when a copy of the allocator dies, but never when it frees.
+    void deallocate(T* memory, std::size_t) noexcept { storage_->deallocate(memory); }
+
+    template <typename U>
+    bool operator==(const post_allocator<U>& other) const noexcept {
+        return storage_ == other.storage_;
+    }
+    template <typename U>
+    bool operator!=(const post_allocator<U>& other) const noexcept {
+        return storage_ != other.storage_;
+    }
+
+private:
+    template <typename>
+    friend class post_allocator;
+    post_storage* storage_;
+};
+/// Where handler and semaphore run on one io_context.
+class io_context_route {
+public:
+    using io_executor_type = asio::io_context::executor_type;
+
+    explicit io_context_route(const asio::io_context::executor_type& executor) noexcept :
+        executor_(asio::require(executor, asio::execution::outstanding_work.tracked)) {}
+
+    asio::io_context::executor_type io_executor() const noexcept {
+        return asio::require(executor_, asio::execution::outstanding_work.untracked);
+    }
+
+    /// Each operation brings the storage for its own delivery.
+    using storage = post_storage;
+
+    template <typename Allocator, typename Function>
+    static void post(const io_context_route& route, storage& own, const Allocator&, Function&& f) {
+        post_to(route.io_executor(), std::forward<Function>(f), post_allocator<std::byte>(own));
+    }
+
+private:
+    using tracked_executor = std::decay_t<asio::require_result<
+        asio::io_context::executor_type, asio::execution::outstanding_work_t::tracked_t>::type>;
+
+    tracked_executor executor_;
+};
+
+/// Where they run on different executors, or on others than io_contexts.
+template <typename IoExecutor, typename HandlerExecutor>
+class general_route {
+public:
+    using io_executor_type = IoExecutor;
+
+    general_route(const IoExecutor& io_executor, const HandlerExecutor& handler_executor) :
+        io_work_(io_executor), handler_work_(handler_executor) {}
+
+    IoExecutor io_executor() const noexcept { return io_work_.get_executor(); }
+
+    struct storage {};
+
+    template <typename Allocator, typename Function>
+    static void
+    post(const general_route& route, storage&, const Allocator& allocator, Function&& f) {
+        // Copied: the route goes with the function.
+        const IoExecutor io_executor = route.io_executor();
+        const HandlerExecutor handler_executor = route.handler_work_.get_executor();
+        if constexpr (std::is_same_v<IoExecutor, HandlerExecutor>) {
+            if (io_executor == handler_executor) {
+                post_to(io_executor, std::forward<Function>(f), allocator);
+                return;
+            }
+        }
+        // Dispatched from there, as by every I/O object: what the handler's executor runs inline
+        // runs on the semaphore's threads, and an executor that can do no more than execute is
+        // enough.
+        post_to(
+            io_executor,
+            dispatched<std::decay_t<Function>, Allocator>{
+                handler_executor, std::forward<Function>(f), allocator},
+            allocator);
+    }
+
+private:
+    template <typename Function, typename Allocator>
+    struct dispatched {
+        HandlerExecutor executor;
+        Function function;
+        Allocator allocator;
+
+        void operator()() {
+            if constexpr (is_networking_ts_executor<HandlerExecutor>)
+                executor.dispatch(std::move(function), allocator);
+            else
+                asio::prefer(executor, asio::execution::allocator(allocator))
+                    .execute(std::move(function));
+        }
+    };
+
+    asio::executor_work_guard<IoExecutor> io_work_;
+    asio::executor_work_guard<HandlerExecutor> handler_work_;
+};
+
+} // namespace asio_semaphore::detail

@@ -1,0 +1,40 @@
+#pragma once
+
+// The library's service on an execution context: it exists so that operations that wait when the
+// context goes are destroyed while their executors are valid still. What there is to do the
+// registry does; see there.
+
+#include <asio_semaphore/config.hpp>
+#include <asio_semaphore/detail/semaphore_state.hpp>
+#include <asio_semaphore/detail/state_registry.hpp>
+
+#include <boost/asio/execution_context.hpp>
+#include <boost/smart_ptr/intrusive_ptr.hpp>
+
+namespace asio_semaphore::detail {
+
+class semaphore_service final : public boost::asio::execution_context::service {
+public:
+    inline static boost::asio::execution_context::id id;
+
+    ASIO_SEMAPHORE_DECL explicit semaphore_service(boost::asio::execution_context& context);
+
+    /// Asio does not shut down a service that is created while the context shuts down already.
+    ASIO_SEMAPHORE_DECL ~semaphore_service() override;
+
+    /// Counts as in the constructor of basic_async_semaphore. @throws std::invalid_argument
+    ASIO_SEMAPHORE_DECL static boost::intrusive_ptr<semaphore_state<threads>> make_state(
+        boost::asio::execution_context& context, std::ptrdiff_t initial,
+        std::ptrdiff_t max_permits);
+
+private:
+    ASIO_SEMAPHORE_DECL void shutdown() override;
+
+    const boost::intrusive_ptr<state_registry<threads>> registry_;
+};
+
+} // namespace asio_semaphore::detail
+
+#if !defined(ASIO_SEMAPHORE_SEPARATE_COMPILATION)
+#include <asio_semaphore/impl/semaphore_service.ipp>
+#endif

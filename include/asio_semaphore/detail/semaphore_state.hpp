@@ -1,0 +1,191 @@
+#pragma once
+
+// Who gets how many permits, and when. State layer: no Asio, no allocation, no handler: it knows
+// waiters only as links of a queue with a count, and hands those that it takes out of the queue to
+// `deliver`, with no lock held.
+//
+// While nobody waits, permits come and go by compare-and-swap on one word. With somebody waiting
+// the word's queued flag is set; then only the holder of mutex_ changes the word, and every event
+// that could make the head fit goes through `settle`.
+//
+//   flags of word_     acquire fits    acquire does not    release          reduce       cancelled
+//   close none               CAS             -> queued           CAS              CAS          - ->
+//   closed queued             waits behind    waits behind        lock, settle     lock lock,
+//   settle    -> closed, all taken closed             refused         refused             CAS CAS
+//   -               no effect
+//
+// Invariants, at every unlock of mutex_:
+//   queued flag set  <=>  queue_ not empty  =>  not closed, and the head needs more than is
+//   available   (no lost wake-up) available changes only by n of: an acquire granted (-), permits
+//   given back (+), reduce (-)          (conservation)
+
+#include <asio_semaphore/config.hpp>
+#include <asio_semaphore/detail/cancellation_link.hpp>
+#include <asio_semaphore/detail/state_registry.hpp>
+#include <asio_semaphore/detail/threads.hpp>
+#include <asio_semaphore/detail/wait_queue.hpp>
+
+#include <boost/smart_ptr/intrusive_ptr.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <mutex>
+
+namespace asio_semaphore::detail {
+
+template <typename Threads>
+class semaphore_state final {
+public:
+    using queue_type = wait_queue<Threads>;
+    using waiter_type = waiter<Threads>;
+    using link_type = cancellation_link<Threads>;
+    using registry_type = state_registry<Threads>;
+
+    /// The largest count that the word can hold beside its flags.
+    static constexpr std::ptrdiff_t max() noexcept {
+        return static_cast<std::ptrdiff_t>(std::min<std::int64_t>(
+            std::numeric_limits<std::ptrdiff_t>::max(),
+            std::numeric_limits<std::int64_t>::max() / one_permit));
+    }
+
+    /// Starts with one reference. @pre 0 <= initial <= max_permits <= max()
+    semaphore_state(
+        std::ptrdiff_t initial, std::ptrdiff_t max_permits,
+        boost::intrusive_ptr<registry_type> registry);
+    semaphore_state(const semaphore_state&) = delete;
+    semaphore_state& operator=(const semaphore_state&) = delete;
+
+    std::ptrdiff_t available() const noexcept {
+        return available_in(word_.load(std::memory_order_relaxed));
+    }
+    std::ptrdiff_t max_permits() const noexcept { return max_; }
+    std::size_t waiting() const noexcept { return waiting_.load(std::memory_order_relaxed); }
+    bool is_open() const noexcept {
+        return (word_.load(std::memory_order_relaxed) & closed_flag) == 0;
+    }
+
+    /// Takes n permits, or says why not: `queued` where an acquire would have to wait.
+    outcome try_acquire(std::ptrdiff_t n) noexcept {
+        auto word = word_.load(std::memory_order_relaxed);
+        if (n < 0 || n > max_)
+            return refuse(n);
+        for (;;) {
+            if ((word & closed_flag) != 0)
+                return ended();
+            if (n == 0)
+                return outcome::granted;
+            if ((word & queued_flag) != 0 || available_in(word) < n)
+                return outcome::queued;
+            // acquire: pairs with the release of whoever gave back the permits that are taken here.
+            if (word_.compare_exchange_weak(
+                    word, word - n * one_permit, std::memory_order_acquire,
+                    std::memory_order_relaxed))
+                return outcome::granted;
+        }
+    }
+
+    /// Grants w.count permits or puts w at the end of the queue, its links armed; `queued` says
+    /// that it waits. From then on it may be delivered at any moment: the caller touches it no
+    /// more. With any other outcome it is the caller's still.
+    /// @pre 0 < w.count <= max_permits()
+    outcome enqueue(waiter_type& w) noexcept;
+
+    /// Gives n permits back, and serves the queue. False, with nothing changed, where that would
+    /// exceed the maximum.
+    /// @pre n >= 0
+    bool release(std::ptrdiff_t n) noexcept { return add(n); }
+
+    /// Takes n permits out of circulation. False, with nothing changed, where the debt would exceed
+    /// max(). @pre n >= 0
+    bool reduce(std::ptrdiff_t n) noexcept { return add(-n); }
+
+    /// Gives back what a permit held; never more than the maximum.
+    void put_back(std::ptrdiff_t n) noexcept;
+
+    /// Aborts every waiter and returns how many there were.
+    std::size_t cancel() noexcept;
+
+    /// Admits nobody from now on; waiters and later acquires end as `closed`.
+    void close() noexcept { end(phase::closed, outcome::closed); }
+
+    /// The semaphore object dies: as close, but they end as `aborted`. Permits, links and lazy
+    /// operations may live on.
+    void abort() noexcept { end(phase::destroyed, outcome::aborted); }
+
+    /// Lifetime. The semaphore object, permits, links, unstarted operations and taken waiters hold
+    /// references; waiters in the queue hold none, so that a handler may own its semaphore.
+    friend void intrusive_ptr_add_ref(semaphore_state* state) noexcept {
+        // relaxed: whoever adds a reference holds one.
+        state->lifetime_.fetch_add(1, std::memory_order_relaxed);
+    }
+    friend void intrusive_ptr_release(semaphore_state* state) noexcept { state->drop(1); }
+
+private:
+    friend link_type;
+    friend registry_type;
+
+    enum class phase : unsigned char { open, closed, destroyed, shut };
+
+    static constexpr std::int64_t queued_flag = 1;
+    static constexpr std::int64_t closed_flag = 2;
+    static constexpr std::int64_t one_permit = 4;
+    static constexpr std::uint64_t one_batch = std::uint64_t(1) << 40;
+
+    static std::ptrdiff_t available_in(std::int64_t word) noexcept {
+        return static_cast<std::ptrdiff_t>(word >> 2);
+    }
+
+    ~semaphore_state() { registry_->erase(*this); }
+
+    outcome refuse(std::ptrdiff_t n) noexcept;
+    outcome ended() noexcept;
+    bool add(std::ptrdiff_t delta) noexcept;
+    bool stays_in_range(std::int64_t available, std::ptrdiff_t delta) const noexcept;
+    void end(phase p, outcome result) noexcept;
+    void cancel(link_type& link) noexcept;
+    void disarm(link_type& link) noexcept;
+
+    // Under mutex_.
+    void settle(std::int64_t available, queue_type& taken) noexcept;
+    void take(waiter_type& w, outcome result, queue_type& taken) noexcept;
+    void take_all(outcome result, queue_type& taken) noexcept;
+    outcome ended_locked() const noexcept;
+
+    // Runs f(taken) under mutex_; what f takes out of the queue is delivered after the unlock.
+    template <typename F>
+    void with_queue(F f) noexcept;
+    static void deliver(queue_type& taken) noexcept;
+
+    // For the registry, when the execution context goes.
+    bool try_add_reference() noexcept;
+    void shut(queue_type& doomed) noexcept;
+    void await_submissions() const noexcept;
+
+    void drop(std::uint64_t share) noexcept;
+
+    // available * one_permit + flags
+    typename Threads::template atomic<std::int64_t> word_;
+    const std::ptrdiff_t max_;
+    typename Threads::mutex mutex_; // a leaf: nothing is called while it is held
+    queue_type queue_;              // guarded by mutex_
+    typename Threads::template atomic<std::size_t> waiting_{0}; // written under mutex_
+    // References in the low 40 bits; above them batches, each the waiters taken in one critical
+    // section and not yet handed to their executors. A batch keeps the state alive as a reference
+    // does, and the execution context waits for it.
+    typename Threads::template atomic<std::uint64_t> lifetime_{1};
+    const boost::intrusive_ptr<registry_type> registry_;
+    std::uint32_t registry_index_ = registry_type::not_listed; // guarded by the registry's mutex
+    phase phase_ = phase::open;                                // guarded by mutex_
+};
+
+} // namespace asio_semaphore::detail
+
+#if defined(ASIO_SEMAPHORE_SEPARATE_COMPILATION)
+extern template class asio_semaphore::detail::cancellation_link<asio_semaphore::detail::threads>;
+extern template class asio_semaphore::detail::semaphore_state<asio_semaphore::detail::threads>;
+extern template class asio_semaphore::detail::state_registry<asio_semaphore::detail::threads>;
+#else
+#include <asio_semaphore/impl/semaphore_state.ipp>
+#endif

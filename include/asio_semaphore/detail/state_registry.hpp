@@ -1,0 +1,53 @@
+#pragma once
+
+// The semaphore states that live on one execution context, for the moment when that context goes.
+// State layer. Order of locks: a registry's mutex, then a state's. States and the context's service
+// share the registry, so that either may die first.
+
+#include <asio_semaphore/config.hpp>
+#include <asio_semaphore/detail/threads.hpp>
+#include <asio_semaphore/detail/wait_queue.hpp>
+
+#include <cstdint>
+#include <limits>
+#include <mutex>
+#include <vector>
+
+namespace asio_semaphore::detail {
+
+template <typename Threads>
+class state_registry {
+public:
+    using state_type = semaphore_state<Threads>;
+
+    static constexpr std::uint32_t not_listed = std::numeric_limits<std::uint32_t>::max();
+
+    state_registry() = default;
+    state_registry(const state_registry&) = delete;
+    state_registry& operator=(const state_registry&) = delete;
+
+    void insert(state_type& state);
+    void erase(state_type& state) noexcept;
+
+    /// Ends every state here and to come: none submits anything afterwards. Destroys the waiting
+    /// operations without calling their handlers, after waiting for submissions that other threads
+    /// are in the middle of. Again is harmless.
+    void shutdown() noexcept;
+
+    friend void intrusive_ptr_add_ref(state_registry* registry) noexcept {
+        registry->references_.fetch_add(1, std::memory_order_relaxed);
+    }
+    friend void intrusive_ptr_release(state_registry* registry) noexcept {
+        // acq_rel: what others did with the registry happens before its deletion.
+        if (registry->references_.fetch_sub(1, std::memory_order_acq_rel) == 1)
+            delete registry;
+    }
+
+private:
+    typename Threads::mutex mutex_;
+    std::vector<state_type*> states_; // guarded by mutex_
+    bool shut_ = false;               // guarded by mutex_
+    typename Threads::template atomic<std::uint32_t> references_{0};
+};
+
+} // namespace asio_semaphore::detail

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <asio_semaphore/error.hpp>
+
+#include <string>
+
+namespace asio_semaphore {
+namespace detail {
+
+class semaphore_error_category final : public boost::system::error_category {
+public:
+    constexpr semaphore_error_category() noexcept :
+        boost::system::error_category(0x5e3af04ec0a1d1c7) {}
+
+    const char* name() const noexcept override { return "asio_semaphore"; }
+
+    const char* message(int value, char*, std::size_t) const noexcept override {
+        switch (static_cast<error>(value)) {
+        case error::closed:
+            return "The semaphore is closed";
+        case error::exceeds_max:
+            return "More permits requested than the semaphore can ever hold";
+        case error::over_release:
+            return "The release would exceed the semaphore's maximum";
+        case error::queue_full:
+            return "Too many operations wait for the semaphore";
+        }
+        return "Unknown asio_semaphore error";
+    }
+
+    std::string message(int value) const override { return message(value, nullptr, 0); }
+};
+
+inline constexpr semaphore_error_category the_error_category;
+
+} // namespace detail
+
+ASIO_SEMAPHORE_DECL const boost::system::error_category& error_category() noexcept {
+    return detail::the_error_category;
+}
+
+ASIO_SEMAPHORE_DECL boost::system::error_code make_error_code(error e) noexcept {
+    return {static_cast<int>(e), error_category()};
+}
+
+} // namespace asio_semaphore

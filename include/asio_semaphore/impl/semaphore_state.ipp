@@ -1,0 +1,281 @@
+#pragma once
+
+#include <asio_semaphore/detail/semaphore_state.hpp>
+
+#include <asio_semaphore/impl/cancellation_link.ipp>
+#include <asio_semaphore/impl/state_registry.ipp>
+
+#include <boost/assert.hpp>
+
+#include <utility>
+
+namespace asio_semaphore::detail {
+
+template <typename Threads>
+semaphore_state<Threads>::semaphore_state(
+    std::ptrdiff_t initial, std::ptrdiff_t max_permits,
+    boost::intrusive_ptr<registry_type> registry) :
+    word_(initial * one_permit), max_(max_permits), registry_(std::move(registry)) {
+    registry_->insert(*this);
+}
+
+template <typename Threads>
+template <typename F>
+void semaphore_state<Threads>::with_queue(F f) noexcept {
+    queue_type taken;
+    {
+        std::lock_guard<typename Threads::mutex> lock(mutex_);
+        const std::size_t before = waiting();
+        f(taken);
+        if (!taken.empty()) {
+            taken.back().ends_batch = true;
+            // A reference for each, and the batch. relaxed: the caller's own reference keeps the
+            // state until here.
+            lifetime_.fetch_add(before - waiting() + one_batch, std::memory_order_relaxed);
+        }
+    }
+    deliver(taken);
+}
+
+template <typename Threads>
+void semaphore_state<Threads>::deliver(queue_type& taken) noexcept {
+    if (taken.empty())
+        return;
+    // An executor may drop or run what it is given right here, and so give back permits, of any
+    // semaphore. Those whom that serves join the list that is being worked off already: the stack
+    // does not grow with the number of waiters.
+    queue_type*& active = Threads::template thread_pointer<queue_type>();
+    if (active != nullptr) {
+        active->append(taken);
+        return;
+    }
+    active = &taken;
+    while (!taken.empty()) {
+        waiter_type& w = taken.pop_front();
+        semaphore_state* const state = w.ends_batch ? w.state : nullptr;
+        w.perform(
+            &w, waiter_type::action::submit); // w may be gone now, and the semaphore object too
+        if (state != nullptr)
+            state->drop(one_batch);
+    }
+    active = nullptr;
+}
+
+template <typename Threads>
+outcome semaphore_state<Threads>::enqueue(waiter_type& w) noexcept {
+    std::lock_guard<typename Threads::mutex> lock(mutex_);
+    if (phase_ != phase::open)
+        return ended_locked();
+    for (link_type* link = w.links; link != nullptr; link = link->next_) {
+        if (link->fired_)
+            return link->result_;
+    }
+    auto word = word_.load(std::memory_order_relaxed);
+    while ((word & queued_flag) == 0) {
+        const bool fits = available_in(word) >= w.count;
+        // acq_rel: permits given back by compare-and-swap until here are handed on under the mutex
+        // from here on.
+        if (word_.compare_exchange_weak(
+                word, fits ? word - w.count * one_permit : word | queued_flag,
+                std::memory_order_acq_rel, std::memory_order_relaxed)) {
+            if (fits)
+                return outcome::granted;
+            break;
+        }
+    }
+    queue_.push_back(w);
+    waiting_.store(waiting() + 1, std::memory_order_relaxed);
+    for (link_type* link = w.links; link != nullptr; link = link->next_)
+        link->target_.store(&w, std::memory_order_relaxed);
+    return outcome::queued;
+}
+
+template <typename Threads>
+outcome semaphore_state<Threads>::refuse(std::ptrdiff_t n) noexcept {
+    if (!is_open() && ended() == outcome::abandoned)
+        return outcome::abandoned;
+    return n < 0 ? outcome::invalid_argument : outcome::exceeds_max;
+}
+
+template <typename Threads>
+outcome semaphore_state<Threads>::ended() noexcept {
+    std::lock_guard<typename Threads::mutex> lock(mutex_);
+    return ended_locked();
+}
+
+template <typename Threads>
+outcome semaphore_state<Threads>::ended_locked() const noexcept {
+    switch (phase_) {
+    case phase::shut:
+        return outcome::abandoned;
+    case phase::destroyed:
+        return outcome::aborted;
+    default:
+        return outcome::closed;
+    }
+}
+
+template <typename Threads>
+bool semaphore_state<Threads>::stays_in_range(
+    std::int64_t available, std::ptrdiff_t delta) const noexcept {
+    return delta < 0 ? delta >= -max() - available : delta <= max_ - available;
+}
+
+template <typename Threads>
+bool semaphore_state<Threads>::add(std::ptrdiff_t delta) noexcept {
+    for (;;) {
+        auto word = word_.load(std::memory_order_relaxed);
+        while ((word & queued_flag) == 0) {
+            const std::int64_t available = available_in(word);
+            if (!stays_in_range(available, delta))
+                return false;
+            // release: what the giver did happens before what the next holder does.
+            if (word_.compare_exchange_weak(
+                    word, (available + delta) * one_permit + (word & closed_flag),
+                    std::memory_order_release, std::memory_order_relaxed))
+                return true;
+        }
+        bool waited_for = true, added = false;
+        with_queue([&](queue_type& taken) {
+            waited_for = !queue_.empty();
+            if (!waited_for)
+                return;
+            // Somebody waits and the mutex is ours: the word holds still.
+            const std::int64_t available = this->available();
+            added = stays_in_range(available, delta);
+            if (added)
+                settle(available + delta, taken);
+        });
+        if (waited_for)
+            return added;
+    }
+}
+
+template <typename Threads>
+void semaphore_state<Threads>::put_back(std::ptrdiff_t n) noexcept {
+    while (!add(n)) {
+        BOOST_ASSERT_MSG(
+            false, "a permit gives back more than the semaphore's maximum: it was "
+                   "adopted without having been acquired, or released by hand too");
+        n = std::min(n, max_ - available());
+    }
+}
+
+// The one place where waiters are granted: in the order of the queue, as long as the head fits.
+// Called by the mutex's holder while the queued flag is set, with the permits that are available
+// now; leaves the flag as the queue is.
+template <typename Threads>
+void semaphore_state<Threads>::settle(std::int64_t available, queue_type& taken) noexcept {
+    while (!queue_.empty() && queue_.front().count <= available) {
+        available -= queue_.front().count;
+        take(queue_.front(), outcome::granted, taken);
+    }
+    // release: as in add, for whoever acquires by compare-and-swap next.
+    word_.store(
+        available * one_permit + (queue_.empty() ? 0 : queued_flag), std::memory_order_release);
+}
+
+template <typename Threads>
+void semaphore_state<Threads>::take(waiter_type& w, outcome result, queue_type& taken) noexcept {
+    queue_.remove(w);
+    waiting_.store(waiting() - 1, std::memory_order_relaxed);
+    w.state = this;
+    w.result = result;
+    for (link_type* link = std::exchange(w.links, nullptr); link != nullptr;) {
+        link_type* const next = link->next_;
+        // release: the last access to the link; its destructor may free it as soon as it reads the
+        // null.
+        link->target_.store(nullptr, std::memory_order_release);
+        link = next;
+    }
+    taken.push_back(w);
+}
+
+template <typename Threads>
+void semaphore_state<Threads>::take_all(outcome result, queue_type& taken) noexcept {
+    while (!queue_.empty())
+        take(queue_.front(), result, taken);
+}
+
+template <typename Threads>
+std::size_t semaphore_state<Threads>::cancel() noexcept {
+    std::size_t cancelled = 0;
+    with_queue([&](queue_type& taken) {
+        if (queue_.empty())
+            return;
+        cancelled = waiting();
+        take_all(outcome::aborted, taken);
+        settle(available(), taken);
+    });
+    return cancelled;
+}
+
+template <typename Threads>
+void semaphore_state<Threads>::cancel(link_type& link) noexcept {
+    with_queue([&](queue_type& taken) {
+        link.fired_ = true;
+        if (waiter_type* const w = link.target_.load(std::memory_order_relaxed)) {
+            take(*w, link.result_, taken);
+            settle(available(), taken);
+        }
+    });
+}
+
+template <typename Threads>
+void semaphore_state<Threads>::disarm(link_type& link) noexcept {
+    std::lock_guard<typename Threads::mutex> lock(mutex_);
+    if (waiter_type* const w = link.target_.load(std::memory_order_relaxed)) {
+        link_type** place = &w->links;
+        while (*place != &link)
+            place = &(*place)->next_;
+        *place = link.next_;
+    }
+}
+
+template <typename Threads>
+void semaphore_state<Threads>::end(phase p, outcome result) noexcept {
+    with_queue([&](queue_type& taken) {
+        phase_ = std::max(phase_, p);
+        word_.fetch_or(closed_flag, std::memory_order_relaxed);
+        take_all(result, taken);
+        word_.fetch_and(~queued_flag, std::memory_order_relaxed);
+    });
+}
+
+template <typename Threads>
+void semaphore_state<Threads>::shut(queue_type& doomed) noexcept {
+    std::lock_guard<typename Threads::mutex> lock(mutex_);
+    const std::size_t before = waiting();
+    phase_ = phase::shut;
+    word_.fetch_or(closed_flag, std::memory_order_relaxed);
+    take_all(outcome::abandoned, doomed);
+    word_.fetch_and(~queued_flag, std::memory_order_relaxed);
+    lifetime_.fetch_add(before, std::memory_order_relaxed);
+}
+
+template <typename Threads>
+void semaphore_state<Threads>::await_submissions() const noexcept {
+    // acquire: the submissions happened before the context goes.
+    while (lifetime_.load(std::memory_order_acquire) >= one_batch)
+        Threads::yield();
+}
+
+template <typename Threads>
+bool semaphore_state<Threads>::try_add_reference() noexcept {
+    auto lifetime = lifetime_.load(std::memory_order_relaxed);
+    while (lifetime != 0) {
+        if (lifetime_.compare_exchange_weak(
+                lifetime, lifetime + 1, std::memory_order_relaxed, std::memory_order_relaxed))
+            return true;
+    }
+    return false;
+}
+
+template <typename Threads>
+void semaphore_state<Threads>::drop(std::uint64_t share) noexcept {
+    // acq_rel: what others did with the state happens before its deletion.
+    if (lifetime_.fetch_sub(share, std::memory_order_acq_rel) == share)
+        delete this;
+}
+
+} // namespace asio_semaphore::detail

@@ -1,0 +1,16 @@
+#pragma once
+
+// The non-template part of the library, for the one translation unit that compiles it
+// (src/asio_semaphore.cpp).
+
+#include <asio_semaphore/config.hpp>
+
+#if !defined(ASIO_SEMAPHORE_SEPARATE_COMPILATION)
+#error "define ASIO_SEMAPHORE_SEPARATE_COMPILATION in every translation unit of the program"
+#endif
+
+#include <asio_semaphore/impl/error.ipp>
+#include <asio_semaphore/impl/permit.ipp>
+#include <asio_semaphore/impl/semaphore_service.ipp>
+#include <asio_semaphore/impl/semaphore_state.ipp>
+#include <asio_semaphore/impl/state_registry.ipp>

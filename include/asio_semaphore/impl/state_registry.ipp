@@ -1,0 +1,63 @@
+#pragma once
+
+#include <asio_semaphore/detail/semaphore_state.hpp>
+#include <asio_semaphore/detail/state_registry.hpp>
+
+#include <algorithm>
+
+namespace asio_semaphore::detail {
+
+template <typename Threads>
+void state_registry<Threads>::insert(state_type& state) {
+    std::lock_guard<typename Threads::mutex> lock(mutex_);
+    if (shut_) {
+        wait_queue<Threads> none;
+        state.shut(none);
+        return;
+    }
+    states_.push_back(&state);
+    state.registry_index_ = static_cast<std::uint32_t>(states_.size() - 1);
+}
+
+template <typename Threads>
+void state_registry<Threads>::erase(state_type& state) noexcept {
+    std::lock_guard<typename Threads::mutex> lock(mutex_);
+    if (state.registry_index_ == not_listed)
+        return;
+    states_.back()->registry_index_ = state.registry_index_;
+    states_[state.registry_index_] = states_.back();
+    states_.pop_back();
+    state.registry_index_ = not_listed;
+}
+
+template <typename Threads>
+void state_registry<Threads>::shutdown() noexcept {
+    std::vector<state_type*> states;
+    wait_queue<Threads> doomed;
+    {
+        std::lock_guard<typename Threads::mutex> lock(mutex_);
+        shut_ = true;
+        states.swap(states_);
+        // All states first: a handler that is destroyed below must not find one that would still
+        // submit.
+        const auto dying = [&doomed](state_type* state) {
+            state->registry_index_ = not_listed;
+            if (!state->try_add_reference())
+                return true; // its destructor waits for the mutex; it has neither waiters nor
+                             // batches
+            state->shut(doomed);
+            return false;
+        };
+        states.erase(std::remove_if(states.begin(), states.end(), dying), states.end());
+    }
+    for (const state_type* state : states)
+        state->await_submissions();
+    while (!doomed.empty()) {
+        auto& w = doomed.pop_front();
+        w.perform(&w, waiter<Threads>::action::destroy);
+    }
+    for (state_type* state : states)
+        intrusive_ptr_release(state);
+}
+
+} // namespace asio_semaphore::detail

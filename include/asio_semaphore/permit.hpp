@@ -1,0 +1,111 @@
+#pragma once
+
+#include <asio_semaphore/config.hpp>
+#include <asio_semaphore/detail/semaphore_state.hpp>
+
+#include <boost/smart_ptr/intrusive_ptr.hpp>
+
+#include <cstddef>
+#include <mutex>
+#include <utility>
+
+namespace asio_semaphore {
+
+template <typename Executor>
+class basic_async_semaphore;
+namespace detail {
+struct permit_access;
+}
+
+/// Owns permits of a semaphore and gives them back when it dies.
+/**
+ * Move-only. An empty permit owns nothing and belongs to no semaphore; it is what a
+ * default-constructed, moved-from, reset or failed one is. A permit may outlive its semaphore and
+ * even the execution context: it is then given back to nobody, safely.
+ *
+ * Giving back serves the semaphore's queue, as `release` does: the handlers of those whom it grants
+ * are submitted to their executors, never called inside.
+ *
+ * @par Thread safety
+ * Distinct permits: safe, also of the same semaphore. One permit: as any value, one thread at a
+ * time.
+ */
+class [[nodiscard]] permit {
+public:
+    /// Empty.
+    permit() noexcept = default;
+
+    /// Takes over n permits that were acquired by hand, with `async_acquire` or `try_acquire`.
+    /**
+     * They must be held and must not be released by hand any more. Breaking that is caught when the
+     * permit gives them back: the semaphore's maximum is never exceeded, and debug builds assert.
+     * Adopted from a moved-from semaphore, which has none, the permit is empty.
+     *
+     * @throws std::invalid_argument if n < 0
+     */
+    template <typename Executor>
+    permit(basic_async_semaphore<Executor>& semaphore, std::adopt_lock_t, std::ptrdiff_t n = 1) :
+        permit(semaphore.state_, non_negative(n)) {}
+
+    permit(permit&& other) noexcept :
+        state_(std::move(other.state_)), count_(std::exchange(other.count_, 0)) {}
+
+    /// Gives back what it owned before. Assigning a permit to itself has no effect.
+    permit& operator=(permit&& other) noexcept;
+
+    /// Gives back.
+    ~permit() {
+        if (count_ != 0)
+            reset();
+    }
+
+    /// Whether it holds at least one permit.
+    explicit operator bool() const noexcept { return count_ > 0; }
+
+    /// How many permits it holds.
+    std::ptrdiff_t count() const noexcept { return count_; }
+
+    /// Gives back now; empty afterwards. Again is a no-op.
+    void reset() noexcept;
+
+    /// Lets go without giving back, and returns how many that were; empty afterwards.
+    /** Whoever forgets owes: the permits stay out until somebody calls the semaphore's `release`.
+     */
+    std::ptrdiff_t forget() noexcept;
+
+    /// Hands n of its permits to a new permit.
+    /** @throws std::invalid_argument if n < 0 or n > count(); nothing changed then */
+    permit split(std::ptrdiff_t n);
+
+    /// Takes over all that @p other holds, which is empty afterwards. With itself: no effect.
+    /** @throws std::invalid_argument if both hold permits, of different semaphores; nothing changed
+     * then */
+    void merge(permit&& other);
+
+    void swap(permit& other) noexcept;
+    friend void swap(permit& a, permit& b) noexcept { a.swap(b); }
+
+private:
+    friend struct detail::permit_access;
+    template <typename Executor>
+    friend class basic_async_semaphore;
+
+    using state_pointer = boost::intrusive_ptr<detail::semaphore_state<detail::threads>>;
+
+    permit(state_pointer state, std::ptrdiff_t n) noexcept {
+        if (n > 0 && state) {
+            state_ = std::move(state);
+            count_ = n;
+        }
+    }
+    static std::ptrdiff_t non_negative(std::ptrdiff_t n);
+
+    state_pointer state_; // null <=> count_ == 0
+    std::ptrdiff_t count_ = 0;
+};
+
+} // namespace asio_semaphore
+
+#if !defined(ASIO_SEMAPHORE_SEPARATE_COMPILATION)
+#include <asio_semaphore/impl/permit.ipp>
+#endif

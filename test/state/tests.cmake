@@ -1,0 +1,2 @@
+asio_semaphore_tests(state
+    wait_queue.cpp)

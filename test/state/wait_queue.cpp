@@ -1,0 +1,86 @@
+#include <asio_semaphore/detail/wait_queue.hpp>
+
+#include <asio_semaphore/detail/threads.hpp>
+
+#include <boost/test/unit_test.hpp>
+
+#include <vector>
+
+namespace {
+
+using namespace asio_semaphore::detail;
+using waiter_type = waiter<threads>;
+using queue_type = wait_queue<threads>;
+
+void never(waiter_type*, waiter_type::action) noexcept {
+    BOOST_ERROR("not to be performed");
+}
+
+struct fixture {
+    std::vector<std::ptrdiff_t> drain(queue_type& from) {
+        std::vector<std::ptrdiff_t> counts;
+        while (!from.empty())
+            counts.push_back(from.pop_front().count);
+        return counts;
+    }
+
+    waiter_type a{1, never}, b{2, never}, c{3, never}, d{4, never};
+    queue_type queue, other;
+};
+
+using counts = std::vector<std::ptrdiff_t>;
+
+} // namespace
+
+BOOST_FIXTURE_TEST_SUITE(state_wait_queue, fixture)
+
+BOOST_AUTO_TEST_CASE(hands_out_in_the_order_of_arrival) {
+    for (auto* w : {&a, &b, &c})
+        queue.push_back(*w);
+    BOOST_TEST(drain(queue) == (counts{1, 2, 3}), boost::test_tools::per_element());
+    BOOST_TEST(queue.empty());
+}
+
+BOOST_AUTO_TEST_CASE(lets_any_waiter_leave) {
+    for (auto* leaver : {&a, &b, &c}) {
+        BOOST_TEST_CONTEXT("leaver " << leaver->count) {
+            for (auto* w : {&a, &b, &c})
+                queue.push_back(*w);
+            queue.remove(*leaver);
+            counts expected{1, 2, 3};
+            expected.erase(expected.begin() + (leaver->count - 1));
+            BOOST_TEST(drain(queue) == expected, boost::test_tools::per_element());
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(the_only_waiter_may_leave_and_come_back) {
+    queue.push_back(a);
+    queue.remove(a);
+    BOOST_TEST(queue.empty());
+    queue.push_back(a);
+    BOOST_TEST(&queue.front() == &a);
+    BOOST_TEST(&queue.back() == &a);
+    queue.remove(a);
+}
+
+BOOST_AUTO_TEST_CASE(appends_another_queue_behind_its_own) {
+    queue.push_back(a);
+    queue.push_back(b);
+    other.push_back(c);
+    other.push_back(d);
+    queue.append(other);
+    BOOST_TEST(other.empty());
+    BOOST_TEST(&queue.back() == &d);
+    BOOST_TEST(drain(queue) == (counts{1, 2, 3, 4}), boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(appending_to_and_of_an_empty_queue) {
+    other.push_back(a);
+    other.push_back(b);
+    queue.append(other);
+    queue.append(other);
+    BOOST_TEST(drain(queue) == (counts{1, 2}), boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_SUITE_END()
