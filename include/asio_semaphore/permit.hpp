@@ -48,15 +48,15 @@ public:
         permit(semaphore.state_, non_negative(n)) {}
 
     permit(permit&& other) noexcept :
-        state_(std::move(other.state_)), count_(std::exchange(other.count_, 0)) {}
+        state_(std::exchange(other.state_, nullptr)), count_(std::exchange(other.count_, 0)) {}
 
     /// Gives back what it owned before. Assigning a permit to itself has no effect.
     permit& operator=(permit&& other) noexcept;
 
     /// Gives back.
     ~permit() {
-        if (count_ != 0)
-            reset();
+        if (state_ != nullptr)
+            give_back();
     }
 
     /// Whether it holds at least one permit.
@@ -66,12 +66,18 @@ public:
     std::ptrdiff_t count() const noexcept { return count_; }
 
     /// Gives back now; empty afterwards. Again is a no-op.
-    void reset() noexcept;
+    void reset() noexcept {
+        if (state_ != nullptr)
+            give_back();
+    }
 
     /// Lets go without giving back, and returns how many that were; empty afterwards.
     /** Whoever forgets owes: the permits stay out until somebody calls the semaphore's `release`.
      */
-    std::ptrdiff_t forget() noexcept;
+    std::ptrdiff_t forget() noexcept {
+        const state_pointer state(std::exchange(state_, nullptr), false);
+        return std::exchange(count_, 0);
+    }
 
     /// Hands n of its permits to a new permit.
     /** @throws std::invalid_argument if n < 0 or n > count(); nothing changed then */
@@ -90,17 +96,23 @@ private:
     template <typename Executor>
     friend class basic_async_semaphore;
 
-    using state_pointer = boost::intrusive_ptr<detail::semaphore_state<detail::threads>>;
+    using state_type = detail::semaphore_state<detail::threads>;
+    using state_pointer = boost::intrusive_ptr<state_type>;
 
     permit(state_pointer state, std::ptrdiff_t n) noexcept {
         if (n > 0 && state) {
-            state_ = std::move(state);
+            state_ = state.detach();
             count_ = n;
         }
     }
     static std::ptrdiff_t non_negative(std::ptrdiff_t n);
+    void give_back() noexcept {
+        // Emptied first: giving back may run foreign code that looks at this permit again.
+        state_type* const state = std::exchange(state_, nullptr);
+        state->put_back(std::exchange(count_, 0));
+    }
 
-    state_pointer state_; // null <=> count_ == 0
+    state_type* state_ = nullptr; // with a reference of the permit's own; null <=> count_ == 0
     std::ptrdiff_t count_ = 0;
 };
 

@@ -252,7 +252,7 @@ private:
             result == outcome::granted ? operation->count : 0);
         memory own(operation->handler_);
         own.block = own.operation = operation;
-        const Route work(std::move(operation->route_)); // until the handler has run
+        [[maybe_unused]] const typename Route::until_called work(std::move(operation->route_));
         Handler handler(std::move(operation->handler_));
         own.free();
         f(handler, result, held);

@@ -28,10 +28,8 @@ struct permit_access {
     }
 };
 
-inline boost::system::error_code to_error_code(outcome result) noexcept {
+inline boost::system::error_code failure_code(outcome result) noexcept {
     switch (result) {
-    case outcome::granted:
-        return {};
     case outcome::invalid_argument:
         return asio::error::invalid_argument;
     case outcome::exceeds_max:
@@ -40,12 +38,13 @@ inline boost::system::error_code to_error_code(outcome result) noexcept {
         return error::closed;
     case outcome::timed_out:
         return asio::error::timed_out;
-    case outcome::aborted:
-    case outcome::queued:
-    case outcome::abandoned:
-        break;
+    default:
+        return asio::error::operation_aborted;
     }
-    return asio::error::operation_aborted;
+}
+
+inline boost::system::error_code to_error_code(outcome result) noexcept {
+    return result == outcome::granted ? boost::system::error_code() : failure_code(result);
 }
 
 /// The permits go to the caller, who gives them back by hand ...

@@ -91,6 +91,10 @@ common_io_context(const IoExecutor& io_executor, const HandlerExecutor& handler_
     const auto* const first = as_io_context(io_executor);
     if (first == nullptr)
         return nullptr;
+    if constexpr (std::is_same_v<IoExecutor, HandlerExecutor>) {
+        if (&io_executor == &handler_executor) // the handler has none of its own
+            return first;
+    }
     const auto* const second = as_io_context(handler_executor);
     return second != nullptr && *first == *second ? first : nullptr;
 }
@@ -161,6 +165,11 @@ public:
     /// Each operation brings the storage for its own delivery.
     using storage = post_storage;
 
+    /// The queue of the io_context keeps it busy from the post on.
+    struct until_called {
+        explicit until_called(io_context_route&&) noexcept {}
+    };
+
     template <typename Allocator, typename Function>
     static void post(const io_context_route& route, storage& own, const Allocator&, Function&& f) {
         post_to(route.io_executor(), std::forward<Function>(f), post_allocator<std::byte>(own));
@@ -185,6 +194,7 @@ public:
     IoExecutor io_executor() const noexcept { return io_work_.get_executor(); }
 
     struct storage {};
+    using until_called = general_route;
 
     template <typename Allocator, typename Function>
     static void

@@ -69,21 +69,14 @@ public:
     /// Takes n permits, or says why not: `queued` where an acquire would have to wait.
     outcome try_acquire(std::ptrdiff_t n) noexcept {
         auto word = word_.load(std::memory_order_relaxed);
-        if (n < 0 || n > max_)
-            return refuse(n);
-        for (;;) {
-            if ((word & closed_flag) != 0)
-                return ended();
-            if (n == 0)
-                return outcome::granted;
-            if ((word & queued_flag) != 0 || available_in(word) < n)
-                return outcome::queued;
+        while (n > 0 && (word & (queued_flag | closed_flag)) == 0 && n <= available_in(word)) {
             // acquire: pairs with the release of whoever gave back the permits that are taken here.
             if (word_.compare_exchange_weak(
                     word, word - n * one_permit, std::memory_order_acquire,
                     std::memory_order_relaxed))
                 return outcome::granted;
         }
+        return not_taken(n);
     }
 
     /// Grants w.count permits or puts w at the end of the queue, its links armed; `queued` says
@@ -95,13 +88,23 @@ public:
     /// Gives n permits back, and serves the queue. False, with nothing changed, where that would
     /// exceed the maximum.
     /// @pre n >= 0
-    bool release(std::ptrdiff_t n) noexcept { return add(n); }
+    bool release(std::ptrdiff_t n) noexcept {
+        auto word = word_.load(std::memory_order_relaxed);
+        while ((word & queued_flag) == 0 && n <= max_ - available_in(word)) {
+            // release: what the giver did happens before what the next holder does.
+            if (word_.compare_exchange_weak(
+                    word, word + n * one_permit, std::memory_order_release,
+                    std::memory_order_relaxed))
+                return true;
+        }
+        return add(n);
+    }
 
     /// Takes n permits out of circulation. False, with nothing changed, where the debt would exceed
     /// max(). @pre n >= 0
     bool reduce(std::ptrdiff_t n) noexcept { return add(-n); }
 
-    /// Gives back what a permit held; never more than the maximum.
+    /// Gives back what a permit held, and its reference; never more than the maximum.
     void put_back(std::ptrdiff_t n) noexcept;
 
     /// Aborts every waiter and returns how many there were.
@@ -139,8 +142,7 @@ private:
 
     ~semaphore_state() { registry_->erase(*this); }
 
-    outcome refuse(std::ptrdiff_t n) noexcept;
-    outcome ended() noexcept;
+    outcome not_taken(std::ptrdiff_t n) noexcept;
     bool add(std::ptrdiff_t delta) noexcept;
     bool stays_in_range(std::int64_t available, std::ptrdiff_t delta) const noexcept;
     void end(phase p, outcome result) noexcept;

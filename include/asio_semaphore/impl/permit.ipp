@@ -15,27 +15,14 @@ ASIO_SEMAPHORE_DECL permit& permit::operator=(permit&& other) noexcept {
     return *this;
 }
 
-ASIO_SEMAPHORE_DECL void permit::reset() noexcept {
-    if (count_ == 0)
-        return;
-    // Emptied first: giving back may run foreign code that looks at this permit again.
-    const state_pointer state = std::move(state_);
-    state->put_back(std::exchange(count_, 0));
-}
-
-ASIO_SEMAPHORE_DECL std::ptrdiff_t permit::forget() noexcept {
-    state_.reset();
-    return std::exchange(count_, 0);
-}
-
 ASIO_SEMAPHORE_DECL permit permit::split(std::ptrdiff_t n) {
     if (n < 0 || n > count_)
         boost::throw_exception(
             std::invalid_argument("permit::split: not between 0 and the permits it holds"));
+    if (n == count_)
+        return std::move(*this);
     permit part(state_, n);
     count_ -= n;
-    if (count_ == 0)
-        state_.reset();
     return part;
 }
 
@@ -46,12 +33,13 @@ ASIO_SEMAPHORE_DECL void permit::merge(permit&& other) {
         boost::throw_exception(std::invalid_argument("permit::merge: of another semaphore"));
     if (other.count_ > std::numeric_limits<std::ptrdiff_t>::max() - count_)
         boost::throw_exception(std::invalid_argument("permit::merge: too many permits"));
-    count_ += std::exchange(other.count_, 0);
-    state_ = std::move(other.state_);
+    other.count_ += std::exchange(count_, 0);
+    forget();
+    swap(other);
 }
 
 ASIO_SEMAPHORE_DECL void permit::swap(permit& other) noexcept {
-    state_.swap(other.state_);
+    std::swap(state_, other.state_);
     std::swap(count_, other.count_);
 }
 

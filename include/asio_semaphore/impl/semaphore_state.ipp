@@ -6,6 +6,7 @@
 #include <asio_semaphore/impl/state_registry.ipp>
 
 #include <boost/assert.hpp>
+#include <boost/config.hpp>
 
 #include <utility>
 
@@ -91,16 +92,19 @@ outcome semaphore_state<Threads>::enqueue(waiter_type& w) noexcept {
 }
 
 template <typename Threads>
-outcome semaphore_state<Threads>::refuse(std::ptrdiff_t n) noexcept {
-    if (!is_open() && ended() == outcome::abandoned)
-        return outcome::abandoned;
-    return n < 0 ? outcome::invalid_argument : outcome::exceeds_max;
-}
-
-template <typename Threads>
-outcome semaphore_state<Threads>::ended() noexcept {
-    std::lock_guard<typename Threads::mutex> lock(mutex_);
-    return ended_locked();
+BOOST_NOINLINE outcome semaphore_state<Threads>::not_taken(std::ptrdiff_t n) noexcept {
+    outcome ended = outcome::queued;
+    if (!is_open()) {
+        std::lock_guard<typename Threads::mutex> lock(mutex_);
+        ended = ended_locked();
+    }
+    if (ended == outcome::abandoned)
+        return ended;
+    if (n < 0)
+        return outcome::invalid_argument;
+    if (n > max_)
+        return outcome::exceeds_max;
+    return n == 0 && ended == outcome::queued ? outcome::granted : ended;
 }
 
 template <typename Threads>
@@ -122,14 +126,14 @@ bool semaphore_state<Threads>::stays_in_range(
 }
 
 template <typename Threads>
-bool semaphore_state<Threads>::add(std::ptrdiff_t delta) noexcept {
+BOOST_NOINLINE bool semaphore_state<Threads>::add(std::ptrdiff_t delta) noexcept {
     for (;;) {
         auto word = word_.load(std::memory_order_relaxed);
         while ((word & queued_flag) == 0) {
             const std::int64_t available = available_in(word);
             if (!stays_in_range(available, delta))
                 return false;
-            // release: what the giver did happens before what the next holder does.
+            // release: as in release().
             if (word_.compare_exchange_weak(
                     word, (available + delta) * one_permit + (word & closed_flag),
                     std::memory_order_release, std::memory_order_relaxed))
@@ -152,13 +156,14 @@ bool semaphore_state<Threads>::add(std::ptrdiff_t delta) noexcept {
 }
 
 template <typename Threads>
-void semaphore_state<Threads>::put_back(std::ptrdiff_t n) noexcept {
-    while (!add(n)) {
+BOOST_NOINLINE void semaphore_state<Threads>::put_back(std::ptrdiff_t n) noexcept {
+    while (!release(n)) {
         BOOST_ASSERT_MSG(
             false, "a permit gives back more than the semaphore's maximum: it was "
                    "adopted without having been acquired, or released by hand too");
         n = std::min(n, max_ - available());
     }
+    drop(1);
 }
 
 // The one place where waiters are granted: in the order of the queue, as long as the head fits.
