@@ -1,0 +1,2 @@
+asio_semaphore_tests(asio
+    no_work.cpp)

@@ -1,0 +1,247 @@
+#pragma once
+
+// Executors that keep book, and executors that misbehave.
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/execution.hpp>
+#include <boost/asio/execution_context.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/prefer.hpp>
+#include <boost/asio/query.hpp>
+#include <boost/asio/require.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <memory>
+#include <stdexcept>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace support {
+
+/// What the executors of one family have seen.
+class tracking {
+public:
+    std::atomic<int> work{0};      ///< outstanding work: executors alive that track it
+    std::atomic<int> submitted{0}; ///< functions given to execute
+    std::atomic<int> ran{0};
+
+    /// Whether the calling thread is inside a function that one of the executors runs.
+    bool on_stack() const {
+        const auto& all = stack();
+        return std::find(all.begin(), all.end(), this) != all.end();
+    }
+
+    /// While it lives, on_stack() of its thread.
+    class scope {
+    public:
+        explicit scope(const tracking& t) { stack().push_back(&t); }
+        scope(const scope&) = delete;
+        scope& operator=(const scope&) = delete;
+        ~scope() { stack().pop_back(); }
+    };
+
+private:
+    static std::vector<const tracking*>& stack() {
+        thread_local std::vector<const tracking*> running;
+        return running;
+    }
+};
+
+/// Passes everything on to another executor, and keeps book in a tracking, which outlives it.
+template <typename Inner = boost::asio::io_context::executor_type, bool Tracked = false>
+class tracker_executor {
+public:
+    tracker_executor(const Inner& inner, tracking& book) noexcept : inner_(inner), book_(&book) {
+        start();
+    }
+    tracker_executor(const tracker_executor& other) noexcept :
+        inner_(other.inner_), book_(other.book_) {
+        start();
+    }
+    tracker_executor& operator=(const tracker_executor& other) noexcept {
+        inner_ = other.inner_;
+        tracking* const old = std::exchange(book_, other.book_);
+        if (Tracked && old != book_) {
+            ++book_->work;
+            --old->work;
+        }
+        return *this;
+    }
+    ~tracker_executor() {
+        if (Tracked)
+            --book_->work;
+    }
+
+    auto require(boost::asio::execution::outstanding_work_t::tracked_t p) const {
+        return wrap<true>(boost::asio::prefer(inner_, p));
+    }
+    auto require(boost::asio::execution::outstanding_work_t::untracked_t p) const {
+        return wrap<false>(boost::asio::prefer(inner_, p));
+    }
+    template <
+        typename Property,
+        typename = std::enable_if_t<boost::asio::can_require<const Inner&, Property>::value>>
+    auto require(const Property& p) const {
+        return wrap<Tracked>(boost::asio::require(inner_, p));
+    }
+    template <
+        typename Property,
+        typename = std::enable_if_t<boost::asio::can_query<const Inner&, Property>::value>>
+    decltype(auto) query(const Property& p) const {
+        return boost::asio::query(inner_, p);
+    }
+
+    template <typename Function>
+    void execute(Function&& f) const {
+        ++book_->submitted;
+        inner_.execute(
+            [book = book_, g = std::decay_t<Function>(std::forward<Function>(f))]() mutable {
+                const tracking::scope here(*book);
+                ++book->ran;
+                std::move(g)();
+            });
+    }
+
+    friend bool operator==(const tracker_executor& a, const tracker_executor& b) noexcept {
+        return a.inner_ == b.inner_ && a.book_ == b.book_;
+    }
+    friend bool operator!=(const tracker_executor& a, const tracker_executor& b) noexcept {
+        return !(a == b);
+    }
+
+private:
+    template <bool NowTracked, typename OtherInner>
+    tracker_executor<OtherInner, NowTracked> wrap(const OtherInner& inner) const {
+        return {inner, *book_};
+    }
+    void start() noexcept {
+        if (Tracked)
+            ++book_->work;
+    }
+
+    Inner inner_;
+    tracking* book_;
+};
+
+struct executor_failure : std::runtime_error {
+    executor_failure() : std::runtime_error("the executor") {}
+};
+
+/// How a wayward_executor treats what it is given, and what it keeps.
+class ways {
+public:
+    enum class way {
+        pass_on,    ///< to the context
+        drop,       ///< destroyed inside execute, without being run
+        fail,       ///< execute throws
+        hold,       ///< kept, until somebody asks for it
+        run_inline, ///< run inside execute, whatever was required
+    };
+
+    way now = way::pass_on;
+    int seen = 0;
+
+    std::size_t held() const { return held_.size(); }
+    /// Runs what was held, the newest first.
+    void run_held_in_reverse() {
+        while (!held_.empty()) {
+            const auto f = std::move(held_.back());
+            held_.pop_back();
+            f->run();
+        }
+    }
+    void drop_held() {
+        while (!held_.empty())
+            held_.pop_back();
+    }
+
+    template <typename Function>
+    void take(boost::asio::io_context& context, Function&& f) {
+        ++seen;
+        switch (now) {
+        case way::pass_on:
+            context.get_executor().execute(std::forward<Function>(f));
+            break;
+        case way::drop: {
+            [[maybe_unused]] const auto dropped = std::decay_t<Function>(std::forward<Function>(f));
+            break;
+        }
+        case way::fail:
+            throw executor_failure();
+        case way::hold:
+            held_.push_back(
+                std::make_unique<holding<std::decay_t<Function>>>(std::forward<Function>(f)));
+            break;
+        case way::run_inline:
+            std::decay_t<Function>(std::forward<Function>(f))();
+            break;
+        }
+    }
+
+private:
+    struct holding_base {
+        virtual ~holding_base() = default;
+        virtual void run() = 0;
+    };
+    template <typename Function>
+    struct holding final : holding_base {
+        explicit holding(Function&& f) : function(std::move(f)) {}
+        explicit holding(const Function& f) : function(f) {}
+        void run() override { std::move(function)(); }
+        Function function;
+    };
+
+    std::vector<std::unique_ptr<holding_base>> held_;
+};
+
+/// An I/O executor that drops, throws, holds back, reorders or runs inline what it is given.
+class wayward_executor {
+public:
+    wayward_executor(boost::asio::io_context& context, ways& how) noexcept :
+        context_(&context), how_(&how) {}
+
+    boost::asio::execution_context& query(boost::asio::execution::context_t) const noexcept {
+        return *context_;
+    }
+    static constexpr boost::asio::execution::blocking_t
+    query(boost::asio::execution::blocking_t) noexcept {
+        return boost::asio::execution::blocking.never;
+    }
+
+    template <typename Function>
+    void execute(Function&& f) const {
+        how_->take(*context_, std::forward<Function>(f));
+    }
+
+    friend bool operator==(const wayward_executor& a, const wayward_executor& b) noexcept {
+        return a.context_ == b.context_ && a.how_ == b.how_;
+    }
+    friend bool operator!=(const wayward_executor& a, const wayward_executor& b) noexcept {
+        return !(a == b);
+    }
+
+private:
+    boost::asio::io_context* context_;
+    ways* how_;
+};
+
+/// As little as an associated or immediate executor may be: it runs inline, and knows no property.
+struct minimal_executor {
+    int* ran;
+
+    template <typename Function>
+    void execute(Function&& f) const {
+        ++*ran;
+        std::decay_t<Function>(std::forward<Function>(f))();
+    }
+    friend bool operator==(const minimal_executor& a, const minimal_executor& b) noexcept {
+        return a.ran == b.ran;
+    }
+    friend bool operator!=(const minimal_executor& a, const minimal_executor& b) noexcept {
+        return !(a == b);
+    }
+};
+
+} // namespace support

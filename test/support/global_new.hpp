@@ -1,0 +1,42 @@
+#pragma once
+
+// Counts what goes through the global operator new. Defines it: for one translation unit of a
+// program.
+
+#include <cstddef>
+#include <cstdlib>
+#include <new>
+
+namespace support {
+
+/// Calls of operator new by this thread.
+inline thread_local std::size_t news = 0;
+
+inline void* counted(void* p) {
+    ++news;
+    if (p == nullptr)
+        throw std::bad_alloc();
+    return p;
+}
+
+} // namespace support
+
+void* operator new(std::size_t size) {
+    return support::counted(std::malloc(size == 0 ? 1 : size));
+}
+void* operator new(std::size_t size, std::align_val_t alignment) {
+    const auto a = static_cast<std::size_t>(alignment);
+    return support::counted(std::aligned_alloc(a, (size + a - 1) / a * a));
+}
+void operator delete(void* p) noexcept {
+    std::free(p);
+}
+void operator delete(void* p, std::size_t) noexcept {
+    std::free(p);
+}
+void operator delete(void* p, std::align_val_t) noexcept {
+    std::free(p);
+}
+void operator delete(void* p, std::size_t, std::align_val_t) noexcept {
+    std::free(p);
+}

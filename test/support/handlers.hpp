@@ -1,0 +1,123 @@
+#pragma once
+
+// Completion handlers that write down what became of them.
+
+#include <asio_semaphore/permit.hpp>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/system/error_code.hpp>
+
+#include <cstddef>
+#include <stdexcept>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace support {
+
+/// What became of one operation.
+struct result {
+    int calls = 0;
+    int dropped = 0; ///< handlers that were destroyed without having been called
+    boost::system::error_code ec;
+    asio_semaphore::permit held;
+
+    bool pending() const { return calls == 0 && dropped == 0; }
+    bool succeeded() const { return calls == 1 && dropped == 0 && !ec; }
+    bool failed(const boost::system::error_code& with) const {
+        return calls == 1 && dropped == 0 && ec == with && !held;
+    }
+    bool was_dropped() const { return calls == 0 && dropped == 1; }
+};
+
+/// A handler for both signatures that fills in a result. Move-only, called once, as an rvalue.
+class recording {
+public:
+    explicit recording(result& to) noexcept : to_(&to) {}
+    recording(recording&& other) noexcept : to_(std::exchange(other.to_, nullptr)) {}
+    recording& operator=(recording&&) = delete;
+    ~recording() {
+        if (to_ != nullptr)
+            ++to_->dropped;
+    }
+
+    void operator()(boost::system::error_code ec) && {
+        result& to = *std::exchange(to_, nullptr);
+        ++to.calls;
+        to.ec = ec;
+    }
+    void operator()(boost::system::error_code ec, asio_semaphore::permit p) && {
+        to_->held = std::move(p);
+        std::move (*this)(ec);
+    }
+
+private:
+    result* to_;
+};
+
+/// Runs an action when the handler that owns it is destroyed: called or not, moved or not.
+template <typename Action>
+class at_exit {
+public:
+    explicit at_exit(Action action) : action_(std::move(action)) {}
+    at_exit(at_exit&& other) noexcept :
+        action_(std::move(other.action_)), armed_(std::exchange(other.armed_, false)) {}
+    at_exit& operator=(at_exit&&) = delete;
+    ~at_exit() {
+        if (armed_)
+            action_();
+    }
+
+private:
+    Action action_;
+    bool armed_ = true;
+};
+
+struct move_failure : std::runtime_error {
+    move_failure() : std::runtime_error("the handler's move") {}
+};
+
+/// A handler whose moves start to throw on demand.
+class fragile {
+public:
+    /// @param moves_left how many moves still succeed; negative: all
+    fragile(result& to, int& moves_left) : recorded_(to), moves_left_(&moves_left) {}
+    fragile(fragile&& other) :
+        recorded_((other.spend(), std::move(other.recorded_))), moves_left_(other.moves_left_) {}
+    fragile& operator=(fragile&&) = delete;
+
+    template <typename... Args>
+    void operator()(Args&&... args) && {
+        std::move(recorded_)(std::forward<Args>(args)...);
+    }
+
+private:
+    void spend() {
+        if (*moves_left_ == 0)
+            throw move_failure();
+        if (*moves_left_ > 0)
+            --*moves_left_;
+    }
+
+    recording recorded_;
+    int* moves_left_;
+};
+
+/// Runs what is ready, and makes the context usable again if it ran out of work meanwhile.
+inline std::size_t poll(boost::asio::io_context& context) {
+    const std::size_t ran = context.poll();
+    context.restart();
+    return ran;
+}
+
+/// Runs a context on several threads until it has no work left.
+inline void run_on_threads(boost::asio::io_context& context, int count) {
+    std::vector<std::thread> threads;
+    for (int i = 0; i < count; ++i)
+        threads.emplace_back([&context] { context.run(); });
+    for (auto& thread : threads)
+        thread.join();
+}
+
+} // namespace support
