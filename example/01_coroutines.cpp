@@ -1,0 +1,53 @@
+// Ten pages to fetch, a site that wants no more than two requests at a time: a coroutine that waits
+// for a permit before it starts, and holds it while it works, keeps to that, however many run.
+
+#include <asio_semaphore.hpp>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <iostream>
+
+namespace asio = boost::asio;
+using asio_semaphore::async_semaphore;
+using namespace std::chrono_literals;
+
+int running = 0, most = 0;
+
+asio::awaitable<void> request(int page) {
+    std::cout << "page " << page << '\n';
+    most = std::max(most, ++running);
+    asio::steady_timer network(co_await asio::this_coro::executor, 2ms);
+    co_await network.async_wait(asio::use_awaitable);
+    --running;
+}
+
+// The form to prefer: the permit goes back at the end of its scope, however the coroutine ends.
+asio::awaitable<void> fetch(async_semaphore& semaphore, int page) {
+    const auto held = co_await semaphore.async_acquire_permit(asio::use_awaitable);
+    co_await request(page);
+}
+
+// The same by hand: an exception out of request() would keep the permit for good.
+asio::awaitable<void> fetch_by_hand(async_semaphore& semaphore, int page) {
+    co_await semaphore.async_acquire(asio::use_awaitable);
+    co_await request(page);
+    semaphore.release();
+}
+
+int main() {
+    asio::io_context context;
+    async_semaphore semaphore(context, 2);
+    for (int page = 1; page <= 9; ++page)
+        asio::co_spawn(context, fetch(semaphore, page), asio::detached);
+    asio::co_spawn(context, fetch_by_hand(semaphore, 10), asio::detached);
+    context.run();
+    std::cout << "at most " << most << " at once\n";
+    std::cout << "free in the end: " << semaphore.available() << '\n';
+}

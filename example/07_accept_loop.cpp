@@ -1,0 +1,55 @@
+// A server that never holds more than N sessions: it takes a permit before it accepts, and the
+// session owns the permit. Further clients wait in the kernel's backlog, and cost nothing here.
+
+#include <asio_semaphore.hpp>
+
+#include <boost/asio.hpp>
+
+#include <algorithm>
+#include <deque>
+#include <iostream>
+#include <utility>
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+
+int begun = 0, running = 0;
+
+asio::awaitable<void> session(tcp::socket socket, [[maybe_unused]] asio_semaphore::permit held) {
+    std::cout << "session " << ++begun << " begins, " << ++running << " running\n";
+    char data[64];
+    boost::system::error_code ec;
+    while (!ec)
+        co_await socket.async_read_some(
+            asio::buffer(data), asio::redirect_error(asio::use_awaitable, ec));
+    --running;
+}
+
+asio::awaitable<void>
+accept_loop(tcp::acceptor& acceptor, asio_semaphore::async_semaphore& sessions) {
+    for (;;) {
+        auto held = co_await sessions.async_acquire_permit(asio::use_awaitable);
+        auto socket = co_await acceptor.async_accept(asio::use_awaitable);
+        asio::co_spawn(
+            acceptor.get_executor(), session(std::move(socket), std::move(held)), asio::detached);
+    }
+}
+
+int main() {
+    asio::io_context context;
+    tcp::acceptor acceptor(context, {asio::ip::address_v4::loopback(), 0});
+    asio_semaphore::async_semaphore sessions(context, 2);
+    asio::co_spawn(context, accept_loop(acceptor, sessions), asio::detached);
+
+    std::deque<tcp::socket> clients;
+    for (int i = 0; i < 5; ++i)
+        clients.emplace_back(context).connect(acceptor.local_endpoint());
+    for (int closed = 0; closed < 5; ++closed) {
+        while (begun < std::min(closed + 2, 5))
+            context.run_one();
+        clients.pop_front(); // the oldest hangs up
+    }
+    acceptor.close(); // ends the loop, which holds a permit for its next session
+    context.run();
+    std::cout << "free in the end: " << sessions.available() << '\n';
+}
