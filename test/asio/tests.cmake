@@ -1,2 +1,3 @@
 asio_semaphore_tests(asio
+    initiation.cpp
     no_work.cpp)
