@@ -36,9 +36,11 @@ set(headers
     include/asio_semaphore/detail/state_registry.hpp
     include/asio_semaphore/detail/threads.hpp
     include/asio_semaphore/detail/wait_queue.hpp
+    include/asio_semaphore/detail/with_permit_operation.hpp
     include/asio_semaphore/error.hpp
     include/asio_semaphore/permit.hpp
-    include/asio_semaphore/version.hpp)
+    include/asio_semaphore/version.hpp
+    include/asio_semaphore/with_permit.hpp)
 # Bodies: included at the end of their headers, or compiled from src/; not headers to include on their own.
 set(bodies
     include/asio_semaphore/impl/cancellation_link.ipp

@@ -6,3 +6,4 @@
 #include <asio_semaphore/error.hpp>
 #include <asio_semaphore/permit.hpp>
 #include <asio_semaphore/version.hpp>
+#include <asio_semaphore/with_permit.hpp>
