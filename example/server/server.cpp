@@ -1,0 +1,90 @@
+#include "server.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <csignal>
+#include <exception>
+#include <iostream>
+#include <memory>
+#include <sstream>
+#include <utility>
+
+namespace server {
+namespace asio = boost::asio;
+using asio::ip::tcp;
+using boost::system::error_code;
+namespace {
+
+// Out of memory, for one: the connection ends, the server does not.
+void report(std::exception_ptr failure) {
+    try {
+        if (failure)
+            std::rethrow_exception(failure);
+    } catch (const std::exception& e) {
+        std::clog << "a connection failed: " << e.what() << '\n';
+    }
+}
+
+} // namespace
+
+server::server(asio::io_context& context, const options& wanted) :
+    context_(context),
+    acceptor_(asio::make_strand(context), wanted.endpoint),
+    signals_(acceptor_.get_executor(), SIGINT, SIGTERM),
+    gate_(context.get_executor(), wanted.limit, wanted.max_wait),
+    handler_(wanted.work) {}
+
+void server::start() {
+    asio::co_spawn(acceptor_.get_executor(), accept_loop(), report);
+    asio::co_spawn(acceptor_.get_executor(), await_signal(), report);
+}
+
+asio::awaitable<void> server::accept_loop() {
+    const services shared{gate_, handler_, responses_, sessions_};
+    for (;;) {
+        error_code ec;
+        auto socket = co_await acceptor_.async_accept(
+            asio::make_strand(context_), asio::redirect_error(asio::use_awaitable, ec));
+        if (!acceptor_.is_open())
+            co_return;
+        if (ec) {
+            // No file descriptor left, most likely: some connections have to end first.
+            asio::steady_timer pause(acceptor_.get_executor(), std::chrono::milliseconds(50));
+            co_await pause.async_wait(asio::use_awaitable);
+            continue;
+        }
+        error_code ignored;
+        socket.set_option(tcp::no_delay(true), ignored);
+        const auto executor = socket.get_executor();
+        const auto s = std::make_shared<session>(std::move(socket), shared);
+        asio::co_spawn(executor, s->run(s), report);
+    }
+}
+
+asio::awaitable<void> server::await_signal() {
+    co_await signals_.async_wait(asio::use_awaitable);
+    signals_.clear(); // a second one ends the program at once
+    std::cout << "draining: no new connections, requests that wait are refused, "
+              << handler_.running() << " are being handled\n"
+              << std::flush;
+    error_code ignored;
+    acceptor_.close(ignored);
+    gate_.close();
+    sessions_.drain();
+}
+
+std::string server::url() const {
+    std::ostringstream out;
+    out << "http://" << acceptor_.local_endpoint() << '/';
+    return out.str();
+}
+
+std::string server::summary() const {
+    return ::server::summary(gate_, handler_, responses_);
+}
+
+} // namespace server
