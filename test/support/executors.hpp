@@ -60,17 +60,16 @@ public:
         inner_(other.inner_), book_(other.book_) {
         start();
     }
-    tracker_executor& operator=(const tracker_executor& other) noexcept {
-        inner_ = other.inner_;
-        tracking* const old = std::exchange(book_, other.book_);
-        if (Tracked && old != book_) {
-            ++book_->work;
-            --old->work;
-        }
+    /// Takes the work along: Asio does not destroy some of the executors that it has moved from.
+    tracker_executor(tracker_executor&& other) noexcept :
+        inner_(std::move(other.inner_)), book_(std::exchange(other.book_, nullptr)) {}
+    tracker_executor& operator=(tracker_executor other) noexcept {
+        inner_ = std::move(other.inner_);
+        std::swap(book_, other.book_);
         return *this;
     }
     ~tracker_executor() {
-        if (Tracked)
+        if (Tracked && book_ != nullptr)
             --book_->work;
     }
 

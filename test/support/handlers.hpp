@@ -31,7 +31,7 @@ struct result {
     bool was_dropped() const { return calls == 0 && dropped == 1; }
 };
 
-/// A handler for both signatures that fills in a result. Move-only, called once, as an rvalue.
+/// A handler for both signatures that fills in a result. Move-only; the binders of older Boosts call it as an lvalue.
 class recording {
 public:
     explicit recording(result& to) noexcept : to_(&to) {}
@@ -42,12 +42,12 @@ public:
             ++to_->dropped;
     }
 
-    void operator()(boost::system::error_code ec) && {
+    void operator()(boost::system::error_code ec) {
         result& to = *std::exchange(to_, nullptr);
         ++to.calls;
         to.ec = ec;
     }
-    void operator()(boost::system::error_code ec, asio_semaphore::permit p) && {
+    void operator()(boost::system::error_code ec, asio_semaphore::permit p) {
         to_->held = std::move(p);
         std::move (*this)(ec);
     }
@@ -88,8 +88,8 @@ public:
     fragile& operator=(fragile&&) = delete;
 
     template <typename... Args>
-    void operator()(Args&&... args) && {
-        std::move(recorded_)(std::forward<Args>(args)...);
+    void operator()(Args&&... args) {
+        recorded_(std::forward<Args>(args)...);
     }
 
 private:
@@ -104,8 +104,9 @@ private:
     int* moves_left_;
 };
 
-/// Runs what is ready, and makes the context usable again if it ran out of work meanwhile.
+/// Runs what is ready, whether or not the context has run out of work before or does so now.
 inline std::size_t poll(boost::asio::io_context& context) {
+    context.restart();
     const std::size_t ran = context.poll();
     context.restart();
     return ran;

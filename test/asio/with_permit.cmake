@@ -1,0 +1,1 @@
+asio_semaphore_tests(asio with_permit.cpp)

@@ -1,0 +1,133 @@
+#pragma once
+
+// What the tests of with_permit share: a handler for every signature, and an operation that the
+// test completes by hand.
+
+#include <boost/asio/any_completion_handler.hpp>
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/cancellation_type.hpp>
+#include <boost/asio/dispatch.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/system/error_code.hpp>
+#include <boost/system/system_error.hpp>
+
+#include <exception>
+#include <functional>
+#include <utility>
+
+namespace support {
+
+inline boost::system::error_code code_of(const boost::system::error_code& ec) {
+    return ec;
+}
+inline boost::system::error_code code_of(const std::exception_ptr& e) {
+    try {
+        if (e)
+            std::rethrow_exception(e);
+    } catch (const boost::system::system_error& error) {
+        return error.code();
+    }
+    return {};
+}
+
+/// What became of one operation under a limit.
+struct ending {
+    int calls = 0;
+    int dropped = 0;
+    boost::system::error_code ec;
+    std::function<void()> at_call = [] {
+    };
+
+    bool pending() const { return calls == 0 && dropped == 0; }
+    bool succeeded() const { return calls == 1 && dropped == 0 && !ec; }
+    bool failed() const { return calls == 1 && dropped == 0 && ec; }
+    bool failed(const boost::system::error_code& with) const { return failed() && ec == with; }
+    bool was_dropped() const { return calls == 0 && dropped == 1; }
+};
+
+/// Fills in an ending. Move-only, called once, as an rvalue, with whatever follows the error.
+class ends {
+public:
+    explicit ends(ending& to) noexcept : to_(&to) {}
+    ends(ends&& other) noexcept : to_(std::exchange(other.to_, nullptr)) {}
+    ends& operator=(ends&&) = delete;
+    ~ends() {
+        if (to_ != nullptr)
+            ++to_->dropped;
+    }
+
+    template <typename Error, typename... Rest>
+    void operator()(const Error& error, Rest&&...) && {
+        ending& to = *std::exchange(to_, nullptr);
+        ++to.calls;
+        to.ec = code_of(error);
+        to.at_call();
+    }
+
+private:
+    ending* to_;
+};
+
+/// Starts when it is told to and completes when the test says so: void(error_code, int).
+class manual_operation {
+public:
+    using signature = void(boost::system::error_code, int);
+
+    explicit manual_operation(boost::asio::any_io_executor executor) :
+        executor_(std::move(executor)) {}
+
+    int started = 0;
+    boost::asio::cancellation_type_t cancelled = boost::asio::cancellation_type::none;
+    std::function<void()> at_start = [] {
+    };
+
+    bool running() const { return static_cast<bool>(handler_); }
+
+    template <typename Token>
+    auto start(Token&& token) {
+        return boost::asio::async_initiate<Token, signature>(initiate{this}, token);
+    }
+
+    /// Calls the handler later, on its executor.
+    void complete(boost::system::error_code ec = {}, int value = 0) {
+        boost::asio::post(
+            executor_, [ex = executor_, h = std::exchange(handler_, nullptr), ec, value]() mutable {
+                const auto executor = boost::asio::get_associated_executor(h, ex);
+                boost::asio::dispatch(
+                    executor, [h = std::move(h), ec, value]() mutable { std::move(h)(ec, value); });
+            });
+    }
+    void drop() { handler_ = nullptr; }
+
+private:
+    struct initiate {
+        using executor_type = boost::asio::any_io_executor;
+
+        executor_type get_executor() const noexcept { return self->executor_; }
+
+        template <typename Handler>
+        void operator()(Handler&& handler) const {
+            ++self->started;
+            self->at_start();
+            auto slot = boost::asio::get_associated_cancellation_slot(handler);
+            if (slot.is_connected())
+                slot.assign([s = self](boost::asio::cancellation_type_t type) {
+                    s->cancelled = type;
+                    if (s->running())
+                        s->complete(boost::asio::error::operation_aborted);
+                });
+            self->handler_ = std::forward<Handler>(handler);
+        }
+
+        manual_operation* self;
+    };
+
+    boost::asio::any_io_executor executor_;
+    boost::asio::any_completion_handler<signature> handler_;
+};
+
+} // namespace support
