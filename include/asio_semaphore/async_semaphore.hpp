@@ -373,19 +373,16 @@ public:
      * @throws boost::system::system_error with @ref error::over_release
      */
     void release(std::ptrdiff_t n = 1) {
-        boost::system::error_code ec;
-        release(n, ec);
-        if (ec)
+        if (!released(n))
             boost::throw_exception(
-                boost::system::system_error(ec, "async_semaphore::release"),
+                boost::system::system_error(error::over_release, "async_semaphore::release"),
                 BOOST_CURRENT_LOCATION);
     }
 
     /// The same; @p ec tells of an over-release, or is cleared. @throws std::invalid_argument if n
     /// < 0
     void release(std::ptrdiff_t n, boost::system::error_code& ec) {
-        require_non_negative(n, "async_semaphore::release: a negative number of permits");
-        if (n == 0 || (state_ && state_->release(n)))
+        if (released(n))
             ec.clear();
         else
             ec = error::over_release;
@@ -428,6 +425,11 @@ private:
     static void require_non_negative(std::ptrdiff_t n, const char* message) {
         if (n < 0)
             boost::throw_exception(std::invalid_argument(message));
+    }
+
+    bool released(std::ptrdiff_t n) {
+        require_non_negative(n, "async_semaphore::release: a negative number of permits");
+        return n == 0 || (state_ && state_->release(n));
     }
 
     executor_type executor_;

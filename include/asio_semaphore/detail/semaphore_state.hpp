@@ -76,7 +76,8 @@ public:
                     std::memory_order_relaxed))
                 return outcome::granted;
         }
-        return not_taken(n);
+        const bool may_wait = n > 0 && n <= max_ && (word & closed_flag) == 0;
+        return may_wait ? outcome::queued : not_taken(n);
     }
 
     /// Grants w.count permits or puts w at the end of the queue, its links armed; `queued` says
