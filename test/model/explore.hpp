@@ -1,0 +1,137 @@
+#pragma once
+
+// How the test programs of this folder run their scenarios, report them, and replay a failure.
+//
+//   ASIO_SEMAPHORE_REPLAY='<scenario>@<schedule>'   runs that schedule alone and prints its steps
+//   ASIO_SEMAPHORE_LONG=1                           larger bounds, more scenarios: minutes
+
+#include "scheduler.hpp"
+
+#include <boost/test/unit_test.hpp>
+
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+
+namespace asio_semaphore::model {
+
+inline bool long_run() {
+    const char* const value = std::getenv("ASIO_SEMAPHORE_LONG");
+    return value != nullptr && *value != '\0' && *value != '0';
+}
+
+/// Counts what a test case explores, and prints it.
+class exploration {
+public:
+    /// @param describe says what the threads do; printed before a replay
+    void
+    run(const std::string& title, settings s, const scheduler::factory& make,
+        const std::string& describe = {}) {
+        prepare();
+        ++scenarios_;
+        if (!replayed_title().empty()) {
+            replay(title, s, make, describe);
+            return;
+        }
+        // What whole operations can lead to, in any order: nothing else may come of their parts.
+        settings coarse = s;
+        coarse.coarse = true;
+        coarse.preemptions = -1;
+        const result whole = scheduler::get().explore(title, coarse, make);
+        if (failed(title + "#coarse", whole, describe))
+            return;
+        const result fine = scheduler::get().explore(title, s, make, &whole.outcomes);
+        if (failed(title, fine, describe))
+            return;
+        schedules_ += fine.schedules;
+        std::printf(
+            "%-64s %10llu schedules, %zu of %zu outcomes\n", title.c_str(),
+            static_cast<unsigned long long>(fine.schedules), fine.outcomes.size(),
+            whole.outcomes.size());
+    }
+
+    /// Explores something that has to fail, and returns how.
+    static result find(const std::string& title, settings s, const scheduler::factory& make) {
+        prepare();
+        if (!replayed_title().empty())
+            return {};
+        return scheduler::get().explore(title, s, make);
+    }
+
+    void print_total(const char* what) const {
+        std::printf(
+            "%s: %llu scenarios, %llu schedules\n", what,
+            static_cast<unsigned long long>(scenarios_),
+            static_cast<unsigned long long>(schedules_));
+    }
+
+private:
+    static void prepare() {
+        scheduler::program() = boost::unit_test::framework::master_test_suite().argv[0];
+    }
+
+    static std::string replay_request() {
+        const char* const value = std::getenv("ASIO_SEMAPHORE_REPLAY");
+        return value != nullptr ? value : "";
+    }
+    static std::string replayed_title() {
+        const std::string request = replay_request();
+        return request.substr(0, request.rfind('@'));
+    }
+
+    static void
+    replay(std::string title, settings s, const scheduler::factory& make, const std::string& text) {
+        const std::string request = replay_request();
+        s.coarse = request.find("#coarse@") != std::string::npos;
+        if (s.coarse)
+            title += "#coarse";
+        if (replayed_title() != title)
+            return;
+        std::printf("replay of %s\n%s\n", title.c_str(), text.c_str());
+        settings coarse = s;
+        coarse.coarse = true;
+        coarse.preemptions = -1;
+        const result whole = scheduler::get().explore(title, coarse, make);
+        const result r = scheduler::get().replay(
+            title, s, make, request.substr(request.rfind('@') + 1),
+            whole.failure.empty() ? &whole.outcomes : nullptr);
+        for (const std::string& outcome : r.outcomes)
+            std::printf("  ended: %s\n", outcome.c_str());
+        if (!r.failure.empty())
+            BOOST_ERROR(title << ": " << r.failure);
+    }
+
+    static bool failed(const std::string& title, const result& r, const std::string& describe) {
+        if (r.failure.empty())
+            return false;
+        BOOST_ERROR(
+            title << ": " << r.failure << "\n  after " << r.schedules << " schedules\n"
+                  << describe << "\n  schedule: " << r.schedule
+                  << "\n  replay, with every step printed:\n    ASIO_SEMAPHORE_REPLAY='" << title
+                  << "@" << r.schedule << "' " << scheduler::program());
+        return true;
+    }
+
+    std::uint64_t scenarios_ = 0, schedules_ = 0;
+};
+
+} // namespace asio_semaphore::model
+
+// The library's own assertions fail the schedule in which they fail.
+#if defined(BOOST_ENABLE_ASSERT_HANDLER)
+namespace boost {
+inline void assertion_failed(const char* expression, const char*, const char* file, long line) {
+    using asio_semaphore::model::scheduler;
+    scheduler::get().fail(
+        std::string("assertion ") + expression + ", " + file + ":" + std::to_string(line));
+    std::abort(); // not in a virtual thread
+}
+inline void assertion_failed_msg(
+    const char* expression, const char* message, const char* function, const char* file,
+    long line) {
+    std::fprintf(stderr, "%s\n", message);
+    assertion_failed(expression, function, file, line);
+}
+} // namespace boost
+#endif

@@ -1,0 +1,17 @@
+asio_semaphore_tests(model
+    sequences.cpp)
+target_compile_definitions(test_model_sequences PRIVATE
+    ASIO_SEMAPHORE_SEQUENCES_CORPUS="${PROJECT_SOURCE_DIR}/test/model/sequences_corpus")
+
+# With Clang: a libFuzzer target on the same driver. It takes the corpus's folder as its argument.
+option(ASIO_SEMAPHORE_BUILD_FUZZERS "Build the libFuzzer targets (Clang only)" OFF)
+if(ASIO_SEMAPHORE_BUILD_FUZZERS)
+    if(NOT CMAKE_CXX_COMPILER_ID MATCHES Clang)
+        message(FATAL_ERROR "libFuzzer comes with Clang; this is ${CMAKE_CXX_COMPILER_ID}")
+    endif()
+    add_executable(fuzz_model_sequences model/sequences_fuzz.cpp)
+    target_include_directories(fuzz_model_sequences PRIVATE ${PROJECT_SOURCE_DIR}/test)
+    target_link_libraries(fuzz_model_sequences PRIVATE asio_semaphore_development)
+    target_compile_options(fuzz_model_sequences PRIVATE -fsanitize=fuzzer,address)
+    target_link_options(fuzz_model_sequences PRIVATE -fsanitize=fuzzer,address)
+endif()

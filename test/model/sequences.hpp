@@ -1,0 +1,1237 @@
+#pragma once
+
+// Turns a text into a sequence of calls on a few semaphores, permits, signals, contexts and
+// handlers, and compares after every call what there is with what a sequential model says: grants,
+// their order, results, counts.
+//
+// A step is a letter and five arguments, each a character from '0' on; any bytes do, they are taken
+// modulo what is possible. What a step means in words the trace says.
+
+#include <asio_semaphore/async_semaphore.hpp>
+
+#include <support/allocators.hpp>
+#include <support/executors.hpp>
+
+#include <boost/asio/bind_allocator.hpp>
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/deferred.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/version.hpp>
+#if BOOST_VERSION >= 108200
+#include <boost/asio/bind_immediate_executor.hpp>
+#endif
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <deque>
+#include <limits>
+#include <map>
+#include <memory>
+#include <new>
+#include <optional>
+#include <ostream>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace sequences {
+
+namespace asio = boost::asio;
+using asio_semaphore::async_semaphore;
+using asio_semaphore::permit;
+using boost::system::error_code;
+
+/// What semaphores do, one call at a time.
+class model {
+public:
+    static constexpr std::size_t none = std::numeric_limits<std::size_t>::max();
+
+    enum class phase { open, closed, destroyed, shut };
+    enum class stage { waiting, submitted, called, dropped };
+    enum class ending { granted, aborted, closed, exceeds_max, invalid, timed_out };
+
+    /// Handlers of one lane run in the order of submission: those of one context's semaphores that
+    /// run in one place.
+    struct lane {
+        std::size_t context, place;
+        auto operator<=>(const lane&) const = default;
+    };
+
+    struct operation {
+        std::size_t state = none; // none: of a semaphore that has been moved from
+        std::ptrdiff_t n = 1;
+        lane way{};
+        std::optional<lane> way_at_once{}; // where it goes if it need not wait
+        bool has_deadline = false;
+        stage at = stage::waiting;
+        ending result = ending::granted;
+    };
+
+    struct semaphore {
+        std::size_t context;
+        std::ptrdiff_t available, max;
+        phase now = phase::open;
+        std::deque<std::size_t> queue{};
+        std::ptrdiff_t out = 0; // in permits, and in completions on their way
+    };
+
+    std::vector<semaphore> semaphores;
+    std::vector<operation> operations;
+    std::map<lane, std::deque<std::size_t>> lanes;
+
+    bool try_acquire(std::size_t s, std::ptrdiff_t n) {
+        semaphore& it = semaphores[s];
+        if (it.now != phase::open || n > it.max)
+            return false;
+        if (n > 0 && (!it.queue.empty() || n > it.available))
+            return false;
+        it.available -= n;
+        it.out += n;
+        return true;
+    }
+
+    void start(std::size_t id, bool may_wait) {
+        operation& o = operations[id];
+        if (o.state == none)
+            return submit(id, ending::closed, true);
+        semaphore& it = semaphores[o.state];
+        if (it.now == phase::shut)
+            o.at = stage::dropped;
+        else if (o.n < 0)
+            submit(id, ending::invalid, true);
+        else if (o.n > it.max)
+            submit(id, ending::exceeds_max, true);
+        else if (it.now == phase::closed)
+            submit(id, ending::closed, true);
+        else if (it.now == phase::destroyed)
+            submit(id, ending::aborted, true);
+        else if (try_acquire(o.state, o.n))
+            submit(id, ending::granted, true);
+        else if (!may_wait)
+            submit(id, ending::timed_out, true);
+        else
+            it.queue.push_back(id);
+    }
+
+    bool release(std::size_t s, std::ptrdiff_t n) {
+        semaphore& it = semaphores[s];
+        if (n > it.max - it.available)
+            return false;
+        it.available += n;
+        settle(s);
+        return true;
+    }
+    void put_back(std::size_t s, std::ptrdiff_t n) {
+        semaphores[s].out -= n;
+        release(s, n);
+    }
+    bool reduce(std::size_t s, std::ptrdiff_t n) {
+        semaphore& it = semaphores[s];
+        if (n > it.available + async_semaphore::max())
+            return false;
+        it.available -= n;
+        return true;
+    }
+
+    std::size_t cancel(std::size_t s) { return empty_queue(s, ending::aborted); }
+
+    void end(std::size_t s, phase p) {
+        semaphore& it = semaphores[s];
+        it.now = std::max(it.now, p);
+        empty_queue(s, p == phase::closed ? ending::closed : ending::aborted);
+    }
+
+    /// Takes an operation that waits out of the queue; others are not affected.
+    bool fire(std::size_t id, ending result) {
+        if (operations[id].at != stage::waiting)
+            return false;
+        const std::size_t s = operations[id].state;
+        std::erase(semaphores[s].queue, id);
+        submit(id, result, false);
+        settle(s);
+        return true;
+    }
+
+    /// The context goes: nothing runs any more, permits on the way go back to nobody.
+    void shut(std::size_t context) {
+        for (semaphore& it : semaphores) {
+            if (it.context != context)
+                continue;
+            it.now = phase::shut;
+            for (const std::size_t id : std::exchange(it.queue, {}))
+                operations[id].at = stage::dropped;
+        }
+        for (auto& [way, submitted] : lanes) {
+            if (way.context != context)
+                continue;
+            for (const std::size_t id : std::exchange(submitted, {})) {
+                operations[id].at = stage::dropped;
+                if (operations[id].result == ending::granted)
+                    put_back(operations[id].state, operations[id].n);
+            }
+        }
+    }
+
+private:
+    void submit(std::size_t id, ending result, bool at_once) {
+        operation& o = operations[id];
+        o.at = stage::submitted;
+        o.result = result;
+        if (at_once && o.way_at_once)
+            o.way = *o.way_at_once;
+        lanes[o.way].push_back(id);
+    }
+    void settle(std::size_t s) {
+        semaphore& it = semaphores[s];
+        while (!it.queue.empty() && operations[it.queue.front()].n <= it.available) {
+            const std::size_t id = it.queue.front();
+            it.queue.pop_front();
+            it.available -= operations[id].n;
+            it.out += operations[id].n;
+            submit(id, ending::granted, false);
+        }
+    }
+    std::size_t empty_queue(std::size_t s, ending result) {
+        const auto waited = std::exchange(semaphores[s].queue, {});
+        for (const std::size_t id : waited)
+            submit(id, result, false);
+        return waited.size();
+    }
+};
+
+struct mismatch : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+struct thrown_by_handler {};
+
+class driver;
+
+/// Reports to the driver that it has been called or destroyed.
+class handler {
+public:
+    using cancellation_slot_type = asio::cancellation_slot;
+
+    handler(driver& to, std::size_t id, cancellation_slot_type slot) noexcept :
+        to_(&to), id_(id), slot_(slot) {}
+    handler(handler&& other) noexcept :
+        to_(std::exchange(other.to_, nullptr)), id_(other.id_), slot_(other.slot_) {}
+    handler& operator=(handler&&) = delete;
+    inline ~handler();
+
+    cancellation_slot_type get_cancellation_slot() const noexcept { return slot_; }
+
+    void operator()(error_code ec) { report(ec, false, permit()); }
+    void operator()(error_code ec, permit p) { report(ec, true, std::move(p)); }
+
+private:
+    inline void report(error_code ec, bool owned, permit p);
+
+    driver* to_;
+    std::size_t id_;
+    cancellation_slot_type slot_;
+};
+
+/// Runs one sequence. Throws mismatch where model and library differ.
+class driver {
+    using ending = model::ending;
+    using stage = model::stage;
+
+    static constexpr std::size_t none = model::none;
+
+public:
+    static constexpr std::size_t step_size = 6;
+
+    /// The step that a byte stands for; beyond z is none.
+    static char letter_of(char c) {
+        return static_cast<char>('a' + (static_cast<unsigned char>(c) + 31) % 32);
+    }
+
+    explicit driver(std::ostream* trace = nullptr) : trace_(trace) {
+        for (std::size_t i = 0; i < contexts_.size(); ++i)
+            open_context(i);
+        for (auto& s : signals_)
+            s.emplace();
+        create(0, 0, 1, 4);
+        create(1, 1, 2, 2);
+    }
+    driver(const driver&) = delete;
+    driver& operator=(const driver&) = delete;
+    ~driver() {
+        ending_ = true; // whatever happens now is not compared any more
+        contexts_[0].reset();
+        contexts_[1].reset();
+    }
+
+    void run(std::string_view text) {
+        while (text.size() >= step_size) {
+            step(text.substr(0, step_size));
+            text.remove_prefix(step_size);
+        }
+        finish();
+    }
+
+    std::size_t operations() const { return model_.operations.size(); }
+    std::size_t granted() const { return granted_; }
+
+private:
+    friend handler;
+
+    enum class deed { keep, drop, fail, again, end_signal, emit, cancel, end_semaphore, close };
+
+    struct real_permit {
+        permit object{};
+        std::size_t state = none;
+        std::ptrdiff_t n = 0;
+    };
+
+    struct real_operation {
+        bool owned;
+        deed then;
+        std::size_t signal;
+        real_permit carried{}; // belongs to the handler
+        bool gone = false;     // called or destroyed
+    };
+
+    struct place {
+        std::unique_ptr<asio::io_context> context = std::make_unique<asio::io_context>(1);
+        asio::strand<asio::io_context::executor_type> strand{context->get_executor()};
+        std::size_t id = 0;
+        std::deque<std::size_t> due{}; // the operations whose short deadline is over, in its order
+    };
+
+    struct real_semaphore {
+        async_semaphore object;
+        std::size_t context;        // id of that of the executor
+        std::size_t state;          // the model's; none: moved from
+        std::ptrdiff_t by_hand = 0; // acquired, and not in a permit
+    };
+
+    using lazy_type =
+        decltype(std::declval<async_semaphore&>().async_acquire_permit(1, asio::deferred));
+    struct lazy_operation {
+        lazy_type start;
+        std::size_t context, state;
+        std::ptrdiff_t n;
+    };
+
+    static constexpr std::size_t places = 1000; // per context: one for its strand, one for inline
+    static constexpr std::size_t inline_place = 999;
+
+    template <typename... Parts>
+    void require(bool holds, const Parts&... parts) const {
+        if (holds || ending_)
+            return;
+        std::string message;
+        ((message += text(parts)), ...);
+        throw mismatch(message);
+    }
+    static std::string text(const char* s) { return s; }
+    static std::string text(const std::string& s) { return s; }
+    template <typename T>
+    static std::string text(const T& n) {
+        return std::to_string(n);
+    }
+    template <typename... Parts>
+    void trace(const Parts&... parts) const {
+        if (trace_ != nullptr)
+            ((*trace_ << parts), ...);
+    }
+
+    /// While the driver is inside a function of the library, in which no handler may run.
+    template <typename F>
+    auto calling(F f) {
+        struct guard {
+            bool& flag;
+            bool before;
+            ~guard() { flag = before; }
+        } guard{inside_, std::exchange(inside_, true)};
+        return f();
+    }
+
+    void step(std::string_view bytes) {
+        const auto arg = [&](std::size_t i, std::size_t below) {
+            return static_cast<unsigned char>(bytes[i + 1]) % 16u % below;
+        };
+        const char letter = letter_of(bytes[0]);
+        trace(letter, ' ');
+        switch (letter) {
+        case 'a':
+        case 'p':
+            acquire(
+                arg(0, 3), number(arg(1, 16)), letter == 'p', arg(2, 4), arg(3, 4), arg(3, 16) / 4,
+                arg(4, 16));
+            break;
+        case 't':
+            try_acquire(arg(0, 3), number(arg(1, 16)), arg(2, 2) != 0, arg(3, 4));
+            break;
+        case 'r':
+            release(arg(0, 3), number(arg(1, 16)), arg(2, 2) != 0);
+            break;
+        case 'd':
+            reduce(arg(0, 3), number(arg(1, 16)));
+            break;
+        case 'c':
+            cancel(arg(0, 3));
+            break;
+        case 'x':
+            close(arg(0, 3));
+            break;
+        case 'e':
+            emit(arg(0, 3), arg(1, 8));
+            break;
+        case 'k':
+            change_signal(arg(0, 3), arg(1, 3));
+            break;
+        case 'g':
+            give_back(arg(0, 4), arg(1, 3));
+            break;
+        case 's':
+            split(arg(0, 4), number(arg(1, 16)), arg(2, 4));
+            break;
+        case 'm':
+            merge(arg(0, 4), arg(1, 4));
+            break;
+        case 'i':
+            swap(arg(0, 4), arg(1, 4));
+            break;
+        case 'f':
+            forget(arg(0, 4));
+            break;
+        case 'h':
+            adopt(arg(0, 3), number(arg(1, 16)), arg(2, 4));
+            break;
+        case 'n':
+            create(arg(0, 3), arg(1, 2), number(arg(2, 16)), number(arg(3, 16)));
+            break;
+        case 'v':
+            move(arg(0, 3), arg(1, 3));
+            break;
+        case 'q':
+            destroy(arg(0, 3));
+            break;
+        case 'z':
+            renew_context(arg(0, 2));
+            break;
+        case 'l':
+            store_lazy(arg(0, 3), number(arg(1, 16)), arg(2, 2));
+            break;
+        case 'y':
+            start_lazy(arg(0, 2), arg(1, 4), arg(2, 16));
+            break;
+        case 'o':
+            trace("poll_one ", arg(0, 2));
+            poll_one(*contexts_[arg(0, 2)]);
+            break;
+        case 'w':
+            trace("poll");
+            poll();
+            break;
+        default:
+            trace("nothing");
+        }
+        trace('\n');
+        check();
+    }
+
+    static std::ptrdiff_t number(std::size_t i) {
+        static constexpr std::ptrdiff_t numbers[16] = {
+            1,
+            2,
+            3,
+            4,
+            0,
+            1,
+            2,
+            5,
+            1,
+            6,
+            -1,
+            1,
+            2,
+            async_semaphore::max(),
+            std::numeric_limits<std::ptrdiff_t>::min(),
+            std::numeric_limits<std::ptrdiff_t>::max()};
+        return numbers[i];
+    }
+
+    // Contexts.
+
+    void open_context(std::size_t i) {
+        contexts_[i] = std::make_unique<place>();
+        contexts_[i]->id = ++last_context_;
+    }
+    place* living(std::size_t id) {
+        for (auto& c : contexts_) {
+            if (c && c->id == id)
+                return c.get();
+        }
+        return nullptr;
+    }
+
+    void renew_context(std::size_t i) {
+        trace("destroy context ", i);
+        const std::size_t id = contexts_[i]->id;
+        // Asio asks that the context of a handler's executor outlives the operation.
+        for (const auto& o : model_.operations) {
+            if (o.at < stage::called && o.way.context != id && o.way.place / places == id) {
+                trace(": not while others rely on it");
+                return;
+            }
+        }
+        model_.shut(id);
+        calling([&] { contexts_[i].reset(); });
+        open_context(i);
+    }
+
+    std::size_t poll_one(place& c) {
+        c.context->restart();
+        std::size_t ran = 0;
+        bool threw = false;
+        try {
+            ran = c.context->poll_one();
+        } catch (const thrown_by_handler&) {
+            ran = 1;
+            threw = true;
+        }
+        require(threw == std::exchange(throws_, false), "an exception of a handler got lost");
+        // At most one waiter's deadline took effect, the earliest one's.
+        std::erase_if(c.due, [&](auto id) { return model_.operations[id].at != stage::waiting; });
+        if (!c.due.empty()) {
+            const std::size_t first = c.due.front();
+            const std::size_t s = model_.operations[first].state;
+            if (owner_of(s).object.waiting() < model_.semaphores[s].queue.size()) {
+                trace(" (the deadline of ", first, ')');
+                model_.fire(first, ending::timed_out);
+            }
+        }
+        return ran;
+    }
+
+    void poll() {
+        for (bool more = true; more;) {
+            more = false;
+            for (auto& c : contexts_) {
+                while (poll_one(*c) != 0) {
+                    check();
+                    more = true;
+                }
+                more = more || !c->due.empty();
+            }
+        }
+        for (const auto& [way, submitted] : model_.lanes)
+            require(
+                submitted.empty(), "operation ", submitted.empty() ? 0 : submitted.front(),
+                " should have been called");
+    }
+
+    // Semaphores.
+
+    real_semaphore& owner_of(std::size_t state) {
+        for (auto& s : semaphores_) {
+            if (s && s->state == state)
+                return *s;
+        }
+        throw mismatch("a waiter without a semaphore");
+    }
+
+    void create(std::size_t i, std::size_t c, std::ptrdiff_t initial, std::ptrdiff_t max) {
+        trace("create semaphore ", i, " on context ", c, " with ", initial, " of ", max);
+        place& on = *contexts_[c];
+        const bool valid =
+            initial >= 0 && max >= 1 && max <= async_semaphore::max() && initial <= max;
+        std::optional<async_semaphore> made;
+        bool refused = false;
+        try {
+            calling([&] { made.emplace(*on.context, initial, max); });
+        } catch (const std::invalid_argument&) {
+            refused = true;
+        }
+        require(refused == !valid, "the constructor's judgement of its arguments");
+        if (refused)
+            return;
+        model_.semaphores.push_back({on.id, initial, max});
+        const std::size_t state = model_.semaphores.size() - 1;
+        if (semaphores_[i]) {
+            end(semaphores_[i]->state, model::phase::destroyed);
+            calling([&] { semaphores_[i]->object = std::move(*made); });
+            semaphores_[i]->context = on.id;
+            semaphores_[i]->state = state;
+            semaphores_[i]->by_hand = 0;
+        } else {
+            semaphores_[i].emplace(real_semaphore{std::move(*made), on.id, state});
+        }
+    }
+
+    void end(std::size_t state, model::phase p) {
+        if (state != none)
+            model_.end(state, p);
+    }
+
+    void destroy(std::size_t i) {
+        trace("destroy semaphore ", i);
+        if (!semaphores_[i])
+            return;
+        end(semaphores_[i]->state, model::phase::destroyed);
+        calling([&] { semaphores_[i].reset(); });
+    }
+
+    void move(std::size_t from, std::size_t to) {
+        trace("move semaphore ", from, " to ", to);
+        if (!semaphores_[from])
+            return;
+        real_semaphore& source = *semaphores_[from];
+        if (from == to) {
+            calling([&] { source.object = std::move(*&source.object); });
+            return;
+        }
+        if (semaphores_[to]) {
+            real_semaphore& target = *semaphores_[to];
+            end(target.state, model::phase::destroyed);
+            calling([&] { target.object = std::move(source.object); });
+            target.context = source.context;
+            target.by_hand = source.by_hand;
+            target.state = source.state;
+        } else {
+            calling([&] {
+                semaphores_[to].emplace(real_semaphore{
+                    std::move(source.object), source.context, source.state, source.by_hand});
+            });
+        }
+        source.state = none;
+        source.by_hand = 0;
+    }
+
+    template <typename F>
+    bool refuses_negative(std::ptrdiff_t n, F f) {
+        bool refused = false;
+        try {
+            calling(f);
+        } catch (const std::invalid_argument&) {
+            refused = true;
+        }
+        require(refused || n >= 0, "a negative count was accepted");
+        return refused;
+    }
+
+    void try_acquire(std::size_t i, std::ptrdiff_t n, bool owned, std::size_t slot) {
+        trace("try_acquire ", n, " of semaphore ", i, owned ? " as permit" : "");
+        if (!semaphores_[i])
+            return;
+        real_semaphore& s = *semaphores_[i];
+        real_permit got;
+        bool taken = false;
+        const bool refused = refuses_negative(n, [&] {
+            if (owned)
+                got.object = s.object.try_acquire_permit(n);
+            else
+                taken = s.object.try_acquire(n);
+        });
+        require(refused == (n < 0), "try_acquire's judgement of its argument");
+        if (refused)
+            return;
+        const bool expected = s.state != none && model_.try_acquire(s.state, n);
+        if (owned)
+            taken = expected && n == 0 ? !got.object : bool(got.object);
+        require(taken == expected, "try_acquire ", taken ? "succeeded" : "failed");
+        if (!taken || n == 0)
+            return;
+        if (owned) {
+            got.state = s.state;
+            got.n = n;
+            store(slot, std::move(got));
+        } else {
+            hold_by_hand(s.state, n);
+        }
+    }
+
+    void release(std::size_t i, std::ptrdiff_t n, bool throwing) {
+        trace("release ", n, " to semaphore ", i);
+        if (!semaphores_[i])
+            return;
+        real_semaphore& s = *semaphores_[i];
+        if (s.state != none && n > 0) {
+            const auto& m = model_.semaphores[s.state];
+            // To give back by hand what a permit holds is misuse, which debug builds assert
+            // against.
+            const bool misuse = n <= m.max - m.available && n > m.max - m.available - m.out;
+            if (misuse) {
+                trace(": permits hold those");
+                return;
+            }
+        }
+        error_code ec = asio_semaphore::error::queue_full;
+        const bool refused = refuses_negative(n, [&] {
+            if (!throwing)
+                return s.object.release(n, ec);
+            ec = {};
+            try {
+                s.object.release(n);
+            } catch (const boost::system::system_error& e) {
+                ec = e.code();
+            }
+        });
+        require(refused == (n < 0), "release's judgement of its argument");
+        if (refused)
+            return;
+        const bool expected = n == 0 || (s.state != none && model_.release(s.state, n));
+        require(
+            ec == (expected ? error_code() : asio_semaphore::error::over_release),
+            "release: ", ec.message());
+        if (expected)
+            s.by_hand = std::max<std::ptrdiff_t>(0, s.by_hand - n);
+    }
+
+    void reduce(std::size_t i, std::ptrdiff_t n) {
+        trace("reduce semaphore ", i, " by ", n);
+        if (!semaphores_[i])
+            return;
+        real_semaphore& s = *semaphores_[i];
+        const bool refused = refuses_negative(n, [&] { s.object.reduce(n); });
+        const bool expected = n >= 0 && (s.state == none || model_.reduce(s.state, n));
+        require(refused == !expected, "reduce's judgement of its argument");
+    }
+
+    void cancel(std::size_t i) {
+        trace("cancel semaphore ", i);
+        if (!semaphores_[i])
+            return;
+        real_semaphore& s = *semaphores_[i];
+        const std::size_t expected = s.state == none ? 0 : model_.cancel(s.state);
+        const std::size_t cancelled = calling([&] { return s.object.cancel(); });
+        require(cancelled == expected, "cancelled ", cancelled, " instead of ", expected);
+    }
+
+    void close(std::size_t i) {
+        trace("close semaphore ", i);
+        if (!semaphores_[i])
+            return;
+        end(semaphores_[i]->state, model::phase::closed);
+        calling([&] { semaphores_[i]->object.close(); });
+    }
+
+    // Operations.
+
+    asio::cancellation_slot slot_of(std::size_t signal) {
+        return signal < signals_.size() && signals_[signal] ? signals_[signal]->slot()
+                                                            : asio::cancellation_slot();
+    }
+
+    std::size_t expect(
+        std::size_t state, std::ptrdiff_t n, model::lane way, bool owned, deed then,
+        std::size_t signal) {
+        model_.operations.push_back({state, n, way});
+        real_.push_back({owned, then, signal});
+        return real_.size() - 1;
+    }
+
+    static deed deed_of(std::size_t i) {
+        static constexpr deed deeds[16] = {
+            deed::keep,       deed::keep, deed::keep,   deed::keep,
+            deed::drop,       deed::drop, deed::fail,   deed::again,
+            deed::end_signal, deed::emit, deed::cancel, deed::end_semaphore,
+            deed::close,      deed::keep, deed::keep,   deed::keep};
+        return deeds[i];
+    }
+
+    void acquire(
+        std::size_t i, std::ptrdiff_t n, bool owned, std::size_t signal, std::size_t where,
+        std::size_t deadline, std::size_t then) {
+        static constexpr const char* wheres[] = {"", " in strand", " elsewhere", " immediately"};
+        static constexpr const char* deadlines[] = {"", "", " for 1h", " for 1ns"};
+        trace(
+            "acquire ", n, " of semaphore ", i, owned ? " as permit" : "", ", signal ", signal,
+            wheres[where], deadlines[deadline], ", then ", then);
+        if (!semaphores_[i])
+            return;
+        real_semaphore& s = *semaphores_[i];
+        place* const home = living(s.context);
+        if (home == nullptr && s.state == none)
+            return; // it would post to a context that is gone
+        if (s.state == none)
+            n = std::max<std::ptrdiff_t>(n, 1);
+        place& other = *contexts_[home == contexts_[0].get() ? 1 : 0];
+        // What neither the model nor Asio can tell is left out.
+        const bool fails = then == 13, carries = then == 14;
+        const bool momentary = deadline == 3 && n % 2 == 1;
+        if (fails || (home == nullptr && where == 1) ||
+            (where == 3 && (BOOST_VERSION < 108200 || momentary)))
+            where = 0;
+
+        const model::lane at_home{s.context, s.context * places};
+        const model::lane in_strand{s.context, s.context * places + 1};
+        const model::lane elsewhere{s.context, other.id * places};
+        const std::size_t id = expect(
+            s.state, n,
+            where == 1   ? in_strand
+            : where == 2 ? elsewhere
+                         : at_home,
+            owned, deed_of(then), signal);
+        trace(": operation ", id);
+        if (where == 3)
+            model_.operations[id].way_at_once = {s.context, s.context * places + inline_place};
+        if (carries)
+            real_[id].carried = std::exchange(permits_[0], {});
+
+        handler h(*this, id, slot_of(signal));
+        if (fails) {
+            support::memory_book book;
+            book.left = 0;
+            model_.operations[id].at = stage::dropped;
+            bool threw = false;
+            try {
+                start(
+                    s, n, owned, deadline,
+                    asio::bind_allocator(support::counting_allocator<>(book), std::move(h)));
+            } catch (const std::bad_alloc&) {
+                threw = true;
+            }
+            const bool shut =
+                s.state != none && model_.semaphores[s.state].now == model::phase::shut;
+            require(threw == !shut, "the allocator's exception");
+            return;
+        }
+
+        model_.start(id, deadline != 3 || momentary);
+        if (where == 1)
+            start(s, n, owned, deadline, asio::bind_executor(home->strand, std::move(h)));
+        else if (where == 2)
+            start(
+                s, n, owned, deadline,
+                asio::bind_executor(
+                    asio::any_io_executor(other.context->get_executor()), std::move(h)));
+#if BOOST_VERSION >= 108200
+        else if (where == 3)
+            start(
+                s, n, owned, deadline,
+                asio::bind_immediate_executor(
+                    support::minimal_executor{&ran_inline_}, std::move(h)));
+#endif
+        else
+            start(s, n, owned, deadline, std::move(h));
+        if (model_.operations[id].at != stage::waiting)
+            return;
+        if (momentary && s.object.waiting() < model_.semaphores[s.state].queue.size()) {
+            // It was over before the queue was reached.
+            model_.fire(id, ending::timed_out);
+            return;
+        }
+        if (signal < signals_.size() && signals_[signal])
+            armed_[signal] = id;
+        if (momentary) {
+            const auto over = std::chrono::steady_clock::now() + std::chrono::nanoseconds(1);
+            while (std::chrono::steady_clock::now() <= over) {
+            }
+            home->due.push_back(id);
+        }
+    }
+
+    template <typename Token>
+    void
+    start(real_semaphore& s, std::ptrdiff_t n, bool owned, std::size_t deadline, Token&& token) {
+        using namespace std::chrono_literals;
+        const std::chrono::nanoseconds wait = deadline == 2 ? 1h : n % 2 == 1 ? 1ns : -1h;
+        calling([&] {
+            if (deadline < 2 && owned)
+                s.object.async_acquire_permit(n, std::forward<Token>(token));
+            else if (deadline < 2)
+                s.object.async_acquire(n, std::forward<Token>(token));
+            else if (owned)
+                s.object.async_acquire_permit_for(wait, n, std::forward<Token>(token));
+            else
+                s.object.async_acquire_for(wait, n, std::forward<Token>(token));
+        });
+    }
+
+    void called(std::size_t id, error_code ec, bool owned, permit p) {
+        if (ending_)
+            return;
+        model::operation& o = model_.operations[id];
+        trace(" [", id, ": ", ec ? ec.message() : "granted", ']');
+        require(o.at == stage::submitted, "operation ", id, " is called, and should not");
+        auto& submitted = model_.lanes[o.way];
+        require(submitted.front() == id, "operation ", id, " is called before ", submitted.front());
+        require(
+            !inside_ || o.way.place % places == inline_place, "operation ", id,
+            " is called from inside a function of the library");
+        require(ec == code(o.result), "operation ", id, " ends with: ", ec.message());
+        const bool granted = o.result == ending::granted;
+        const std::ptrdiff_t n = granted ? o.n : 0;
+        require(owned == real_[id].owned, "the wrong signature");
+        require(p.count() == (owned ? n : 0), "operation ", id, " holds ", p.count());
+        submitted.pop_front();
+        o.at = stage::called;
+        real_[id].gone = true;
+        granted_ += granted;
+        if (o.state != none && !owned)
+            model_.semaphores[o.state].out -= n; // the caller's now
+
+        const deed then = real_[id].then;
+        if (n > 0 && owned) {
+            real_permit got{std::move(p), o.state, n};
+            if (then == deed::drop)
+                drop(got);
+            else
+                store(id % permits_.size(), std::move(got));
+        } else if (n > 0) {
+            hold_by_hand(o.state, n);
+        }
+        drop(real_[id].carried);
+        act(id, then);
+    }
+
+    void act(std::size_t id, deed then) {
+        const bool in_line = model_.operations[id].way.place % places == inline_place;
+        const std::size_t i = id % semaphores_.size();
+        switch (then) {
+        case deed::fail:
+            if (in_line)
+                break;
+            throws_ = true;
+            throw thrown_by_handler();
+        case deed::again:
+            trace(" [");
+            acquire(i, 1, true, 3, 0, 0, 0);
+            trace(']');
+            break;
+        case deed::end_signal:
+            trace(" [");
+            change_signal(real_[id].signal % signals_.size(), 1);
+            trace(']');
+            break;
+        case deed::emit:
+            trace(" [");
+            emit(id % signals_.size(), 1);
+            trace(']');
+            break;
+        case deed::cancel:
+            trace(" [");
+            cancel(i);
+            trace(']');
+            break;
+        case deed::end_semaphore:
+            trace(" [");
+            // Not one whose function is running.
+            if (!in_line)
+                destroy(i);
+            trace(']');
+            break;
+        case deed::close:
+            trace(" [");
+            close(i);
+            trace(']');
+            break;
+        default:
+            break;
+        }
+    }
+
+    void dropped(std::size_t id) {
+        real_[id].gone = true;
+        if (ending_)
+            return;
+        trace(" [", id, " is dropped]");
+        require(
+            model_.operations[id].at == stage::dropped, "operation ", id,
+            " is dropped, and should not");
+        drop(real_[id].carried);
+    }
+
+    static error_code code(ending e) {
+        switch (e) {
+        case ending::aborted:
+            return asio::error::operation_aborted;
+        case ending::closed:
+            return asio_semaphore::error::closed;
+        case ending::exceeds_max:
+            return asio_semaphore::error::exceeds_max;
+        case ending::invalid:
+            return asio::error::invalid_argument;
+        case ending::timed_out:
+            return asio::error::timed_out;
+        default:
+            return {};
+        }
+    }
+
+    void store_lazy(std::size_t i, std::ptrdiff_t n, std::size_t slot) {
+        trace("store lazy acquire ", n, " of semaphore ", i, " in ", slot);
+        if (!semaphores_[i])
+            return;
+        real_semaphore& s = *semaphores_[i];
+        if (s.state == none)
+            n = std::max<std::ptrdiff_t>(n, 1);
+        lazies_[slot].reset();
+        lazies_[slot].emplace(lazy_operation{
+            s.object.async_acquire_permit(n, asio::deferred), s.context, s.state, n});
+    }
+
+    void start_lazy(std::size_t slot, std::size_t signal, std::size_t then) {
+        trace("start lazy ", slot);
+        auto& lazy = lazies_[slot];
+        if (!lazy || (lazy->state == none && living(lazy->context) == nullptr))
+            return;
+        const std::size_t id = expect(
+            lazy->state, lazy->n, {lazy->context, lazy->context * places}, true, deed_of(then),
+            signal);
+        trace(": operation ", id);
+        model_.start(id, true);
+        handler h(*this, id, slot_of(signal));
+        if (then % 2 == 0) {
+            calling([&] { std::as_const(lazy->start)(std::move(h)); });
+        } else {
+            auto moved = std::move(lazy->start);
+            lazy.reset();
+            calling([&] { std::move(moved)(std::move(h)); });
+        }
+        if (model_.operations[id].at == stage::waiting && signal < signals_.size() &&
+            signals_[signal])
+            armed_[signal] = id;
+    }
+
+    // Signals.
+
+    void emit(std::size_t i, std::size_t type) {
+        trace("emit signal ", i, " of type ", type);
+        if (!signals_[i])
+            return;
+        if (type != 0 && armed_[i] != none)
+            model_.fire(armed_[i], ending::aborted);
+        calling([&] { signals_[i]->emit(static_cast<asio::cancellation_type>(type)); });
+    }
+
+    void change_signal(std::size_t i, std::size_t how) {
+        static constexpr const char* hows[] = {"clear", "destroy", "renew"};
+        trace(hows[how], " signal ", i);
+        armed_[i] = none;
+        calling([&] {
+            if (how == 0 && signals_[i])
+                signals_[i]->slot().clear();
+            if (how != 0)
+                signals_[i].reset();
+            if (how == 2)
+                signals_[i].emplace();
+        });
+    }
+
+    // Permits.
+
+    void hold_by_hand(std::size_t state, std::ptrdiff_t n) {
+        for (auto& s : semaphores_) {
+            if (s && s->state == state)
+                s->by_hand += n;
+        }
+    }
+
+    void drop(real_permit& p) {
+        if (p.state != none)
+            model_.put_back(std::exchange(p.state, none), p.n);
+        p.n = 0;
+        calling([&] { p.object.reset(); });
+    }
+
+    void store(std::size_t i, real_permit p) {
+        if (permits_[i].state != none)
+            model_.put_back(permits_[i].state, permits_[i].n);
+        permits_[i].state = p.state;
+        permits_[i].n = p.n;
+        calling([&] { permits_[i].object = std::move(p.object); });
+    }
+
+    void give_back(std::size_t i, std::size_t how) {
+        trace("give back permit ", i);
+        if (how == 0) {
+            drop(permits_[i]);
+        } else if (how == 1) {
+            store(i, {});
+        } else { // the destructor
+            real_permit dying = std::exchange(permits_[i], {});
+            if (dying.state != none)
+                model_.put_back(dying.state, dying.n);
+        }
+    }
+
+    void split(std::size_t i, std::ptrdiff_t n, std::size_t to) {
+        trace("split ", n, " from permit ", i, " to ", to);
+        real_permit part;
+        bool refused = false;
+        try {
+            part.object = permits_[i].object.split(n);
+        } catch (const std::invalid_argument&) {
+            refused = true;
+        }
+        require(refused == (n < 0 || n > permits_[i].n), "split's judgement of its argument");
+        if (refused)
+            return;
+        if (n > 0) {
+            part.state = permits_[i].state;
+            part.n = n;
+            permits_[i].n -= n;
+            if (permits_[i].n == 0)
+                permits_[i].state = none;
+        }
+        store(to, std::move(part));
+    }
+
+    void merge(std::size_t from, std::size_t to) {
+        trace("merge permit ", from, " into ", to);
+        real_permit &a = permits_[to], &b = permits_[from];
+        const bool foreign = a.n > 0 && b.n > 0 && a.state != b.state;
+        bool refused = false;
+        try {
+            a.object.merge(std::move(b.object));
+        } catch (const std::invalid_argument&) {
+            refused = true;
+        }
+        require(refused == foreign, "merge's judgement of its argument");
+        if (refused || from == to || b.n == 0)
+            return;
+        a.state = std::exchange(b.state, none);
+        a.n += std::exchange(b.n, 0);
+    }
+
+    void swap(std::size_t i, std::size_t j) {
+        trace("swap permits ", i, " and ", j);
+        permits_[i].object.swap(permits_[j].object);
+        std::swap(permits_[i].state, permits_[j].state);
+        std::swap(permits_[i].n, permits_[j].n);
+    }
+
+    void forget(std::size_t i) {
+        trace("forget permit ", i);
+        real_permit& p = permits_[i];
+        const std::ptrdiff_t n = calling([&] { return p.object.forget(); });
+        require(n == p.n, "forgot ", n, " instead of ", p.n);
+        if (p.state != none) {
+            model_.semaphores[p.state].out -= n;
+            hold_by_hand(p.state, n);
+        }
+        p.state = none;
+        p.n = 0;
+    }
+
+    void adopt(std::size_t i, std::ptrdiff_t n, std::size_t to) {
+        trace("adopt ", n, " of semaphore ", i, " in permit ", to);
+        if (!semaphores_[i])
+            return;
+        real_semaphore& s = *semaphores_[i];
+        if (n > s.by_hand && s.state != none) {
+            trace(": not held");
+            return;
+        }
+        real_permit p;
+        const bool refused =
+            refuses_negative(n, [&] { p.object = permit(s.object, std::adopt_lock, n); });
+        require(refused == (n < 0), "adoption's judgement of its argument");
+        if (refused)
+            return;
+        if (s.state != none && n > 0) {
+            auto& m = model_.semaphores[s.state];
+            if (n > m.max - m.available - m.out) { // others were released in their place
+                trace(": released already");
+                p.object.forget();
+                s.by_hand = 0;
+                return;
+            }
+            m.out += n;
+            s.by_hand -= n;
+            p.state = s.state;
+            p.n = n;
+        }
+        store(to, std::move(p));
+    }
+
+    // What must hold after every step.
+
+    void check() const {
+        for (std::size_t i = 0; i < semaphores_.size(); ++i) {
+            if (!semaphores_[i])
+                continue;
+            const real_semaphore& s = *semaphores_[i];
+            const async_semaphore& it = s.object;
+            const model::semaphore gone{0, 0, 0, model::phase::closed};
+            const auto& m = s.state == none ? gone : model_.semaphores[s.state];
+            require(
+                it.available() == m.available, "semaphore ", i, " has ", it.available(),
+                " instead of ", m.available);
+            require(
+                it.waiting() == m.queue.size(), "on semaphore ", i, " wait ", it.waiting(),
+                " instead of ", m.queue.size());
+            require(it.is_open() == (m.now == model::phase::open), "semaphore ", i, " is open");
+            require(it.max_permits() == m.max, "the maximum of semaphore ", i);
+        }
+        for (std::size_t i = 0; i < permits_.size(); ++i) {
+            require(
+                permits_[i].object.count() == permits_[i].n &&
+                    bool(permits_[i].object) == (permits_[i].n > 0),
+                "permit ", i, " holds ", permits_[i].object.count());
+        }
+        for (std::size_t id = 0; id < real_.size(); ++id) {
+            require(
+                real_[id].gone == (model_.operations[id].at >= stage::called), "operation ", id,
+                real_[id].gone ? " is gone" : " is still there");
+        }
+        for (const auto& [way, submitted] : model_.lanes)
+            require(
+                submitted.empty() || way.place % places != inline_place,
+                "an immediate executor was not used");
+    }
+
+    // All that is left comes to its end.
+    void finish() {
+        trace("the end\n");
+        for (std::size_t i = 0; i < permits_.size(); ++i)
+            give_back(i, 2);
+        poll();
+        check();
+        for (std::size_t i = 0; i < semaphores_.size(); ++i)
+            destroy(i);
+        poll();
+        for (auto& lazy : lazies_)
+            lazy.reset();
+        for (std::size_t id = 0; id < real_.size(); ++id)
+            require(real_[id].gone, "operation ", id, " never ended");
+    }
+
+    std::ostream* trace_;
+    model model_;
+    bool inside_ = false; // a function of the library
+    bool throws_ = false; // a handler threw, and run has not yet
+    bool ending_ = false;
+    int ran_inline_ = 0;
+    std::size_t last_context_ = 0, granted_ = 0;
+    std::deque<real_operation> real_;
+    std::array<std::optional<asio::cancellation_signal>, 3> signals_;
+    std::array<std::size_t, 3> armed_{none, none, none}; // whom the signal cancels
+    std::array<std::optional<real_semaphore>, 3> semaphores_;
+    std::array<real_permit, 4> permits_;
+    std::array<std::optional<lazy_operation>, 2> lazies_;
+    std::array<std::unique_ptr<place>, 2> contexts_;
+};
+
+inline handler::~handler() {
+    if (to_ != nullptr)
+        to_->dropped(id_);
+}
+
+inline void handler::report(error_code ec, bool owned, permit p) {
+    std::exchange(to_, nullptr)->called(id_, ec, owned, std::move(p));
+}
+
+/// What a driver would make of any bytes: itself, in printable characters.
+inline std::string printable(std::string_view bytes) {
+    std::string result;
+    for (std::size_t i = 0; i + driver::step_size <= bytes.size(); i += driver::step_size) {
+        result += driver::letter_of(bytes[i]);
+        for (std::size_t k = 1; k < driver::step_size; ++k)
+            result += static_cast<char>('0' + static_cast<unsigned char>(bytes[i + k]) % 16);
+    }
+    return result;
+}
+
+} // namespace sequences
