@@ -1,4 +1,5 @@
 asio_semaphore_tests(asio
+    allocators.cpp
     executors.cpp
     initiation.cpp
     no_work.cpp)

@@ -3,7 +3,6 @@
 // What the tests of with_permit share: a handler for every signature, and an operation that the
 // test completes by hand.
 
-#include <boost/asio/any_completion_handler.hpp>
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/associated_executor.hpp>
@@ -17,6 +16,8 @@
 
 #include <exception>
 #include <functional>
+#include <memory>
+#include <type_traits>
 #include <utility>
 
 namespace support {
@@ -49,7 +50,7 @@ struct ending {
     bool was_dropped() const { return calls == 0 && dropped == 1; }
 };
 
-/// Fills in an ending. Move-only, called once, as an rvalue, with whatever follows the error.
+/// Fills in an ending. Move-only, called once, with whatever follows the error.
 class ends {
 public:
     explicit ends(ending& to) noexcept : to_(&to) {}
@@ -61,7 +62,7 @@ public:
     }
 
     template <typename Error, typename... Rest>
-    void operator()(const Error& error, Rest&&...) && {
+    void operator()(const Error& error, Rest&&...) {
         ending& to = *std::exchange(to_, nullptr);
         ++to.calls;
         to.ec = code_of(error);
@@ -85,7 +86,7 @@ public:
     std::function<void()> at_start = [] {
     };
 
-    bool running() const { return static_cast<bool>(handler_); }
+    bool running() const { return pending_ != nullptr; }
 
     template <typename Token>
     auto start(Token&& token) {
@@ -95,15 +96,31 @@ public:
     /// Calls the handler later, on its executor.
     void complete(boost::system::error_code ec = {}, int value = 0) {
         boost::asio::post(
-            executor_, [ex = executor_, h = std::exchange(handler_, nullptr), ec, value]() mutable {
-                const auto executor = boost::asio::get_associated_executor(h, ex);
-                boost::asio::dispatch(
-                    executor, [h = std::move(h), ec, value]() mutable { std::move(h)(ec, value); });
-            });
+            executor_, [p = std::move(pending_), ec, value]() mutable { p->call(ec, value); });
     }
-    void drop() { handler_ = nullptr; }
+    void drop() { pending_.reset(); }
 
 private:
+    struct pending_base {
+        virtual ~pending_base() = default;
+        virtual void call(boost::system::error_code ec, int value) = 0;
+    };
+    template <typename Handler>
+    struct pending final : pending_base {
+        pending(Handler&& h, boost::asio::any_io_executor default_executor) :
+            handler(std::move(h)), executor(std::move(default_executor)) {}
+
+        void call(boost::system::error_code ec, int value) override {
+            const auto own = boost::asio::get_associated_executor(handler, executor);
+            boost::asio::dispatch(own, [h = std::move(handler), ec, value]() mutable {
+                static_cast<Handler&&>(h)(ec, value);
+            });
+        }
+
+        Handler handler;
+        boost::asio::any_io_executor executor;
+    };
+
     struct initiate {
         using executor_type = boost::asio::any_io_executor;
 
@@ -120,14 +137,15 @@ private:
                     if (s->running())
                         s->complete(boost::asio::error::operation_aborted);
                 });
-            self->handler_ = std::forward<Handler>(handler);
+            self->pending_ = std::make_unique<pending<std::decay_t<Handler>>>(
+                std::forward<Handler>(handler), self->executor_);
         }
 
         manual_operation* self;
     };
 
     boost::asio::any_io_executor executor_;
-    boost::asio::any_completion_handler<signature> handler_;
+    std::unique_ptr<pending_base> pending_;
 };
 
 } // namespace support
