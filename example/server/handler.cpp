@@ -57,12 +57,12 @@ private:
 
 asio::awaitable<std::string> handler::operator()() {
     const present here(*this);
+    std::vector<std::uint64_t> rows(8192); // 64 KiB that the request holds while it runs
     if (work_.query.count() > 0) {
         asio::steady_timer database(
             co_await asio::this_coro::executor, query_time(work_, here.at_once()));
         co_await database.async_wait(asio::use_awaitable);
     }
-    std::vector<std::uint64_t> rows(4096); // 32 KiB that the query brought
     const auto hash = work_.computing.count() > 0 ? compute(rows, work_.computing) : 0;
     co_return "done, checksum " + std::to_string(hash) + "\n";
 }

@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <vector>
 
 namespace server {
 namespace po = boost::program_options;
@@ -75,11 +76,19 @@ std::optional<options> parse(int argc, const char* const* argv) {
         const int style = po::command_line_style::allow_long |
                           po::command_line_style::long_allow_adjacent |
                           po::command_line_style::long_allow_next;
-        const po::positional_options_description none;
+        po::options_description all; // options that the help does not name
+        std::vector<std::string> unexpected;
+        all.add(known).add_options()("unexpected", po::value(&unexpected));
         po::store(
-            po::command_line_parser(argc, argv).options(known).positional(none).style(style).run(),
+            po::command_line_parser(argc, argv)
+                .options(all)
+                .positional(po::positional_options_description().add("unexpected", -1))
+                .style(style)
+                .run(),
             given);
         po::notify(given);
+        if (!unexpected.empty())
+            throw usage_error("unexpected argument '" + unexpected.front() + "'");
     } catch (const po::error& e) {
         throw usage_error(e.what());
     }

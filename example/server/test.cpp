@@ -1,0 +1,384 @@
+// The server as its users meet it: a process, reached over loopback and by signals.
+
+#include <boost/asio/connect.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http.hpp>
+#include <boost/test/unit_test.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <deque>
+#include <map>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace asio = boost::asio;
+namespace http = boost::beast::http;
+using asio::ip::tcp;
+using response = http::response<http::string_body>;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// Polls until f() is true; fails the test if it never is.
+template <typename F>
+void until(F f) {
+    const auto deadline = std::chrono::steady_clock::now() + 30s;
+    while (!f())
+        BOOST_REQUIRE(std::chrono::steady_clock::now() < deadline);
+}
+
+/// The server, started; killed if the test did not end it.
+class process {
+public:
+    explicit process(std::vector<std::string> arguments) {
+        arguments.insert(arguments.begin(), EXAMPLE_SERVER);
+        std::vector<char*> argv;
+        for (auto& argument : arguments)
+            argv.push_back(argument.data());
+        argv.push_back(nullptr);
+        int out[2], err[2];
+        if (::pipe2(out, O_CLOEXEC) != 0 || ::pipe2(err, O_CLOEXEC) != 0)
+            throw std::runtime_error("pipe2");
+        pid_ = ::fork();
+        if (pid_ == 0) {
+            ::dup2(out[1], STDOUT_FILENO);
+            ::dup2(err[1], STDERR_FILENO);
+            ::execv(argv[0], argv.data());
+            std::_Exit(127);
+        }
+        ::close(out[1]);
+        ::close(err[1]);
+        out_ = out[0];
+        err_ = err[0];
+    }
+    process(const process&) = delete;
+    process& operator=(const process&) = delete;
+    ~process() {
+        if (pid_ > 0) {
+            ::kill(pid_, SIGKILL);
+            ::waitpid(pid_, nullptr, 0);
+        }
+        ::close(out_);
+        ::close(err_);
+    }
+
+    void signal(int number) const { ::kill(pid_, number); }
+
+    /// Waits for the end. -1 if that was not by exit.
+    int exit_code() {
+        int status = 0;
+        ::waitpid(pid_, &status, 0);
+        pid_ = 0;
+        return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    }
+
+    std::string line() { return read(out_, '\n'); }
+    std::string rest() { return read(out_, '\0'); }
+    std::string errors() { return read(err_, '\0'); }
+
+private:
+    static std::string read(int file, char last) {
+        std::string text;
+        for (char c = 0; ::read(file, &c, 1) == 1 && c != last;)
+            text += c;
+        return text;
+    }
+
+    ::pid_t pid_ = 0;
+    int out_ = -1, err_ = -1;
+};
+
+/// A connection to the server.
+class client {
+public:
+    client(asio::io_context& context, unsigned short port) : socket_(context) {
+        socket_.connect({asio::ip::address_v4::loopback(), port});
+    }
+
+    void send(const std::string& target, http::verb verb = http::verb::get) {
+        http::request<http::empty_body> request(verb, target, 11);
+        request.set(http::field::host, "localhost");
+        http::write(socket_, request);
+    }
+    void send_text(const std::string& text) { asio::write(socket_, asio::buffer(text)); }
+
+    response receive() {
+        response answer;
+        http::read(socket_, buffer_, answer);
+        return answer;
+    }
+    unsigned status() { return receive().result_int(); }
+    response get(const std::string& target) {
+        send(target);
+        return receive();
+    }
+    bool answered() { return socket_.available() > 0; }
+    /// Whether the server closed the connection instead of sending more.
+    bool at_end() {
+        char byte;
+        boost::system::error_code ec;
+        socket_.read_some(asio::buffer(&byte, 1), ec);
+        return ec == asio::error::eof;
+    }
+
+private:
+    tcp::socket socket_;
+    boost::beast::flat_buffer buffer_;
+};
+
+/// A server that runs, and its clients.
+class running_server {
+public:
+    explicit running_server(std::vector<std::string> arguments) :
+        process_(with_port(std::move(arguments))), port_(announced(process_.line())) {}
+
+    client connect() { return client(context_, port_); }
+
+    /// What /metrics says now, each line a name (with its labels) and a number.
+    std::map<std::string, double> metrics() {
+        const response answer = connect().get("/metrics");
+        BOOST_TEST(answer.result_int() == 200u);
+        BOOST_TEST(answer[http::field::content_type].starts_with("text/plain; version=0.0.4"));
+        std::map<std::string, double> values;
+        std::istringstream lines(answer.body());
+        for (std::string line; std::getline(lines, line);) {
+            if (line.starts_with("# HELP ") || line.starts_with("# TYPE "))
+                continue;
+            const auto space = line.rfind(' ');
+            BOOST_REQUIRE(space != line.npos);
+            std::size_t parsed = 0;
+            const double value = std::stod(line.substr(space + 1), &parsed);
+            BOOST_TEST(parsed == line.size() - space - 1);
+            BOOST_TEST(values.emplace(line.substr(0, space), value).second);
+        }
+        return values;
+    }
+    void until_metric(const std::string& name, double value) {
+        until([&] { return metrics().at(name) == value; });
+    }
+
+    unsigned short port() const { return port_; }
+    class process& process() {
+        return process_;
+    }
+
+private:
+    static std::vector<std::string> with_port(std::vector<std::string> arguments) {
+        arguments.insert(arguments.end(), {"--port", "0", "--threads", "2"});
+        return arguments;
+    }
+    static unsigned short announced(const std::string& line) {
+        const std::string start = "listening on http://127.0.0.1:";
+        BOOST_REQUIRE(line.starts_with(start));
+        return static_cast<unsigned short>(std::stoi(line.substr(start.size())));
+    }
+
+    class process process_;
+    unsigned short port_;
+    asio::io_context context_;
+};
+
+// The handler does nothing but wait, as many microseconds as this says.
+const std::string brief = "0,20000,1000", endless = "0,60000000,1000";
+
+} // namespace
+
+BOOST_AUTO_TEST_CASE(no_more_requests_than_the_limit_are_handled_at_once) {
+    running_server server({"--limit", "3", "--max-wait", "60000", "--work", brief});
+    std::deque<client> clients;
+    for (int i = 0; i < 20; ++i)
+        clients.push_back(server.connect());
+    for (int round = 0; round < 3; ++round) {
+        for (auto& c : clients)
+            c.send("/");
+        for (auto& c : clients)
+            BOOST_TEST(c.status() == 200u);
+    }
+    const auto metrics = server.metrics();
+    BOOST_TEST(metrics.at("handlers_running_max") == 3);
+    BOOST_TEST(metrics.at("semaphore_granted_total") == 60);
+    BOOST_TEST(metrics.at("semaphore_available") == 3);
+}
+
+BOOST_AUTO_TEST_CASE(without_a_limit_all_are_handled_at_once) {
+    running_server server({"--limit", "0", "--work", endless});
+    std::deque<client> clients;
+    for (int i = 0; i < 20; ++i) {
+        clients.push_back(server.connect());
+        clients.back().send("/");
+    }
+    server.until_metric("handlers_running", 20);
+}
+
+BOOST_AUTO_TEST_CASE(who_waits_too_long_gets_503_with_retry_after) {
+    running_server server({"--limit", "1", "--max-wait", "1500", "--work", endless});
+    auto first = server.connect();
+    first.send("/");
+    server.until_metric("semaphore_in_use", 1);
+    auto second = server.connect();
+    const auto refused = second.get("/");
+    BOOST_TEST(refused.result_int() == 503u);
+    BOOST_TEST(refused[http::field::retry_after] == "2");
+    BOOST_TEST(server.metrics().at("semaphore_timed_out_total") == 1);
+    BOOST_TEST(second.get("/metrics").result_int() == 200u); // the connection goes on
+}
+
+BOOST_AUTO_TEST_CASE(a_client_that_hangs_up_while_it_waits_leaves_the_queue) {
+    running_server server({"--limit", "1", "--max-wait", "60000", "--work", endless});
+    auto first = server.connect();
+    first.send("/");
+    server.until_metric("semaphore_in_use", 1);
+    {
+        auto second = server.connect();
+        second.send("/");
+        server.until_metric("semaphore_waiting", 1);
+    }
+    server.until_metric("semaphore_cancelled_total", 1);
+    const auto metrics = server.metrics();
+    BOOST_TEST(metrics.at("semaphore_waiting") == 0);
+    BOOST_TEST(metrics.at("semaphore_in_use") == 1);
+}
+
+BOOST_AUTO_TEST_CASE(requests_that_are_sent_while_one_waits_are_answered_after_it) {
+    running_server server({"--limit", "1", "--max-wait", "60000", "--work", "0,500000,1000"});
+    auto first = server.connect();
+    first.send("/");
+    server.until_metric("semaphore_in_use", 1);
+    auto second = server.connect();
+    second.send("/");
+    until([&] { return server.metrics().at("semaphore_waiting") == 1 || second.answered(); });
+    second.send("/metrics");
+    second.send("/nowhere");
+    BOOST_TEST(second.status() == 200u);
+    BOOST_TEST(second.receive().body().find("semaphore_granted_total 2") != std::string::npos);
+    BOOST_TEST(second.status() == 404u);
+    BOOST_TEST(first.status() == 200u);
+}
+
+BOOST_AUTO_TEST_CASE(the_histogram_counts_every_request_that_was_granted) {
+    running_server server({"--limit", "1", "--max-wait", "60000", "--work", "0,1000,1000"});
+    auto c = server.connect();
+    for (int i = 0; i < 5; ++i)
+        BOOST_TEST(c.get("/").result_int() == 200u);
+    const auto metrics = server.metrics();
+    BOOST_TEST(metrics.at("semaphore_wait_seconds_count") == 5);
+    BOOST_TEST(metrics.at("semaphore_wait_seconds_bucket{le=\"+Inf\"}") == 5);
+    BOOST_TEST(
+        metrics.at("semaphore_wait_seconds_bucket{le=\"0.001\"}") <=
+        metrics.at("semaphore_wait_seconds_bucket{le=\"5\"}"));
+    BOOST_TEST(metrics.at("semaphore_wait_seconds_sum") >= 0);
+    BOOST_TEST(metrics.at("http_responses_total{code=\"200\"}") == 5);
+}
+
+BOOST_AUTO_TEST_CASE(what_is_no_request_for_work_is_told_so) {
+    running_server server({"--limit", "1"});
+    BOOST_TEST(server.connect().get("/nowhere").result_int() == 404u);
+    auto poster = server.connect();
+    poster.send("/", http::verb::post);
+    const auto refused = poster.receive();
+    BOOST_TEST(refused.result_int() == 405u);
+    BOOST_TEST(refused[http::field::allow] == "GET, HEAD");
+    auto babbler = server.connect();
+    babbler.send_text("what is this?\r\n\r\n");
+    BOOST_TEST(babbler.status() == 400u);
+    BOOST_TEST(babbler.at_end());
+    auto sender = server.connect();
+    sender.send_text("GET / HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n");
+    BOOST_TEST(sender.status() == 413u);
+    BOOST_TEST(server.metrics().at("semaphore_granted_total") == 0);
+}
+
+BOOST_AUTO_TEST_CASE(sigterm_lets_handlers_end_and_refuses_those_who_wait) {
+    running_server server({"--limit", "1", "--max-wait", "60000", "--work", "0,3000000,1000"});
+    auto idle = server.connect();
+    BOOST_TEST(idle.get("/nowhere").result_int() == 404u);
+    auto first = server.connect();
+    first.send("/");
+    server.until_metric("semaphore_in_use", 1);
+    auto second = server.connect();
+    second.send("/");
+    server.until_metric("semaphore_waiting", 1);
+    server.process().signal(SIGTERM);
+
+    const auto refused = second.receive();
+    BOOST_TEST(refused.result_int() == 503u);
+    BOOST_TEST(!refused[http::field::retry_after].empty());
+    BOOST_TEST(!refused.keep_alive());
+    BOOST_TEST(idle.at_end());
+    const auto done = first.receive();
+    BOOST_TEST(done.result_int() == 200u);
+    BOOST_TEST(!done.keep_alive());
+    BOOST_TEST(server.process().exit_code() == 0);
+    const auto said = server.process().rest();
+    BOOST_TEST(
+        said.find("ended: limit=1 most_at_once=1 running=0 available=1 waiting=0 granted=1 "
+                  "timed_out=0 cancelled=0 closed=1 ") != std::string::npos,
+        said);
+}
+
+BOOST_AUTO_TEST_CASE(sigint_ends_a_server_without_clients) {
+    running_server server({});
+    server.process().signal(SIGINT);
+    BOOST_TEST(server.process().exit_code() == 0);
+}
+
+BOOST_AUTO_TEST_CASE(options_that_cannot_be_get_one_line_and_exit_code_2) {
+    const std::vector<std::vector<std::string>> all = {
+        {"--limits"},
+        {"--nonsense", "1"},
+        {"nonsense"},
+        {"--limit"},
+        {"--limit", "-1"},
+        {"--limit", "many"},
+        {"--limit", "1", "--limit", "2"},
+        {"--limit", ""},
+        {"--limit", "99999999999999999999"},
+        {"--max-wait", "-5"},
+        {"--max-wait", "1.5"},
+        {"--threads", "0"},
+        {"--port", "65536"},
+        {"--port", "-1"},
+        {"--address", "localhost"},
+        {"--work", "1"},
+        {"--work", "1,2,0"},
+        {"--work", "1,-2,3"},
+        {"--work", "1,2,3,4"}};
+    for (const auto& arguments : all) {
+        class process server(arguments);
+        const auto told = server.errors();
+        BOOST_TEST_CONTEXT(arguments.front() << ' ' << arguments.back() << " : " << told) {
+            BOOST_TEST(server.exit_code() == 2);
+            BOOST_TEST(told.starts_with("example_server: "));
+            BOOST_TEST((told.find(arguments.front()) != told.npos));
+            BOOST_TEST(std::count(told.begin(), told.end(), '\n') == 1);
+            BOOST_TEST(server.rest() == "");
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(an_address_in_use_gets_one_line_and_exit_code_2) {
+    running_server first({});
+    class process second({"--port", std::to_string(first.port())});
+    const auto told = second.errors();
+    BOOST_TEST(second.exit_code() == 2);
+    BOOST_TEST(told.find("Address already in use\n") != std::string::npos, told);
+    BOOST_TEST(std::count(told.begin(), told.end(), '\n') == 1);
+}
+
+BOOST_AUTO_TEST_CASE(help_is_printed_and_exit_code_0) {
+    class process server({"--help"});
+    BOOST_TEST(server.rest().find("--max-wait") != std::string::npos);
+    BOOST_TEST(server.exit_code() == 0);
+}
