@@ -1,5 +1,6 @@
 asio_semaphore_tests(asio
     allocators.cpp
+    cancellation.cpp
     executors.cpp
     initiation.cpp
     no_work.cpp)
