@@ -1,2 +1,6 @@
 asio_semaphore_tests(state
-    wait_queue.cpp)
+    cancellation_link.cpp
+    semaphore_state.cpp
+    state_registry.cpp
+    wait_queue.cpp
+    watched.cpp)

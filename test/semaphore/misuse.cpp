@@ -1,0 +1,107 @@
+// A permit that was adopted without having been acquired is caught when it gives back: debug builds
+// assert, and no build lets the semaphore exceed its maximum.
+//
+// Header-only, the assertion is ours to handle here. The compiled library has Boost's own, which
+// ends the program, or none.
+#if !defined(ASIO_SEMAPHORE_SEPARATE_COMPILATION)
+#define BOOST_ENABLE_ASSERT_HANDLER
+#endif
+
+#include <asio_semaphore/async_semaphore.hpp>
+
+#include "fixture.hpp"
+
+#include <boost/assert.hpp>
+
+#include <csignal>
+#include <mutex>
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace {
+
+using namespace test;
+
+int assertions = 0;
+
+#if defined(BOOST_ENABLE_ASSERT_HANDLER)
+void with_misuse(void (*misuse)()) {
+    assertions = 0;
+    misuse();
+    BOOST_TEST(assertions == 1);
+}
+#elif defined(NDEBUG)
+void with_misuse(void (*misuse)()) {
+    misuse();
+}
+#else
+void with_misuse(void (*misuse)()) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+        std::signal(SIGABRT, SIG_DFL);
+        ::close(STDERR_FILENO);
+        misuse();
+        ::_exit(0);
+    }
+    int status = 0;
+    BOOST_TEST_REQUIRE(::waitpid(child, &status, 0) == child);
+    BOOST_TEST(WIFSIGNALED(status));
+    BOOST_TEST(WTERMSIG(status) == SIGABRT);
+}
+#endif
+
+} // namespace
+
+#if defined(BOOST_ENABLE_ASSERT_HANDLER)
+namespace boost {
+void assertion_failed(const char*, const char*, const char*, long) {
+    ++assertions;
+}
+void assertion_failed_msg(const char*, const char*, const char*, const char*, long) {
+    ++assertions;
+}
+} // namespace boost
+#endif
+
+BOOST_AUTO_TEST_SUITE(semaphore_misuse)
+
+BOOST_AUTO_TEST_CASE(a_permit_adopted_beyond_the_maximum_does_not_exceed_it) {
+    with_misuse([] {
+        asio::io_context context;
+        async_semaphore semaphore(context, 2, 3);
+        {
+            permit too_many(semaphore, std::adopt_lock, 4);
+            BOOST_TEST(too_many.count() == 4);
+        }
+        BOOST_TEST(semaphore.available() == 3);
+    });
+}
+
+BOOST_AUTO_TEST_CASE(a_permit_released_by_hand_too_does_not_exceed_it_either) {
+    with_misuse([] {
+        asio::io_context context;
+        async_semaphore semaphore(context, 3, 3);
+        permit held = semaphore.try_acquire_permit(2);
+        semaphore.release(2);
+        held.reset();
+        BOOST_TEST(!held);
+        BOOST_TEST(semaphore.available() == 3);
+    });
+}
+
+BOOST_AUTO_TEST_CASE(beside_a_queue_as_well) {
+    with_misuse([] {
+        asio::io_context context;
+        async_semaphore semaphore(context, 2, 3);
+        operation head;
+        semaphore.async_acquire(3, head.on_completion());
+        permit(semaphore, std::adopt_lock, 2).reset();
+        BOOST_TEST(semaphore.waiting() == 0u);
+        BOOST_TEST(semaphore.available() == 0);
+        context.poll();
+        BOOST_TEST(head.granted());
+    });
+}
+
+BOOST_AUTO_TEST_SUITE_END()

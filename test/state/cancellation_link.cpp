@@ -1,0 +1,280 @@
+#include <asio_semaphore/detail/cancellation_link.hpp>
+
+#include "hand_made_waiter.hpp"
+
+#include <optional>
+
+namespace {
+
+using namespace test;
+
+struct link_fixture : state_fixture {
+    hand_made_waiter a{1}, b{1}, c{1}, two{2}, three{3};
+};
+
+} // namespace
+
+BOOST_FIXTURE_TEST_SUITE(state_cancellation_link, link_fixture)
+
+BOOST_AUTO_TEST_CASE(ends_its_waiter_with_its_own_result) {
+    for (const outcome result : {outcome::aborted, outcome::timed_out}) {
+        const auto s = make(0);
+        hand_made_waiter w{1};
+        link_type canceller(s, result);
+        canceller.attach(w);
+        s->enqueue(w);
+        canceller.fire();
+        BOOST_TEST(w.ended_as(result));
+        BOOST_TEST(s->waiting() == 0u);
+        BOOST_TEST(s->available() == 0);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(fired_before_its_waiter_enters_it_ends_it_there) {
+    const auto s = make(5);
+    link_type canceller(s, outcome::timed_out);
+    canceller.attach(a);
+    canceller.fire();
+    BOOST_TEST(a.untouched());
+    BOOST_TEST(s->enqueue(a) == outcome::timed_out);
+    BOOST_TEST(a.untouched());
+    BOOST_TEST(s->waiting() == 0u);
+    BOOST_TEST(s->available() == 5);
+}
+
+BOOST_AUTO_TEST_CASE(either_of_two_fired_before_ends_the_waiter) {
+    for (const bool first : {false, true}) {
+        const auto s = make(0);
+        hand_made_waiter w{1};
+        link_type slot(s, outcome::aborted), deadline(s, outcome::timed_out);
+        deadline.attach(w);
+        slot.attach(w);
+        (first ? slot : deadline).fire();
+        BOOST_TEST(s->enqueue(w) == (first ? outcome::aborted : outcome::timed_out));
+        BOOST_TEST(s->waiting() == 0u);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_closed_state_prevails_over_a_fired_link) {
+    const auto s = make(0);
+    link_type canceller(s, outcome::timed_out);
+    canceller.attach(a);
+    canceller.fire();
+    s->close();
+    BOOST_TEST(s->enqueue(a) == outcome::closed);
+}
+
+BOOST_AUTO_TEST_CASE(fired_after_its_waiter_was_granted_it_has_no_effect) {
+    const auto s = make(0);
+    link_type canceller(s, outcome::aborted);
+    canceller.attach(a);
+    s->enqueue(a);
+    s->enqueue(b);
+    s->release(1);
+    canceller.fire();
+    canceller.fire();
+    BOOST_TEST(a.ended_as(outcome::granted));
+    BOOST_TEST(b.untouched());
+    BOOST_TEST(s->available() == 0);
+    s->cancel();
+}
+
+BOOST_AUTO_TEST_CASE(fired_after_its_waiter_was_granted_inside_enqueue_it_has_no_effect) {
+    const auto s = make(1);
+    link_type canceller(s, outcome::aborted);
+    canceller.attach(a);
+    BOOST_TEST(s->enqueue(a) == outcome::granted);
+    canceller.fire();
+    BOOST_TEST(a.untouched());
+    BOOST_TEST(s->available() == 0);
+}
+
+BOOST_AUTO_TEST_CASE(fired_twice_it_ends_its_waiter_once) {
+    const auto s = make(0);
+    link_type canceller(s, outcome::aborted);
+    canceller.attach(a);
+    s->enqueue(a);
+    canceller.fire();
+    canceller.fire();
+    BOOST_TEST(a.ended_as(outcome::aborted));
+}
+
+BOOST_AUTO_TEST_CASE(of_two_the_first_that_fires_ends_the_waiter) {
+    for (const bool slot_first : {false, true}) {
+        const auto s = make(0);
+        hand_made_waiter w{1};
+        link_type slot(s, outcome::aborted), deadline(s, outcome::timed_out);
+        deadline.attach(w);
+        slot.attach(w);
+        s->enqueue(w);
+        (slot_first ? slot : deadline).fire();
+        (slot_first ? deadline : slot).fire();
+        BOOST_TEST(w.ended_as(slot_first ? outcome::aborted : outcome::timed_out));
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_cancelled_head_makes_way) {
+    const auto s = make(2);
+    link_type canceller(s, outcome::aborted);
+    canceller.attach(three);
+    for (auto* w : {&three, &a, &b, &c})
+        s->enqueue(*w);
+    canceller.fire();
+    BOOST_TEST(three.ended_as(outcome::aborted));
+    BOOST_TEST(a.ended_as(outcome::granted));
+    BOOST_TEST(b.ended_as(outcome::granted));
+    BOOST_TEST(c.untouched());
+    BOOST_TEST(s->available() == 0);
+    BOOST_TEST(s->waiting() == 1u);
+    s->cancel();
+}
+
+BOOST_AUTO_TEST_CASE(a_waiter_cancelled_in_the_middle_leaves_the_rest_in_order) {
+    const auto s = make(1);
+    link_type canceller(s, outcome::aborted);
+    canceller.attach(a);
+    for (auto* w : {&two, &a, &three})
+        s->enqueue(*w);
+    canceller.fire();
+    BOOST_TEST(a.ended_as(outcome::aborted));
+    BOOST_TEST(two.untouched());
+    BOOST_TEST(s->available() == 1);
+    s->release(4);
+    BOOST_TEST(two.ended_as(outcome::granted));
+    BOOST_TEST(three.ended_as(outcome::granted));
+    BOOST_TEST(s->available() == 0);
+}
+
+BOOST_AUTO_TEST_CASE(the_last_waiter_cancelled_leaves_the_fast_path_open) {
+    const auto s = make(1);
+    link_type canceller(s, outcome::aborted);
+    canceller.attach(two);
+    s->enqueue(two);
+    BOOST_TEST(s->try_acquire(1) == outcome::queued);
+    canceller.fire();
+    BOOST_TEST(s->try_acquire(1) == outcome::granted);
+}
+
+BOOST_AUTO_TEST_CASE(cancelling_in_debt_grants_nobody) {
+    const auto s = make(0);
+    link_type canceller(s, outcome::aborted);
+    canceller.attach(a);
+    s->enqueue(a);
+    s->enqueue(b);
+    s->reduce(1);
+    canceller.fire();
+    BOOST_TEST(b.untouched());
+    BOOST_TEST(s->available() == -1);
+    s->release(2);
+    BOOST_TEST(b.ended_as(outcome::granted));
+}
+
+BOOST_AUTO_TEST_CASE(a_link_that_dies_first_leaves_its_waiter_waiting) {
+    const auto s = make(0);
+    {
+        link_type canceller(s, outcome::aborted);
+        canceller.attach(a);
+        s->enqueue(a);
+    }
+    BOOST_TEST(s->waiting() == 1u);
+    BOOST_TEST(a.links == nullptr);
+    s->release(1);
+    BOOST_TEST(a.ended_as(outcome::granted));
+}
+
+BOOST_AUTO_TEST_CASE(either_of_two_links_may_die_first) {
+    for (const bool older : {false, true}) {
+        const auto s = make(0);
+        hand_made_waiter w{1};
+        std::optional<link_type> first(std::in_place, s, outcome::aborted);
+        std::optional<link_type> second(std::in_place, s, outcome::timed_out);
+        first->attach(w);
+        second->attach(w);
+        s->enqueue(w);
+        (older ? first : second).reset();
+        link_type& left = older ? *second : *first;
+        BOOST_TEST(w.links == &left);
+        left.fire();
+        BOOST_TEST(w.ended_as(older ? outcome::timed_out : outcome::aborted));
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_link_may_die_when_its_waiter_has_ended_however_it_did) {
+    const struct {
+        const char* name;
+        void (*end)(state&, registry&);
+    } cases[] = {
+        {"granted",
+         [](state& s, registry&) {
+             s.release(1);
+         }},
+        {"cancelled",
+         [](state& s, registry&) {
+             s.cancel();
+         }},
+        {"closed",
+         [](state& s, registry&) {
+             s.close();
+         }},
+        {"aborted",
+         [](state& s, registry&) {
+             s.abort();
+         }},
+        {"shut down",
+         [](state&, registry& r) {
+             r.shutdown();
+         }},
+    };
+    for (const auto& one : cases) {
+        BOOST_TEST_CONTEXT(one.name) {
+            states.reset(new registry);
+            const auto s = make(0);
+            auto w = std::make_unique<hand_made_waiter>(1);
+            std::optional<link_type> canceller(std::in_place, s, outcome::aborted);
+            canceller->attach(*w);
+            s->enqueue(*w);
+            one.end(*s, *states);
+            BOOST_TEST(w->links == nullptr);
+            w.reset(); // the link must not reach for it any more
+            canceller->fire();
+            canceller.reset();
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_link_may_die_inside_the_end_that_it_caused) {
+    const auto s = make(0);
+    std::optional<link_type> canceller(std::in_place, s, outcome::aborted);
+    canceller->attach(a);
+    s->enqueue(a);
+    a.on_perform = [&](state_pointer) {
+        canceller.reset();
+    };
+    canceller->fire();
+    BOOST_TEST(a.submitted == 1);
+    BOOST_TEST(a.result == outcome::aborted);
+}
+
+BOOST_AUTO_TEST_CASE(a_link_keeps_its_state_alive) {
+    auto s = make(0);
+    link_type canceller(s, outcome::aborted);
+    canceller.attach(a);
+    s->enqueue(a);
+    s->abort(); // as the semaphore that dies
+    s.reset();
+    canceller.fire();
+    BOOST_TEST(a.ended_as(outcome::aborted));
+}
+
+BOOST_AUTO_TEST_CASE(a_link_without_a_waiter_is_harmless) {
+    const auto s = make(0);
+    {
+        link_type never_attached(s, outcome::aborted);
+        never_attached.fire();
+    }
+    link_type never_queued(s, outcome::aborted);
+    never_queued.attach(a);
+    BOOST_TEST(s->waiting() == 0u);
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,88 @@
+#pragma once
+
+// A waiter without an operation behind it, for driving the state layer by hand. It notes what the
+// state layer did with it, and lets go of its reference to the state as an operation does.
+
+#include <asio_semaphore/detail/semaphore_state.hpp>
+
+#include <boost/smart_ptr/intrusive_ptr.hpp>
+#include <boost/test/unit_test.hpp>
+
+#include <cstddef>
+#include <functional>
+#include <ostream>
+#include <string>
+#include <vector>
+
+namespace asio_semaphore::detail {
+
+inline std::ostream& operator<<(std::ostream& out, outcome o) {
+    const char* const names[] = {"granted", "queued",  "invalid_argument", "exceeds_max",
+                                 "closed",  "aborted", "timed_out",        "abandoned"};
+    return out << names[static_cast<std::size_t>(o)];
+}
+
+} // namespace asio_semaphore::detail
+
+namespace test {
+
+using namespace asio_semaphore::detail;
+
+template <typename Threads>
+class basic_hand_made_waiter : public waiter<Threads> {
+    using base = waiter<Threads>;
+
+public:
+    using state_type = semaphore_state<Threads>;
+    using state_pointer = boost::intrusive_ptr<state_type>;
+
+    explicit basic_hand_made_waiter(std::ptrdiff_t n) : base(n, &perform_it) {}
+    basic_hand_made_waiter(const basic_hand_made_waiter&) = delete;
+    basic_hand_made_waiter& operator=(const basic_hand_made_waiter&) = delete;
+
+    /// How often it was handed to its executor, and how often destroyed.
+    int submitted = 0, destroyed = 0;
+
+    /// Runs instead of noting `submitted` alone, with the reference that came along.
+    std::function<void(state_pointer)> on_perform;
+
+    bool untouched() const { return submitted == 0 && destroyed == 0; }
+    bool ended_as(outcome o) const {
+        return submitted == 1 && destroyed == 0 && this->result == o && this->links == nullptr;
+    }
+
+    /// What an executor does that drops an operation: its permits go back.
+    void drop_when_submitted() {
+        on_perform = [this](state_pointer owner) {
+            if (this->result == outcome::granted)
+                owner->put_back(this->count);
+        };
+    }
+
+private:
+    static void perform_it(base* w, typename base::action action) noexcept {
+        auto& self = static_cast<basic_hand_made_waiter&>(*w);
+        state_pointer owner(self.state, false);
+        BOOST_TEST((self.next == nullptr && self.previous == nullptr));
+        ++(action == base::action::submit ? self.submitted : self.destroyed);
+        if (self.on_perform)
+            self.on_perform(std::move(owner));
+    }
+};
+
+using hand_made_waiter = basic_hand_made_waiter<threads>;
+using state = semaphore_state<threads>;
+using state_pointer = boost::intrusive_ptr<state>;
+using link_type = cancellation_link<threads>;
+using registry = state_registry<threads>;
+using registry_pointer = boost::intrusive_ptr<registry>;
+
+struct state_fixture {
+    state_pointer make(std::ptrdiff_t initial, std::ptrdiff_t max_permits = state::max()) {
+        return {new state(initial, max_permits, states), false};
+    }
+
+    registry_pointer states{new registry};
+};
+
+} // namespace test

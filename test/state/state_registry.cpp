@@ -1,0 +1,175 @@
+#include <asio_semaphore/detail/state_registry.hpp>
+
+#include "hand_made_waiter.hpp"
+
+#include <optional>
+#include <thread>
+#include <vector>
+
+namespace {
+
+using namespace test;
+
+struct registry_fixture : state_fixture {
+    hand_made_waiter a{1}, b{1}, c{1}, two{2};
+};
+
+} // namespace
+
+BOOST_FIXTURE_TEST_SUITE(state_state_registry, registry_fixture)
+
+BOOST_AUTO_TEST_CASE(shutdown_destroys_every_waiter_of_every_state_once) {
+    const auto s = make(1), t = make(0), idle = make(3);
+    s->enqueue(two);
+    s->enqueue(a);
+    t->enqueue(b);
+    states->shutdown();
+    for (auto* w : {&two, &a, &b}) {
+        BOOST_TEST(w->destroyed == 1);
+        BOOST_TEST(w->submitted == 0);
+        BOOST_TEST(w->result == outcome::abandoned);
+    }
+    BOOST_TEST(s->waiting() == 0u);
+    BOOST_TEST(s->available() == 1);
+    BOOST_TEST(idle->available() == 3);
+}
+
+BOOST_AUTO_TEST_CASE(shutdown_again_has_no_effect) {
+    const auto s = make(0);
+    s->enqueue(a);
+    states->shutdown();
+    states->shutdown();
+    BOOST_TEST(a.destroyed == 1);
+}
+
+BOOST_AUTO_TEST_CASE(after_shutdown_nobody_is_admitted_or_submitted) {
+    const auto s = make(1);
+    states->shutdown();
+    for (const std::ptrdiff_t n : {-1, 0, 1})
+        BOOST_TEST(s->try_acquire(n) == outcome::abandoned);
+    BOOST_TEST(s->enqueue(a) == outcome::abandoned);
+    BOOST_TEST(!s->is_open());
+    BOOST_TEST(s->cancel() == 0u);
+    s->close();
+    s->abort();
+    BOOST_TEST(a.untouched());
+}
+
+BOOST_AUTO_TEST_CASE(after_shutdown_permits_are_counted_still) {
+    const auto s = make(1, 3);
+    states->shutdown();
+    BOOST_TEST(s->release(1));
+    s->put_back(1);
+    BOOST_TEST(s->available() == 3);
+    BOOST_TEST(!s->release(1));
+    BOOST_TEST(s->reduce(4));
+    BOOST_TEST(s->available() == -1);
+}
+
+BOOST_AUTO_TEST_CASE(a_state_made_after_shutdown_is_shut_from_the_start) {
+    states->shutdown();
+    const auto s = make(5);
+    BOOST_TEST(s->try_acquire(1) == outcome::abandoned);
+    BOOST_TEST(s->enqueue(a) == outcome::abandoned);
+    BOOST_TEST(s->available() == 5);
+}
+
+BOOST_AUTO_TEST_CASE(a_waiter_that_is_destroyed_may_give_back_permits_of_every_state) {
+    const auto s = make(0), t = make(0);
+    a.on_perform = [&](state_pointer) {
+        s->put_back(1);
+        t->put_back(2); // would serve b, were not all states shut first
+    };
+    s->enqueue(a);
+    t->enqueue(b);
+    states->shutdown();
+    BOOST_TEST(b.submitted == 0);
+    BOOST_TEST(b.destroyed == 1);
+    BOOST_TEST(s->available() == 1);
+    BOOST_TEST(t->available() == 2);
+}
+
+BOOST_AUTO_TEST_CASE(a_waiter_that_is_destroyed_may_let_its_state_go) {
+    auto s = make(0);
+    state& semaphore = *s;
+    a.on_perform = [&](state_pointer of_a) {
+        s->abort();
+        s.reset();
+        of_a.reset();
+    };
+    semaphore.enqueue(a);
+    semaphore.enqueue(b);
+    states->shutdown();
+    BOOST_TEST(a.destroyed == 1);
+    BOOST_TEST(b.destroyed == 1);
+    BOOST_TEST(b.submitted == 0);
+}
+
+BOOST_AUTO_TEST_CASE(a_waiter_that_is_destroyed_may_shut_down_again_and_make_a_state) {
+    const auto s = make(0);
+    state_pointer made;
+    a.on_perform = [&](state_pointer) {
+        states->shutdown();
+        made = make(2);
+    };
+    s->enqueue(a);
+    states->shutdown();
+    BOOST_TEST(a.destroyed == 1);
+    BOOST_TEST(made->try_acquire(1) == outcome::abandoned);
+}
+
+BOOST_AUTO_TEST_CASE(states_and_registry_may_die_in_any_order) {
+    auto s = make(0), t = make(0), u = make(0);
+    t.reset();
+    hand_made_waiter of_u{1};
+    u->enqueue(of_u);
+    s.reset();
+    states->shutdown();
+    BOOST_TEST(of_u.destroyed == 1);
+    states.reset();
+    u->release(1);
+    BOOST_TEST(u->available() == 1);
+    u.reset();
+}
+
+BOOST_AUTO_TEST_CASE(a_state_that_has_died_is_not_shut) {
+    std::vector<state_pointer> some;
+    for (int i = 0; i < 5; ++i)
+        some.push_back(make(0));
+    // From the front, the back and the middle: the rest stay listed.
+    for (const std::size_t gone : {std::size_t(0), std::size_t(3), std::size_t(1)})
+        some.erase(some.begin() + static_cast<std::ptrdiff_t>(gone));
+    some[0]->enqueue(a);
+    some[1]->enqueue(b);
+    states->shutdown();
+    BOOST_TEST(a.destroyed == 1);
+    BOOST_TEST(b.destroyed == 1);
+}
+
+BOOST_AUTO_TEST_CASE(shutdown_waits_for_a_submission_that_another_thread_is_in_the_middle_of) {
+    const auto s = make(0);
+    std::atomic<bool> submitting{false}, shutting{false}, submitted{false};
+    a.on_perform = [&](state_pointer) {
+        submitting = true;
+        while (!shutting)
+            std::this_thread::yield();
+        // Time for a shutdown that does not wait to come back.
+        for (int i = 0; i < 1000; ++i)
+            std::this_thread::yield();
+        submitted = true;
+    };
+    s->enqueue(a);
+    s->enqueue(b);
+    std::thread releaser([&] { s->release(1); });
+    while (!submitting)
+        std::this_thread::yield();
+    shutting = true;
+    states->shutdown();
+    const bool waited = submitted;
+    releaser.join();
+    BOOST_TEST(waited);
+    BOOST_TEST(a.submitted == 1);
+    BOOST_TEST(b.destroyed == 1);
+}
+
+BOOST_AUTO_TEST_SUITE_END()

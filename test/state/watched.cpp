@@ -1,0 +1,298 @@
+// The state layer on locks and atomics that report what it does with them: which values anybody
+// could ever have read, which paths take a lock, and when a state is freed.
+
+#include <asio_semaphore/detail/semaphore_state.hpp>
+// The bodies, also where the library is compiled: it has them for its own threads alone.
+#include <asio_semaphore/impl/semaphore_state.ipp>
+
+#include "hand_made_waiter.hpp"
+
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <type_traits>
+#include <vector>
+
+namespace {
+
+struct watch {
+    int locks = 0;                         // taken
+    int locked = 0;                        // held now
+    int states = 0;                        // mutexes that exist beside the registries' own
+    std::vector<std::ptrdiff_t> available; // every count that a reader could have seen
+};
+
+watch seen;
+
+// What the threads of a program are, except that there is one, and that it is watched.
+struct watched {
+    class mutex {
+    public:
+        mutex() { ++seen.states; }
+        mutex(const mutex&) = delete;
+        mutex& operator=(const mutex&) = delete;
+        ~mutex() { --seen.states; }
+        void lock() {
+            BOOST_TEST_REQUIRE(!held_);
+            held_ = true;
+            ++seen.locks;
+            ++seen.locked;
+        }
+        void unlock() {
+            held_ = false;
+            --seen.locked;
+        }
+
+    private:
+        bool held_ = false;
+    };
+
+    template <typename T>
+    class atomic {
+    public:
+        atomic(T value) noexcept : value_(value) {}
+        T load(std::memory_order) const noexcept { return value_; }
+        void store(T value, std::memory_order) noexcept { set(value); }
+        T fetch_add(T n, std::memory_order) noexcept { return set(static_cast<T>(value_ + n)); }
+        T fetch_sub(T n, std::memory_order) noexcept { return set(static_cast<T>(value_ - n)); }
+        T fetch_or(T n, std::memory_order) noexcept { return set(static_cast<T>(value_ | n)); }
+        T fetch_and(T n, std::memory_order) noexcept { return set(static_cast<T>(value_ & n)); }
+        bool compare_exchange_weak(
+            T& expected, T desired, std::memory_order, std::memory_order) noexcept {
+            if (value_ != expected) {
+                expected = value_;
+                return false;
+            }
+            set(desired);
+            return true;
+        }
+        bool compare_exchange_strong(
+            T& expected, T desired, std::memory_order a, std::memory_order b) noexcept {
+            return compare_exchange_weak(expected, desired, a, b);
+        }
+
+    private:
+        T set(T value) noexcept {
+            const T old = value_;
+            value_ = value;
+            // The word of counts and flags is the only signed one.
+            if constexpr (std::is_same_v<T, std::int64_t>)
+                seen.available.push_back(static_cast<std::ptrdiff_t>(value >> 2));
+            return old;
+        }
+
+        T value_;
+    };
+
+    static void yield() noexcept { BOOST_TEST_REQUIRE(false, "waits for itself"); }
+
+    template <typename T>
+    static T*& thread_pointer() noexcept {
+        static T* pointer = nullptr;
+        return pointer;
+    }
+};
+
+using waiter_type = test::basic_hand_made_waiter<watched>;
+using state = asio_semaphore::detail::semaphore_state<watched>;
+using link_type = asio_semaphore::detail::cancellation_link<watched>;
+using registry = asio_semaphore::detail::state_registry<watched>;
+using state_pointer = boost::intrusive_ptr<state>;
+using asio_semaphore::detail::outcome;
+
+struct watched_fixture {
+    watched_fixture() : states(new registry) { seen = watch(); }
+
+    state_pointer make(std::ptrdiff_t initial, std::ptrdiff_t max_permits = state::max()) {
+        state_pointer made(new state(initial, max_permits, states), false);
+        seen.locks = 0;
+        seen.available.clear();
+        return made;
+    }
+
+    boost::intrusive_ptr<registry> states;
+    waiter_type a{1}, b{1}, two{2}, three{3};
+};
+
+} // namespace
+
+BOOST_FIXTURE_TEST_SUITE(state_watched, watched_fixture)
+
+BOOST_AUTO_TEST_CASE(acquire_and_release_take_no_lock_while_nobody_waits) {
+    const auto s = make(2, 3);
+    BOOST_TEST(s->try_acquire(2) == outcome::granted);
+    BOOST_TEST(s->try_acquire(1) == outcome::queued);
+    BOOST_TEST(s->try_acquire(0) == outcome::granted);
+    BOOST_TEST(s->release(1));
+    s->put_back(1);
+    BOOST_TEST(s->reduce(1));
+    BOOST_TEST(!s->release(9));
+    BOOST_TEST(s->available() == 1);
+    BOOST_TEST(s->waiting() == 0u);
+    BOOST_TEST(s->is_open());
+    BOOST_TEST(seen.locks == 0);
+}
+
+BOOST_AUTO_TEST_CASE(the_fast_path_comes_back_when_the_queue_has_emptied) {
+    const auto s = make(0);
+    s->enqueue(a);
+    s->release(1);
+    s->enqueue(b);
+    s->cancel();
+    seen.locks = 0;
+    s->release(1);
+    BOOST_TEST(s->try_acquire(1) == outcome::granted);
+    BOOST_TEST(seen.locks == 0);
+}
+
+BOOST_AUTO_TEST_CASE(permits_handed_over_are_never_to_be_seen_in_between) {
+    const auto s = make(0);
+    s->enqueue(a);
+    s->enqueue(two);
+    s->enqueue(b);
+    s->release(3);
+    s->put_back(1);
+    for (const std::ptrdiff_t count : seen.available)
+        BOOST_TEST(count <= 0);
+    BOOST_TEST(s->available() == 0);
+    BOOST_TEST(b.ended_as(outcome::granted));
+}
+
+BOOST_AUTO_TEST_CASE(a_release_that_serves_some_shows_the_remainder_alone) {
+    const auto s = make(1);
+    s->enqueue(two);
+    s->enqueue(three);
+    seen.available.clear();
+    s->release(3);
+    BOOST_TEST(s->available() == 2);
+    for (const std::ptrdiff_t count : seen.available)
+        BOOST_TEST(count == 2);
+    s->cancel();
+}
+
+BOOST_AUTO_TEST_CASE(a_head_that_is_cancelled_shows_no_permit_of_those_behind_it) {
+    const auto s = make(2);
+    link_type canceller(s, outcome::aborted);
+    canceller.attach(three);
+    s->enqueue(three);
+    s->enqueue(two);
+    seen.available.clear();
+    canceller.fire();
+    BOOST_TEST(two.ended_as(outcome::granted));
+    for (const std::ptrdiff_t count : seen.available)
+        BOOST_TEST(count == 0);
+}
+
+BOOST_AUTO_TEST_CASE(a_release_that_is_refused_is_never_to_be_seen) {
+    const auto s = make(1, 3);
+    s->release(5);
+    s->enqueue(two);
+    seen.available.clear();
+    BOOST_TEST(!s->release(5));
+    for (const std::ptrdiff_t count : seen.available)
+        BOOST_TEST(count == 1);
+    s->cancel();
+}
+
+BOOST_AUTO_TEST_CASE(no_lock_is_held_while_a_waiter_is_submitted_or_destroyed) {
+    const auto s = make(0), t = make(0);
+    int performed = 0;
+    const auto note = [&](state_pointer) {
+        BOOST_TEST(seen.locked == 0);
+        ++performed;
+    };
+    const struct {
+        const char* name;
+        void (*end)(state&, link_type&);
+    } ends[] = {
+        {"release",
+         [](state& x, link_type&) {
+             x.release(1);
+         }},
+        {"put_back",
+         [](state& x, link_type&) {
+             x.put_back(1);
+         }},
+        {"cancel",
+         [](state& x, link_type&) {
+             x.cancel();
+         }},
+        {"fire",
+         [](state&, link_type& l) {
+             l.fire();
+         }},
+        {"close",
+         [](state& x, link_type&) {
+             x.close();
+         }},
+    };
+    for (const auto& e : ends) {
+        BOOST_TEST_CONTEXT(e.name) {
+            waiter_type w{1};
+            w.on_perform = note;
+            link_type canceller(s, outcome::aborted);
+            canceller.attach(w);
+            BOOST_TEST(s->enqueue(w) == outcome::queued);
+            e.end(*s, canceller);
+            BOOST_TEST(w.submitted == 1);
+        }
+    }
+    a.on_perform = b.on_perform = note;
+    t->enqueue(a);
+    t->enqueue(b);
+    states->shutdown();
+    BOOST_TEST(performed == 7);
+    BOOST_TEST(seen.locked == 0);
+}
+
+BOOST_AUTO_TEST_CASE(a_state_is_freed_with_its_last_reference_and_not_before) {
+    auto s = make(0);
+    BOOST_TEST(seen.states == 1);
+    std::optional<link_type> canceller(std::in_place, s, outcome::aborted);
+    state_pointer of_a;
+    a.on_perform = [&](state_pointer reference) {
+        of_a = std::move(reference);
+    };
+    canceller->attach(a);
+    s->enqueue(a);
+    s->release(1);
+    BOOST_TEST(seen.states == 1);
+    s.reset();
+    BOOST_TEST(seen.states == 1);
+    canceller.reset();
+    BOOST_TEST(seen.states == 1);
+    of_a.reset();
+    BOOST_TEST(seen.states == 0);
+}
+
+BOOST_AUTO_TEST_CASE(a_state_is_not_freed_while_it_submits) {
+    auto s = make(0);
+    int alive_at_b = -1;
+    a.on_perform = [&](state_pointer of_a) {
+        s.reset();
+        of_a.reset();
+    };
+    b.on_perform = [&](state_pointer of_b) {
+        of_b.reset();
+        alive_at_b = seen.states; // the batch is not over yet
+    };
+    s->enqueue(a);
+    s->enqueue(b);
+    s->cancel();
+    BOOST_TEST(alive_at_b == 1);
+    BOOST_TEST(seen.states == 0);
+}
+
+BOOST_AUTO_TEST_CASE(references_that_a_shutdown_takes_are_given_back) {
+    auto s = make(0), t = make(0);
+    s->enqueue(a);
+    s->enqueue(b);
+    states->shutdown();
+    BOOST_TEST(seen.states == 2);
+    s.reset();
+    BOOST_TEST(seen.states == 1);
+    t.reset();
+    BOOST_TEST(seen.states == 0);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
