@@ -110,7 +110,7 @@ void check(const std::string& text, totals* sum = nullptr) {
 /// A sequence with more of what makes things happen.
 std::string random_sequence(stress::random& random) {
     static constexpr char letters[] =
-        "aaaaaaaaaappppppppppttttrrrrrrrggggggeeeeddckkmsifhhnnvvqxzzlyyooooooww";
+        "aaaaaaaaaaaaappppppppppppptttttrrrrrrrrrgggggggggeeeeeedckkmmsifhhnnnnvvqxzlyyooooooooww";
     std::string text;
     const std::size_t steps = 1 + random.below(80);
     for (std::size_t i = 0; i < steps; ++i) {

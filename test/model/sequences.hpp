@@ -282,7 +282,7 @@ public:
 private:
     friend handler;
 
-    enum class deed { keep, drop, fail, again, end_signal, emit, cancel, end_semaphore, close };
+    enum class deed { keep, drop, fail, again, end_signal, emit, cancel, end_semaphore };
 
     struct real_permit {
         permit object{};
@@ -441,22 +441,7 @@ private:
 
     static std::ptrdiff_t number(std::size_t i) {
         static constexpr std::ptrdiff_t numbers[16] = {
-            1,
-            2,
-            3,
-            4,
-            0,
-            1,
-            2,
-            5,
-            1,
-            6,
-            -1,
-            1,
-            2,
-            async_semaphore::max(),
-            std::numeric_limits<std::ptrdiff_t>::min(),
-            std::numeric_limits<std::ptrdiff_t>::max()};
+            1, 2, 3, 4, 0, 1, 2, 5, 1, 1, 2, 1, 2, 6, -1, async_semaphore::max()};
         return numbers[i];
     }
 
@@ -477,9 +462,12 @@ private:
     void renew_context(std::size_t i) {
         trace("destroy context ", i);
         const std::size_t id = contexts_[i]->id;
-        // Asio asks that the context of a handler's executor outlives the operation.
+        // The context of a handler's executor has to outlive the operation; that of the semaphore a
+        // completion that is on its way elsewhere, since it counts as work there.
         for (const auto& o : model_.operations) {
-            if (o.at < stage::called && o.way.context != id && o.way.place / places == id) {
+            const bool here = o.way.context == id, ends_here = o.way.place / places == id;
+            if ((o.at == stage::waiting && !here && ends_here) ||
+                (o.at == stage::submitted && here != ends_here)) {
                 trace(": not while others rely on it");
                 return;
             }
@@ -735,7 +723,7 @@ private:
             deed::keep,       deed::keep, deed::keep,   deed::keep,
             deed::drop,       deed::drop, deed::fail,   deed::again,
             deed::end_signal, deed::emit, deed::cancel, deed::end_semaphore,
-            deed::close,      deed::keep, deed::keep,   deed::keep};
+            deed::drop,       deed::keep, deed::keep,   deed::keep};
         return deeds[i];
     }
 
@@ -919,11 +907,6 @@ private:
             // Not one whose function is running.
             if (!in_line)
                 destroy(i);
-            trace(']');
-            break;
-        case deed::close:
-            trace(" [");
-            close(i);
             trace(']');
             break;
         default:

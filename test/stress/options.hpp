@@ -1,0 +1,52 @@
+#pragma once
+
+// What the randomised tests take from the environment: where chance begins, and how long to go on.
+
+#include <chrono>
+#include <cstdint>
+#include <cstdlib>
+#include <random>
+#include <string>
+
+namespace stress {
+
+inline std::string environment(const char* name) {
+    const char* const value = std::getenv(name);
+    return value == nullptr ? std::string() : value;
+}
+
+/// ASIO_SEMAPHORE_TEST_SEED, or one that differs from run to run.
+inline std::uint64_t seed() {
+    const std::string given = environment("ASIO_SEMAPHORE_TEST_SEED");
+    if (!given.empty())
+        return std::stoull(given);
+    std::random_device device;
+    return (std::uint64_t(device()) << 32) | device();
+}
+
+/// ASIO_SEMAPHORE_TEST_SECONDS, or what the test takes by itself.
+inline std::chrono::duration<double> time_to_run(double otherwise) {
+    const std::string given = environment("ASIO_SEMAPHORE_TEST_SECONDS");
+    return std::chrono::duration<double>(given.empty() ? otherwise : std::stod(given));
+}
+
+/// Small and fast; the same numbers on every platform.
+class random {
+public:
+    explicit random(std::uint64_t seed) noexcept : state_(seed) {}
+
+    std::uint64_t operator()() noexcept { // splitmix64
+        std::uint64_t z = state_ += 0x9e3779b97f4a7c15u;
+        z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+        z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+        return z ^ (z >> 31);
+    }
+    /// Below @p n.
+    std::size_t below(std::size_t n) noexcept { return static_cast<std::size_t>((*this)() % n); }
+    bool one_in(std::size_t n) noexcept { return below(n) == 0; }
+
+private:
+    std::uint64_t state_;
+};
+
+} // namespace stress
