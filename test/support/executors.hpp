@@ -152,8 +152,10 @@ public:
         }
     }
     void drop_held() {
-        while (!held_.empty())
+        while (!held_.empty()) {
+            const auto f = std::move(held_.back()); // dies last: it may have more held
             held_.pop_back();
+        }
     }
 
     template <typename Function>
