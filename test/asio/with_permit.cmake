@@ -1,1 +1,4 @@
-asio_semaphore_tests(asio with_permit.cpp)
+asio_semaphore_tests(asio
+    with_permit.cpp
+    with_permit_allocation.cpp
+    with_permit_operations.cpp)

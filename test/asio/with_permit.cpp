@@ -3,7 +3,6 @@
 #include <asio/with_permit_support.hpp>
 #include <support/allocators.hpp>
 #include <support/executors.hpp>
-#include <support/global_new.hpp>
 #include <support/handlers.hpp>
 
 #include <boost/asio/bind_allocator.hpp>
@@ -468,44 +467,6 @@ BOOST_AUTO_TEST_CASE(both_stages_use_the_handlers_allocator_and_leave_nothing_to
     timer.cancel();
     poll(context);
     BOOST_TEST(end.failed(aborted));
-}
-
-namespace {
-
-/// Starts one operation after the other.
-template <typename Adapt>
-struct series {
-    async_semaphore& sem;
-    asio::steady_timer timer;
-    Adapt adapt;
-    int left = 100;
-    std::size_t news_when_warm = 0;
-
-    void start() {
-        timer.async_wait(with_permit(sem, adapt([this](error_code) {
-                                         if (--left == 90)
-                                             news_when_warm = support::news;
-                                         if (left > 0)
-                                             start();
-                                     })));
-    }
-};
-
-} // namespace
-
-BOOST_AUTO_TEST_CASE(with_a_free_permit_nothing_comes_from_operator_new) {
-    const auto check = [&](auto adapt) {
-        context.restart();
-        series<decltype(adapt)> all{
-            sem, asio::steady_timer(context, asio::steady_timer::time_point::min()), adapt};
-        all.start();
-        context.run();
-        BOOST_TEST(all.left == 0);
-        BOOST_TEST(all.news_when_warm > 0u);
-        BOOST_TEST(support::news - all.news_when_warm == 0u);
-    };
-    check([](auto handler) { return handler; });
-    check([&](auto handler) { return asio::bind_cancellation_slot(signal.slot(), handler); });
 }
 
 #if ASIO_SEMAPHORE_HAS_IMMEDIATE_EXECUTOR
