@@ -11,11 +11,14 @@ add_library(asio_semaphore_development INTERFACE)
 target_link_libraries(asio_semaphore_development INTERFACE ${ASIO_SEMAPHORE_DEVELOPMENT_TARGET})
 target_compile_features(asio_semaphore_development INTERFACE
     cxx_std_${ASIO_SEMAPHORE_DEVELOPMENT_STANDARD})
-target_compile_options(asio_semaphore_development INTERFACE
-    -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror)
+if(MSVC)
+    set(warnings /W4 /permissive- /bigobj /WX)
+else()
+    set(warnings -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror)
+endif()
+target_compile_options(asio_semaphore_development INTERFACE ${warnings})
 if(TARGET asio_semaphore_compiled)
-    target_compile_options(asio_semaphore_compiled PRIVATE
-        -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror)
+    target_compile_options(asio_semaphore_compiled PRIVATE ${warnings})
 endif()
 
 # Asio itself is compiled once for all of our programs.

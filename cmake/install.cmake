@@ -3,27 +3,68 @@ include(CMakePackageConfigHelpers)
 
 set(ASIO_SEMAPHORE_INSTALL_CMAKEDIR ${CMAKE_INSTALL_LIBDIR}/cmake/asio_semaphore CACHE STRING
     "Where the CMake package goes, below the prefix")
+set(ASIO_SEMAPHORE_INSTALL_PKGCONFIGDIR ${CMAKE_INSTALL_LIBDIR}/pkgconfig CACHE STRING
+    "Where the files for pkg-config go, below the prefix")
+set(component asio_semaphore_development)
 
 # Two export sets, so that the compiled library can be asked for, and missed, by name.
-set(component asio_semaphore_development)
 install(TARGETS asio_semaphore EXPORT asio_semaphore-targets
     FILE_SET HEADERS COMPONENT ${component} FILE_SET bodies COMPONENT ${component})
-install(TARGETS asio_semaphore_compiled EXPORT asio_semaphore-compiled-targets
-    ARCHIVE COMPONENT ${component}
-    FILE_SET HEADERS COMPONENT ${component} FILE_SET bodies COMPONENT ${component})
-foreach(set IN ITEMS asio_semaphore-targets asio_semaphore-compiled-targets)
+set(export_sets asio_semaphore-targets)
+set(architecture ARCH_INDEPENDENT)
+set(pkg_config_modes header-only)
+if(ASIO_SEMAPHORE_BUILD_COMPILED)
+    install(TARGETS asio_semaphore_compiled EXPORT asio_semaphore-compiled-targets
+        ARCHIVE COMPONENT ${component}
+        FILE_SET HEADERS COMPONENT ${component} FILE_SET bodies COMPONENT ${component})
+    list(APPEND export_sets asio_semaphore-compiled-targets)
+    set(architecture)
+    list(APPEND pkg_config_modes compiled)
+endif()
+foreach(set IN LISTS export_sets)
     install(EXPORT ${set} NAMESPACE asio_semaphore:: COMPONENT ${component}
         DESTINATION ${ASIO_SEMAPHORE_INSTALL_CMAKEDIR})
+    # Found with asio_semaphore_DIR=<build tree> too, so that what depends on an uninstalled library can be exported.
     export(EXPORT ${set} NAMESPACE asio_semaphore:: FILE ${PROJECT_BINARY_DIR}/${set}.cmake)
 endforeach()
 
 configure_package_config_file(cmake/asio_semaphore-config.cmake.in
     ${PROJECT_BINARY_DIR}/asio_semaphore-config.cmake
     INSTALL_DESTINATION ${ASIO_SEMAPHORE_INSTALL_CMAKEDIR})
+# Before 1.0 a minor version may break source code. See CHANGELOG.md.
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/asio_semaphore-config-version.cmake
-    COMPATIBILITY SameMinorVersion)
+    COMPATIBILITY SameMinorVersion ${architecture})
 install(FILES
     ${PROJECT_BINARY_DIR}/asio_semaphore-config.cmake
     ${PROJECT_BINARY_DIR}/asio_semaphore-config-version.cmake
     DESTINATION ${ASIO_SEMAPHORE_INSTALL_CMAKEDIR} COMPONENT ${component})
+
+# pkg-config: one file for each way to use the library. The prefix is where the file is, wherever that was moved to.
+cmake_path(ABSOLUTE_PATH ASIO_SEMAPHORE_INSTALL_PKGCONFIGDIR BASE_DIRECTORY ${CMAKE_INSTALL_PREFIX}
+    NORMALIZE OUTPUT_VARIABLE pc_dir)
+cmake_path(RELATIVE_PATH CMAKE_INSTALL_PREFIX BASE_DIRECTORY ${pc_dir} OUTPUT_VARIABLE pc_to_prefix)
+foreach(dir IN ITEMS INCLUDE LIB)
+    if(IS_ABSOLUTE "${CMAKE_INSTALL_${dir}DIR}")
+        set(pc_${dir} ${CMAKE_INSTALL_${dir}DIR})
+    else()
+        set(pc_${dir} "\${prefix}/${CMAKE_INSTALL_${dir}DIR}")
+    endif()
+endforeach()
+foreach(mode IN LISTS pkg_config_modes)
+    if(mode STREQUAL compiled)
+        set(pc_name asio_semaphore-compiled)
+        set(pc_define ASIO_SEMAPHORE_SEPARATE_COMPILATION)
+        set(pc_libs "-L\${libdir} -lasio_semaphore -pthread")
+    else()
+        set(pc_name asio_semaphore)
+        set(pc_define ASIO_SEMAPHORE_HEADER_ONLY)
+        set(pc_libs "-pthread")
+    endif()
+    configure_file(cmake/asio_semaphore.pc.in ${PROJECT_BINARY_DIR}/${pc_name}.pc @ONLY)
+    install(FILES ${PROJECT_BINARY_DIR}/${pc_name}.pc
+        DESTINATION ${ASIO_SEMAPHORE_INSTALL_PKGCONFIGDIR} COMPONENT ${component})
+endforeach()
+
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT ${component})
+install(FILES tools/gdb/asio_semaphore.py
+    DESTINATION ${CMAKE_INSTALL_DATADIR}/asio_semaphore/gdb COMPONENT ${component})

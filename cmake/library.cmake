@@ -1,26 +1,42 @@
 # The two targets: header-only, the plain choice, and with the non-template part compiled once.
 
 find_package(Threads REQUIRED)
-if(TARGET Boost::headers)
-    set(boost Boost::headers)
-elseif(TARGET Boost::asio)
-    # Boost built from source inside a larger build: it has no target for all headers, and cannot be exported with ours.
-    set(boost Boost::asio Boost::smart_ptr Boost::system)
-    set(ASIO_SEMAPHORE_INSTALL OFF)
-else()
-    # No components: the headers are all there is to find, under every version of Boost's own package files.
+
+# Boost comes from whoever includes this project, or is looked for. No components: the headers are all there is to find,
+# under every version of Boost's own package files.
+if(NOT TARGET Boost::headers AND NOT TARGET Boost::asio)
     find_package(Boost 1.81 CONFIG REQUIRED)
-    set(boost Boost::headers)
+endif()
+set(boost Boost::headers)
+if(NOT TARGET Boost::headers)
+    set(boost Boost::asio Boost::assert Boost::config Boost::core Boost::smart_ptr Boost::system Boost::throw_exception)
+endif()
+# A Boost that is built in the same tree is in no export set that ours could refer to.
+list(GET boost 0 first)
+get_target_property(boost_is_imported ${first} IMPORTED)
+if(NOT boost_is_imported AND ASIO_SEMAPHORE_INSTALL)
+    message(WARNING "asio_semaphore is not installed: Boost is built along with it and cannot be exported")
+    set(ASIO_SEMAPHORE_INSTALL OFF)
 endif()
 
 add_library(asio_semaphore INTERFACE)
-add_library(asio_semaphore_compiled STATIC src/asio_semaphore.cpp)
-set_target_properties(asio_semaphore_compiled PROPERTIES
-    EXPORT_NAME compiled
-    POSITION_INDEPENDENT_CODE ON
-    VERSION ${PROJECT_VERSION})
 add_library(asio_semaphore::asio_semaphore ALIAS asio_semaphore)
-add_library(asio_semaphore::compiled ALIAS asio_semaphore_compiled)
+set(targets asio_semaphore)
+
+if(ASIO_SEMAPHORE_BUILD_COMPILED)
+    # Always static: the library promises no ABI.
+    add_library(asio_semaphore_compiled STATIC src/asio_semaphore.cpp)
+    add_library(asio_semaphore::compiled ALIAS asio_semaphore_compiled)
+    list(APPEND targets asio_semaphore_compiled)
+    set_target_properties(asio_semaphore_compiled PROPERTIES
+        EXPORT_NAME compiled
+        OUTPUT_NAME asio_semaphore
+        POSITION_INDEPENDENT_CODE ON)
+    if(NOT PROJECT_IS_TOP_LEVEL AND NOT ASIO_SEMAPHORE_INSTALL)
+        # Built if something links it.
+        set_target_properties(asio_semaphore_compiled PROPERTIES EXCLUDE_FROM_ALL ON)
+    endif()
+endif()
 
 set(headers
     include/asio_semaphore.hpp
@@ -51,7 +67,7 @@ set(bodies
     include/asio_semaphore/impl/src.hpp
     include/asio_semaphore/impl/state_registry.ipp)
 
-foreach(target IN ITEMS asio_semaphore asio_semaphore_compiled)
+foreach(target IN LISTS targets)
     if(target STREQUAL asio_semaphore)
         set(scope INTERFACE)
         set(mode ASIO_SEMAPHORE_HEADER_ONLY)

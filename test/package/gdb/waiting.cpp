@@ -1,0 +1,53 @@
+// What gdb is shown: a semaphore with three operations in its queue, one without, and permits.
+// stop_here() is where the debugger looks.
+
+#include <asio_semaphore.hpp>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <chrono>
+#include <utility>
+
+namespace asio = boost::asio;
+using asio_semaphore::async_semaphore;
+using asio_semaphore::permit;
+using boost::system::error_code;
+
+// A handler with a name to look for.
+struct patient_client {
+    int number;
+    void operator()(error_code, permit) const {}
+};
+
+asio::awaitable<void> waiting_session(async_semaphore& semaphore) {
+    const permit held = co_await semaphore.async_acquire_permit(1, asio::use_awaitable);
+}
+
+[[gnu::noinline]] void
+stop_here(const async_semaphore&, const async_semaphore&, const permit&, const permit&) {
+    asm volatile("" ::: "memory");
+}
+
+int main() {
+    asio::io_context context;
+    async_semaphore busy(context, 3, 5);
+    asio_semaphore::basic_async_semaphore<asio::io_context::executor_type> idle(context, 7);
+    async_semaphore closed(context, 1, 1);
+    async_semaphore gone(context, 1, 1);
+    const async_semaphore moved = std::move(gone);
+    closed.close();
+    idle.reduce(9);
+
+    permit held = busy.try_acquire_permit(2);
+    const permit empty;
+    busy.async_acquire_permit(4, patient_client{17});
+    busy.async_acquire_for(std::chrono::hours(1), 2, [](error_code) {});
+    co_spawn(context, waiting_session(busy), asio::detached);
+    context.poll();
+    stop_here(busy, closed, held, empty);
+    busy.cancel();
+}

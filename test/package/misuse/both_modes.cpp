@@ -1,0 +1,11 @@
+// One program is either header-only or linked with the compiled library.
+// refused: uses asio_semaphore either header-only or compiled: link one of its two targets
+
+#ifndef CORRECT
+#undef ASIO_SEMAPHORE_HEADER_ONLY
+#undef ASIO_SEMAPHORE_SEPARATE_COMPILATION
+#define ASIO_SEMAPHORE_HEADER_ONLY
+#define ASIO_SEMAPHORE_SEPARATE_COMPILATION
+#endif
+
+#include <asio_semaphore.hpp>

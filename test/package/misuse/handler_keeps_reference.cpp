@@ -1,0 +1,12 @@
+// A handler gets a permit of its own: it cannot take it by lvalue reference, and so lose it.
+// refused: function for call to .*async_acquire_permit|the handler must be callable
+
+#include <asio_semaphore.hpp>
+
+void handler_keeps_reference(asio_semaphore::async_semaphore& semaphore) {
+#ifdef CORRECT
+    semaphore.async_acquire_permit([](boost::system::error_code, asio_semaphore::permit&&) {});
+#else
+    semaphore.async_acquire_permit([](boost::system::error_code, asio_semaphore::permit&) {});
+#endif
+}

@@ -1,0 +1,11 @@
+// Who ignores a permit gives it back in the same line.
+// refused: ignoring return(ed)? value.*nodiscard
+
+#include <asio_semaphore.hpp>
+
+void ignored_permit(asio_semaphore::async_semaphore& semaphore) {
+#ifdef CORRECT
+    const auto held =
+#endif
+        semaphore.try_acquire_permit();
+}

@@ -1,0 +1,11 @@
+// What is split off and ignored goes back at once.
+// refused: ignoring return(ed)? value.*nodiscard
+
+#include <asio_semaphore.hpp>
+
+void ignored_split(asio_semaphore::permit& held) {
+#ifdef CORRECT
+    const auto part =
+#endif
+        held.split(1);
+}

@@ -1,0 +1,13 @@
+// Who ignores whether a permit was acquired cannot know whether to release it.
+// refused: ignoring return(ed)? value.*nodiscard
+
+#include <asio_semaphore.hpp>
+
+void ignored_try_acquire(asio_semaphore::async_semaphore& semaphore) {
+#ifdef CORRECT
+    if (semaphore.try_acquire())
+        semaphore.release();
+#else
+    semaphore.try_acquire();
+#endif
+}

@@ -1,0 +1,14 @@
+// A permit without a name gives back what it adopts in the same line.
+// refused: ignoring .*nodiscard
+
+#include <asio_semaphore.hpp>
+
+#include <mutex>
+
+void unnamed_permit(asio_semaphore::async_semaphore& semaphore) {
+#ifdef CORRECT
+    asio_semaphore::permit held(semaphore, std::adopt_lock);
+#else
+    asio_semaphore::permit(semaphore, std::adopt_lock);
+#endif
+}

@@ -1,0 +1,12 @@
+// A handler takes what the operation completes with.
+// refused: function for call to .*async_acquire_permit|the handler must be callable
+
+#include <asio_semaphore.hpp>
+
+void wrong_handler(asio_semaphore::async_semaphore& semaphore) {
+#ifdef CORRECT
+    semaphore.async_acquire_permit([](boost::system::error_code, asio_semaphore::permit) {});
+#else
+    semaphore.async_acquire_permit([](boost::system::error_code) {});
+#endif
+}

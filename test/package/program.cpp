@@ -1,0 +1,32 @@
+// The program that every consumer builds: it waits for a permit, and names an error of ours.
+
+#include <asio_semaphore.hpp>
+
+#include <boost/asio/io_context.hpp>
+
+#ifdef EXPECT_COMPILED
+#ifndef ASIO_SEMAPHORE_SEPARATE_COMPILATION
+#error "asio_semaphore::compiled has to say so to whoever links it"
+#endif
+#elif !defined(ASIO_SEMAPHORE_HEADER_ONLY)
+#error "asio_semaphore::asio_semaphore has to say so to whoever links it"
+#endif
+
+int main() {
+    boost::asio::io_context context;
+    asio_semaphore::async_semaphore semaphore(context, 1, 1);
+    auto held = semaphore.try_acquire_permit();
+    int granted = 0, closed = 0;
+    const auto count = [&](boost::system::error_code ec, asio_semaphore::permit permit) {
+        granted += permit ? 1 : 0;
+        closed += ec == asio_semaphore::error::closed ? 1 : 0;
+    };
+    semaphore.async_acquire_permit(count);
+    held.reset();
+    context.run();
+    semaphore.close();
+    semaphore.async_acquire_permit(count);
+    context.restart();
+    context.run();
+    return granted == 1 && closed == 1 && semaphore.available() == 1 ? 0 : 1;
+}

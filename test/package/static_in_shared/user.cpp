@@ -1,0 +1,5 @@
+extern "C" int gate_admits(int n);
+
+int main() {
+    return gate_admits(5) == 3 ? 0 : 1;
+}

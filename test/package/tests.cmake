@@ -1,0 +1,149 @@
+# The package as others meet it: every way to consume it, from an empty build tree; what its headers promise to compilers and
+# debuggers; the recipes for package managers. Needs the compiler of this build only, no network.
+
+set(package_source ${CMAKE_CURRENT_LIST_DIR})
+set(package_build ${CMAKE_CURRENT_BINARY_DIR}/package)
+set(package_prefix ${package_build}/prefix)
+
+# What consumers share with this build.
+set(parent ${package_build}/parent.cmake)
+set(text)
+foreach(variable IN ITEMS
+    CMAKE_BUILD_TYPE CMAKE_CXX_COMPILER CMAKE_CXX_FLAGS CMAKE_EXE_LINKER_FLAGS CMAKE_SHARED_LINKER_FLAGS CMAKE_MAKE_PROGRAM
+    CMAKE_TOOLCHAIN_FILE Boost_DIR)
+    if(NOT "${${variable}}" STREQUAL "")
+        string(APPEND text "set(${variable} [==[${${variable}}]==] CACHE STRING \"\")\n")
+    endif()
+endforeach()
+string(APPEND text "set(ASIO_SEMAPHORE_SOURCE [==[${PROJECT_SOURCE_DIR}]==] CACHE PATH \"\")\n")
+file(CONFIGURE OUTPUT ${parent} CONTENT "${text}" @ONLY)
+
+# package_test(<name> [TIMEOUT <seconds>] COMMAND <command>...)
+function(package_test name)
+    cmake_parse_arguments(PARSE_ARGV 1 arg "" "TIMEOUT" "COMMAND")
+    if(NOT arg_TIMEOUT)
+        set(arg_TIMEOUT 120)
+    endif()
+    add_test(NAME package/${name} COMMAND ${arg_COMMAND})
+    set_tests_properties(package/${name} PROPERTIES LABELS package TIMEOUT ${arg_TIMEOUT})
+endfunction()
+
+# package_consumer(<name> [SOURCE <directory>] [NEEDS <fixture>...] [OPTIONS -DA=B...] [ARGUMENTS -DA=B...])
+function(package_consumer name)
+    cmake_parse_arguments(PARSE_ARGV 1 arg "" "SOURCE" "NEEDS;OPTIONS;ARGUMENTS")
+    if(NOT arg_SOURCE)
+        set(arg_SOURCE ${package_source}/${name})
+    endif()
+    list(JOIN arg_OPTIONS "|" options)
+    package_test(${name} COMMAND ${CMAKE_COMMAND}
+        -Dsource=${arg_SOURCE} -Dbuild=${package_build}/${name} -Dgenerator=${CMAKE_GENERATOR} -Dparent=${parent}
+        -Dconfig=$<CONFIG> -Doptions=${options} ${arg_ARGUMENTS} -P ${package_source}/consume.cmake)
+    set_tests_properties(package/${name} PROPERTIES FIXTURES_REQUIRED "${arg_NEEDS}")
+endfunction()
+
+list(JOIN headers "|" headers_joined)
+list(JOIN bodies "|" bodies_joined)
+
+if(ASIO_SEMAPHORE_INSTALL AND ASIO_SEMAPHORE_BUILD_COMPILED)
+    package_test(install COMMAND ${CMAKE_COMMAND}
+        -Dbuild=${PROJECT_BINARY_DIR} -Dconfig=$<CONFIG> -Dprefix=${package_prefix} -Dsource=${PROJECT_SOURCE_DIR}
+        "-Dheaders=${headers_joined}|${bodies_joined}" -P ${package_source}/install.cmake)
+    set_tests_properties(package/install PROPERTIES FIXTURES_SETUP installed)
+    set(here -DCMAKE_PREFIX_PATH=${package_prefix})
+
+    package_consumer(find_package NEEDS installed OPTIONS ${here} -DEXPECTED_DIR=${package_prefix})
+    package_consumer(find_package_build_tree SOURCE ${package_source}/find_package NEEDS installed
+        OPTIONS -Dasio_semaphore_DIR=${PROJECT_BINARY_DIR})
+    package_consumer(static_in_shared NEEDS installed OPTIONS ${here})
+    package_consumer(two_shared_libraries NEEDS installed OPTIONS ${here})
+    package_consumer(unknown_component SOURCE ${package_source}/missing_component NEEDS installed
+        OPTIONS ${here} -DCOMPONENT=compield
+        ARGUMENTS "-Drefuses=installed without a component \"compield\".*\"compiled\"")
+
+    find_program(ASIO_SEMAPHORE_PKG_CONFIG NAMES pkgconf pkg-config)
+    if(ASIO_SEMAPHORE_PKG_CONFIG)
+        separate_arguments(flags UNIX_COMMAND "${CMAKE_CXX_FLAGS}")
+        list(JOIN flags "|" flags)
+        get_target_property(boost_include ${first} INTERFACE_INCLUDE_DIRECTORIES)
+        package_test(pkg_config COMMAND ${CMAKE_COMMAND}
+            -Dprefix=${package_prefix} -Dpkg_config=${ASIO_SEMAPHORE_PKG_CONFIG} -Dcompiler=${CMAKE_CXX_COMPILER}
+            -Dflags=${flags} -Dboost=${boost_include} -Dversion=${PROJECT_VERSION} -Ddirectory=${package_build}/pkg_config
+            -P ${package_source}/pkg_config.cmake)
+        set_tests_properties(package/pkg_config PROPERTIES FIXTURES_REQUIRED installed)
+    else()
+        message(STATUS "Test package/pkg_config: not there, pkg-config was not found")
+    endif()
+else()
+    message(STATUS "Tests of the installed package: not there, they need ASIO_SEMAPHORE_INSTALL and ASIO_SEMAPHORE_BUILD_COMPILED")
+endif()
+
+# Without the compiled library: what a distribution's package for every architecture would hold.
+package_consumer(install_header_only SOURCE ${PROJECT_SOURCE_DIR}
+    OPTIONS -DASIO_SEMAPHORE_BUILD_COMPILED=OFF -DASIO_SEMAPHORE_BUILD_TESTS=OFF -DASIO_SEMAPHORE_BUILD_EXAMPLES=OFF
+    ARGUMENTS -Dinstalls=${package_prefix}.header_only)
+set_tests_properties(package/install_header_only PROPERTIES FIXTURES_SETUP installed_header_only)
+package_consumer(missing_component NEEDS installed_header_only
+    OPTIONS -DCMAKE_PREFIX_PATH=${package_prefix}.header_only -DCOMPONENT=compiled
+    ARGUMENTS "-Drefuses=installed without a component \"compiled\"")
+
+package_consumer(add_subdirectory)
+package_consumer(fetch_content)
+package_consumer(boost_in_parent ARGUMENTS "-Dsays=asio_semaphore is not installed: Boost is built along with it")
+package_consumer(dependent ARGUMENTS -Dconfigures_only=ON)
+
+package_test(include_rules COMMAND ${CMAKE_COMMAND}
+    -Dsource=${PROJECT_SOURCE_DIR} "-Dlisted=${headers_joined}|${bodies_joined}" -P ${package_source}/include_rules.cmake)
+
+# The compiler alone, with what the header-only target and our own programs ask for.
+if(CMAKE_CXX_COMPILER_ID MATCHES "GNU|Clang" AND NOT CMAKE_CXX_COMPILER_FRONTEND_VARIANT STREQUAL "MSVC")
+    get_target_property(boost_include ${first} INTERFACE_INCLUDE_DIRECTORIES)
+    set(flags -I${PROJECT_SOURCE_DIR}/include -DASIO_SEMAPHORE_HEADER_ONLY ${warnings})
+    if(NOT boost_include IN_LIST CMAKE_CXX_IMPLICIT_INCLUDE_DIRECTORIES)
+        list(APPEND flags -isystem ${boost_include})
+    endif()
+    list(JOIN flags "|" flags_joined)
+
+    foreach(standard IN ITEMS 17 20 23)
+        string(REPLACE 23 2b spelling ${standard})
+        package_test(headers_cxx${standard} COMMAND ${CMAKE_COMMAND}
+            -Dcompiler=${CMAKE_CXX_COMPILER} "-Dflags=-std=c++${spelling}|${flags_joined}" -Dheaders=${headers_joined}
+            -Ddirectory=${package_build}/headers_cxx${standard} -P ${package_source}/headers.cmake)
+    endforeach()
+
+    file(GLOB accepted CONFIGURE_DEPENDS ${package_source}/accepted/*.cpp)
+    foreach(file IN LISTS accepted)
+        cmake_path(GET file STEM name)
+        package_test(accepted/${name} COMMAND ${CMAKE_CXX_COMPILER} -std=c++17 ${flags} -fsyntax-only ${file})
+    endforeach()
+    file(GLOB misuses CONFIGURE_DEPENDS ${package_source}/misuse/*.cpp)
+    list(JOIN misuses "|" misuses_joined)
+    package_test(misuse/none COMMAND ${CMAKE_COMMAND}
+        -Dfiles=${misuses_joined} -Dcompiler=${CMAKE_CXX_COMPILER} "-Dflags=-std=c++17|${flags_joined}"
+        -Ddirectory=${package_build}/misuse -P ${package_source}/misuse.cmake)
+    foreach(file IN LISTS misuses)
+        cmake_path(GET file STEM name)
+        # What concepts can say of a handler they say under C++20.
+        set(standards 17)
+        if(name MATCHES "handler")
+            set(standards 17 20)
+        endif()
+        foreach(standard IN LISTS standards)
+            package_test(misuse/${name}_cxx${standard} COMMAND ${CMAKE_COMMAND}
+                -Dfile=${file} -Dcompiler=${CMAKE_CXX_COMPILER} "-Dflags=-std=c++${standard}|${flags_joined}"
+                -P ${package_source}/misuse.cmake)
+        endforeach()
+    endforeach()
+endif()
+
+find_program(ASIO_SEMAPHORE_GDB gdb)
+if(ASIO_SEMAPHORE_GDB AND ASIO_SEMAPHORE_DEVELOPMENT_STANDARD GREATER_EQUAL 20)
+    add_executable(test_package_gdb ${package_source}/gdb/waiting.cpp)
+    target_link_libraries(test_package_gdb PRIVATE asio_semaphore_development)
+    target_compile_options(test_package_gdb PRIVATE -g -O0)
+    package_test(gdb COMMAND ${CMAKE_COMMAND}
+        -Dgdb=${ASIO_SEMAPHORE_GDB} -Dprogram=$<TARGET_FILE:test_package_gdb>
+        -Dprinters=${PROJECT_SOURCE_DIR}/tools/gdb/asio_semaphore.py -P ${package_source}/gdb.cmake)
+    set_tests_properties(package/gdb PROPERTIES SKIP_REGULAR_EXPRESSION "gdb cannot run the program here")
+else()
+    message(STATUS "Test package/gdb: not there, gdb was not found or coroutines are off")
+endif()

@@ -1,0 +1,5 @@
+int first_checks();
+
+int main() {
+    return first_checks();
+}

@@ -1,0 +1,234 @@
+"""Shows semaphores and permits in gdb.
+
+    (gdb) source tools/gdb/asio_semaphore.py
+    (gdb) print sem
+    $1 = async_semaphore: 0 of 2 available, open, 2 waiting = {
+      [0] = 1 permit, at 0x5555555e4360, void (error_code, permit), coroutine session at server.cpp:31,
+      [1] = 2 permits, at 0x5555555e5f10, void (error_code), with a deadline, handler = main()::<lambda(error_code)>}
+
+A waiting operation is shown with what it asked for and who waits for it: the coroutine that awaits it, or else its
+handler's type; after `set asio-semaphore-handlers on` the handler's value. The printers only read memory, and so work on a core dump too.
+"""
+
+import re
+
+import gdb
+
+QUEUED, CLOSED, ONE_PERMIT = 1, 2, 4
+
+
+class ShowHandlers(gdb.Parameter):
+    """Whether the handlers of a semaphore's waiting operations are printed in full, or only their types."""
+
+    set_doc = "Print the waiting handlers of asio_semaphore in full"
+    show_doc = "Show whether the waiting handlers of asio_semaphore are printed in full"
+
+    def __init__(self):
+        super().__init__("asio-semaphore-handlers", gdb.COMMAND_DATA, gdb.PARAM_BOOLEAN)
+        self.value = False
+
+    def get_set_string(self):
+        return ""
+
+
+show_handlers = ShowHandlers()
+
+
+def plain(value):
+    """The value inside a std::atomic of libstdc++ or libc++, of a std::atomic<bool> too; anything else as it is."""
+    for member in ("_M_base", "_M_i", "_M_b", "_M_p", "__a_", "__a_value"):
+        if value.type.strip_typedefs().code != gdb.TYPE_CODE_STRUCT:
+            break
+        try:
+            value = value[member]
+        except gdb.error:
+            pass
+    return value
+
+
+def enumerator(value):
+    return str(value).rsplit("::", 1)[-1]
+
+
+def shorter(name):
+    """A type's name without the namespaces and default arguments that every handler's type is full of."""
+    for long, short in (
+        ("std::__cxx11::", "std::"),
+        ("boost::asio::", "asio::"),
+        ("boost::system::error_code", "error_code"),
+        ("asio_semaphore::", ""),
+    ):
+        name = name.replace(long, short)
+    return re.sub(r"asio::any_executor<.*?execution::prefer_only<[^<>]*<0>\s*>\s*>", "any_io_executor", name)
+
+
+def permits(n):
+    return "1 permit" if n == 1 else "%d permits" % n
+
+
+class State:
+    """A detail::semaphore_state, read."""
+
+    def __init__(self, state):
+        word = int(plain(state["word_"]))
+        self.address = int(state.address)
+        self.available = word // ONE_PERMIT
+        self.max = int(state["max_"])
+        self.closed = bool(word & CLOSED)
+        self.waiting = int(plain(state["waiting_"]))
+        self.head = state["queue_"]["head_"]
+        self.unlimited = self.max == (2 ** 63 - 1) // ONE_PERMIT
+
+    def summary(self):
+        available = "%d" % self.available if self.unlimited else "%d of %d" % (self.available, self.max)
+        debt = ", in debt" if self.available < 0 else ""
+        return "%s available%s, %s, %d waiting" % (
+            available, debt, "closed" if self.closed else "open", self.waiting)
+
+    def waiters(self):
+        """The ring of waiters, from the head; not further than it is said to be long, should it be broken."""
+        waiter = self.head
+        for index in range(self.waiting):
+            if int(waiter) == 0:
+                return
+            yield index, waiter
+            waiter = waiter["next"]
+            if int(waiter) == int(self.head):
+                return
+
+
+def operation(waiter):
+    """A waiter as the acquire_operation that it is; or None where the program has no debug information about it."""
+    # The waiter knows the function that performs it, and that function has a local variable whose type leads to the
+    # operation's. Names would not: the type of a lambda cannot be looked up by its name.
+    block = gdb.block_for_pc(int(waiter["perform"]))
+    while block is not None and block.function is None:
+        block = block.superblock
+    for symbol in block or ():
+        if symbol.name == "delivered":
+            for field in symbol.type.strip_typedefs().fields():
+                if field.name == "operation_":
+                    return waiter.dereference().cast(field.type.target())
+    return None
+
+
+def template_arguments(name):
+    """The arguments in the name of a template's specialisation: of a<b<c, d>, e> b<c, d> and e."""
+    arguments, depth = [""], 0
+    for character in name[name.index("<") + 1:name.rindex(">")]:
+        depth += (character in "<({") - (character in ">)}")
+        if character == "," and depth == 0:
+            arguments.append("")
+        else:
+            arguments[-1] += character
+    return [argument.strip() for argument in arguments]
+
+
+def coroutine(handler):
+    """The coroutine that awaits what completes with an awaitable's handler, below Asio's own; None where there is none."""
+    try:
+        frame = handler["bottom_of_stack_"]["frame_"]["top_of_stack_"]
+        while int(frame) != 0:
+            pc = resumes_at(frame["coro_"])
+            block = gdb.block_for_pc(pc)
+            name = block.function.name if block is not None and block.function is not None else "boost::asio::"
+            if not name.startswith("boost::asio::"):
+                where = gdb.find_pc_line(pc)
+                return "coroutine %s at %s:%d" % (
+                    name.split("(")[0], where.symtab.filename.rsplit("/", 1)[-1], where.line)
+            frame = frame["caller_"]
+    except gdb.error:
+        pass
+    return None
+
+
+def resumes_at(handle):
+    """The function that a std::coroutine_handle of libstdc++ or libc++ resumes: a frame begins with its address."""
+    names = [field.name for field in handle.type.strip_typedefs().fields()]
+    address = int(handle["_M_fr_ptr" if "_M_fr_ptr" in names else "__handle_"])
+    return int(gdb.Value(address).cast(gdb.lookup_type("long").pointer()).dereference())
+
+
+class Waiter:
+    """One line: how many permits an operation waits for, and who waits."""
+
+    def __init__(self, waiter):
+        self.waiter = waiter
+
+    def to_string(self):
+        line = "%s, at %#x" % (permits(int(self.waiter["count"])), int(self.waiter))
+        whole = operation(self.waiter)
+        if whole is None:
+            return line
+        signature, handler, route, deadline = template_arguments(whole.type.strip_typedefs().name)
+        line += ", %s" % shorter(signature)
+        if "deadline_at" in deadline:
+            line += ", with a deadline"
+        who = coroutine(whole["handler_"])
+        if show_handlers.value:
+            return "%s, handler = %s" % (line, whole["handler_"])
+        return "%s, %s" % (line, who or "handler = " + shorter(handler))
+
+
+class SemaphorePrinter:
+    def __init__(self, value):
+        name = str(value.type.strip_typedefs().template_argument(0))
+        self.name = ("async_semaphore" if "any_io_executor" in name or "any_executor<" in name
+                     else "basic_async_semaphore<%s>" % shorter(name))
+        pointer = value["state_"]["px"]
+        self.state = State(pointer.dereference()) if int(pointer) != 0 else None
+
+    def to_string(self):
+        if self.state is None:
+            return "%s: moved from" % self.name
+        return "%s: %s" % (self.name, self.state.summary())
+
+    def children(self):
+        if self.state is None:
+            return
+        for index, waiter in self.state.waiters():
+            yield "[%d]" % index, Waiter(waiter).to_string()
+
+
+class PermitPrinter:
+    def __init__(self, value):
+        self.count = int(value["count_"])
+        pointer = value["state_"]
+        self.state = State(pointer.dereference()) if int(pointer) != 0 else None
+
+    def to_string(self):
+        if self.state is None:
+            return "permit: empty"
+        return "permit: %d, of the semaphore with %s (state at %#x)" % (
+            self.count, self.state.summary(), self.state.address)
+
+
+class StatePrinter:
+    def __init__(self, value):
+        self.state = State(value)
+
+    def to_string(self):
+        return "semaphore_state: %s" % self.state.summary()
+
+    def children(self):
+        for index, waiter in self.state.waiters():
+            yield "[%d]" % index, Waiter(waiter).to_string()
+
+
+def printers():
+    import gdb.printing
+
+    collection = gdb.printing.RegexpCollectionPrettyPrinter("asio_semaphore")
+    collection.add_printer("semaphore", r"^asio_semaphore::basic_async_semaphore<.*>$", SemaphorePrinter)
+    collection.add_printer("permit", r"^asio_semaphore::permit$", PermitPrinter)
+    collection.add_printer("state", r"^asio_semaphore::detail::semaphore_state<.*>$", StatePrinter)
+    return collection
+
+
+def register():
+    import gdb.printing
+
+    gdb.printing.register_pretty_printer(None, printers(), replace=True)
+
+
+register()
