@@ -1,0 +1,152 @@
+// Counts heap blocks and bytes, exactly: of an uncontended cycle and a hand-over in the steady
+// state, of a waiter, and of a semaphore. Fails where ours exceed their limits. The results go to
+// standard output, tab separated.
+
+#include "counting_malloc.hpp"
+#include "peers.hpp"
+#include "workloads.hpp"
+
+#include <cstdlib>
+#include <iostream>
+#include <memory>
+#include <string>
+
+namespace {
+
+using namespace bench;
+using executor = asio::any_io_executor;
+
+bool within_limits = true;
+
+/// @param goal negative: a peer, which has none. @param limit where the goal is not reached yet
+void report(
+    const std::string& what, const char* who, double value, double goal = -1, double limit = -1) {
+    std::cout << what << '\t' << who << '\t' << value;
+    if (goal >= 0) {
+        limit = limit < 0 ? goal : limit;
+        std::cout << "\tgoal " << goal << (value > goal ? ", not reached" : "");
+        if (limit != goal)
+            std::cout << "\tlimit " << limit;
+        within_limits = within_limits && value <= limit;
+    }
+    std::cout << '\n';
+}
+
+/// Blocks an operation, by the difference between two runs.
+template <typename Run>
+double blocks_each(Run run) {
+    constexpr long few = 5000, many = 25000;
+    run(few); // whatever is taken once in a program's life
+    const heap_use start = heap_taken();
+    run(few);
+    const heap_use between = heap_taken();
+    run(many);
+    const heap_use end = heap_taken();
+    return static_cast<double>((end - between).blocks - (between - start).blocks) / (many - few);
+}
+
+/// What one waiter in the queue takes. Its handler is of two words, as one that is bound to an
+/// object.
+template <typename Subject>
+heap_use waiter(long& handlers) {
+    constexpr long waiters = 1000;
+    asio::io_context context;
+    Subject subject(context, 0);
+    subject.acquire(chain<Subject>{&subject, 0});
+    const heap_use start = heap_taken();
+    for (long i = 0; i < waiters; ++i)
+        subject.acquire(chain<Subject>{&subject, 0});
+    const heap_use taken = heap_taken() - start;
+    subject.release_many(1);
+    handlers += static_cast<long>(context.run());
+    return {taken.blocks / waiters, taken.bytes / waiters};
+}
+
+/// The object and what it takes from the heap, the queue empty. Not the first on its context, which
+/// brings the service along, nor one for which a list of all of them has to grow.
+template <typename Semaphore, typename... Args>
+long size_of(Args... args) {
+    asio::io_context context;
+    long bytes = 0;
+    std::unique_ptr<Semaphore> semaphores[6];
+    for (auto& semaphore : semaphores) {
+        const heap_use start = heap_taken();
+        semaphore = std::make_unique<Semaphore>(context, args...);
+        bytes = (heap_taken() - start).bytes;
+    }
+    return bytes;
+}
+
+struct limits {
+    double waiter_bytes = -1;
+    bool ours = false;
+};
+
+template <typename Subject>
+void measure_handlers(limits l) {
+    const double none = l.ours ? 0 : -1;
+    report(
+        "W9 blocks, uncontended", Subject::name,
+        blocks_each([](long n) { run_chains<Subject>(n, 1, 1); }), none);
+    report(
+        "W9 blocks, hand-over", Subject::name,
+        blocks_each([](long n) { run_chains<Subject>(n, 1000, 1); }), none);
+    long handlers = 0;
+    const heap_use one = waiter<Subject>(handlers);
+    report("W9 blocks, waiter", Subject::name, static_cast<double>(one.blocks), l.ours ? 1 : -1);
+    report(
+        "W9 bytes, waiter", Subject::name, static_cast<double>(one.bytes), l.ours ? 128 : -1,
+        l.waiter_bytes);
+    if (handlers == 0)
+        within_limits = false;
+}
+
+template <typename Subject>
+void measure_coroutines(limits l) {
+    const double none = l.ours ? 0 : -1;
+    report(
+        "W9 blocks, uncontended, coroutine", Subject::name,
+        blocks_each([](long n) { run_coroutines<Subject>(n, 1, 1, asio::deferred); }), none);
+    report(
+        "W9 blocks, hand-over, coroutine", Subject::name,
+        blocks_each([](long n) { run_coroutines<Subject>(n, 1000, 1, asio::deferred); }), none);
+}
+
+} // namespace
+
+int main() {
+    const limits ours{.waiter_bytes = 144, .ours = true}, peer{};
+
+    measure_handlers<plain_semaphore<executor>>(ours);
+    measure_coroutines<plain_semaphore<executor>>(ours);
+    measure_handlers<permit_semaphore<executor>>(ours);
+    measure_coroutines<permit_semaphore<executor>>(ours);
+    measure_handlers<channel<executor>>(peer);
+    measure_coroutines<channel<executor>>(peer);
+    measure_handlers<concurrent_channel<executor>>(peer);
+    measure_handlers<timer_semaphore<executor>>(peer);
+    measure_coroutines<timer_semaphore<executor>>(peer);
+    measure_handlers<mutex_semaphore<executor>>(peer);
+
+    report(
+        "W10 bytes", plain_semaphore<executor>::name,
+        static_cast<double>(size_of<asio_semaphore::async_semaphore>(1)), 152);
+    report(
+        "W10 bytes", channel<executor>::name,
+        static_cast<double>(
+            size_of<asio::experimental::channel<executor, void(error_code)>>(1000)));
+    report(
+        "W10 bytes", concurrent_channel<executor>::name,
+        static_cast<double>(
+            size_of<asio::experimental::concurrent_channel<executor, void(error_code)>>(1000)));
+    report(
+        "W10 bytes", timer_semaphore<executor>::name,
+        static_cast<double>(size_of<timer_semaphore<executor>>(1)));
+    report(
+        "W10 bytes", mutex_semaphore<executor>::name,
+        static_cast<double>(size_of<mutex_semaphore<executor>>(1)));
+
+    if (!within_limits)
+        std::cerr << "above the limits\n";
+    return within_limits ? EXIT_SUCCESS : EXIT_FAILURE;
+}

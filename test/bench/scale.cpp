@@ -1,0 +1,132 @@
+// Whether an operation costs the same however many wait: up to a million waiters of one semaphore,
+// queued, then granted or cancelled in random order, and many semaphores in one process. The
+// results go to standard output, tab separated.
+//
+//   bench_scale [--quick]
+
+#include "workloads.hpp"
+
+#include <malloc.h>
+
+#include <cstdlib>
+#include <iostream>
+#include <string_view>
+#include <vector>
+
+namespace {
+
+using namespace bench;
+using semaphore = asio_semaphore::async_semaphore;
+
+double nanoseconds(clock::duration time, long operations) {
+    return std::chrono::duration<double, std::nano>(time).count() / static_cast<double>(operations);
+}
+
+/// What the process has from the heap, in bytes, with the heap's own overhead.
+double heap_bytes() {
+    const auto info = mallinfo2();
+    return static_cast<double>(info.uordblks + info.hblkhd);
+}
+
+bool complete = true;
+
+void expect(long calls, long waiters) {
+    if (calls != waiters) {
+        std::cerr << calls << " handlers called of " << waiters << '\n';
+        complete = false;
+    }
+}
+
+void grant(long waiters) {
+    asio::io_context context;
+    semaphore sem(context, 0);
+    long calls = 0;
+    const double before = heap_bytes();
+    const auto start = clock::now();
+    for (long i = 0; i < waiters; ++i)
+        sem.async_acquire(counting_handler{&calls});
+    const auto queued = clock::now();
+    const double memory = heap_bytes() - before;
+    sem.release(waiters);
+    const auto released = clock::now();
+    context.run();
+    const auto end = clock::now();
+    expect(calls, waiters);
+    std::cout << "granted\t" << waiters << '\t' << nanoseconds(queued - start, waiters) << '\t'
+              << nanoseconds(released - queued, waiters) << '\t'
+              << nanoseconds(end - released, waiters) << '\t'
+              << memory / static_cast<double>(waiters) << '\n';
+}
+
+void cancel(long waiters) {
+    const auto order = places(static_cast<std::size_t>(waiters), succession::random);
+    std::vector<asio::cancellation_signal> signals(order.size());
+    asio::io_context context;
+    semaphore sem(context, 0);
+    long calls = 0;
+    const double before = heap_bytes();
+    const auto start = clock::now();
+    for (auto& signal : signals)
+        sem.async_acquire(asio::bind_cancellation_slot(signal.slot(), counting_handler{&calls}));
+    const auto queued = clock::now();
+    const double memory = heap_bytes() - before;
+    for (const std::size_t i : order)
+        signals[i].emit(asio::cancellation_type::terminal);
+    const auto cancelled = clock::now();
+    context.run();
+    const auto end = clock::now();
+    expect(calls, waiters);
+    std::cout << "cancelled at random\t" << waiters << '\t' << nanoseconds(queued - start, waiters)
+              << '\t' << nanoseconds(cancelled - queued, waiters) << '\t'
+              << nanoseconds(end - cancelled, waiters) << '\t'
+              << memory / static_cast<double>(waiters) << '\n';
+}
+
+/// Every semaphore has one holder and one that waits.
+void many(long semaphores) {
+    asio::io_context context;
+    long calls = 0;
+    const double before = heap_bytes();
+    const auto start = clock::now();
+    std::vector<semaphore> sems;
+    sems.reserve(static_cast<std::size_t>(semaphores));
+    for (long i = 0; i < semaphores; ++i)
+        sems.emplace_back(context, 1);
+    const double memory = heap_bytes() - before;
+    const auto made = clock::now();
+    for (auto& sem : sems) {
+        sem.async_acquire(counting_handler{&calls});
+        sem.async_acquire(counting_handler{&calls});
+    }
+    for (auto& sem : sems)
+        sem.release();
+    context.run();
+    const auto used = clock::now();
+    sems.clear();
+    const auto end = clock::now();
+    expect(calls, 2 * semaphores);
+    std::cout << "semaphores\t" << semaphores << '\t' << nanoseconds(made - start, semaphores)
+              << '\t' << nanoseconds(used - made, 2 * semaphores) << '\t'
+              << nanoseconds(end - used, semaphores) << '\t'
+              << memory / static_cast<double>(semaphores) << '\n';
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+    const bool quick = argc > 1 && std::string_view(argv[1]) == "--quick";
+    const long largest = quick ? 10000 : 1000000;
+    pin_to_processor(0);
+    second_thread asleep;
+
+    grant(1000); // what is done for the first time in a process
+    std::cout << "what\tN\tns to queue\tns to grant or cancel\tns to run\tbytes each\n";
+    for (long n = 1000; n <= largest; n *= 10)
+        grant(n);
+    for (long n = 1000; n <= largest; n *= 10)
+        cancel(n);
+    std::cout << "what\tN\tns to make\tns an acquire\tns to destroy\tbytes each\n";
+    for (long n = 10; n <= 10000; n *= 10)
+        many(n);
+    return complete ? EXIT_SUCCESS : EXIT_FAILURE;
+}
