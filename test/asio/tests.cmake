@@ -5,4 +5,5 @@ asio_semaphore_tests(asio
     executors.cpp
     deadlines.cpp
     initiation.cpp
-    no_work.cpp)
+    no_work.cpp
+    shutdown.cpp)
