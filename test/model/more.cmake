@@ -1,5 +1,10 @@
 asio_semaphore_tests(model
-    sequences.cpp)
+    faults.cpp
+    faults_in_delivery.cpp
+    sequences.cpp
+    sequences_edges.cpp)
+asio_semaphore_tests(model TIMEOUT 20 # a failure is an endless wait
+    faults_destroyed_context.cpp)
 target_compile_definitions(test_model_sequences PRIVATE
     ASIO_SEMAPHORE_SEQUENCES_CORPUS="${PROJECT_SOURCE_DIR}/test/model/sequences_corpus")
 

@@ -252,13 +252,14 @@ public:
         return static_cast<char>('a' + (static_cast<unsigned char>(c) + 31) % 32);
     }
 
-    explicit driver(std::ostream* trace = nullptr) : trace_(trace) {
+    explicit driver(std::ostream* trace_to = nullptr) : trace_(trace_to) {
         for (std::size_t i = 0; i < contexts_.size(); ++i)
             open_context(i);
         for (auto& s : signals_)
             s.emplace();
         create(0, 0, 1, 4);
         create(1, 1, 2, 2);
+        trace('\n');
     }
     driver(const driver&) = delete;
     driver& operator=(const driver&) = delete;
@@ -529,7 +530,7 @@ private:
     }
 
     void create(std::size_t i, std::size_t c, std::ptrdiff_t initial, std::ptrdiff_t max) {
-        trace("create semaphore ", i, " on context ", c, " with ", initial, " of ", max);
+        trace("  create semaphore ", i, " on context ", c, " with ", initial, " of ", max);
         place& on = *contexts_[c];
         const bool valid =
             initial >= 0 && max >= 1 && max <= async_semaphore::max() && initial <= max;
@@ -1167,7 +1168,7 @@ private:
 
     // All that is left comes to its end.
     void finish() {
-        trace("the end\n");
+        trace("the end: ");
         for (std::size_t i = 0; i < permits_.size(); ++i)
             give_back(i, 2);
         poll();
@@ -1186,7 +1187,7 @@ private:
     bool inside_ = false; // a function of the library
     bool throws_ = false; // a handler threw, and run has not yet
     bool ending_ = false;
-    int ran_inline_ = 0;
+    [[maybe_unused]] int ran_inline_ = 0;
     std::size_t last_context_ = 0, granted_ = 0;
     std::deque<real_operation> real_;
     std::array<std::optional<asio::cancellation_signal>, 3> signals_;

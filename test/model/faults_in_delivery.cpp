@@ -1,0 +1,82 @@
+// Handlers that are destroyed in the middle of a delivery, because the executor drops what it is
+// given or throws, and destroy things in their turn.
+
+#include <asio_semaphore/async_semaphore.hpp>
+
+#include <model/faults.hpp>
+
+#include <boost/test/unit_test.hpp>
+
+#include <memory>
+#include <utility>
+
+namespace {
+
+namespace asio = boost::asio;
+using asio_semaphore::async_semaphore;
+using asio_semaphore::permit;
+using boost::system::error_code;
+using faults::kind;
+using faults::plan;
+using support::recording;
+using support::result;
+
+using faulty_semaphore = asio_semaphore::basic_async_semaphore<faults::executor>;
+
+struct fixture {
+    // Drops what the semaphore submits when the permit comes back.
+    void give_back_to_a_dropping_executor(permit p) {
+        plan::get().make(kind::drop, 0, false);
+        const plan::armed now;
+        p.reset();
+    }
+
+    asio::io_context context;
+    faulty_semaphore semaphore{faults::executor(context), 1};
+    permit held = semaphore.try_acquire_permit();
+};
+
+} // namespace
+
+BOOST_FIXTURE_TEST_SUITE(model_faults_in_delivery, fixture)
+
+BOOST_AUTO_TEST_CASE(a_dropped_handler_gives_back_what_it_carried) {
+    async_semaphore other(context, 1);
+    result waiting;
+    permit carried = other.try_acquire_permit();
+    other.async_acquire_permit(recording(waiting));
+    semaphore.async_acquire_permit([p = std::move(carried)](error_code, permit) {});
+    give_back_to_a_dropping_executor(std::move(held));
+    BOOST_TEST(semaphore.available() == 1);
+    support::poll(context);
+    BOOST_TEST(waiting.succeeded());
+}
+
+BOOST_AUTO_TEST_CASE(a_dropped_handler_may_destroy_its_semaphore) {
+    auto owned = std::make_unique<faulty_semaphore>(std::move(semaphore));
+    faulty_semaphore& it = *owned;
+    result behind;
+    it.async_acquire_permit([s = std::move(owned)](error_code, permit) {});
+    it.async_acquire_permit(recording(behind));
+    give_back_to_a_dropping_executor(std::move(held));
+    support::poll(context);
+    // Its permit came back before or after the semaphore's end; either way it ends once.
+    BOOST_TEST(behind.calls == 1);
+}
+
+BOOST_AUTO_TEST_CASE(many_dropped_handlers_do_not_grow_the_stack) {
+    constexpr int many = 100'000;
+    int dropped = 0;
+    for (int i = 0; i < many; ++i)
+        semaphore.async_acquire_permit(
+            [e = support::at_exit([&dropped] { ++dropped; })](error_code, permit) {});
+    plan::get().make(kind::drop, 0, true);
+    {
+        const plan::armed now;
+        held.reset();
+    }
+    BOOST_TEST(dropped == many);
+    BOOST_TEST(semaphore.available() == 1);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
