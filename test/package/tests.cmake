@@ -91,6 +91,27 @@ package_consumer(fetch_content)
 package_consumer(boost_in_parent ARGUMENTS "-Dsays=asio_semaphore is not installed: Boost is built along with it")
 package_consumer(dependent ARGUMENTS -Dconfigures_only=ON)
 
+package_test(vcpkg_port COMMAND ${CMAKE_COMMAND}
+    -Dport=${PROJECT_SOURCE_DIR}/packaging/vcpkg/asio-semaphore -Dbuild=${package_build}/vcpkg -Dparent=${parent}
+    -Dgenerator=${CMAKE_GENERATOR} -Dversion=${PROJECT_VERSION} -Dreadme=${PROJECT_SOURCE_DIR}/README.md
+    -P ${package_source}/vcpkg_port.cmake)
+set_tests_properties(package/vcpkg_port PROPERTIES FIXTURES_SETUP vcpkg_package)
+package_consumer(vcpkg_consumer SOURCE ${package_source}/find_package NEEDS vcpkg_package
+    OPTIONS -DCMAKE_PREFIX_PATH=${package_build}/vcpkg/packages/asio-semaphore
+        -DEXPECTED_DIR=${package_build}/vcpkg/packages/asio-semaphore/share
+    ARGUMENTS -Dconfigures_only=ON)
+find_program(ASIO_SEMAPHORE_PYTHON python3)
+if(ASIO_SEMAPHORE_PYTHON)
+    package_test(conan_recipe COMMAND ${ASIO_SEMAPHORE_PYTHON} ${package_source}/conan_recipe.py
+        ${PROJECT_SOURCE_DIR}/packaging/conan/conanfile.py ${package_build}/conan ${CMAKE_GENERATOR} ${parent}
+        ${PROJECT_VERSION})
+else()
+    message(STATUS "Test package/conan_recipe: not there, python3 was not found")
+endif()
+
+# Parsed by CMake, with nothing missing.
+package_test(presets COMMAND ${CMAKE_COMMAND} -Dsource=${PROJECT_SOURCE_DIR} -P ${package_source}/presets.cmake)
+
 package_test(include_rules COMMAND ${CMAKE_COMMAND}
     -Dsource=${PROJECT_SOURCE_DIR} "-Dlisted=${headers_joined}|${bodies_joined}" -P ${package_source}/include_rules.cmake)
 

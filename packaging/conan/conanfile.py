@@ -1,0 +1,101 @@
+"""A recipe for Conan 2 that packages the tree it lies in: conan create packaging/conan [-o '&:header_only=False']."""
+
+import os
+import re
+
+from conan import ConanFile
+from conan.tools.build import check_min_cppstd
+from conan.tools.cmake import CMake, CMakeDeps, CMakeToolchain, cmake_layout
+from conan.tools.files import copy, load, rmdir
+
+required_conan_version = ">=2.0"
+
+
+class AsioSemaphore(ConanFile):
+    name = "asio_semaphore"
+    description = "Concurrency limits for Boost.Asio: an asynchronous, fair, counting semaphore"
+    license = "BSL-1.0"
+    topics = ("asio", "boost", "semaphore", "concurrency", "coroutines")
+    settings = "os", "arch", "compiler", "build_type"
+    options = {"header_only": [True, False], "fPIC": [True, False]}
+    default_options = {"header_only": True, "fPIC": True}
+    package_type = "unknown"
+
+    @property
+    def _tree(self):
+        return os.path.join(self.recipe_folder, os.pardir, os.pardir)
+
+    def set_version(self):
+        text = load(self, os.path.join(self._tree, "include", "asio_semaphore", "version.hpp"))
+        self.version = ".".join(re.search(r"version_%s = (\d+);" % part, text)[1] for part in ("major", "minor", "patch"))
+
+    def export_sources(self):
+        for pattern in ("CMakeLists.txt", "LICENSE", "cmake/*", "include/*", "src/*", "tools/gdb/*"):
+            copy(self, pattern, src=self._tree, dst=self.export_sources_folder)
+
+    def config_options(self):
+        if self.settings.os == "Windows":
+            del self.options.fPIC
+
+    def configure(self):
+        if self.options.header_only:
+            self.options.rm_safe("fPIC")
+            self.package_type = "header-library"
+        else:
+            self.package_type = "static-library"
+
+    def layout(self):
+        cmake_layout(self)
+
+    def requirements(self):
+        self.requires("boost/[>=1.81]", transitive_headers=True, options={"header_only": True})
+
+    def package_id(self):
+        if self.info.options.header_only:
+            self.info.clear()
+
+    def validate(self):
+        check_min_cppstd(self, 17)
+
+    def generate(self):
+        toolchain = CMakeToolchain(self)
+        toolchain.cache_variables["ASIO_SEMAPHORE_BUILD_COMPILED"] = not self.options.header_only
+        toolchain.cache_variables["ASIO_SEMAPHORE_BUILD_TESTS"] = False
+        toolchain.cache_variables["ASIO_SEMAPHORE_BUILD_EXAMPLES"] = False
+        toolchain.generate()
+        CMakeDeps(self).generate()
+
+    def build(self):
+        cmake = CMake(self)
+        cmake.configure()
+        cmake.build()
+
+    def package(self):
+        CMake(self).install()
+        copy(self, "LICENSE", src=self.source_folder, dst=os.path.join(self.package_folder, "licenses"))
+        # Conan writes files of its own for these.
+        rmdir(self, os.path.join(self.package_folder, "lib", "cmake"))
+        rmdir(self, os.path.join(self.package_folder, "lib", "pkgconfig"))
+        rmdir(self, os.path.join(self.package_folder, "share", "doc"))
+
+    def package_info(self):
+        self.cpp_info.set_property("cmake_file_name", "asio_semaphore")
+        self.cpp_info.bindirs = []
+        plain = self.cpp_info.components["asio_semaphore"]
+        plain.set_property("cmake_target_name", "asio_semaphore::asio_semaphore")
+        plain.set_property("pkg_config_name", "asio_semaphore")
+        plain.defines = ["ASIO_SEMAPHORE_HEADER_ONLY"]
+        plain.libdirs = []
+        components = [plain]
+        if not self.options.header_only:
+            compiled = self.cpp_info.components["compiled"]
+            compiled.set_property("cmake_target_name", "asio_semaphore::compiled")
+            compiled.set_property("pkg_config_name", "asio_semaphore-compiled")
+            compiled.defines = ["ASIO_SEMAPHORE_SEPARATE_COMPILATION"]
+            compiled.libs = ["asio_semaphore"]
+            components.append(compiled)
+        for component in components:
+            component.requires = ["boost::headers"]
+            component.bindirs = []
+            if self.settings.os in ("Linux", "FreeBSD"):
+                component.system_libs = ["pthread"]
