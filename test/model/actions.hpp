@@ -19,13 +19,15 @@ class contest;
 struct action {
     const char* name;
     void (*run)(contest&, std::size_t thread);
-    unsigned uses = 0;        // what it must have for itself, see below
+    detail::outcome causes = detail::outcome::granted; // how it may end others' acquires
+    unsigned uses = 0;                                 // what it must have for itself, see below
     std::size_t waiters = 0;  // how many have to be in the queue at the beginning
-    std::size_t acquires = 0; // how many it starts
+    std::size_t acquires = 0; // how many it starts, one at most
     bool reference = true;    // whether it needs a reference of its own
-    fate then = fate::forget; // of its acquires
-    std::ptrdiff_t count = 1; // of the first of them
+    fate then = fate::forget; // of its acquire
+    std::ptrdiff_t count = 1; // of its acquire
     bool gives_back = false;  // permits that are in somebody's hands at the beginning
+    bool several = false;     // several operations, one after the other
 };
 
 // The caller serialises what is done to one signal, and to the objects themselves.
@@ -51,15 +53,18 @@ public:
         for (const action* a : actions_)
             expires = expires || (a->uses & newcomer_deadline) != 0;
         for (std::size_t i = 0; i < actions_.size(); ++i) {
+            const action& a = *actions_[i];
             first_.push_back(records.size());
-            for (std::size_t k = 0; k < actions_[i]->acquires; ++k)
-                records.push_back(
-                    {k == 0 ? actions_[i]->count : 1, actions_[i]->then, detail::outcome::queued,
-                     0});
-            if (actions_[i]->reference)
+            if (a.acquires > 0)
+                records.push_back({.count = a.count, .then = a.then});
+            if (a.reference)
                 references[i] = object;
-            if (expires && actions_[i]->acquires > 0)
+            if (expires && a.acquires > 0)
                 newcomer_links[i] = std::make_shared<link_type>(object, detail::outcome::timed_out);
+            if (timer == nullptr && newcomer_links[i] != nullptr) {
+                timer = newcomer_links[i];
+                timed_record_ = first_[i];
+            }
         }
     }
 
@@ -74,135 +79,203 @@ public:
     /// Between two operations of one action.
     void then(const char* what) { scheduler::get().point(access::boundary, nullptr, what); }
 
-    /// The thread's k-th acquire; the deadline of the first is somebody else's business.
-    void start(std::size_t thread, std::size_t k = 0, link_type* slot = nullptr) {
+    std::size_t first_record(std::size_t thread) const { return first_[thread]; }
+
+    link_type& new_link(std::size_t thread) {
+        own_links[thread] =
+            std::make_unique<link_type>(references[thread], detail::outcome::aborted);
+        return *own_links[thread];
+    }
+
+    /// The thread's acquire. Its deadline is somebody else's business; it keeps that link alive
+    /// until the operation is in the queue.
+    void start(std::size_t thread, link_type* slot = nullptr) {
+        const std::shared_ptr<link_type> deadline = std::move(newcomer_links[thread]);
         std::vector<link_type*> links;
-        const std::shared_ptr<link_type> deadline = k == 0 ? newcomer_links[thread] : nullptr;
         if (deadline != nullptr)
             links.push_back(deadline.get());
         if (slot != nullptr)
             links.push_back(slot);
-        acquire_as(first_[thread] + k, *references[thread], links);
+        acquire_as(first_[thread], *references[thread], links);
     }
 
-    /// The link to the deadline of another thread's acquire; what the timer holds.
-    std::shared_ptr<link_type> take_newcomer_deadline() {
-        for (auto& link : newcomer_links) {
-            if (link != nullptr)
-                return link;
+    /// The deadline of the first thread that acquires passes, before or after it is queued. The
+    /// timer lets go of the link.
+    void expire_newcomer() {
+        const std::shared_ptr<link_type> link = std::move(timer);
+        fire(*link, timed_record_);
+    }
+
+    void end() override {
+        for (const record& r : records) {
+            bool caused = r.ends == 0 || r.result == detail::outcome::granted;
+            for (const action* a : actions_)
+                caused = caused || a->causes == r.result;
+            if (!caused)
+                fail(std::string("nobody caused an acquire to end as ") + to_string(r.result));
         }
-        return nullptr;
+        world::end();
     }
 
     void tear_down() override {
         own_links.clear();
         newcomer_links.clear();
+        timer.reset();
         world::tear_down();
     }
 
     std::vector<state_pointer> references;
     std::vector<std::unique_ptr<link_type>> own_links; // in the slots of the threads' own signals
-    std::vector<std::shared_ptr<link_type>> newcomer_links;
+    std::vector<std::shared_ptr<link_type>> newcomer_links; // of deadlines, until they are queued
+    std::shared_ptr<link_type> timer;                       // the first of them
 
 private:
     std::vector<const action*> actions_;
     std::vector<std::size_t> first_;
+    std::size_t timed_record_ = 0;
 };
 
 inline const std::vector<action>& actions() {
     using c = contest;
     using n = std::size_t;
+    using enum detail::outcome;
     static const std::vector<action> table{
-        {"acquire", [](c& w, n t) { w.start(t); }, 0, 0, 1},
-        {"acquire_2", [](c& w, n t) { w.start(t); }, 0, 0, 1, true, fate::keep, 2},
-        {"acquire_dropped", [](c& w, n t) { w.start(t); }, 0, 0, 1, true, fate::drop},
-        {"acquire_and_cancel",
-         [](c& w, n t) {
-             w.own_links[t] =
-                 std::make_unique<link_type>(w.references[t], detail::outcome::aborted);
-             w.start(t, 0, w.own_links[t].get());
-             w.then("cancel");
-             w.own_links[t]->fire();
-         },
-         0, 0, 1},
-        {"acquire_and_destroy_signal",
-         [](c& w, n t) {
-             w.own_links[t] =
-                 std::make_unique<link_type>(w.references[t], detail::outcome::aborted);
-             w.start(t, 0, w.own_links[t].get());
-             w.then("destroy signal");
-             w.own_links[t].reset();
-         },
-         0, 0, 1},
-        {"try_acquire",
-         [](c& w, n t) {
-             w.note(t, to_string(w.try_acquire(*w.references[t], 1)));
-         }},
-        {"try_acquire_2",
-         [](c& w, n t) {
-             w.note(t, to_string(w.try_acquire(*w.references[t], 2)));
-         }},
-        {"release",
-         [](c& w, n t) {
-             w.note(t, w.release(*w.references[t], 1) ? "done" : "refused");
-         }},
-        {"release_2",
-         [](c& w, n t) {
-             w.note(t, w.release(*w.references[t], 2) ? "done" : "refused");
-         }},
-        {"put_back", [](c& w, n t) { w.put_back(std::move(w.references[t]), 1); }, 0, 0, 0, true,
-         fate::forget, 1, true},
-        {"cancel_all",
-         [](c& w, n t) {
-             w.note(t, std::to_string(w.references[t]->cancel()));
-         }},
-        {"close",
-         [](c& w, n t) {
-             w.references[t]->close();
-         }},
-        {"reduce",
-         [](c& w, n t) {
-             w.reduce(*w.references[t], 1);
-         }},
-        {"reduce_2",
-         [](c& w, n t) {
-             w.reduce(*w.references[t], 2);
-         }},
-        {"destroy", [](c& w, n) { w.destroy_object(); }, the_object, 0, 0, false},
-        {"shutdown", [](c& w, n) { w.shut_down(); }, the_context, 0, 0, false},
-        {"cancel_head", [](c& w, n) { w.slots[0]->fire(); }, head_slot, 1, 0, false},
-        {"cancel_second", [](c& w, n) { w.slots[1]->fire(); }, second_slot, 2, 0, false},
-        {"cancel_head_and_destroy_signal",
-         [](c& w, n) {
-             w.slots[0]->fire();
-             w.then("destroy signal");
-             w.slots[0].reset();
-         },
-         head_slot, 1, 0, false},
-        {"destroy_signal", [](c& w, n) { w.slots[0].reset(); }, head_slot, 1, 0, false},
-        {"reuse_slot",
-         [](c& w, n t) {
-             w.slots[0].reset();
-             w.slots[0] = std::make_unique<link_type>(w.references[t], detail::outcome::aborted);
-             w.then("acquire");
-             w.start(t, 0, w.slots[0].get());
-             w.then("cancel");
-             w.slots[0]->fire();
-         },
-         head_slot, 1, 1},
-        {"expire_head",
-         [](c& w, n) {
-             w.deadlines[0]->fire();
-             w.then("destroy timer");
-             w.deadlines[0].reset();
-         },
-         head_deadline, 1, 0, false},
-        {"expire_newcomer",
-         [](c& w, n) {
-             const std::shared_ptr<link_type> link = w.take_newcomer_deadline();
-             link->fire();
-         },
-         newcomer_deadline, 0, 0, false},
+        {.name = "acquire", .run = [](c& w, n t) { w.start(t); }, .acquires = 1},
+        {.name = "acquire_2",
+         .run = [](c& w, n t) { w.start(t); },
+         .acquires = 1,
+         .then = fate::keep,
+         .count = 2},
+        {.name = "acquire_dropped",
+         .run = [](c& w, n t) { w.start(t); },
+         .acquires = 1,
+         .then = fate::drop},
+        {.name = "acquire_and_cancel",
+         .run =
+             [](c& w, n t) {
+                 w.start(t, &w.new_link(t));
+                 w.then("cancel");
+                 w.fire(*w.own_links[t], w.first_record(t));
+             },
+         .causes = aborted,
+         .acquires = 1,
+         .several = true},
+        {.name = "acquire_and_destroy_signal",
+         .run =
+             [](c& w, n t) {
+                 w.start(t, &w.new_link(t));
+                 w.then("destroy signal");
+                 w.own_links[t].reset();
+             },
+         .acquires = 1,
+         .several = true},
+        {.name = "try_acquire",
+         .run =
+             [](c& w, n t) {
+                 w.note(t, to_string(w.try_acquire(*w.references[t], 1)));
+             }},
+        {.name = "try_acquire_2",
+         .run =
+             [](c& w, n t) {
+                 w.note(t, to_string(w.try_acquire(*w.references[t], 2)));
+             }},
+        {.name = "release",
+         .run =
+             [](c& w, n t) {
+                 w.note(t, w.release(*w.references[t], 1) ? "done" : "refused");
+             }},
+        {.name = "release_2",
+         .run =
+             [](c& w, n t) {
+                 w.note(t, w.release(*w.references[t], 2) ? "done" : "refused");
+             }},
+        {.name = "put_back",
+         .run = [](c& w, n t) { w.put_back(std::move(w.references[t]), 1); },
+         .gives_back = true},
+        {.name = "cancel_all",
+         .run = [](c& w, n t) { w.note(t, std::to_string(w.references[t]->cancel())); },
+         .causes = aborted},
+        {.name = "close", .run = [](c& w, n t) { w.references[t]->close(); }, .causes = closed},
+        {.name = "reduce",
+         .run =
+             [](c& w, n t) {
+                 w.reduce(*w.references[t], 1);
+             }},
+        {.name = "reduce_2",
+         .run =
+             [](c& w, n t) {
+                 w.reduce(*w.references[t], 2);
+             }},
+        {.name = "destroy",
+         .run = [](c& w, n) { w.destroy_object(); },
+         .causes = aborted,
+         .uses = the_object,
+         .reference = false},
+        {.name = "shutdown",
+         .run = [](c& w, n) { w.shut_down(); },
+         .causes = abandoned,
+         .uses = the_context,
+         .reference = false},
+        {.name = "cancel_head",
+         .run = [](c& w, n) { w.fire(*w.slots[0], 0); },
+         .causes = aborted,
+         .uses = head_slot,
+         .waiters = 1,
+         .reference = false},
+        {.name = "cancel_second",
+         .run = [](c& w, n) { w.fire(*w.slots[1], 1); },
+         .causes = aborted,
+         .uses = second_slot,
+         .waiters = 2,
+         .reference = false},
+        {.name = "cancel_head_and_destroy_signal",
+         .run =
+             [](c& w, n) {
+                 w.fire(*w.slots[0], 0);
+                 w.then("destroy signal");
+                 w.slots[0].reset();
+             },
+         .causes = aborted,
+         .uses = head_slot,
+         .waiters = 1,
+         .reference = false,
+         .several = true},
+        {.name = "destroy_signal",
+         .run = [](c& w, n) { w.slots[0].reset(); },
+         .uses = head_slot,
+         .waiters = 1,
+         .reference = false},
+        {.name = "reuse_slot",
+         .run =
+             [](c& w, n t) {
+                 w.slots[0].reset();
+                 w.slots[0] = std::make_unique<link_type>(w.references[t], aborted);
+                 w.then("acquire");
+                 w.start(t, w.slots[0].get());
+                 w.then("cancel");
+                 w.fire(*w.slots[0], w.first_record(t));
+             },
+         .causes = aborted,
+         .uses = head_slot,
+         .waiters = 1,
+         .acquires = 1,
+         .several = true},
+        {.name = "expire_head",
+         .run =
+             [](c& w, n) {
+                 w.fire(*w.deadlines[0], 0);
+                 w.then("destroy timer");
+                 w.deadlines[0].reset();
+             },
+         .causes = timed_out,
+         .uses = head_deadline,
+         .waiters = 1,
+         .reference = false},
+        {.name = "expire_newcomer",
+         .run = [](c& w, n) { w.expire_newcomer(); },
+         .causes = timed_out,
+         .uses = newcomer_deadline,
+         .reference = false},
     };
     return table;
 }

@@ -21,6 +21,17 @@ inline bool long_run() {
     return value != nullptr && *value != '\0' && *value != '0';
 }
 
+/// For the test cases that take minutes; a replay looks at those too.
+struct only_in_a_long_run : boost::unit_test::precondition {
+    only_in_a_long_run() :
+        precondition([](boost::unit_test::test_unit_id) -> boost::test_tools::assertion_result {
+            boost::test_tools::assertion_result runs(
+                long_run() || std::getenv("ASIO_SEMAPHORE_REPLAY") != nullptr);
+            runs.message() << "set ASIO_SEMAPHORE_LONG=1";
+            return runs;
+        }) {}
+};
+
 /// Counts what a test case explores, and prints it.
 class exploration {
 public:

@@ -85,7 +85,7 @@ public:
     static constexpr int outside = -1; // no virtual thread: construction, checks and the end
 
     static scheduler& get() {
-        static scheduler instance;
+        static scheduler& instance = *new scheduler; // never destroyed, nor is what it keeps
         return instance;
     }
 
@@ -339,7 +339,7 @@ private:
             if (abandoned_) {
                 // Their stacks cannot be unwound: what lives there is left alone.
                 for (fibre& f : fibres_) {
-                    static_cast<void>(f.stack.release());
+                    left_stacks_.push_back(std::move(f.stack));
                     f = fibre();
                 }
                 for (const auto& reset : resets_)
@@ -384,7 +384,7 @@ private:
             scenario_->end();
         scenario_ = nullptr;
         if (!failure_.empty()) {
-            static_cast<void>(owner.release()); // in the middle of things
+            left_scenarios_.push_back(std::move(owner)); // in the middle of things
             return false;
         }
         owner.reset();
@@ -657,6 +657,8 @@ private:
     std::size_t births_ = 0;
     std::int64_t alive_ = 0;
     std::vector<std::function<void()>> resets_;
+    std::vector<std::unique_ptr<char[]>> left_stacks_; // of executions that failed
+    std::vector<std::unique_ptr<scenario>> left_scenarios_;
 };
 
 template <typename T>

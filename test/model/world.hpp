@@ -80,7 +80,8 @@ struct record {
     std::ptrdiff_t count = 1;
     fate then = fate::keep;
     outcome result = outcome::queued;
-    int ends = 0; // deliveries and immediate ends
+    int ends = 0;           // deliveries and immediate ends
+    bool cancelled = false; // one of its links has been fired
 };
 
 /// A waiter as the operations of the Asio layer are: it owns nothing until taken, then the permits
@@ -152,7 +153,7 @@ public:
         state_type& on, std::ptrdiff_t n, fate then = fate::keep,
         const std::vector<link_type*>& links = {}) {
         const std::size_t index = records.size();
-        records.push_back({n, then, outcome::queued, 0});
+        records.push_back({.count = n, .then = then});
         acquire_as(index, on, links);
         return index;
     }
@@ -209,6 +210,11 @@ public:
         if (done)
             put_in -= n;
         return done;
+    }
+
+    void fire(link_type& link, std::size_t index) {
+        link.fire();
+        records[index].cancelled = true;
     }
 
     void destroy_object() {
@@ -316,6 +322,8 @@ public:
         for (const record& r : records) {
             if (r.ends > 1)
                 fail("an operation ended twice");
+            if (r.ends == 0 && r.cancelled)
+                fail("a cancelled operation goes on waiting");
         }
         tear_down();
         for (const record& r : records) {
