@@ -4,6 +4,7 @@ asio_semaphore_tests(asio
     exceptions.cpp
     executors.cpp
     deadlines.cpp
+    immediate.cpp
     initiation.cpp
     no_work.cpp
     shutdown.cpp)

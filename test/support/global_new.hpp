@@ -21,22 +21,24 @@ inline void* counted(void* p) {
 
 } // namespace support
 
-void* operator new(std::size_t size) {
+// Not inlined: the compiler would see new matched with free.
+
+[[gnu::noinline]] void* operator new(std::size_t size) {
     return support::counted(std::malloc(size == 0 ? 1 : size));
 }
-void* operator new(std::size_t size, std::align_val_t alignment) {
+[[gnu::noinline]] void* operator new(std::size_t size, std::align_val_t alignment) {
     const auto a = static_cast<std::size_t>(alignment);
     return support::counted(std::aligned_alloc(a, (size + a - 1) / a * a));
 }
-void operator delete(void* p) noexcept {
+[[gnu::noinline]] void operator delete(void* p) noexcept {
     std::free(p);
 }
-void operator delete(void* p, std::size_t) noexcept {
+[[gnu::noinline]] void operator delete(void* p, std::size_t) noexcept {
     std::free(p);
 }
-void operator delete(void* p, std::align_val_t) noexcept {
+[[gnu::noinline]] void operator delete(void* p, std::align_val_t) noexcept {
     std::free(p);
 }
-void operator delete(void* p, std::size_t, std::align_val_t) noexcept {
+[[gnu::noinline]] void operator delete(void* p, std::size_t, std::align_val_t) noexcept {
     std::free(p);
 }

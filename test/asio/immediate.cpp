@@ -1,0 +1,223 @@
+#include <asio_semaphore/async_semaphore.hpp>
+
+#include <support/executors.hpp>
+#include <support/handlers.hpp>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/test/unit_test.hpp>
+#include <boost/version.hpp>
+
+#if BOOST_VERSION >= 108200
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/bind_immediate_executor.hpp>
+#include <boost/asio/system_executor.hpp>
+#endif
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <utility>
+
+namespace {
+
+namespace asio = boost::asio;
+using asio_semaphore::async_semaphore;
+using asio_semaphore::basic_async_semaphore;
+using asio_semaphore::permit;
+using boost::system::error_code;
+using support::recording;
+using support::result;
+
+struct fixture {
+    asio::io_context context;
+    std::optional<async_semaphore> semaphore{std::in_place, context, 1};
+    int ran = 0;
+
+#if BOOST_VERSION >= 108200
+    template <typename Handler>
+    auto immediate(Handler handler) {
+        return asio::bind_immediate_executor(support::minimal_executor{&ran}, std::move(handler));
+    }
+#endif
+};
+
+} // namespace
+
+BOOST_FIXTURE_TEST_SUITE(asio_immediate, fixture)
+
+BOOST_AUTO_TEST_CASE(without_immediate_executor_an_operation_that_ends_at_once_is_posted) {
+    result granted, refused, late;
+    semaphore->async_acquire_permit(recording(granted));
+    semaphore->async_acquire(-1, recording(refused));
+    semaphore->async_acquire_for(std::chrono::seconds(0), recording(late));
+    for (const result* r : {&granted, &refused, &late})
+        BOOST_TEST(r->pending());
+    context.run();
+    BOOST_TEST(granted.succeeded());
+    BOOST_TEST(refused.failed(asio::error::invalid_argument));
+    BOOST_TEST(late.failed(asio::error::timed_out));
+}
+
+#if BOOST_VERSION >= 108200
+
+BOOST_AUTO_TEST_CASE(an_immediate_executor_runs_what_is_granted_at_once_inside_the_initiation) {
+    result bare, owned;
+    semaphore->async_acquire_permit(immediate(recording(owned)));
+    BOOST_TEST(owned.succeeded());
+    BOOST_TEST(owned.held.count() == 1);
+    owned.held.reset();
+    semaphore->async_acquire(immediate(recording(bare)));
+    BOOST_TEST(bare.succeeded());
+    BOOST_TEST(semaphore->available() == 0);
+    BOOST_TEST(ran == 2);
+    BOOST_TEST(context.run() == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(and_what_fails_at_once) {
+    async_semaphore three(context, 0, 3);
+    result negative, excessive, late, closed, moved_from;
+    three.async_acquire_permit(-1, immediate(recording(negative)));
+    three.async_acquire_permit(4, immediate(recording(excessive)));
+    three.async_acquire_permit_for(std::chrono::seconds(-1), immediate(recording(late)));
+    three.close();
+    three.async_acquire_permit(immediate(recording(closed)));
+    const async_semaphore moved(std::move(three));
+    three.async_acquire(immediate(recording(moved_from)));
+    BOOST_TEST(negative.failed(asio::error::invalid_argument));
+    BOOST_TEST(excessive.failed(asio_semaphore::error::exceeds_max));
+    BOOST_TEST(late.failed(asio::error::timed_out));
+    BOOST_TEST(closed.failed(asio_semaphore::error::closed));
+    BOOST_TEST(moved_from.failed(asio_semaphore::error::closed));
+    BOOST_TEST(ran == 5);
+}
+
+BOOST_AUTO_TEST_CASE(an_operation_that_waits_does_not_use_it) {
+    permit held = semaphore->try_acquire_permit();
+    result granted, cancelled;
+    semaphore->async_acquire_permit(immediate(recording(granted)));
+    semaphore->async_acquire_permit(2, immediate(recording(cancelled)));
+    held.reset();
+    BOOST_TEST(semaphore->cancel() == 1u);
+    BOOST_TEST(granted.pending());
+    BOOST_TEST(cancelled.pending());
+    context.run();
+    BOOST_TEST(granted.succeeded());
+    BOOST_TEST(cancelled.failed(asio::error::operation_aborted));
+    BOOST_TEST(ran == 0);
+}
+
+BOOST_AUTO_TEST_CASE(the_system_executor_serves_as_one) {
+    result r;
+    semaphore->async_acquire_permit(
+        asio::bind_immediate_executor(asio::system_executor(), recording(r)));
+    BOOST_TEST(r.succeeded());
+}
+
+BOOST_AUTO_TEST_CASE(the_contexts_own_executor_serves_as_one) {
+    result outside, inside;
+    semaphore->release();
+    const auto executor = context.get_executor();
+    semaphore->async_acquire_permit(asio::bind_immediate_executor(executor, recording(outside)));
+    BOOST_TEST(outside.pending());
+    bool at_once = false;
+    asio::post(context, [&] {
+        semaphore->async_acquire_permit(asio::bind_immediate_executor(executor, recording(inside)));
+        at_once = !inside.pending();
+    });
+    context.run();
+    BOOST_TEST(outside.succeeded());
+    BOOST_TEST(inside.succeeded());
+    BOOST_TEST(at_once);
+}
+
+BOOST_AUTO_TEST_CASE(the_handler_may_destroy_the_semaphore_inside) {
+    bool called = false;
+    semaphore->async_acquire_permit(immediate([&](error_code ec, permit p) {
+        called = !ec;
+        semaphore.reset();
+        p.reset();
+    }));
+    BOOST_TEST(called);
+    semaphore.emplace(context, 1);
+    semaphore->async_acquire_permit(-1, immediate([&](error_code, permit) { semaphore.reset(); }));
+    BOOST_TEST(!semaphore.has_value());
+}
+
+BOOST_AUTO_TEST_CASE(the_handler_may_release_cancel_close_and_move_the_semaphore_inside) {
+    result waiting, cancelled;
+    semaphore->async_acquire(immediate([&](error_code) {
+        semaphore->async_acquire_permit(recording(waiting));
+        semaphore->release();
+        semaphore->async_acquire_permit(recording(cancelled));
+        semaphore->cancel();
+        semaphore->close();
+        async_semaphore moved(std::move(*semaphore));
+    }));
+    BOOST_TEST(waiting.pending());
+    context.run();
+    BOOST_TEST(waiting.succeeded());
+    BOOST_TEST(cancelled.failed(asio::error::operation_aborted));
+}
+
+BOOST_AUTO_TEST_CASE(the_handler_may_acquire_again_inside) {
+    struct recursive {
+        async_semaphore* semaphore;
+        int* ran;
+        int* depth;
+
+        void operator()(error_code ec, permit p) {
+            if (ec || ++*depth == 500)
+                return;
+            p.reset();
+            semaphore->async_acquire_permit(
+                asio::bind_immediate_executor(support::minimal_executor{ran}, *this));
+        }
+    };
+    int depth = 0;
+    semaphore->async_acquire_permit(immediate(recursive{&*semaphore, &ran, &depth}));
+    BOOST_TEST(depth == 500);
+    BOOST_TEST(ran == 500);
+    BOOST_TEST(semaphore->available() == 1);
+}
+
+BOOST_AUTO_TEST_CASE(an_immediate_executor_that_fails_or_drops_loses_no_permit) {
+    support::ways how;
+    const support::wayward_executor wayward(context, how);
+    result failed, dropped;
+    how.now = support::ways::way::fail;
+    BOOST_CHECK_THROW(
+        semaphore->async_acquire_permit(asio::bind_immediate_executor(wayward, recording(failed))),
+        support::executor_failure);
+    how.now = support::ways::way::drop;
+    semaphore->async_acquire(asio::bind_immediate_executor(wayward, recording(dropped)));
+    BOOST_TEST(failed.was_dropped());
+    BOOST_TEST(dropped.was_dropped());
+    BOOST_TEST(semaphore->available() == 1);
+}
+
+BOOST_AUTO_TEST_CASE(a_handler_that_throws_inside_the_initiation_gives_its_permit_back) {
+    struct thrown {};
+    BOOST_CHECK_THROW(
+        semaphore->async_acquire_permit(immediate([](error_code, permit) { throw thrown(); })),
+        thrown);
+    BOOST_TEST(semaphore->available() == 1);
+    BOOST_TEST(semaphore->try_acquire());
+}
+
+BOOST_AUTO_TEST_CASE(a_handler_with_both_executors_ends_on_its_associated_one) {
+    asio::io_context other;
+    support::tracking book;
+    bool inside = false;
+    semaphore->async_acquire_permit(asio::bind_executor(
+        support::tracker_executor<>(other.get_executor(), book),
+        immediate([&](error_code, permit) { inside = book.on_stack(); })));
+    BOOST_TEST(!inside);
+    other.run();
+    BOOST_TEST(inside);
+    BOOST_TEST(ran == 1);
+}
+
+#endif
+
+BOOST_AUTO_TEST_SUITE_END()
