@@ -180,4 +180,17 @@ BOOST_AUTO_TEST_CASE(in_the_deepest_debt_it_neither_overflows_nor_grants) {
     BOOST_TEST(waiter.granted());
 }
 
+BOOST_AUTO_TEST_CASE(from_the_deepest_debt_to_the_top_in_one_step) {
+    async_semaphore semaphore(context, 0);
+    semaphore.reduce(async_semaphore::max());
+    BOOST_CHECK_EXCEPTION(
+        semaphore.release(2 * async_semaphore::max() + 1), boost::system::system_error,
+        is_over_release);
+    BOOST_TEST(semaphore.available() == -async_semaphore::max());
+    semaphore.release(2 * async_semaphore::max());
+    BOOST_TEST(semaphore.available() == async_semaphore::max());
+    semaphore.reduce(2 * async_semaphore::max());
+    BOOST_TEST(semaphore.available() == -async_semaphore::max());
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -28,6 +28,12 @@ namespace test {
 
 using namespace asio_semaphore::detail;
 
+/// What a permit does that gives back: it lets go of its own reference, too.
+template <typename Threads>
+void put_back(boost::intrusive_ptr<semaphore_state<Threads>> state, std::ptrdiff_t n) {
+    state.detach()->put_back(n);
+}
+
 template <typename Threads>
 class basic_hand_made_waiter : public waiter<Threads> {
     using base = waiter<Threads>;
@@ -55,7 +61,7 @@ public:
     void drop_when_submitted() {
         on_perform = [this](state_pointer owner) {
             if (this->result == outcome::granted)
-                owner->put_back(this->count);
+                owner.detach()->put_back(this->count);
         };
     }
 

@@ -93,7 +93,7 @@ BOOST_AUTO_TEST_CASE(a_debt_is_paid_first) {
     BOOST_TEST(s->release(2));
     BOOST_TEST(s->available() == 0);
     BOOST_TEST(a.untouched());
-    s->put_back(1);
+    put_back(s, 1);
     BOOST_TEST(a.ended_as(outcome::granted));
     BOOST_TEST(b.untouched());
     s->release(1);
@@ -141,7 +141,7 @@ BOOST_AUTO_TEST_CASE(closed_refuses_and_counts) {
     BOOST_TEST(s->available() == 3);
     BOOST_TEST(s->reduce(5));
     BOOST_TEST(s->available() == -2);
-    s->put_back(1);
+    put_back(s, 1);
     BOOST_TEST(s->available() == -1);
     s->close();
     BOOST_TEST(!s->is_open());
@@ -259,7 +259,7 @@ BOOST_AUTO_TEST_CASE(a_waiter_in_the_queue_holds_no_reference_and_a_taken_one_do
     s->release(1);
     s.reset();
     BOOST_TEST(kept->available() == 0); // dead, were it not for the taken waiter
-    kept->put_back(1);
+    put_back(kept, 1);
     BOOST_TEST(kept->available() == 1);
 }
 

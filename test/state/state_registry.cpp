@@ -59,7 +59,7 @@ BOOST_AUTO_TEST_CASE(after_shutdown_permits_are_counted_still) {
     const auto s = make(1, 3);
     states->shutdown();
     BOOST_TEST(s->release(1));
-    s->put_back(1);
+    put_back(s, 1);
     BOOST_TEST(s->available() == 3);
     BOOST_TEST(!s->release(1));
     BOOST_TEST(s->reduce(4));
@@ -77,8 +77,8 @@ BOOST_AUTO_TEST_CASE(a_state_made_after_shutdown_is_shut_from_the_start) {
 BOOST_AUTO_TEST_CASE(a_waiter_that_is_destroyed_may_give_back_permits_of_every_state) {
     const auto s = make(0), t = make(0);
     a.on_perform = [&](state_pointer) {
-        s->put_back(1);
-        t->put_back(2); // would serve b, were not all states shut first
+        put_back(s, 1);
+        put_back(t, 2); // would serve b, were not all states shut first
     };
     s->enqueue(a);
     t->enqueue(b);

@@ -99,6 +99,7 @@ using link_type = asio_semaphore::detail::cancellation_link<watched>;
 using registry = asio_semaphore::detail::state_registry<watched>;
 using state_pointer = boost::intrusive_ptr<state>;
 using asio_semaphore::detail::outcome;
+using test::put_back;
 
 struct watched_fixture {
     watched_fixture() : states(new registry) { seen = watch(); }
@@ -124,7 +125,7 @@ BOOST_AUTO_TEST_CASE(acquire_and_release_take_no_lock_while_nobody_waits) {
     BOOST_TEST(s->try_acquire(1) == outcome::queued);
     BOOST_TEST(s->try_acquire(0) == outcome::granted);
     BOOST_TEST(s->release(1));
-    s->put_back(1);
+    put_back(s, 1);
     BOOST_TEST(s->reduce(1));
     BOOST_TEST(!s->release(9));
     BOOST_TEST(s->available() == 1);
@@ -151,7 +152,7 @@ BOOST_AUTO_TEST_CASE(permits_handed_over_are_never_to_be_seen_in_between) {
     s->enqueue(two);
     s->enqueue(b);
     s->release(3);
-    s->put_back(1);
+    put_back(s, 1);
     for (const std::ptrdiff_t count : seen.available)
         BOOST_TEST(count <= 0);
     BOOST_TEST(s->available() == 0);
@@ -211,7 +212,7 @@ BOOST_AUTO_TEST_CASE(no_lock_is_held_while_a_waiter_is_submitted_or_destroyed) {
          }},
         {"put_back",
          [](state& x, link_type&) {
-             x.put_back(1);
+             put_back(state_pointer(&x), 1);
          }},
         {"cancel",
          [](state& x, link_type&) {
