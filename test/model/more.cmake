@@ -1,10 +1,17 @@
 asio_semaphore_tests(model
+    abandonment.cpp
+    abandonment_coroutines.cpp
     faults.cpp
     faults_in_delivery.cpp
     sequences.cpp
     sequences_edges.cpp)
 asio_semaphore_tests(model TIMEOUT 20 # a failure is an endless wait
     faults_destroyed_context.cpp)
+if(TARGET Boost::context)
+    target_link_libraries(test_model_abandonment_coroutines PRIVATE Boost::context)
+    target_compile_definitions(test_model_abandonment_coroutines PRIVATE ASIO_SEMAPHORE_TEST_STACKFUL
+        BOOST_ASIO_DISABLE_BOOST_COROUTINE) # which asio::spawn would need before Boost 1.83
+endif()
 target_compile_definitions(test_model_sequences PRIVATE
     ASIO_SEMAPHORE_SEQUENCES_CORPUS="${PROJECT_SOURCE_DIR}/test/model/sequences_corpus")
 

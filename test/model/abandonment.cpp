@@ -1,0 +1,268 @@
+#include <model/abandonment.hpp>
+
+#include <asio_semaphore/with_permit.hpp>
+
+#include <boost/asio/any_completion_handler.hpp>
+#include <boost/asio/append.hpp>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/bind_allocator.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/consign.hpp>
+#include <boost/asio/deferred.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/experimental/parallel_group.hpp>
+#include <boost/asio/prepend.hpp>
+#include <boost/asio/recycling_allocator.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_future.hpp>
+#include <boost/version.hpp>
+#if BOOST_VERSION >= 108200
+#include <boost/asio/bind_immediate_executor.hpp>
+#include <boost/asio/system_executor.hpp>
+#endif
+#if BOOST_VERSION >= 108600
+#include <boost/asio/cancel_after.hpp>
+#endif
+
+#include <chrono>
+#include <future>
+#include <tuple>
+
+using namespace abandonment;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// Every operation that the semaphore has, so often that some wait; to_token makes a token of a
+/// handler.
+template <typename ToToken>
+auto all_operations(ToToken to_token) {
+    return [to_token](world& w) {
+        async_semaphore& s = w.sem();
+        const auto token = [&](std::ptrdiff_t n, int signal = 2) {
+            return to_token(w, finisher(w, n), w.signals[signal]->slot());
+        };
+        for (int round = 0; round < 2; ++round) {
+            s.async_acquire(token(1));
+            s.async_acquire_permit(token(1));
+            s.async_acquire_permit(2, token(2, 0));
+            s.async_acquire(2, token(2, 1));
+            s.async_acquire_for(1h, token(1));
+            s.async_acquire_permit_for(1h, token(1));
+            s.async_acquire_for(1h, 2, token(2));
+            s.async_acquire_permit_for(1h, 3, token(3));
+            s.async_acquire_permit_for(-1h, token(1));
+            s.async_acquire_for(0h, 2, token(2));
+            s.async_acquire(-1, token(0));
+            s.async_acquire_permit(0, token(0));
+        }
+    };
+}
+
+template <typename ToToken>
+void check(const std::string& name, ToToken to_token) {
+    BOOST_TEST_MESSAGE(
+        name << ": " << stop_after_every_handler(name, all_operations(to_token)) << " handlers");
+}
+
+} // namespace
+
+BOOST_AUTO_TEST_SUITE(model_abandonment)
+
+BOOST_AUTO_TEST_CASE(handlers) {
+    check("callback", [](world&, finisher f, asio::cancellation_slot s) {
+        return asio::bind_cancellation_slot(s, std::move(f));
+    });
+}
+
+BOOST_AUTO_TEST_CASE(handlers_in_a_strand) {
+    check("bind_executor", [](world& w, finisher f, asio::cancellation_slot s) {
+        return asio::bind_cancellation_slot(s, asio::bind_executor(*w.strand, std::move(f)));
+    });
+}
+
+BOOST_AUTO_TEST_CASE(handlers_with_an_allocator) {
+    check("bind_allocator", [](world&, finisher f, asio::cancellation_slot s) {
+        return asio::bind_allocator(
+            asio::recycling_allocator<void>(), asio::bind_cancellation_slot(s, std::move(f)));
+    });
+}
+
+#if BOOST_VERSION >= 108200
+BOOST_AUTO_TEST_CASE(handlers_with_an_immediate_executor) {
+    check("bind_immediate_executor", [](world&, finisher f, asio::cancellation_slot s) {
+        return asio::bind_immediate_executor(
+            asio::system_executor(), asio::bind_cancellation_slot(s, std::move(f)));
+    });
+}
+
+BOOST_AUTO_TEST_CASE(erased_handlers) {
+    check("any_completion_handler", [](world&, finisher f, asio::cancellation_slot) {
+        // One type for both signatures; what it erases is the same.
+        struct both {
+            asio::any_completion_handler<void(error_code, permit)> owned;
+            asio::any_completion_handler<void(error_code)> bare;
+            void operator()(error_code ec) { std::move(bare)(ec); }
+            void operator()(error_code ec, permit p) { std::move(owned)(ec, std::move(p)); }
+        };
+        return both{f, f};
+    });
+}
+#endif
+
+BOOST_AUTO_TEST_CASE(adapted_handlers) {
+    check("as_tuple", [](world&, finisher f, asio::cancellation_slot s) {
+        return asio::bind_cancellation_slot(
+            s, asio::as_tuple([f](auto t) mutable { std::apply(f, std::move(t)); }));
+    });
+    check("append, prepend, consign", [](world&, finisher f, asio::cancellation_slot s) {
+        return asio::bind_cancellation_slot(
+            s, asio::consign(
+                   asio::append(
+                       asio::prepend(
+                           [f](witness, auto... rest) mutable {
+                               auto t = std::tuple<decltype(rest)...>(std::move(rest)...);
+                               constexpr std::size_t last = sizeof...(rest) - 1;
+                               [&]<std::size_t... i>(std::index_sequence<i...>) {
+                                   f(std::move(std::get<i>(t))...);
+                               }
+                               (std::make_index_sequence<last>());
+                           },
+                           witness(nullptr)),
+                       witness(nullptr)),
+                   witness(nullptr)));
+    });
+}
+
+BOOST_AUTO_TEST_CASE(redirected_errors) {
+    BOOST_TEST(
+        stop_after_every_handler("redirect_error", [](world& w) {
+            w.counts = false;
+            struct last {
+                witness carried;
+                std::shared_ptr<error_code> ec;
+                void operator()() {}
+                void operator()(permit) {}
+            };
+            for (int i = 0; i < 5; ++i) {
+                const auto ec = std::make_shared<error_code>();
+                w.sem().async_acquire_permit(asio::redirect_error(last{w.carried(), ec}, *ec));
+                const auto other = std::make_shared<error_code>();
+                w.sem().async_acquire_permit_for(
+                    1h, 2, asio::redirect_error(last{w.carried(), other}, *other));
+            }
+        }) > 0);
+}
+
+BOOST_AUTO_TEST_CASE(detached_operations) {
+    stop_after_every_handler("detached", [](world& w) {
+        for (int i = 0; i < 5; ++i) {
+            w.sem().async_acquire_permit(asio::detached);
+            w.sem().async_acquire_permit(2, asio::detached);
+            w.sem().async_acquire_permit_for(1h, asio::detached);
+        }
+    });
+}
+
+BOOST_AUTO_TEST_CASE(lazy_operations) {
+    stop_after_every_handler("deferred", [](world& w) {
+        for (int i = 0; i < 3; ++i) {
+            auto bare = w.sem().async_acquire(2, asio::deferred);
+            auto owned = w.sem().async_acquire_permit_for(1h, asio::deferred);
+            bare(finisher(w, 2));
+            std::move(owned)(finisher(w, 1));
+            // Started only if its turn comes.
+            asio::post(w.io(), [f = finisher(w, 2), later = std::move(bare)]() mutable {
+                std::move(later)(std::move(f));
+            });
+        }
+    });
+    stop_after_every_handler("deferred, chained", [](world& w) {
+        for (int i = 0; i < 3; ++i) {
+            auto chain = w.sem().async_acquire_permit(2, asio::deferred([&w](error_code, permit p) {
+                                                          w.has(std::move(p));
+                                                          return asio::deferred.values(
+                                                              error_code(), permit());
+                                                      }));
+            std::move(chain)([c = w.carried()](error_code, permit) {});
+        }
+    });
+}
+
+BOOST_AUTO_TEST_CASE(futures) {
+    stop_after_every_handler("use_future", [](world& w) {
+        const auto keep = [&w](std::future<permit> f) {
+            w.afterwards.push_back(
+                [f = std::make_shared<std::future<permit>>(std::move(f))]() mutable {
+                    try {
+                        permit p = f->get();
+                    } catch (const std::exception&) {
+                        // cancelled, closed, or the promise broken
+                    }
+                });
+        };
+        for (int i = 0; i < 5; ++i) {
+            keep(w.sem().async_acquire_permit(asio::use_future));
+            keep(w.sem().async_acquire_permit_for(1h, 2, asio::use_future));
+            auto bare =
+                std::make_shared<std::future<void>>(w.sem().async_acquire(asio::use_future));
+            w.afterwards.push_back([&w, bare] {
+                try {
+                    bare->get();
+                    w.by_hand += 1;
+                } catch (const std::exception&) {
+                }
+            });
+        }
+    });
+}
+
+BOOST_AUTO_TEST_CASE(parallel_groups) {
+    using asio::experimental::make_parallel_group;
+    using asio::experimental::wait_for_all;
+    using asio::experimental::wait_for_one;
+    const auto group = [](auto condition) {
+        return [condition](world& w) {
+            for (int i = 0; i < 4; ++i) {
+                make_parallel_group(
+                    w.sem().async_acquire_permit(asio::deferred),
+                    w.sem().async_acquire_permit_for(1h, 2, asio::deferred),
+                    w.sem().async_acquire_permit(3, asio::deferred))
+                    .async_wait(
+                        condition, [&w, c = w.carried()](
+                                       auto, error_code, permit a, error_code, permit b, error_code,
+                                       permit d) {
+                            w.has(std::move(a));
+                            w.has(std::move(b));
+                            w.has(std::move(d));
+                        });
+            }
+        };
+    };
+    stop_after_every_handler("wait_for_one", group(wait_for_one()));
+    stop_after_every_handler("wait_for_all", group(wait_for_all()));
+}
+
+BOOST_AUTO_TEST_CASE(operations_under_a_limit) {
+    stop_after_every_handler("with_permit", [](world& w) {
+        for (int i = 0; i < 6; ++i) {
+            const auto timer = std::make_shared<asio::steady_timer>(w.io(), i % 2 == 0 ? -1h : 0h);
+            timer->async_wait(asio_semaphore::with_permit(
+                w.sem(), 1 + i % 2,
+                asio::bind_cancellation_slot(
+                    w.signals[i % 3]->slot(), [timer, c = w.carried()](error_code) {})));
+        }
+    });
+}
+
+#if BOOST_VERSION >= 108600
+BOOST_AUTO_TEST_CASE(operations_with_asios_own_deadline) {
+    check("cancel_after", [](world&, finisher f, asio::cancellation_slot s) {
+        return asio::cancel_after(1h, asio::bind_cancellation_slot(s, std::move(f)));
+    });
+}
+#endif
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,157 @@
+#include <model/abandonment.hpp>
+
+#include <asio_semaphore/with_permit.hpp>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/experimental/promise.hpp>
+#include <boost/asio/experimental/use_promise.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+// Boost.Context's prebuilt switch of stacks is beyond AddressSanitizer and ThreadSanitizer: they
+// see an overflow where there is none.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#undef ASIO_SEMAPHORE_TEST_STACKFUL
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#undef ASIO_SEMAPHORE_TEST_STACKFUL
+#endif
+#endif
+#if defined(ASIO_SEMAPHORE_TEST_STACKFUL)
+#include <boost/asio/spawn.hpp>
+#endif
+
+#include <chrono>
+#include <exception>
+
+using namespace abandonment;
+using namespace std::chrono_literals;
+
+namespace {
+
+asio::awaitable<void> turn() {
+    co_await asio::post(asio::use_awaitable);
+}
+
+/// Uses the semaphore in every way, one after the other. The coroutine owns what it holds.
+asio::awaitable<void> one_after_the_other(world& w, witness) {
+    const auto s = w.weak.lock();
+    if (!s)
+        co_return;
+    {
+        const permit p = co_await s->async_acquire_permit(asio::use_awaitable);
+        co_await turn();
+    }
+    {
+        auto [ec, p] = co_await s->async_acquire_permit(2, asio::as_tuple(asio::use_awaitable));
+        co_await turn();
+    }
+    {
+        error_code ec;
+        const permit p = co_await s->async_acquire_permit_for(
+            1h, 3, asio::redirect_error(asio::use_awaitable, ec));
+        co_await turn();
+    }
+    asio::steady_timer timer(w.io(), -1h);
+    co_await timer.async_wait(asio_semaphore::with_permit(*s, 2, asio::use_awaitable));
+}
+
+asio::awaitable<void> one_or_the_other(world& w, witness) {
+    using namespace asio::experimental::awaitable_operators;
+    const auto s = w.weak.lock();
+    if (!s)
+        co_return;
+    {
+        const auto won = co_await (
+            s->async_acquire_permit(asio::use_awaitable) ||
+            s->async_acquire_permit(2, asio::use_awaitable));
+        co_await turn();
+    }
+    {
+        asio::steady_timer timer(w.io(), -1h);
+        const auto won = co_await (
+            s->async_acquire_permit(2, asio::use_awaitable) ||
+            timer.async_wait(asio::use_awaitable));
+        co_await turn();
+    }
+    {
+        const auto both = co_await (
+            s->async_acquire_permit(asio::use_awaitable) &&
+            s->async_acquire_permit_for(1h, asio::use_awaitable));
+        co_await turn();
+    }
+}
+
+template <typename Coroutine>
+auto several(Coroutine coroutine) {
+    return [coroutine](world& w) {
+        for (int i = 0; i < 3; ++i)
+            asio::co_spawn(
+                w.io(), coroutine(w, w.carried()), [c = w.carried()](std::exception_ptr) {});
+    };
+}
+
+} // namespace
+
+BOOST_AUTO_TEST_SUITE(model_abandonment_coroutines)
+
+BOOST_AUTO_TEST_CASE(coroutines) {
+    stop_after_every_handler("use_awaitable", several(one_after_the_other));
+}
+
+BOOST_AUTO_TEST_CASE(operators) {
+    stop_after_every_handler("|| and &&", several(one_or_the_other));
+}
+
+BOOST_AUTO_TEST_CASE(promises) {
+    using asio::experimental::use_promise;
+    stop_after_every_handler("use_promise", [](world& w) {
+        for (int i = 0; i < 4; ++i) {
+            const auto promise =
+                std::make_shared<decltype(w.sem().async_acquire_permit(use_promise))>(
+                    w.sem().async_acquire_permit(use_promise));
+            // Waited for, or given up. (A promise must not outlive its executor's context.)
+            if (i % 2 == 0)
+                asio::post(w.io(), [promise, &w] {
+                    (*promise)([promise, &w, c = w.carried()](error_code, permit p) {
+                        w.has(std::move(p));
+                    });
+                });
+            else
+                asio::post(w.io(), [promise, c = w.carried()] {});
+        }
+    });
+}
+
+#if defined(ASIO_SEMAPHORE_TEST_STACKFUL)
+BOOST_AUTO_TEST_CASE(stackful_coroutines) {
+    stop_after_every_handler("yield_context", [](world& w) {
+        for (int i = 0; i < 3; ++i)
+            asio::spawn(
+                w.io(),
+                [&w, c = w.carried()](asio::yield_context yield) {
+                    const auto s = w.weak.lock();
+                    if (!s)
+                        return;
+                    {
+                        const permit p = s->async_acquire_permit(2, yield);
+                        asio::post(yield);
+                    }
+                    {
+                        error_code ec;
+                        const permit p = s->async_acquire_permit_for(1h, yield[ec]);
+                        asio::post(yield);
+                    }
+                    asio::steady_timer timer(w.io(), -1h);
+                    timer.async_wait(asio_semaphore::with_permit(*s, yield));
+                },
+                [c = w.carried()](std::exception_ptr) {});
+    });
+}
+#endif
+
+BOOST_AUTO_TEST_SUITE_END()
