@@ -22,7 +22,7 @@ file(CONFIGURE OUTPUT ${parent} CONTENT "${text}" @ONLY)
 function(package_test name)
     cmake_parse_arguments(PARSE_ARGV 1 arg "" "TIMEOUT" "COMMAND")
     if(NOT arg_TIMEOUT)
-        set(arg_TIMEOUT 120)
+        set(arg_TIMEOUT 600) # for a busy machine
     endif()
     add_test(NAME package/${name} COMMAND ${arg_COMMAND})
     set_tests_properties(package/${name} PROPERTIES LABELS package TIMEOUT ${arg_TIMEOUT})
