@@ -118,10 +118,12 @@ struct partial_with_permit : with_permit_t<detail::default_token, Executor> {
  *
  * @par Executor
  * The operation is started on the handler's associated executor, else on the executor of the
- * operation's own I/O object, whether or not a permit is free; inside the initiating function only
- * by an associated immediate executor. Executor, allocator, cancellation slot and immediate
- * executor of the handler are those of both stages. An exception from the start of the operation
- * leaves that executor's `run()`, as one from a handler does, and destroys the handler.
+ * operation's own I/O object, as the later steps of any composed operation; never inside the
+ * initiating function, except that a handler with an immediate executor has a free permit's
+ * operation dispatched there. Both executors are kept busy while the operation waits. Executor,
+ * allocator, cancellation slot and immediate executor of the handler are those of both stages. An
+ * exception from the start of the operation leaves that executor's `run()`, as one from a handler
+ * does, and destroys the handler.
  *
  * @par Errors
  * Those of @ref basic_async_semaphore::async_acquire_permit, and of the operation.
@@ -140,10 +142,11 @@ struct partial_with_permit : with_permit_t<detail::default_token, Executor> {
  * once instead: `with_permit(sem, 2, token)`. The same goes for an operation that is itself made of
  * operations under the limit.
  *
- * Other adapters are applied as everywhere in Asio, the one next to the token outermost:
- * `with_permit(sem, cancel_after(t, token))` limits waiting and running together,
- * `cancel_after(t, with_permit(sem, token))` only the running. For the same reason two
- * `with_permit` with another adapter in between acquire in the opposite order.
+ * Other adapters are applied as everywhere in Asio, the one next to the token outermost, so that
+ * `with_permit(sem, cancel_after(t, token))` limits waiting and running together, and
+ * `cancel_after(t, with_permit(sem, token))` the running alone. What is bound or appended outside
+ * belongs to the running operation alone: `with_permit(sem, bind_executor(executor, token))` is
+ * what one wants. Two `with_permit` with another adapter in between acquire in the opposite order.
  *
  * Without a token, `with_permit(sem)` adapts the operation's default token (`deferred` if there is
  * none), and, called with a token, that token.

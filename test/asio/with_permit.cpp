@@ -470,21 +470,41 @@ BOOST_AUTO_TEST_CASE(both_stages_use_the_handlers_allocator_and_leave_nothing_to
 }
 
 #if ASIO_SEMAPHORE_HAS_IMMEDIATE_EXECUTOR
-BOOST_AUTO_TEST_CASE(an_immediate_executor_starts_the_operation_inside_the_initiating_function) {
+BOOST_AUTO_TEST_CASE(with_an_immediate_executor_the_operation_starts_at_once_where_it_belongs) {
     int ran = 0;
     const support::minimal_executor immediate{&ran};
-    operation.start(with_permit(sem, asio::bind_immediate_executor(immediate, ends(end))));
-    BOOST_TEST(operation.started == 1);
+    const auto start = [&] {
+        operation.start(with_permit(sem, asio::bind_immediate_executor(immediate, ends(end))));
+    };
+    start(); // not on the operation's executor
     BOOST_TEST(ran == 1);
+    BOOST_TEST(operation.started == 0);
+    poll(context);
+    BOOST_TEST(operation.started == 1);
+    operation.complete();
+    poll(context);
+    BOOST_TEST(end.succeeded());
+
+    end.calls = 0;
+    asio::post(context, [&] {
+        start();
+        BOOST_TEST(ran == 2);
+        BOOST_TEST(operation.started == 2);
+    });
+    poll(context);
     operation.complete();
     poll(context);
     BOOST_TEST(end.succeeded());
 
     end.calls = 0;
     sem.close();
-    operation.start(with_permit(sem, asio::bind_immediate_executor(immediate, ends(end))));
-    BOOST_TEST(end.failed(closed));
-    BOOST_TEST(ran == 2);
+    asio::post(context, [&] {
+        start();
+        BOOST_TEST(end.failed(closed));
+    });
+    poll(context);
+    BOOST_TEST(ran == 3);
+    BOOST_TEST(operation.started == 2);
 }
 #endif
 

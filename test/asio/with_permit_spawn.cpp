@@ -80,7 +80,7 @@ BOOST_AUTO_TEST_CASE(a_coroutine_as_the_operation_runs_under_the_limit) {
     for (int i = 0; i < 3; ++i)
         asio::spawn(
             context,
-            [&](asio::yield_context yield) {
+            [&, i](asio::yield_context yield) {
                 BOOST_TEST(sem.available() == 0);
                 asio::post(yield);
                 return i;
