@@ -93,9 +93,6 @@ public:
     friend bool operator==(const home_made_slot& a, const home_made_slot& b) noexcept {
         return a.place_ == b.place_;
     }
-    friend bool operator!=(const home_made_slot& a, const home_made_slot& b) noexcept {
-        return !(a == b);
-    }
 
 private:
     place* place_ = nullptr;

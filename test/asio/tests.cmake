@@ -1,10 +1,12 @@
 asio_semaphore_tests(asio
     allocators.cpp
     cancellation.cpp
+    coroutines.cpp
+    deadlines.cpp
     exceptions.cpp
     executors.cpp
-    deadlines.cpp
     immediate.cpp
     initiation.cpp
     no_work.cpp
-    shutdown.cpp)
+    shutdown.cpp
+    tokens.cpp)
