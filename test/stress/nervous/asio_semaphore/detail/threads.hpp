@@ -1,0 +1,104 @@
+#pragma once
+
+// Found before the library's header of this name by the stress tests that want it: the same seam,
+// but before and after everything that the state layer does with a lock or an atomic its thread may
+// be made to wait. What takes nanoseconds otherwise then overlaps with everything.
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <thread>
+
+#define threads calm_threads
+#include "../../../../../include/asio_semaphore/detail/threads.hpp"
+#undef threads
+
+namespace asio_semaphore::detail {
+
+/// Where chance begins for each thread that is started from then on.
+inline std::atomic<std::uint64_t> nervous_seed{1};
+
+/// Now and then lets other threads run.
+inline void nervous_moment() noexcept {
+    thread_local std::uint64_t state =
+        nervous_seed.fetch_add(0x9e3779b97f4a7c15u, std::memory_order_relaxed) | 1;
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    if (state % 16 == 0)
+        std::this_thread::yield();
+    else if (state % 1021 == 0)
+        std::this_thread::sleep_for(std::chrono::microseconds(state % 50));
+}
+
+template <typename F>
+auto nervously(F f) noexcept {
+    struct moments {
+        moments() noexcept { nervous_moment(); }
+        ~moments() { nervous_moment(); }
+    } around;
+    return f();
+}
+
+template <typename T>
+class nervous_atomic {
+public:
+    nervous_atomic() noexcept = default;
+    constexpr nervous_atomic(T value) noexcept : value_(value) {}
+
+    T load(std::memory_order order) const noexcept {
+        return nervously([&] { return value_.load(order); });
+    }
+    void store(T value, std::memory_order order) noexcept {
+        nervously([&] { value_.store(value, order); });
+    }
+    T exchange(T value, std::memory_order order) noexcept {
+        return nervously([&] { return value_.exchange(value, order); });
+    }
+    template <typename... Orders>
+    bool compare_exchange_weak(T& expected, T value, Orders... orders) noexcept {
+        return nervously([&] { return value_.compare_exchange_weak(expected, value, orders...); });
+    }
+    template <typename... Orders>
+    bool compare_exchange_strong(T& expected, T value, Orders... orders) noexcept {
+        return nervously(
+            [&] { return value_.compare_exchange_strong(expected, value, orders...); });
+    }
+    T fetch_add(T value, std::memory_order order) noexcept {
+        return nervously([&] { return value_.fetch_add(value, order); });
+    }
+    T fetch_sub(T value, std::memory_order order) noexcept {
+        return nervously([&] { return value_.fetch_sub(value, order); });
+    }
+    T fetch_or(T value, std::memory_order order) noexcept {
+        return nervously([&] { return value_.fetch_or(value, order); });
+    }
+    T fetch_and(T value, std::memory_order order) noexcept {
+        return nervously([&] { return value_.fetch_and(value, order); });
+    }
+
+private:
+    std::atomic<T> value_{};
+};
+
+class nervous_mutex {
+public:
+    void lock() noexcept {
+        nervously([&] { calm_.lock(); });
+    }
+    void unlock() noexcept {
+        nervously([&] { calm_.unlock(); });
+    }
+
+private:
+    calm_threads::mutex calm_;
+};
+
+struct threads : calm_threads {
+    using mutex = nervous_mutex;
+
+    template <typename T>
+    using atomic = nervous_atomic<T>;
+};
+
+} // namespace asio_semaphore::detail
