@@ -3,6 +3,7 @@ asio_semaphore_tests(model
     abandonment_coroutines.cpp
     faults.cpp
     faults_in_delivery.cpp
+    linearizability.cpp
     sequences.cpp
     sequences_edges.cpp)
 asio_semaphore_tests(model TIMEOUT 20 # a failure is an endless wait
@@ -14,6 +15,18 @@ if(TARGET Boost::context)
 endif()
 target_compile_definitions(test_model_sequences PRIVATE
     ASIO_SEMAPHORE_SEQUENCES_CORPUS="${PROJECT_SOURCE_DIR}/test/model/sequences_corpus")
+
+# With threads that hesitate inside the state layer, more calls overlap; see stress/tests.cmake.
+if(ASIO_SEMAPHORE_DEVELOPMENT_TARGET STREQUAL asio_semaphore::asio_semaphore)
+    add_executable(test_model_linearizability_nervous model/linearizability.cpp)
+    target_include_directories(test_model_linearizability_nervous BEFORE PRIVATE stress/nervous)
+    target_include_directories(test_model_linearizability_nervous PRIVATE ${PROJECT_SOURCE_DIR}/test)
+    target_link_libraries(test_model_linearizability_nervous PRIVATE
+        test_main asio_semaphore_development)
+    add_test(NAME model/linearizability_nervous
+        COMMAND test_model_linearizability_nervous --log_level=test_suite --catch_system_errors=no)
+    set_tests_properties(model/linearizability_nervous PROPERTIES LABELS model TIMEOUT 120)
+endif()
 
 # With Clang: a libFuzzer target on the same driver. It takes the corpus's folder as its argument.
 option(ASIO_SEMAPHORE_BUILD_FUZZERS "Build the libFuzzer targets (Clang only)" OFF)
