@@ -160,10 +160,19 @@ private:
     template <typename F>
     void with_queue(F f) noexcept;
     static void deliver(queue_type& taken) noexcept;
+    static void submit_all(queue_type& taken) noexcept;
+
+    // One submit_all that the thread is in the middle of; the innermost is the thread's pointer.
+    struct submitting {
+        queue_type* const rest;
+        semaphore_state* ending; // whose batch ends with the waiter that is being submitted
+        submitting* const outer;
+    };
 
     // For the registry, when the execution context goes.
     bool try_add_reference() noexcept;
     void shut(queue_type& doomed) noexcept;
+    static void submit_rest() noexcept;
     void await_submissions() const noexcept;
 
     void drop(std::uint64_t share) noexcept;

@@ -45,21 +45,26 @@ void semaphore_state<Threads>::deliver(queue_type& taken) noexcept {
     // An executor may drop or run what it is given right here, and so give back permits, of any
     // semaphore. Those whom that serves join the list that is being worked off already: the stack
     // does not grow with the number of waiters.
-    queue_type*& active = Threads::template thread_pointer<queue_type>();
-    if (active != nullptr) {
-        active->append(taken);
-        return;
-    }
-    active = &taken;
+    if (submitting* const current = Threads::template thread_pointer<submitting>())
+        current->rest->append(taken);
+    else
+        submit_all(taken);
+}
+
+template <typename Threads>
+void semaphore_state<Threads>::submit_all(queue_type& taken) noexcept {
+    submitting*& current = Threads::template thread_pointer<submitting>();
+    submitting here{&taken, nullptr, current};
+    current = &here;
     while (!taken.empty()) {
         waiter_type& w = taken.pop_front();
-        semaphore_state* const state = w.ends_batch ? w.state : nullptr;
+        here.ending = w.ends_batch ? w.state : nullptr;
         w.perform(
             &w, waiter_type::action::submit); // w may be gone now, and the semaphore object too
-        if (state != nullptr)
-            state->drop(one_batch);
+        if (here.ending != nullptr)
+            here.ending->drop(one_batch);
     }
-    active = nullptr;
+    current = here.outer;
 }
 
 template <typename Threads>
@@ -258,10 +263,22 @@ void semaphore_state<Threads>::shut(queue_type& doomed) noexcept {
     lifetime_.fetch_add(before, std::memory_order_relaxed);
 }
 
+// A handler that its executor dropped may destroy a context: what this thread has yet to submit
+// there goes first, ...
+template <typename Threads>
+void semaphore_state<Threads>::submit_rest() noexcept {
+    if (submitting* const current = Threads::template thread_pointer<submitting>())
+        submit_all(*current->rest);
+}
+
+// ... and what it is in the middle of submitting is not waited for.
 template <typename Threads>
 void semaphore_state<Threads>::await_submissions() const noexcept {
+    std::uint64_t own = 0;
+    for (auto* s = Threads::template thread_pointer<submitting>(); s != nullptr; s = s->outer)
+        own += s->ending == this ? one_batch : 0;
     // acquire: the submissions happened before the context goes.
-    while (lifetime_.load(std::memory_order_acquire) >= one_batch)
+    while (lifetime_.load(std::memory_order_acquire) >= own + one_batch)
         Threads::yield();
 }
 

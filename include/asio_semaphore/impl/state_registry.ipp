@@ -32,6 +32,7 @@ void state_registry<Threads>::erase(state_type& state) noexcept {
 
 template <typename Threads>
 void state_registry<Threads>::shutdown() noexcept {
+    state_type::submit_rest();
     std::vector<state_type*> states;
     wait_queue<Threads> doomed;
     {
