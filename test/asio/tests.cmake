@@ -1,6 +1,7 @@
 asio_semaphore_tests(asio
     allocators.cpp
     cancellation.cpp
+    compositions.cpp
     coroutines.cpp
     deadlines.cpp
     exceptions.cpp
