@@ -77,10 +77,10 @@ class CMake:
                 cache.seek(0)
 
     def build(self):
-        self.run("--build", self.conanfile.build_folder)
+        self.run("--build", self.conanfile.build_folder, "--config", "Release")
 
     def install(self):
-        self.run("--install", self.conanfile.build_folder, "--prefix", self.conanfile.package_folder)
+        self.run("--install", self.conanfile.build_folder, "--config", "Release", "--prefix", self.conanfile.package_folder)
 
 
 def copy(conanfile, pattern, src, dst):
