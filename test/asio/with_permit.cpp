@@ -425,6 +425,24 @@ BOOST_AUTO_TEST_CASE(the_operation_starts_on_its_own_executor_and_not_on_the_sem
     BOOST_TEST(sem.available() == 1);
 }
 
+BOOST_AUTO_TEST_CASE(the_operations_executor_is_kept_busy_also_if_the_handler_has_another) {
+    asio::io_context other;
+    support::manual_operation elsewhere(other.get_executor());
+    auto held = sem.try_acquire_permit();
+    elsewhere.start(with_permit(sem, asio::bind_executor(context.get_executor(), ends(end))));
+    other.poll();
+    BOOST_TEST(!other.stopped());
+    held.reset();
+    poll(context);
+    BOOST_TEST(elsewhere.started == 1);
+    other.poll();
+    BOOST_TEST(other.stopped()); // from here on it is the operation's business
+    elsewhere.complete();
+    poll(other);
+    poll(context);
+    BOOST_TEST(end.succeeded());
+}
+
 BOOST_AUTO_TEST_CASE(the_operation_starts_and_completes_on_the_executor_of_its_handler) {
     support::tracking book;
     const support::tracker_executor<> tracked(context.get_executor(), book);
