@@ -90,7 +90,8 @@ public:
     bool has_handler() const noexcept { return place_->handler != nullptr; }
     bool is_connected() const noexcept { return place_ != nullptr; }
 
-    friend bool operator==(const home_made_slot& a, const home_made_slot& b) noexcept {
+    [[maybe_unused]] friend bool
+    operator==(const home_made_slot& a, const home_made_slot& b) noexcept {
         return a.place_ == b.place_;
     }
 

@@ -29,6 +29,7 @@
 #include <chrono>
 #include <exception>
 #include <optional>
+#include <tuple>
 #include <utility>
 
 namespace {
@@ -113,7 +114,7 @@ BOOST_AUTO_TEST_CASE(errors_are_exceptions) {
             co_await semaphore.async_acquire(use_awaitable), system_error,
             [](const auto& e) { return failed_with(e, asio_semaphore::error::closed); });
         BOOST_CHECK_EXCEPTION(
-            co_await semaphore.async_acquire_permit(-1, use_awaitable), system_error,
+            std::ignore = co_await semaphore.async_acquire_permit(-1, use_awaitable), system_error,
             [](const auto& e) { return failed_with(e, asio::error::invalid_argument); });
     });
     context.run();

@@ -2,6 +2,7 @@ asio_semaphore_tests(asio
     allocators.cpp
     cancellation.cpp
     compositions.cpp
+    coro.cpp
     coroutines.cpp
     deadlines.cpp
     exceptions.cpp
@@ -11,3 +12,8 @@ asio_semaphore_tests(asio
     no_work.cpp
     shutdown.cpp
     tokens.cpp)
+if(TARGET Boost::context)
+    asio_semaphore_tests(asio stackful.cpp LIBRARIES Boost::context)
+    # Before Boost 1.83 asio::spawn would need the old Boost.Coroutine too.
+    target_compile_definitions(test_asio_stackful PRIVATE BOOST_ASIO_DISABLE_BOOST_COROUTINE)
+endif()
