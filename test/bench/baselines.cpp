@@ -85,10 +85,10 @@ measurement run_dispatches(long operations) {
     asio::post(context, [&] {
         const auto executor = context.get_executor();
         long calls = 0;
-        const auto start = clock::now();
+        const auto start = thread_clock::now();
         for (long i = 0; i < operations; ++i)
             asio::dispatch(executor, [&calls] { keep(++calls); });
-        result = {clock::now() - start, operations};
+        result = {thread_clock::now() - start, operations};
     });
     context.run();
     return result;

@@ -19,7 +19,7 @@ void add_handmade(suite& s) {
     using executor = asio::any_io_executor;
     add_on<executor>(s);
     add_on<asio::io_context::executor_type>(s);
-    add_cancellations<timer_semaphore, executor>(s, 100000, 100);
+    add_cancellations<timer_semaphore, executor>(s, 100000, 20);
     add_mass_release<timer_semaphore, executor>(s, 100000);
     add_mass_release<mutex_semaphore, executor>(s, 1000000);
 }

@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <time.h>
 
 #include <algorithm>
 #include <cmath>
@@ -18,6 +19,8 @@
 namespace bench {
 
 namespace {
+
+using std::chrono::steady_clock;
 
 double nanoseconds_each(const measurement& m) {
     return std::chrono::duration<double, std::nano>(m.time).count() /
@@ -41,6 +44,12 @@ quartiles quartiles_of(std::vector<double> figures) {
     return {interpolated(figures, 0.25), interpolated(figures, 0.5), interpolated(figures, 0.75)};
 }
 
+thread_clock::time_point thread_clock::now() noexcept {
+    timespec time;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return time_point(std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec));
+}
+
 void suite::add(bench_case c) {
     if (c.size > settings_.max_size)
         return;
@@ -50,40 +59,58 @@ void suite::add(bench_case c) {
 }
 
 void suite::calibrate(entry& e) const {
-    const auto start = clock::now();
-    const double target = std::chrono::duration<double, std::nano>(settings_.each).count();
-    double each = nanoseconds_each(e.what.run(1000)); // warms up, too
-    if (each * 1000 < target / 10)
-        each = nanoseconds_each(e.what.run(static_cast<long>(target / 10 / each)));
-    e.operations = std::max(1L, static_cast<long>(target / each));
     // Preparing may take longer than what is measured, the queueing of a million waiters above all.
-    const auto whole = (clock::now() - start) / settings_.each;
-    e.every = whole > 50 ? 4 : whole > 15 ? 2 : 1;
+    constexpr long preparation = 10;
+    using nanoseconds = std::chrono::duration<double, std::nano>;
+    const double target = nanoseconds(settings_.each).count();
+    double whole = 0;
+    measurement m;
+    for (long operations = 1; whole < target / 10; operations = 10 * m.operations) {
+        const auto start = steady_clock::now();
+        m = e.what.run(operations);
+        whole = nanoseconds(steady_clock::now() - start).count();
+    }
+    const double fit = std::min(
+        target / nanoseconds_each(m),
+        preparation * target * static_cast<double>(m.operations) / whole);
+    e.operations = std::max(1L, static_cast<long>(fit));
+    e.every = whole > 4 * preparation * target ? 4 : whole > preparation * target ? 2 : 1;
 }
 
 void suite::run(std::ostream& progress) {
     std::mt19937 random(settings_.seed);
     progress << entries_.size() << " cases, " << settings_.rounds << " rounds, seed "
-             << settings_.seed << "\ncalibrating ..." << std::flush;
-    for (entry& e : entries_)
+             << settings_.seed << std::endl;
+    const auto start = steady_clock::now();
+    auto told = start - std::chrono::hours(1);
+    const auto tell = [&](const std::string& round, std::size_t done, const bench_case& c) {
+        const auto now = steady_clock::now();
+        if (now - told < std::chrono::milliseconds(500))
+            return;
+        told = now;
+        progress << std::chrono::duration_cast<std::chrono::seconds>(now - start).count() << " s, "
+                 << round << ", case " << done << " of " << entries_.size() << ": " << c.row << ", "
+                 << c.who << "      \r" << std::flush;
+    };
+
+    std::size_t calibrated = 0;
+    for (entry& e : entries_) {
+        tell("calibrating", ++calibrated, e.what);
         calibrate(e);
+    }
     std::vector<std::size_t> order(entries_.size());
     std::iota(order.begin(), order.end(), std::size_t(0));
-    const auto start = clock::now();
     for (int round = 0; round < settings_.rounds; ++round) {
+        const std::string name =
+            "round " + std::to_string(round + 1) + " of " + std::to_string(settings_.rounds);
         std::shuffle(order.begin(), order.end(), random);
         std::size_t done = 0;
         for (const std::size_t i : order) {
             entry& e = entries_[i];
+            tell(name, ++done, e.what);
             e.nanoseconds.push_back(
                 round % e.every != 0 ? std::numeric_limits<double>::quiet_NaN()
                                      : nanoseconds_each(e.what.run(e.operations)));
-            if (++done % 8 == 0 || done == order.size())
-                progress << "\rround " << round + 1 << " of " << settings_.rounds << ", case "
-                         << done << " of " << order.size() << ", "
-                         << std::chrono::duration_cast<std::chrono::seconds>(clock::now() - start)
-                                .count()
-                         << " s   " << std::flush;
         }
     }
     progress << '\n';
@@ -181,7 +208,7 @@ bool second_thread::exists() noexcept {
 
 measurement second_thread::together(const std::function<void()>& f, long operations) {
     shared& s = *shared::instance;
-    const auto start = clock::now();
+    const auto start = steady_clock::now();
     std::unique_lock<std::mutex> lock(s.mutex);
     s.work = &f;
     s.changed.notify_all();
@@ -189,7 +216,7 @@ measurement second_thread::together(const std::function<void()>& f, long operati
     f();
     lock.lock();
     s.changed.wait(lock, [&] { return s.work == nullptr; });
-    return {clock::now() - start, operations};
+    return {steady_clock::now() - start, operations};
 }
 
 } // namespace bench

@@ -13,11 +13,21 @@
 
 namespace bench {
 
-using clock = std::chrono::steady_clock;
+/// The processor time of the calling thread. What others do on the machine meanwhile does not
+/// count.
+struct thread_clock {
+    using duration = std::chrono::nanoseconds;
+    using rep = duration::rep;
+    using period = duration::period;
+    using time_point = std::chrono::time_point<thread_clock>;
+    static constexpr bool is_steady = true;
+
+    static time_point now() noexcept;
+};
 
 /// How long so many operations took.
 struct measurement {
-    clock::duration time{};
+    std::chrono::nanoseconds time{};
     long operations = 0;
 
     measurement& operator+=(const measurement& other) {
@@ -91,6 +101,7 @@ public:
 
     static bool exists() noexcept;
     /// Runs f on this thread and the second one at the same time.
+    /// Times it on the wall: both wait for each other at times.
     static measurement together(const std::function<void()>& f, long operations);
 
 private:

@@ -137,19 +137,20 @@ def table(directory):
     if six and channel:
         out += ["", f"W6, 1 permit, next to concurrent_channel: {six / channel:.2f} (goal 0.80)"]
 
-    for name, title, header in [
-            ("memory.tsv", "W9 and W10: heap blocks and bytes, exact", "| what | who | value | goal | limit |"),
-            ("instructions.tsv", "W13: instructions an operation, exact", "| work | instructions | goal | limit |")]:
-        found = lines(os.path.join(directory, name))
-        if found:
-            width = header.count("|") - 1
-            out += ["", f"**{title}**", "", header, "|" + "---|" * width]
-            for line in found:
-                fields = line[:width - 2] + ["", ""]
-                for extra in line[width - 2:]:
-                    word, _, value = extra.partition(" ")
-                    fields[-2 if word == "goal" else -1] = value
-                out.append("| " + " | ".join(fields) + " |")
+    memory = lines(os.path.join(directory, "memory.tsv"))
+    if memory:
+        who = list(dict.fromkeys(line[1] for line in memory))
+        out += ["", "**W9 and W10: heap blocks and bytes, exact**", "",
+                "| | goal | " + " | ".join(who) + " |", "|" + "---|" * (2 + len(who))]
+        for what in dict.fromkeys(line[0] for line in memory):
+            values = {line[1]: line[2] for line in memory if line[0] == what}
+            goal = next((f.split()[1].rstrip(",") for line in memory if line[0] == what
+                         for f in line[3:] if f.startswith("goal")), "")
+            out.append("| " + " | ".join([what, goal] + [values.get(w, "") for w in who]) + " |")
+    counts = lines(os.path.join(directory, "instructions.tsv"))
+    if counts:
+        out += ["", "**W13: instructions an operation, exact**", "", "| | instructions | goal |", "|---|---|---|"]
+        out += [f"| {line[0]} | {line[1]} | {line[2].removeprefix('goal ') if len(line) > 2 else ''} |" for line in counts]
     compiled = read(os.path.join(directory, "compile_time.tsv"))
     if compiled:
         goals = {(OURS, "include"): "1.00", (OURS, "one use"): "1.30"}

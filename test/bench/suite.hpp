@@ -62,6 +62,7 @@ void add_coroutines(suite& s) {
              }});
 }
 
+#if BOOST_VERSION >= 108200
 /// W3
 template <template <typename> class Subject, typename Executor>
 void add_immediate(suite& s) {
@@ -70,6 +71,7 @@ void add_immediate(suite& s) {
                return run_immediately<subject>(n);
            }});
 }
+#endif
 
 /// W4, W11
 template <template <typename> class Subject, typename Executor>

@@ -9,7 +9,6 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/bind_immediate_executor.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/deferred.hpp>
@@ -17,6 +16,9 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/system_executor.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#if BOOST_VERSION >= 108200
+#include <boost/asio/bind_immediate_executor.hpp>
+#endif
 
 #include <algorithm>
 #include <cstddef>
@@ -33,9 +35,9 @@ constexpr int default_hint = BOOST_ASIO_CONCURRENCY_HINT_DEFAULT;
 inline measurement timed_run(asio::io_context& context, long operations, int threads = 1) {
     if (threads == 2)
         return second_thread::together([&] { context.run(); }, operations);
-    const auto start = clock::now();
+    const auto start = thread_clock::now();
     context.run();
-    return {clock::now() - start, operations};
+    return {thread_clock::now() - start, operations};
 }
 
 /// A chain: its handler gives back and acquires again, so many times.
@@ -87,6 +89,7 @@ measurement run_coroutines(
     return timed_run(context, laps * chains, threads);
 }
 
+#if BOOST_VERSION >= 108200
 /// A free permit, handed out by the initiating function to a handler that asks for that. It is
 /// given back after the handler: channels call such a handler with their mutex held.
 template <typename Subject>
@@ -94,14 +97,15 @@ measurement run_immediately(long operations) {
     asio::io_context context;
     Subject subject(context, 1);
     long calls = 0;
-    const auto start = clock::now();
+    const auto start = thread_clock::now();
     for (long i = 0; i < operations; ++i) {
         subject.acquire(asio::bind_immediate_executor(
             asio::system_executor(), [&calls](error_code) { ++calls; }));
         subject.release();
     }
-    return {clock::now() - start, calls};
+    return {thread_clock::now() - start, calls};
 }
+#endif
 
 template <typename Subject>
 void try_and_release(Subject& subject, long times) {
@@ -118,9 +122,9 @@ measurement run_tries(long operations, int permits, int threads = 1) {
     if (threads == 2)
         return second_thread::together(
             [&] { try_and_release(subject, operations / 2 + 1); }, operations / 2 * 2 + 2);
-    const auto start = clock::now();
+    const auto start = thread_clock::now();
     try_and_release(subject, operations);
-    return {clock::now() - start, operations};
+    return {thread_clock::now() - start, operations};
 }
 
 /// Counts calls.
@@ -155,11 +159,11 @@ run_cancellations(long operations, std::size_t n, succession order, std::size_t 
         long calls = 0;
         for (asio::cancellation_signal& signal : signals)
             subject.acquire(asio::bind_cancellation_slot(signal.slot(), counting_handler{&calls}));
-        const auto start = clock::now();
+        const auto start = thread_clock::now();
         for (std::size_t i = 0; i < sample; ++i)
             signals[victims[i]].emit(asio::cancellation_type::terminal);
         context.poll();
-        result += {clock::now() - start, calls};
+        result += {thread_clock::now() - start, calls};
     }
     return result;
 }
@@ -177,12 +181,12 @@ measurement run_mass_release(long operations, std::size_t n, timing what) {
         long calls = 0;
         for (std::size_t i = 0; i < n; ++i)
             subject.acquire(counting_handler{&calls});
-        const auto start = clock::now();
+        const auto start = thread_clock::now();
         subject.release_many(static_cast<std::ptrdiff_t>(n));
-        auto end = clock::now();
+        auto end = thread_clock::now();
         context.poll();
         if (what == timing::call_and_handlers)
-            end = clock::now();
+            end = thread_clock::now();
         result += {end - start, calls};
     }
     return result;
