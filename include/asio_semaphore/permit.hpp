@@ -44,7 +44,8 @@ public:
      * @throws std::invalid_argument if n < 0
      */
     template <typename Executor>
-    permit(basic_async_semaphore<Executor>& semaphore, std::adopt_lock_t, std::ptrdiff_t n = 1) :
+    [[nodiscard]] permit(
+        basic_async_semaphore<Executor>& semaphore, std::adopt_lock_t, std::ptrdiff_t n = 1) :
         permit(semaphore.state_, non_negative(n)) {}
 
     permit(permit&& other) noexcept :

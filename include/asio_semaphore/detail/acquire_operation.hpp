@@ -268,7 +268,13 @@ template <typename Signature, typename Handler, typename Executor, typename Dead
 void start_acquire(
     Handler handler, const Executor& executor, const state_pointer& state, std::ptrdiff_t n,
     Deadline deadline) {
-    outcome result = state ? state->try_acquire(n) : outcome::closed;
+    static_assert(
+        can_be_called<Signature, Handler>,
+        "the handler must be callable with (error_code), that of async_acquire_permit with "
+        "(error_code, permit)");
+    outcome result = state    ? state->try_acquire(n)
+                     : n >= 0 ? outcome::closed
+                              : outcome::invalid_argument;
     if (result == outcome::queued && deadline.passed())
         result = outcome::timed_out;
     if (result == outcome::abandoned)

@@ -53,6 +53,12 @@ using bare_signature = void(boost::system::error_code);
 using permit_signature = void(boost::system::error_code, permit);
 
 template <typename Signature, typename Handler>
+inline constexpr bool can_be_called =
+    std::is_same_v<Signature, permit_signature>
+        ? std::is_invocable_v<Handler&&, boost::system::error_code, permit>
+        : std::is_invocable_v<Handler&&, boost::system::error_code>;
+
+template <typename Signature, typename Handler>
 void call_handler(Handler& handler, outcome result, permit& held) {
     if constexpr (std::is_same_v<Signature, permit_signature>) {
         static_cast<Handler&&>(handler)(to_error_code(result), std::move(held));

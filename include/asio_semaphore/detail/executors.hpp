@@ -49,7 +49,7 @@ asio::execution_context& context_of(const Executor& executor) {
         "later (blocking.never); an executor that runs functions inline does neither");
     if constexpr (is_networking_ts_executor<Executor>)
         return executor.context();
-    else
+    else if constexpr (has_context<Executor> && can_post<Executor>)
         return asio::query(executor, asio::execution::context);
 }
 
@@ -72,6 +72,30 @@ struct is_type_erased<
     Executor, std::void_t<decltype(std::declval<const Executor&>()
                                        .template target<asio::io_context::executor_type>())>>
     : std::true_type {};
+
+/// An executor that is kept busy.
+template <typename Executor, bool = is_networking_ts_executor<Executor>>
+class busy_executor {
+public:
+    explicit busy_executor(const Executor& executor) :
+        executor_(executor),
+        work_(asio::prefer(executor, asio::execution::outstanding_work.tracked)) {}
+
+    const Executor& get_executor() const noexcept { return executor_; }
+
+private:
+    Executor executor_;
+    std::decay_t<typename asio::prefer_result<
+        Executor, asio::execution::outstanding_work_t::tracked_t>::type>
+        work_;
+};
+
+// executor_work_guard alone would do, but takes strands of any_io_executor for what they are not.
+template <typename Executor>
+class busy_executor<Executor, true> : public asio::executor_work_guard<Executor> {
+public:
+    using asio::executor_work_guard<Executor>::executor_work_guard;
+};
 
 /// The io_context executor that this one is or holds, or null.
 template <typename Executor>
@@ -234,8 +258,8 @@ private:
         }
     };
 
-    asio::executor_work_guard<IoExecutor> io_work_;
-    asio::executor_work_guard<HandlerExecutor> handler_work_;
+    busy_executor<IoExecutor> io_work_;
+    busy_executor<HandlerExecutor> handler_work_;
 };
 
 } // namespace asio_semaphore::detail

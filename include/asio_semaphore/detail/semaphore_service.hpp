@@ -9,11 +9,12 @@
 #include <asio_semaphore/detail/state_registry.hpp>
 
 #include <boost/asio/execution_context.hpp>
+#include <boost/config.hpp>
 #include <boost/smart_ptr/intrusive_ptr.hpp>
 
 namespace asio_semaphore::detail {
 
-class semaphore_service final : public boost::asio::execution_context::service {
+class BOOST_SYMBOL_VISIBLE semaphore_service final : public boost::asio::execution_context::service {
 public:
     inline static boost::asio::execution_context::id id;
 

@@ -8,16 +8,17 @@
 // the word's queued flag is set; then only the holder of mutex_ changes the word, and every event
 // that could make the head fit goes through `settle`.
 //
-//   flags of word_     acquire fits    acquire does not    release          reduce       cancelled
-//   close none               CAS             -> queued           CAS              CAS          - ->
-//   closed queued             waits behind    waits behind        lock, settle     lock lock,
-//   settle    -> closed, all taken closed             refused         refused             CAS CAS
-//   -               no effect
+//   flags of word_ | acquire: fits / not    | release, reduce | cancel, deadline | close
+//   ---------------+------------------------+-----------------+------------------+----------
+//   none           | CAS      / -> queued   | CAS             | -                | -> closed
+//   queued         | waits behind the queue | lock, settle    | lock, settle     | -> closed
+//   closed         | refused                | CAS             | -                | -
 //
 // Invariants, at every unlock of mutex_:
-//   queued flag set  <=>  queue_ not empty  =>  not closed, and the head needs more than is
-//   available   (no lost wake-up) available changes only by n of: an acquire granted (-), permits
-//   given back (+), reduce (-)          (conservation)
+//   - No lost wake-up: the queued flag is set if and only if the queue is not empty; then the
+//     semaphore is open, and the head of the queue needs more than is available.
+//   - Conservation: available changes only by the n of an acquire that is granted, of permits that
+//     are given back, and of reduce.
 
 #include <asio_semaphore/config.hpp>
 #include <asio_semaphore/detail/cancellation_link.hpp>

@@ -10,6 +10,7 @@
 // keeper: whatever becomes of any of them, it goes back.
 
 #include <asio_semaphore/config.hpp>
+#include <asio_semaphore/detail/executors.hpp>
 #include <asio_semaphore/permit.hpp>
 
 #include <boost/asio/associated_cancellation_slot.hpp>
@@ -18,7 +19,6 @@
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/cancellation_type.hpp>
 #include <boost/asio/error.hpp>
-#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/recycling_allocator.hpp>
 #include <boost/system/error_code.hpp>
 #include <boost/system/system_error.hpp>
@@ -207,7 +207,7 @@ public:
 
 private:
     std::shared_ptr<cancellation_relay> relay_;
-    asio::executor_work_guard<Executor> work_;
+    busy_executor<Executor> work_;
     Handler handler_;
     Initiation initiation_;
     std::tuple<Args...> args_;
