@@ -24,6 +24,9 @@ struct with_permit_t {
     CompletionToken token_;
 };
 
+template <typename Executor>
+struct partial_with_permit;
+
 namespace detail {
 
 /// Stands for the default token of the operation that it is given to.
@@ -33,6 +36,8 @@ template <typename T>
 struct is_with_permit : std::false_type {};
 template <typename CompletionToken, typename Executor>
 struct is_with_permit<with_permit_t<CompletionToken, Executor>> : std::true_type {};
+template <typename Executor>
+struct is_with_permit<partial_with_permit<Executor>> : std::true_type {};
 
 // Of several adapters it is the innermost whose turn comes first. So that permits are acquired in
 // the order in which they are written, a new one goes below those that are there already.

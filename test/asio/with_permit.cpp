@@ -609,9 +609,11 @@ BOOST_AUTO_TEST_CASE(nested_limits_are_acquired_in_the_order_written) {
     // The same through partial tokens.
     a.reduce(1);
     operation.start(with_permit(a, with_permit(b)))(ends(end));
-    BOOST_TEST(waiting() == "100");
     operation.start(with_permit(a)(with_permit(b, ends(end))));
-    BOOST_TEST(waiting() == "200");
+    operation.start(with_permit(a, with_permit(b, with_permit(c))))(ends(end));
+    BOOST_TEST(waiting() == "300");
+    BOOST_TEST(b.available() == 1);
+    BOOST_TEST(c.available() == 2);
 }
 
 BOOST_AUTO_TEST_CASE(a_nested_limit_that_fails_gives_the_outer_one_back) {
