@@ -1,3 +1,9 @@
+# All of these run on one real thread, on fibres: nothing for ThreadSanitizer, which would not
+# understand them.
+if(CMAKE_CXX_FLAGS MATCHES "-fsanitize=[a-z,]*thread")
+    return()
+endif()
+
 set(model_explorer_tests scheduler.cpp pairs.cpp triples.cpp)
 asio_semaphore_tests(model ${model_explorer_tests} TIMEOUT 600)
 foreach(file IN LISTS model_explorer_tests)
@@ -15,4 +21,16 @@ if(NOT CMAKE_CXX_FLAGS MATCHES "-fsanitize")
         target_compile_options(test_model_${name} PRIVATE -fsanitize=address,undefined)
         target_link_options(test_model_${name} PRIVATE -fsanitize=address,undefined)
     endforeach()
+endif()
+
+# Relacy comes from the system's packages (relacy-dev).
+find_path(relacy_include_dir relacy/relacy.hpp)
+if(relacy_include_dir)
+    asio_semaphore_tests(model weak_memory.cpp TIMEOUT 600)
+    target_include_directories(test_model_weak_memory SYSTEM PRIVATE ${relacy_include_dir})
+    # It replaces operator new and delete, and leaves its fibres by longjmp.
+    target_compile_options(test_model_weak_memory PRIVATE
+        -O1 -fno-sanitize=all -fsized-deallocation)
+else()
+    message(STATUS "relacy-dev is not installed: no tests of the weak memory model")
 endif()
