@@ -31,7 +31,8 @@ struct result {
     bool was_dropped() const { return calls == 0 && dropped == 1; }
 };
 
-/// A handler for both signatures that fills in a result. Move-only; the binders of older Boosts call it as an lvalue.
+/// A handler for both signatures that fills in a result. Move-only; the binders of older Boosts
+/// call it as an lvalue.
 class recording {
 public:
     explicit recording(result& to) noexcept : to_(&to) {}

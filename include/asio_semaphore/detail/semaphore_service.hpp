@@ -14,7 +14,8 @@
 
 namespace asio_semaphore::detail {
 
-class BOOST_SYMBOL_VISIBLE semaphore_service final : public boost::asio::execution_context::service {
+class BOOST_SYMBOL_VISIBLE semaphore_service final
+    : public boost::asio::execution_context::service {
 public:
     inline static boost::asio::execution_context::id id;
 
