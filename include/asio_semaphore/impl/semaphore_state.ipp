@@ -284,10 +284,12 @@ void semaphore_state<Threads>::await_submissions() const noexcept {
 
 template <typename Threads>
 bool semaphore_state<Threads>::try_add_reference() noexcept {
-    auto lifetime = lifetime_.load(std::memory_order_relaxed);
+    // acquire: where the last reference is gone already, the submissions before happened before the
+    // context goes.
+    auto lifetime = lifetime_.load(std::memory_order_acquire);
     while (lifetime != 0) {
         if (lifetime_.compare_exchange_weak(
-                lifetime, lifetime + 1, std::memory_order_relaxed, std::memory_order_relaxed))
+                lifetime, lifetime + 1, std::memory_order_relaxed, std::memory_order_acquire))
             return true;
     }
     return false;
