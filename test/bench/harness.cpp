@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <condition_variable>
 #include <limits>
@@ -65,7 +66,8 @@ void suite::calibrate(entry& e) const {
     const double target = nanoseconds(settings_.each).count();
     double whole = 0;
     measurement m;
-    for (long operations = 1; whole < target / 10; operations = 10 * m.operations) {
+    for (long operations = e.what.size == 0 ? 1000 : 1; whole < target / 10;
+         operations = 10 * m.operations) {
         const auto start = steady_clock::now();
         m = e.what.run(operations);
         whole = nanoseconds(steady_clock::now() - start).count();
@@ -165,6 +167,7 @@ struct second_thread::shared {
     std::condition_variable changed;
     const std::function<void()>* work = nullptr; // guarded by mutex
     bool stop = false;                           // guarded by mutex
+    std::atomic<bool> ready{false}, go{false}, done{false};
     std::thread thread;
 
     static inline shared* instance = nullptr;
@@ -176,13 +179,17 @@ struct second_thread::shared {
             changed.wait(lock, [&] { return stop || work != nullptr; });
             if (stop)
                 return;
-            const auto* const f = work;
-            lock.unlock();
+            const auto* const f = std::exchange(work, nullptr);
+            ready = true;
+            await(go);
             (*f)();
-            lock.lock();
-            work = nullptr;
-            changed.notify_all();
+            done = true;
         }
+    }
+
+    static void await(std::atomic<bool>& flag) {
+        while (!flag.exchange(false))
+            std::this_thread::yield();
     }
 };
 
@@ -208,14 +215,16 @@ bool second_thread::exists() noexcept {
 
 measurement second_thread::together(const std::function<void()>& f, long operations) {
     shared& s = *shared::instance;
+    {
+        std::lock_guard<std::mutex> lock(s.mutex);
+        s.work = &f;
+    }
+    s.changed.notify_one();
+    shared::await(s.ready); // its waking up is not part of what is timed
     const auto start = steady_clock::now();
-    std::unique_lock<std::mutex> lock(s.mutex);
-    s.work = &f;
-    s.changed.notify_all();
-    lock.unlock();
+    s.go = true;
     f();
-    lock.lock();
-    s.changed.wait(lock, [&] { return s.work == nullptr; });
+    shared::await(s.done);
     return {steady_clock::now() - start, operations};
 }
 
