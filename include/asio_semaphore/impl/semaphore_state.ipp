@@ -289,7 +289,7 @@ bool semaphore_state<Threads>::try_add_reference() noexcept {
     auto lifetime = lifetime_.load(std::memory_order_acquire);
     while (lifetime != 0) {
         if (lifetime_.compare_exchange_weak(
-                lifetime, lifetime + 1, std::memory_order_relaxed, std::memory_order_acquire))
+                lifetime, lifetime + 1, std::memory_order_acquire, std::memory_order_acquire))
             return true;
     }
     return false;
