@@ -18,7 +18,7 @@ target_compile_definitions(test_model_sequences PRIVATE
 
 # Whether the mutants still fit the code; killing them all takes long: mutants/run.
 add_test(NAME model/mutants_apply COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/model/mutants/run -n)
-set_tests_properties(model/mutants_apply PROPERTIES LABELS model TIMEOUT 120)
+set_tests_properties(model/mutants_apply PROPERTIES LABELS model TIMEOUT 600)
 
 # With threads that hesitate inside the state layer, more calls overlap; see stress/tests.cmake.
 if(ASIO_SEMAPHORE_DEVELOPMENT_TARGET STREQUAL asio_semaphore::asio_semaphore)
