@@ -27,6 +27,7 @@ if(ASIO_SEMAPHORE_DEVELOPMENT_TARGET STREQUAL asio_semaphore::asio_semaphore)
     target_include_directories(test_model_linearizability_nervous PRIVATE ${PROJECT_SOURCE_DIR}/test)
     target_link_libraries(test_model_linearizability_nervous PRIVATE
         test_main asio_semaphore_development)
+    add_dependencies(tests_model test_model_linearizability_nervous)
     add_test(NAME model/linearizability_nervous
         COMMAND test_model_linearizability_nervous --log_level=test_suite --catch_system_errors=no)
     set_tests_properties(model/linearizability_nervous PROPERTIES LABELS model TIMEOUT 120)

@@ -8,6 +8,7 @@ if(ASIO_SEMAPHORE_DEVELOPMENT_TARGET STREQUAL asio_semaphore::asio_semaphore)
     target_include_directories(test_stress_soak_nervous BEFORE PRIVATE stress/nervous)
     target_include_directories(test_stress_soak_nervous PRIVATE ${PROJECT_SOURCE_DIR}/test)
     target_link_libraries(test_stress_soak_nervous PRIVATE test_main asio_semaphore_development)
+    add_dependencies(tests_stress test_stress_soak_nervous)
     add_test(NAME stress/soak_nervous
         COMMAND test_stress_soak_nervous --log_level=test_suite --catch_system_errors=no)
     set_tests_properties(stress/soak_nervous PROPERTIES LABELS stress TIMEOUT 300)

@@ -284,15 +284,16 @@ void semaphore_state<Threads>::await_submissions() const noexcept {
 
 template <typename Threads>
 bool semaphore_state<Threads>::try_add_reference() noexcept {
-    // acquire: where the last reference is gone already, the submissions before happened before the
-    // context goes.
-    auto lifetime = lifetime_.load(std::memory_order_acquire);
-    while (lifetime != 0) {
+    for (;;) {
+        // acquire: where the last reference is gone already, the submissions before happened before
+        // the context goes.
+        auto lifetime = lifetime_.load(std::memory_order_acquire);
+        if (lifetime == 0)
+            return false;
         if (lifetime_.compare_exchange_weak(
-                lifetime, lifetime + 1, std::memory_order_acquire, std::memory_order_acquire))
+                lifetime, lifetime + 1, std::memory_order_relaxed, std::memory_order_relaxed))
             return true;
     }
-    return false;
 }
 
 template <typename Threads>
