@@ -23,7 +23,7 @@ namespace {
 
 using namespace test;
 
-int assertions = 0;
+[[maybe_unused]] int assertions = 0;
 
 #if defined(BOOST_ENABLE_ASSERT_HANDLER)
 void with_misuse(void (*misuse)()) {
