@@ -15,8 +15,6 @@ namespace {
 /// Takes nothing, posts: acquiring is one round trip through the io_context's queue.
 class post_only {
 public:
-    static constexpr bool gives_permits = false;
-
     post_only(asio::io_context& context, std::ptrdiff_t) : executor_(context.get_executor()) {}
 
     template <typename Handler>

@@ -33,7 +33,7 @@ struct repost {
     }
 };
 
-boost::asio::awaitable<void> repost_coroutine(long left) {
+[[maybe_unused]] boost::asio::awaitable<void> repost_coroutine(long left) {
     while (left-- > 0)
         co_await boost::asio::post(boost::asio::use_awaitable);
 }
