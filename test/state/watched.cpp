@@ -296,4 +296,45 @@ BOOST_AUTO_TEST_CASE(references_that_a_shutdown_takes_are_given_back) {
     BOOST_TEST(seen.states == 0);
 }
 
+BOOST_AUTO_TEST_CASE(a_shutdown_in_the_middle_of_a_submission_does_not_wait_for_itself) {
+    // What an executor drops may own another context, to which it has just given back a permit, or
+    // its own.
+    const boost::intrusive_ptr<registry> others(new registry);
+    const state_pointer s = make(0), t(new state(0, 9, others), false);
+    waiter_type of_t{1}, waits_at_t{1};
+    a.on_perform = [&](state_pointer) {
+        t->release(1);
+        others->shutdown();
+        BOOST_TEST(of_t.ended_as(outcome::granted));
+        BOOST_TEST(waits_at_t.destroyed == 1);
+    };
+    b.on_perform = [&](state_pointer) {
+        states->shutdown();
+    };
+    t->enqueue(of_t);
+    t->enqueue(waits_at_t);
+    for (auto* w : {&a, &b, &two, &three})
+        s->enqueue(*w);
+    s->release(4);
+    for (auto* w : {&a, &b, &two})
+        BOOST_TEST(w->ended_as(outcome::granted));
+    BOOST_TEST(three.destroyed == 1);
+    BOOST_TEST(three.submitted == 0);
+}
+
+BOOST_AUTO_TEST_CASE(a_shutdown_in_the_last_submission_of_a_batch_does_not_wait_for_itself) {
+    auto s = make(0);
+    a.on_perform = [&](state_pointer of_a) {
+        states->shutdown();
+        s.reset();
+        of_a.reset();
+    };
+    s->enqueue(a);
+    s->enqueue(b);
+    state_pointer(s)->release(1);
+    BOOST_TEST(a.submitted == 1);
+    BOOST_TEST(b.destroyed == 1);
+    BOOST_TEST(seen.states == 0);
+}
+
 BOOST_AUTO_TEST_SUITE_END()
