@@ -95,8 +95,8 @@ public:
         while ((word & queued_flag) == 0 && n <= max_ - available_in(word)) {
             // release: what the giver did happens before what the next holder does.
             if (word_.compare_exchange_weak(
-                    word, word + n * one_permit, std::memory_order_release,
-                    std::memory_order_relaxed))
+                    word, (available_in(word) + n) * one_permit + (word & closed_flag),
+                    std::memory_order_release, std::memory_order_relaxed))
                 return true;
         }
         return add(n);
