@@ -151,7 +151,7 @@ public:
             success = failure;
         return atomic_->compare_exchange(
             rl::bool_t<false>(), expected, next,
-            converted(operation_kind::compare_exchange, success), rl::mo_relaxed,
+            converted(operation_kind::compare_exchange, success), plain(failure),
             lifeline::info("compare-exchange"));
     }
     T fetch_add(T n, std::memory_order order) {

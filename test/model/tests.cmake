@@ -4,7 +4,7 @@ if(CMAKE_CXX_FLAGS MATCHES "-fsanitize=[a-z,]*thread")
     return()
 endif()
 
-set(model_explorer_tests scheduler.cpp pairs.cpp triples.cpp)
+set(model_explorer_tests scheduler.cpp chains.cpp pairs.cpp triples.cpp)
 asio_semaphore_tests(model ${model_explorer_tests} TIMEOUT 600)
 foreach(file IN LISTS model_explorer_tests)
     cmake_path(GET file STEM name)
@@ -17,7 +17,7 @@ endforeach()
 # Lifetime errors fail the schedule in which they happen. A build that brings sanitizers of its own
 # keeps those.
 if(NOT CMAKE_CXX_FLAGS MATCHES "-fsanitize")
-    foreach(name IN ITEMS scheduler pairs)
+    foreach(name IN ITEMS scheduler chains pairs)
         target_compile_options(test_model_${name} PRIVATE -fsanitize=address,undefined)
         target_link_options(test_model_${name} PRIVATE -fsanitize=address,undefined)
     endforeach()

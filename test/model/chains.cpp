@@ -1,0 +1,148 @@
+// Deliveries that set off others: a handler that is destroyed by its executor owns a permit of
+// another semaphore, whose waiter is then served from within the submission.
+
+#include "explore.hpp"
+#include "world.hpp"
+
+#include <boost/test/unit_test.hpp>
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace {
+
+using namespace asio_semaphore::model;
+
+/// Two semaphores of one context. One waits for the first, and holds a permit of the second, for
+/// which somebody else waits. Thread a serves the first; b does something else.
+class chain final : public scenario {
+public:
+    using body = std::function<void(chain&)>;
+
+    explicit chain(body other) : other_(std::move(other)), registry_(new registry_type) {
+        alive = 0;
+        first = state_pointer(new state_type(0, 10, registry_), false);
+        second = state_pointer(new state_type(1, 10, registry_), false);
+        if (second->try_acquire(1) != outcome::granted)
+            fail("no permit");
+        queue(*first, second);
+        queue(*second, nullptr);
+        giver_ = first;
+    }
+    ~chain() override { alive = 0; }
+
+    std::size_t threads() const override { return 2; }
+
+    void run(std::size_t thread) override {
+        if (thread == 0) {
+            giver_->release(1);
+            giver_.reset();
+        } else {
+            other_(*this);
+        }
+    }
+
+    void end() override {
+        for (state_pointer* object : {&first, &second})
+            destroy(*object);
+        shut_down();
+        registry_.reset();
+        if (alive != 0)
+            fail("operations were leaked");
+        if (ended_ != 2)
+            fail("an operation has not ended, or has ended twice");
+    }
+
+    static void destroy(state_pointer& object) {
+        if (const state_pointer last = std::move(object))
+            last->abort();
+    }
+
+    void shut_down() {
+        registry_->shutdown();
+        scheduler::get().point(access::write, &context_alive_, "end of the context");
+        context_alive_ = false;
+    }
+
+    state_pointer first, second; // what the semaphore objects hold
+
+private:
+    struct handler final : waiter_type {
+        handler(chain& c, state_pointer p) :
+            waiter_type(1, &handler::act), all(c), permit_of(std::move(p)) {
+            ++alive;
+        }
+        ~handler() { --alive; }
+
+        static void act(waiter_type* w, action a) noexcept {
+            auto* const self = static_cast<handler*>(w);
+            chain& all = self->all;
+            if (a == action::submit) {
+                scheduler::get().point(access::read, &all.context_alive_, "submission");
+                if (!all.context_alive_)
+                    fail("an operation is submitted to a context that has shut down");
+            }
+            ++all.ended_;
+            const bool granted = self->result == outcome::granted;
+            state_pointer reference(self->state, false);
+            state_pointer held = std::move(self->permit_of);
+            delete self;
+            if (held)
+                held.detach()->put_back(1);
+            if (granted)
+                reference.detach()->put_back(1);
+        }
+
+        chain& all;
+        state_pointer permit_of;
+    };
+
+    void queue(state_type& state, state_pointer permit_of) {
+        auto own = std::make_unique<handler>(*this, std::move(permit_of));
+        if (state.enqueue(*own) == outcome::queued)
+            static_cast<void>(own.release());
+        else
+            fail("not queued");
+    }
+
+    static void fail(const std::string& why) { scheduler::get().fail(why); }
+
+    static inline int alive = 0;
+
+    body other_;
+    boost::intrusive_ptr<registry_type> registry_;
+    state_pointer giver_;
+    bool context_alive_ = true;
+    int ended_ = 0;
+};
+
+void explore(const std::string& title, const chain::body& other) {
+    exploration all;
+    all.run(
+        "chain:" + title, {}, [&] { return std::make_unique<chain>(other); },
+        "  thread a serves a waiter whose handler holds a permit of another semaphore\n"
+        "  thread b: " +
+            title);
+}
+
+} // namespace
+
+BOOST_AUTO_TEST_SUITE(model_chains)
+
+BOOST_AUTO_TEST_CASE(the_second_semaphore_dies_while_its_waiter_is_served_in_the_chain) {
+    explore("destroy_second", [](chain& c) { chain::destroy(c.second); });
+}
+
+BOOST_AUTO_TEST_CASE(the_first_semaphore_dies_while_it_is_served) {
+    explore("destroy_first", [](chain& c) { chain::destroy(c.first); });
+}
+
+BOOST_AUTO_TEST_CASE(the_context_goes_in_the_middle_of_the_chain) {
+    explore("shutdown", [](chain& c) { c.shut_down(); });
+}
+
+BOOST_AUTO_TEST_SUITE_END()
