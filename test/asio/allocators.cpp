@@ -16,6 +16,7 @@
 #include <chrono>
 #include <memory>
 #include <memory_resource>
+#include <stdexcept>
 #include <utility>
 
 namespace {
@@ -68,6 +69,21 @@ private:
     std::unique_ptr<one_block> arena_;
     recording recorded_;
     int* in_use_;
+};
+
+/// A slot that takes no handler.
+struct full_slot {
+    template <typename T, typename... Args>
+    T& emplace(Args&&...) {
+        throw std::runtime_error("full");
+    }
+    bool is_connected() const noexcept { return true; }
+};
+
+struct slotted : owner {
+    using owner::owner;
+    using cancellation_slot_type = full_slot;
+    full_slot get_cancellation_slot() const noexcept { return {}; }
 };
 
 /// Acquires again and again out of one single block.
@@ -215,6 +231,19 @@ BOOST_AUTO_TEST_CASE(also_when_the_executor_drops_or_refuses_the_delivery) {
             BOOST_TEST(other.available() == 1);
         }
     }
+}
+
+BOOST_AUTO_TEST_CASE(also_when_the_cancellation_slot_refuses, *boost::unit_test::disabled()) {
+    const permit held = semaphore.try_acquire_permit();
+    int in_use = 0;
+    result bare, timed;
+    BOOST_CHECK_THROW(semaphore.async_acquire_permit(slotted(bare, in_use)), std::runtime_error);
+    BOOST_CHECK_THROW(
+        semaphore.async_acquire_permit_for(std::chrono::hours(1), slotted(timed, in_use)),
+        std::runtime_error);
+    BOOST_TEST(bare.was_dropped());
+    BOOST_TEST(timed.was_dropped());
+    BOOST_TEST(in_use == 0);
 }
 
 BOOST_AUTO_TEST_CASE(an_endless_loop_of_acquires_needs_one_block) {

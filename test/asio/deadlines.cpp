@@ -336,7 +336,7 @@ BOOST_AUTO_TEST_CASE(grants_deadlines_and_cancellations_exclude_each_other) {
 }
 
 BOOST_AUTO_TEST_CASE(a_deadline_on_its_last_tick_and_a_grant_yield_one_completion) {
-    for (int round = 0; round < 200; ++round) {
+    for (int round = 0; round < 100; ++round) {
         asio::thread_pool pool(1);
         async_semaphore other(pool.get_executor(), 0);
         std::atomic<int> calls{0};
