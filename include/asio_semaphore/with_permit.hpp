@@ -136,8 +136,9 @@ struct partial_with_permit : with_permit_t<detail::default_token, Executor> {
  * @par Lifetime
  * The semaphore must outlive the call of the initiating function, also if the token is lazy, and
  * nothing more: destroying it aborts the operation while that waits. What the operation refers to
- * (its I/O object, its buffers) must live until it completes, as without a limit. Arguments of the
- * initiation are moved or copied until the operation starts.
+ * (its I/O object, its buffers) must live until it completes, as without a limit, and so must the
+ * execution contexts of operation and handler, where they are not the semaphore's: it is there that
+ * the operation waits. Arguments of the initiation are copied or moved along until it starts.
  *
  * @par Composition
  * `with_permit(a, with_permit(b, token))` acquires of a, then of b. A program in which others

@@ -18,6 +18,7 @@
 #include <memory>
 #include <random>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace asio = boost::asio;
@@ -136,24 +137,36 @@ BOOST_AUTO_TEST_CASE(a_context_may_die_while_others_are_served_by_the_same_semap
     auto work = asio::make_work_guard(lasting);
     std::thread server([&] { lasting.run(); });
     for (int round = 0; round < 50; ++round) {
-        asio::io_context brief;
         std::atomic<int> calls{0};
         std::vector<std::unique_ptr<asio::steady_timer>> timers;
-        for (int i = 0; i < 10; ++i) {
-            timers.push_back(std::make_unique<asio::steady_timer>(
-                lasting, asio::steady_timer::time_point::min()));
-            timers.back()->async_wait(with_permit(sem, [&calls](error_code) { ++calls; }));
+        {
+            // Here an operation runs that ends only with its context.
+            asio::io_context brief;
+            bool started = false;
+            auto timer =
+                std::make_shared<asio::steady_timer>(brief, asio::steady_timer::time_point::max());
+            auto token = with_permit(sem, [timer](error_code) {});
+            asio::async_compose<decltype(token), void(error_code)>(
+                [&started, t = timer.get()](auto& self, error_code ec = {}) {
+                    if (std::exchange(started, true))
+                        self.complete(ec);
+                    else
+                        t->async_wait(std::move(self));
+                },
+                token, brief);
+            timer.reset();
+            while (!started) {
+                brief.poll();
+                std::this_thread::yield();
+            }
+            for (int i = 0; i < 10; ++i) {
+                timers.push_back(std::make_unique<asio::steady_timer>(
+                    lasting, asio::steady_timer::time_point::min()));
+                timers.back()->async_wait(with_permit(sem, [&calls](error_code) { ++calls; }));
+            }
         }
-        // In the brief context an operation runs that never ends, until the context dies.
-        auto timer =
-            std::make_shared<asio::steady_timer>(brief, asio::steady_timer::time_point::max());
-        asio::steady_timer& waited = *timer;
-        waited.async_wait(with_permit(sem, [timer = std::move(timer)](error_code) {}));
-        while (calls < 10) {
-            brief.poll();
+        while (calls < 10)
             std::this_thread::yield();
-        }
-        brief.poll();
     }
     work.reset();
     server.join();
