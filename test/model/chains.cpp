@@ -23,7 +23,8 @@ class chain final : public scenario {
 public:
     using body = std::function<void(chain&)>;
 
-    explicit chain(body other) : other_(std::move(other)), registry_(new registry_type) {
+    explicit chain(body other, bool ends_context = false) :
+        other_(std::move(other)), ends_context_(ends_context), registry_(new registry_type) {
         alive = 0;
         first = state_pointer(new state_type(0, 10, registry_), false);
         second = state_pointer(new state_type(1, 10, registry_), false);
@@ -32,6 +33,7 @@ public:
         queue(*first, second);
         queue(*second, nullptr);
         giver_ = first;
+        other_giver = second;
     }
     ~chain() override { alive = 0; }
 
@@ -43,6 +45,7 @@ public:
             giver_.reset();
         } else {
             other_(*this);
+            other_giver.reset();
         }
     }
 
@@ -65,10 +68,12 @@ public:
     void shut_down() {
         registry_->shutdown();
         scheduler::get().point(access::write, &context_alive_, "end of the context");
+        scheduler::get().trace_value(0);
         context_alive_ = false;
     }
 
     state_pointer first, second; // what the semaphore objects hold
+    state_pointer other_giver;   // thread b's reference to the second
 
 private:
     struct handler final : waiter_type {
@@ -81,20 +86,22 @@ private:
         static void act(waiter_type* w, action a) noexcept {
             auto* const self = static_cast<handler*>(w);
             chain& all = self->all;
-            if (a == action::submit) {
-                scheduler::get().point(access::read, &all.context_alive_, "submission");
-                if (!all.context_alive_)
-                    fail("an operation is submitted to a context that has shut down");
-            }
+            if (a == action::submit)
+                all.submission();
             ++all.ended_;
             const bool granted = self->result == outcome::granted;
             state_pointer reference(self->state, false);
             state_pointer held = std::move(self->permit_of);
+            const bool ends_context = held && all.ends_context_;
             delete self;
+            if (ends_context)
+                all.shut_down();
             if (held)
                 held.detach()->put_back(1);
             if (granted)
                 reference.detach()->put_back(1);
+            if (a == action::submit && !ends_context)
+                all.submission();
         }
 
         chain& all;
@@ -109,24 +116,32 @@ private:
             fail("not queued");
     }
 
+    void submission() {
+        scheduler::get().point(access::read, &context_alive_, "submission");
+        scheduler::get().trace_value(context_alive_);
+        if (!context_alive_)
+            fail("an operation is submitted to a context that has shut down");
+    }
+
     static void fail(const std::string& why) { scheduler::get().fail(why); }
 
     static inline int alive = 0;
 
     body other_;
+    const bool ends_context_; // rather, the handler of the first waiter destroys the context
     boost::intrusive_ptr<registry_type> registry_;
     state_pointer giver_;
     bool context_alive_ = true;
     int ended_ = 0;
 };
 
-void explore(const std::string& title, const chain::body& other) {
+void explore(const std::string& title, const chain::body& other, bool ends_context = false) {
     exploration all;
     all.run(
-        "chain:" + title, {}, [&] { return std::make_unique<chain>(other); },
-        "  thread a serves a waiter whose handler holds a permit of another semaphore\n"
-        "  thread b: " +
-            title);
+        "chain:" + title, {}, [&] { return std::make_unique<chain>(other, ends_context); },
+        std::string("  thread a serves a waiter whose handler ") +
+            (ends_context ? "destroys the context" : "holds a permit of another semaphore") +
+            "\n  thread b: " + title);
 }
 
 } // namespace
@@ -143,6 +158,16 @@ BOOST_AUTO_TEST_CASE(the_first_semaphore_dies_while_it_is_served) {
 
 BOOST_AUTO_TEST_CASE(the_context_goes_in_the_middle_of_the_chain) {
     explore("shutdown", [](chain& c) { c.shut_down(); });
+}
+
+BOOST_AUTO_TEST_CASE(a_handler_destroys_the_context_while_another_thread_submits_to_it) {
+    explore(
+        "release_second", [](chain& c) { c.other_giver->release(1); }, true);
+}
+
+BOOST_AUTO_TEST_CASE(a_handler_destroys_the_context_while_a_semaphore_dies) {
+    explore(
+        "destroy_second_while_the_context_goes", [](chain& c) { chain::destroy(c.second); }, true);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
