@@ -73,8 +73,9 @@ asio::awaitable<void> server::await_signal() {
               << std::flush;
     error_code ignored;
     acceptor_.close(ignored);
-    gate_.close();
+    // First, so that who is refused now is also told that the connection ends.
     sessions_.drain();
+    gate_.close();
 }
 
 std::string server::url() const {
