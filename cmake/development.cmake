@@ -27,6 +27,12 @@ target_link_libraries(asio_once PUBLIC ${boost} Threads::Threads)
 target_compile_definitions(asio_once PUBLIC BOOST_ASIO_SEPARATE_COMPILATION)
 target_compile_features(asio_once PUBLIC cxx_std_${ASIO_SEMAPHORE_DEVELOPMENT_STANDARD})
 target_link_libraries(asio_semaphore_development INTERFACE asio_once)
+# Before Boost 1.83 asio::spawn would need the old Boost.Coroutine beside Boost.Context.
+target_compile_definitions(asio_once PUBLIC BOOST_ASIO_DISABLE_BOOST_COROUTINE)
+
+# Boost.Test's main, for all test programs.
+add_library(test_main OBJECT EXCLUDE_FROM_ALL ${PROJECT_SOURCE_DIR}/test/support/main.cpp)
+target_link_libraries(test_main PUBLIC asio_semaphore_development)
 
 # The compiled parts of Boost that some of our programs need beside the library, which needs none.
 find_package(Boost CONFIG QUIET OPTIONAL_COMPONENTS context program_options)

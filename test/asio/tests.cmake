@@ -14,6 +14,4 @@ asio_semaphore_tests(asio
     tokens.cpp)
 if(TARGET Boost::context)
     asio_semaphore_tests(asio stackful.cpp LIBRARIES Boost::context)
-    # Before Boost 1.83 asio::spawn would need the old Boost.Coroutine too.
-    target_compile_definitions(test_asio_stackful PRIVATE BOOST_ASIO_DISABLE_BOOST_COROUTINE)
 endif()

@@ -1,6 +1,7 @@
-asio_semaphore_tests(model
+asio_semaphore_tests(model LONG
     abandonment.cpp
-    abandonment_coroutines.cpp
+    abandonment_coroutines.cpp)
+asio_semaphore_tests(model
     faults.cpp
     faults_in_delivery.cpp
     linearizability.cpp
@@ -10,8 +11,7 @@ asio_semaphore_tests(model TIMEOUT 20 # a failure is an endless wait
     faults_destroyed_context.cpp)
 if(TARGET Boost::context)
     target_link_libraries(test_model_abandonment_coroutines PRIVATE Boost::context)
-    target_compile_definitions(test_model_abandonment_coroutines PRIVATE ASIO_SEMAPHORE_TEST_STACKFUL
-        BOOST_ASIO_DISABLE_BOOST_COROUTINE) # which asio::spawn would need before Boost 1.83
+    target_compile_definitions(test_model_abandonment_coroutines PRIVATE ASIO_SEMAPHORE_TEST_STACKFUL)
 endif()
 target_compile_definitions(test_model_sequences PRIVATE
     ASIO_SEMAPHORE_SEQUENCES_CORPUS="${PROJECT_SOURCE_DIR}/test/model/sequences_corpus")
@@ -27,10 +27,11 @@ if(ASIO_SEMAPHORE_DEVELOPMENT_TARGET STREQUAL asio_semaphore::asio_semaphore)
     target_include_directories(test_model_linearizability_nervous PRIVATE ${PROJECT_SOURCE_DIR}/test)
     target_link_libraries(test_model_linearizability_nervous PRIVATE
         test_main asio_semaphore_development)
-    add_dependencies(tests_model test_model_linearizability_nervous)
+    target_precompile_headers(test_model_linearizability_nervous REUSE_FROM test_precompiled)
+    add_dependencies(tests_long test_model_linearizability_nervous)
     add_test(NAME model/linearizability_nervous
         COMMAND test_model_linearizability_nervous --log_level=test_suite --catch_system_errors=no)
-    set_tests_properties(model/linearizability_nervous PROPERTIES LABELS model TIMEOUT 120)
+    set_tests_properties(model/linearizability_nervous PROPERTIES LABELS "model;long" TIMEOUT 120)
 endif()
 
 # With Clang: a libFuzzer target on the same driver. It takes the corpus's folder as its argument.

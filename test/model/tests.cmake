@@ -4,10 +4,9 @@ if(CMAKE_CXX_FLAGS MATCHES "-fsanitize=[a-z,]*thread")
     return()
 endif()
 
-set(model_explorer_tests scheduler.cpp chains.cpp pairs.cpp triples.cpp)
-asio_semaphore_tests(model ${model_explorer_tests} TIMEOUT 600)
-foreach(file IN LISTS model_explorer_tests)
-    cmake_path(GET file STEM name)
+asio_semaphore_tests(model scheduler.cpp chains.cpp pairs.cpp TIMEOUT 600 NO_ASIO)
+asio_semaphore_tests(model triples.cpp TIMEOUT 600 NO_ASIO LONG)
+foreach(name IN ITEMS scheduler chains pairs triples)
     # The library's assertions fail the schedule in which they fail.
     target_compile_definitions(test_model_${name} PRIVATE BOOST_ENABLE_ASSERT_HANDLER)
     # Hundreds of thousands of schedules: optimised in every build.
@@ -26,7 +25,7 @@ endif()
 # Relacy comes from the system's packages (relacy-dev).
 find_path(relacy_include_dir relacy/relacy.hpp)
 if(relacy_include_dir)
-    asio_semaphore_tests(model weak_memory.cpp TIMEOUT 600)
+    asio_semaphore_tests(model weak_memory.cpp TIMEOUT 600 NO_ASIO LONG)
     target_include_directories(test_model_weak_memory SYSTEM PRIVATE ${relacy_include_dir})
     # It replaces operator new and delete, and leaves its fibres by longjmp.
     target_compile_options(test_model_weak_memory PRIVATE

@@ -3,4 +3,5 @@ asio_semaphore_tests(state
     semaphore_state.cpp
     state_registry.cpp
     wait_queue.cpp
-    watched.cpp)
+    watched.cpp
+    NO_ASIO)
