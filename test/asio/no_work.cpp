@@ -2,8 +2,15 @@
 
 #include <support/handlers.hpp>
 
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/test/unit_test.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <thread>
 
 namespace {
 
@@ -75,6 +82,70 @@ BOOST_AUTO_TEST_CASE(a_waiting_operation_keeps_its_context_running) {
     context.run();
     BOOST_TEST(context.stopped());
     BOOST_TEST(waiting.failed(boost::asio::error::operation_aborted));
+}
+
+// In whichever order they leave.
+BOOST_AUTO_TEST_CASE(any_of_several_who_wait_keeps_its_context_running) {
+    using order = std::array<std::size_t, 3>;
+    for (order leaving{0, 1, 2};;) {
+        BOOST_TEST_CONTEXT("leaving: " << leaving[0] << leaving[1] << leaving[2]) {
+            context.restart();
+            permit held = semaphore.try_acquire_permit();
+            std::array<result, 3> waiting;
+            std::array<boost::asio::cancellation_signal, 3> signals;
+            for (std::size_t i = 0; i < waiting.size(); ++i)
+                semaphore.async_acquire(
+                    boost::asio::bind_cancellation_slot(signals[i].slot(), recording(waiting[i])));
+            for (const std::size_t i : leaving) {
+                context.poll();
+                BOOST_TEST(!context.stopped());
+                signals[i].emit(boost::asio::cancellation_type::total);
+            }
+            context.poll();
+            BOOST_TEST(context.stopped());
+            for (const result& r : waiting)
+                BOOST_TEST(r.failed(boost::asio::error::operation_aborted));
+        }
+        if (!std::next_permutation(leaving.begin(), leaving.end()))
+            break;
+    }
+}
+
+BOOST_AUTO_TEST_CASE(so_does_whoever_waits_behind_one_that_is_granted) {
+    permit held = semaphore.try_acquire_permit();
+    result first, second, third;
+    semaphore.async_acquire_permit(recording(first));
+    semaphore.async_acquire_permit(recording(second));
+    semaphore.async_acquire_permit(recording(third));
+    held.reset();
+    for (result* r : {&first, &second, &third}) {
+        BOOST_TEST(!context.stopped());
+        BOOST_TEST(context.poll() == 1);
+        BOOST_TEST_REQUIRE(r->succeeded());
+        r->held.reset();
+    }
+    BOOST_TEST(context.stopped());
+}
+
+// One thread runs the context, which has no other work; another gives back. If it ever ran out of
+// work in between, the run would end early.
+BOOST_AUTO_TEST_CASE(a_grant_from_outside_leaves_no_gap) {
+    for (int round = 0; round < 2000; ++round) {
+        context.restart();
+        permit held = semaphore.try_acquire_permit();
+        BOOST_TEST_REQUIRE(static_cast<bool>(held));
+        result first, second;
+        semaphore.async_acquire_permit(recording(first));
+        semaphore.async_acquire_permit(recording(second));
+        std::thread giver([&] { held.reset(); });
+        context.run_one();
+        first.held.reset();
+        context.run();
+        giver.join();
+        BOOST_TEST_REQUIRE(first.succeeded());
+        BOOST_TEST_REQUIRE(second.succeeded());
+        second.held.reset();
+    }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -18,16 +18,12 @@ using executor = asio::any_io_executor;
 
 bool within_limits = true;
 
-/// @param goal negative: a peer, which has none. @param limit where the goal is not reached yet
-void report(
-    const std::string& what, const char* who, double value, double goal = -1, double limit = -1) {
+/// @param goal negative: a peer, which has none
+void report(const std::string& what, const char* who, double value, double goal = -1) {
     std::cout << what << '\t' << who << '\t' << value;
     if (goal >= 0) {
-        limit = limit < 0 ? goal : limit;
         std::cout << "\tgoal " << goal << (value > goal ? ", not reached" : "");
-        if (limit != goal)
-            std::cout << "\tlimit " << limit;
-        within_limits = within_limits && value <= limit;
+        within_limits = within_limits && value <= goal;
     }
     std::cout << '\n';
 }
@@ -77,14 +73,9 @@ long size_of(Args... args) {
     return bytes;
 }
 
-struct limits {
-    double waiter_bytes = -1;
-    bool ours = false;
-};
-
 template <typename Subject>
-void measure_handlers(limits l) {
-    const double none = l.ours ? 0 : -1;
+void measure_handlers(bool ours) {
+    const double none = ours ? 0 : -1;
     report(
         "W9 blocks, uncontended", Subject::name,
         blocks_each([](long n) { run_chains<Subject>(n, 1, 1); }), none);
@@ -93,17 +84,15 @@ void measure_handlers(limits l) {
         blocks_each([](long n) { run_chains<Subject>(n, 1000, 1); }), none);
     long handlers = 0;
     const heap_use one = waiter<Subject>(handlers);
-    report("W9 blocks, waiter", Subject::name, static_cast<double>(one.blocks), l.ours ? 1 : -1);
-    report(
-        "W9 bytes, waiter", Subject::name, static_cast<double>(one.bytes), l.ours ? 128 : -1,
-        l.waiter_bytes);
+    report("W9 blocks, waiter", Subject::name, static_cast<double>(one.blocks), ours ? 1 : -1);
+    report("W9 bytes, waiter", Subject::name, static_cast<double>(one.bytes), ours ? 128 : -1);
     if (handlers == 0)
         within_limits = false;
 }
 
 template <typename Subject>
-void measure_coroutines(limits l) {
-    const double none = l.ours ? 0 : -1;
+void measure_coroutines(bool ours) {
+    const double none = ours ? 0 : -1;
     report(
         "W9 blocks, uncontended, coroutine", Subject::name,
         blocks_each([](long n) { run_coroutines<Subject>(n, 1, 1, asio::deferred); }), none);
@@ -115,7 +104,7 @@ void measure_coroutines(limits l) {
 } // namespace
 
 int main() {
-    const limits ours{.waiter_bytes = 144, .ours = true}, peer{};
+    constexpr bool ours = true, peer = false;
 
     measure_handlers<plain_semaphore<executor>>(ours);
     measure_coroutines<plain_semaphore<executor>>(ours);

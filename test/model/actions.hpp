@@ -49,9 +49,13 @@ public:
         own_links.resize(actions_.size());
         newcomer_links.resize(actions_.size());
         notes.resize(actions_.size());
-        bool expires = false;
-        for (const action* a : actions_)
+        // Nobody may end a context while a thread runs it.
+        bool expires = false, ends_context = false;
+        for (const action* a : actions_) {
             expires = expires || (a->uses & newcomer_deadline) != 0;
+            ends_context = ends_context || (a->uses & the_context) != 0;
+        }
+        inside = ends_context ? nobody : 0;
         for (std::size_t i = 0; i < actions_.size(); ++i) {
             const action& a = *actions_[i];
             first_.push_back(records.size());

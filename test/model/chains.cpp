@@ -83,7 +83,9 @@ private:
         }
         ~handler() { --alive; }
 
-        static void act(waiter_type* w, action a) noexcept {
+        static bool act(waiter_type* w, action a) noexcept {
+            if (a == action::is_inside)
+                return false;
             auto* const self = static_cast<handler*>(w);
             chain& all = self->all;
             if (a == action::submit)
@@ -102,6 +104,7 @@ private:
                 reference.detach()->put_back(1);
             if (a == action::submit && !ends_context)
                 all.submission();
+            return false;
         }
 
         chain& all;

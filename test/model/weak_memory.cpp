@@ -51,7 +51,9 @@ struct world {
 struct operation : waiter_type {
     operation(world& w, std::ptrdiff_t n) : waiter_type(n, &operation::act), all(w) {}
 
-    static void act(waiter_type* w, action a) noexcept {
+    static bool act(waiter_type* w, action a) noexcept {
+        if (a == action::is_inside)
+            return false;
         auto* const self = static_cast<operation*>(w);
         world& all = self->all;
         if (a == action::submit)
@@ -63,6 +65,7 @@ struct operation : waiter_type {
         delete self;
         if (granted)
             all.data.read(); // the permits are this thread's, to be handed on
+        return false;
     }
 
     world& all;

@@ -89,18 +89,25 @@ struct record {
 class operation : public waiter_type {
 public:
     operation(world& w, std::size_t index, std::ptrdiff_t n) noexcept :
-        waiter_type(n, &operation::act), world_(w), index_(index) {
+        waiter_type(n, &operation::act, false), world_(w), index_(index) {
         ++alive;
     }
-    ~operation() { --alive; }
+    ~operation() {
+        --alive;
+        busy -= busy_ ? 1 : 0;
+    }
+
+    bool is_busy() const noexcept { return busy_; }
 
     static inline int alive = 0;
+    static inline int busy = 0; // of those alive, the ones that keep the executor busy
 
 private:
-    static void act(waiter_type* w, action a) noexcept;
+    static bool act(waiter_type* w, action a) noexcept;
 
     world& world_;
     const std::size_t index_;
+    bool busy_ = false;
 };
 
 /// How a world begins.
@@ -118,7 +125,7 @@ struct beginning {
 class world : public scenario {
 public:
     explicit world(const beginning& b) {
-        operation::alive = 0;
+        operation::alive = operation::busy = 0;
         registry = new registry_type;
         object = state_pointer(new state_type(b.initial, b.max, registry), false);
         state = object.get();
@@ -271,6 +278,11 @@ public:
                 w = w->next;
             } while (w != &queue_->front());
         }
+        const auto is_busy = [](const waiter_type* w) {
+            return static_cast<const operation*>(w)->is_busy();
+        };
+        if (!now.empty() && std::none_of(now.begin(), now.end(), is_busy))
+            fail("nobody in the queue keeps the executor busy");
         if (now.size() != state->waiting())
             fail("waiting() does not count the queue");
         // Who has gone, and in which order those went who were granted.
@@ -400,6 +412,7 @@ public:
     std::ptrdiff_t held = 0;        // of those, in somebody's hands
     bool state_alive = true;
     bool context_alive = true;
+    int inside = nobody;   // the thread that runs the execution context
     int shutting = nobody; // who is in the registry's shutdown
 
 private:
@@ -426,10 +439,19 @@ private:
     std::array<bool, scheduler::max_threads + 1> acquiring_{};
 };
 
-inline void operation::act(waiter_type* w, action a) noexcept {
+inline bool operation::act(waiter_type* w, action a) noexcept {
     auto* const self = static_cast<operation*>(w);
     world& all = self->world_;
     scheduler& s = scheduler::get();
+    if (a == action::is_inside)
+        return all.inside == s.current();
+    if (a == action::keep_busy) {
+        if (self->busy_)
+            world::fail("an operation keeps the executor busy twice");
+        self->busy_ = true;
+        ++busy;
+        return false;
+    }
     const auto submits = [&](const char* what) {
         if (a != action::submit)
             return;
@@ -440,6 +462,8 @@ inline void operation::act(waiter_type* w, action a) noexcept {
             world::fail("an operation is submitted to a context that has shut down");
     };
     submits("begin of a submission");
+    if (a == action::submit && all.inside != s.current() && busy == 0)
+        world::fail("the executor may run out of work before an operation is submitted");
     if (a == action::destroy && all.shutting != s.current())
         world::fail("an operation is destroyed outside of the shutdown");
     if ((a == action::destroy) != (self->result == outcome::abandoned))
@@ -451,6 +475,7 @@ inline void operation::act(waiter_type* w, action a) noexcept {
     all.end_of(index, result, std::move(reference));
     reference.reset();
     submits("end of a submission");
+    return false;
 }
 
 } // namespace asio_semaphore::model

@@ -11,13 +11,23 @@ namespace {
 using namespace asio_semaphore::detail;
 using waiter_type = waiter<threads>;
 using queue_type = wait_queue<threads>;
+using taken_type = taken_waiters<threads>;
 
-void never(waiter_type*, waiter_type::action) noexcept {
+bool never(waiter_type*, waiter_type::action) noexcept {
     BOOST_ERROR("not to be performed");
+    return false;
 }
 
 struct fixture {
     std::vector<std::ptrdiff_t> drain(queue_type& from) {
+        std::vector<std::ptrdiff_t> counts;
+        while (!from.empty()) {
+            counts.push_back(from.front().count);
+            from.remove(from.front());
+        }
+        return counts;
+    }
+    std::vector<std::ptrdiff_t> drain(taken_type& from) {
         std::vector<std::ptrdiff_t> counts;
         while (!from.empty())
             counts.push_back(from.pop_front().count);
@@ -25,7 +35,8 @@ struct fixture {
     }
 
     waiter_type a{1, never}, b{2, never}, c{3, never}, d{4, never};
-    queue_type queue, other;
+    queue_type queue;
+    taken_type taken, other;
 };
 
 using counts = std::vector<std::ptrdiff_t>;
@@ -64,23 +75,36 @@ BOOST_AUTO_TEST_CASE(the_only_waiter_may_leave_and_come_back) {
     queue.remove(a);
 }
 
-BOOST_AUTO_TEST_CASE(appends_another_queue_behind_its_own) {
-    queue.push_back(a);
-    queue.push_back(b);
-    other.push_back(c);
-    other.push_back(d);
-    queue.append(other);
-    BOOST_TEST(other.empty());
-    BOOST_TEST(&queue.back() == &d);
-    BOOST_TEST(drain(queue) == (counts{1, 2, 3, 4}), boost::test_tools::per_element());
+BOOST_AUTO_TEST_CASE(the_taken_come_in_the_order_in_which_they_left) {
+    for (auto* w : {&a, &b, &c, &d})
+        queue.push_back(*w);
+    for (auto* w : {&b, &d, &a}) {
+        queue.remove(*w);
+        taken.push_back(*w);
+    }
+    BOOST_TEST(&taken.front() == &b);
+    BOOST_TEST(&taken.back() == &a);
+    BOOST_TEST(drain(taken) == (counts{2, 4, 1}), boost::test_tools::per_element());
+    BOOST_TEST(drain(queue) == (counts{3}), boost::test_tools::per_element());
 }
 
-BOOST_AUTO_TEST_CASE(appending_to_and_of_an_empty_queue) {
+BOOST_AUTO_TEST_CASE(others_who_were_taken_join_behind) {
+    taken.push_back(a);
+    taken.push_back(b);
+    other.push_back(c);
+    other.push_back(d);
+    taken.append(other);
+    BOOST_TEST(other.empty());
+    BOOST_TEST(&taken.back() == &d);
+    BOOST_TEST(drain(taken) == (counts{1, 2, 3, 4}), boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(joining_nobody_and_by_nobody) {
     other.push_back(a);
     other.push_back(b);
-    queue.append(other);
-    queue.append(other);
-    BOOST_TEST(drain(queue) == (counts{1, 2}), boost::test_tools::per_element());
+    taken.append(other);
+    taken.append(other);
+    BOOST_TEST(drain(taken) == (counts{1, 2}), boost::test_tools::per_element());
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -67,7 +67,13 @@ void post_to(T&&...) = delete;
 template <typename... T>
 void start_acquire(T&&...) = delete;
 template <typename... T>
-void complete_at_once(T&&...) = delete;
+void post_completion(T&&...) = delete;
+template <typename... T>
+void post_between(T&&...) = delete;
+template <typename... T>
+void complete_immediately(T&&...) = delete;
+template <typename... T>
+void complete_later(T&&...) = delete;
 template <typename... T>
 void call_handler(T&&...) = delete;
 template <typename... T>

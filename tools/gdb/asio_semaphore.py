@@ -105,10 +105,8 @@ def operation(waiter):
     while block is not None and block.function is None:
         block = block.superblock
     for symbol in block or ():
-        if symbol.name == "delivered":
-            for field in symbol.type.strip_typedefs().fields():
-                if field.name == "operation_":
-                    return waiter.dereference().cast(field.type.target())
+        if symbol.name == "operation":
+            return waiter.dereference().cast(symbol.type.strip_typedefs().unqualified().target())
     return None
 
 

@@ -22,6 +22,7 @@
 #include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/cancellation_type.hpp>
 #include <boost/asio/recycling_allocator.hpp>
+#include <boost/config.hpp>
 #include <boost/core/no_exceptions_support.hpp>
 
 #include <chrono>
@@ -122,7 +123,7 @@ class acquire_operation final : public waiter<threads>,
 public:
     /// Queues the operation, or completes it, later still, where the queue needn't or can't take it
     /// any more.
-    static void start(
+    BOOST_NOINLINE static void start(
         Handler& handler, Route route, const state_pointer& state, std::ptrdiff_t n,
         Deadline deadline) {
         // Read before the handler moves.
@@ -202,18 +203,33 @@ private:
     };
 
     acquire_operation(Handler& handler, Route&& route, std::ptrdiff_t n, Deadline deadline) :
-        base(n, &acquire_operation::act),
+        base(n, &acquire_operation::act, Route::is_busy),
         timer(route.io_executor(), deadline),
         route_(std::move(route)),
         handler_(std::move(handler)) {}
     ~acquire_operation() = default;
 
-    static void act(base* w, base::action action) noexcept {
-        delivery delivered(static_cast<acquire_operation*>(w));
-        if (action == base::action::destroy)
-            return;
+    static bool act(base* w, base::action action) noexcept {
+        acquire_operation* const operation = static_cast<acquire_operation*>(w);
+        switch (action) {
+        case base::action::submit:
+            submit(operation);
+            return false;
+        case base::action::destroy:
+            abandon(operation);
+            return false;
+        case base::action::keep_busy:
+            operation->route_.keep_busy();
+            return false;
+        case base::action::is_inside:
+            return operation->route_.is_inside();
+        }
+        return false;
+    }
+
+    static void submit(acquire_operation* operation) noexcept {
         BOOST_TRY {
-            post(std::move(delivered));
+            post(delivery(operation));
         }
         BOOST_CATCH(...) {
             // The executor refused; the delivery that it was given is gone, and the permits are
@@ -222,7 +238,7 @@ private:
         BOOST_CATCH_END
     }
 
-    static void post(delivery delivered) {
+    static void post(delivery&& delivered) {
         acquire_operation& operation = delivered.operation();
         const auto allocator = asio::get_associated_allocator(operation.handler_);
         Route::post(operation.route_, operation.storage_, allocator, std::move(delivered));
@@ -263,6 +279,30 @@ private:
     Handler handler_;
 };
 
+/// Posts the completion of an acquire that has ended, or queues one that has to wait.
+template <typename Signature, typename Handler, typename Executor, typename Deadline>
+void complete_later(
+    Handler& handler, const Executor& executor, const state_pointer& state, std::ptrdiff_t n,
+    Deadline deadline, outcome result) {
+    const auto& handler_executor = asio::get_associated_executor(handler, executor);
+    const auto* const shared = common_io_context(executor, handler_executor);
+    if (result != outcome::queued) {
+        post_completion<Signature>(
+            handler, executor, handler_executor, shared, result,
+            permit_access::make(state, result == outcome::granted ? n : 0));
+        return;
+    }
+
+    using handler_executor_type = std::decay_t<decltype(handler_executor)>;
+    using general = general_route<Executor, handler_executor_type>;
+    if (shared != nullptr)
+        acquire_operation<Signature, Handler, io_context_route, Deadline>::start(
+            handler, io_context_route(*shared), state, n, deadline);
+    else
+        acquire_operation<Signature, Handler, general, Deadline>::start(
+            handler, general(executor, handler_executor), state, n, deadline);
+}
+
 /// Starts an acquire of n permits. @param state null for a semaphore that has been moved from
 template <typename Signature, typename Handler, typename Executor, typename Deadline>
 void start_acquire(
@@ -279,25 +319,15 @@ void start_acquire(
         result = outcome::timed_out;
     if (result == outcome::abandoned)
         return;
-
-    const auto& handler_executor = asio::get_associated_executor(handler, executor);
-    const auto* const shared = common_io_context(executor, handler_executor);
-
-    if (result != outcome::queued) {
-        permit held = permit_access::make(state, result == outcome::granted ? n : 0);
-        complete_at_once<Signature>(
-            handler, executor, handler_executor, shared, result, std::move(held));
-        return;
+#if ASIO_SEMAPHORE_HAS_IMMEDIATE_EXECUTOR
+    if constexpr (has_immediate_executor<Handler>) {
+        if (result != outcome::queued) {
+            complete_immediately<Signature>(handler, executor, state, n, result);
+            return;
+        }
     }
-
-    using handler_executor_type = std::decay_t<decltype(handler_executor)>;
-    using general = general_route<Executor, handler_executor_type>;
-    if (shared != nullptr)
-        acquire_operation<Signature, Handler, io_context_route, Deadline>::start(
-            handler, io_context_route(*shared), state, n, deadline);
-    else
-        acquire_operation<Signature, Handler, general, Deadline>::start(
-            handler, general(executor, handler_executor), state, n, deadline);
+#endif
+    complete_later<Signature>(handler, executor, state, n, deadline, result);
 }
 
 } // namespace asio_semaphore::detail

@@ -14,7 +14,9 @@
 #include <boost/asio/error.hpp>
 #if ASIO_SEMAPHORE_HAS_IMMEDIATE_EXECUTOR
 #include <boost/asio/associated_immediate_executor.hpp>
+#include <boost/asio/system_executor.hpp>
 #endif
+#include <boost/config.hpp>
 
 #include <type_traits>
 #include <utility>
@@ -104,22 +106,50 @@ struct no_immediate_executor {
 };
 
 template <typename Handler>
-inline constexpr bool has_immediate_executor = !std::is_same_v<
-    asio::associated_immediate_executor_t<Handler, no_immediate_executor>, no_immediate_executor>;
+using immediate_executor_of = asio::associated_immediate_executor_t<Handler, no_immediate_executor>;
+
+template <typename Handler>
+inline constexpr bool has_immediate_executor =
+    !std::is_same_v<immediate_executor_of<Handler>, no_immediate_executor>;
+
+/// For a handler that brings an immediate executor. Takes what the state granted.
+template <typename Signature, typename Handler, typename IoExecutor, typename StatePointer>
+void complete_immediately(
+    Handler& handler, const IoExecutor& io_executor, const StatePointer& state, std::ptrdiff_t n,
+    outcome result) {
+    if constexpr (
+        std::is_same_v<immediate_executor_of<Handler>, asio::system_executor> &&
+        std::is_same_v<Signature, bare_signature>) {
+        // Which runs it in any thread, hence in this one, and does not let it throw either. Nothing
+        // can come between the permits and the handler, so that no object has to hold them.
+        [&]() noexcept {
+            static_cast<Handler&&>(handler)(to_error_code(result));
+        }();
+    } else {
+        const auto immediate = asio::get_associated_immediate_executor(handler, io_executor);
+        asio::dispatch(
+            immediate,
+            completion<Signature, Handler>(
+                handler, result, permit_access::make(state, result == outcome::granted ? n : 0)));
+    }
+}
 #endif
 
+template <typename IoExecutor, typename HandlerExecutor, typename Allocator, typename Completion>
+BOOST_NOINLINE void post_between(
+    const IoExecutor& io_executor, const HandlerExecutor& handler_executor,
+    const Allocator& allocator, Completion&& completion) {
+    using route = general_route<IoExecutor, HandlerExecutor>;
+    const route way(io_executor, handler_executor);
+    typename route::storage none;
+    route::post(way, none, allocator, routed<route, Completion>{way, std::move(completion)});
+}
+
 template <typename Signature, typename Handler, typename IoExecutor, typename HandlerExecutor>
-void complete_at_once(
+void post_completion(
     Handler& handler, const IoExecutor& io_executor, const HandlerExecutor& handler_executor,
     const asio::io_context::executor_type* shared, outcome result, permit&& held) {
     using completion_type = completion<Signature, Handler>;
-#if ASIO_SEMAPHORE_HAS_IMMEDIATE_EXECUTOR
-    if constexpr (has_immediate_executor<Handler>) {
-        const auto immediate = asio::get_associated_immediate_executor(handler, io_executor);
-        asio::dispatch(immediate, completion_type(handler, result, std::move(held)));
-        return;
-    }
-#endif
     // Read before the handler moves.
     const auto allocator = asio::get_associated_allocator(handler);
     if (shared != nullptr) {
@@ -127,11 +157,9 @@ void complete_at_once(
         post_to(executor, completion_type(handler, result, std::move(held)), allocator);
         return;
     }
-    using route = general_route<IoExecutor, HandlerExecutor>;
-    using function = routed<route, completion_type>;
-    const route way(io_executor, handler_executor);
-    typename route::storage none;
-    route::post(way, none, allocator, function{way, {handler, result, std::move(held)}});
+    post_between(
+        io_executor, handler_executor, allocator,
+        completion_type(handler, result, std::move(held)));
 }
 
 } // namespace asio_semaphore::detail

@@ -18,6 +18,7 @@
 #include <boost/asio/prefer.hpp>
 #include <boost/asio/query.hpp>
 #include <boost/asio/require.hpp>
+#include <boost/assert.hpp>
 
 #include <cstddef>
 #include <new>
@@ -129,10 +130,7 @@ common_io_context(const IoExecutor& io_executor, const HandlerExecutor& handler_
 class post_storage {
 public:
     void* allocate(std::size_t size) {
-        if (size > sizeof(bytes_) || taken_)
-            return ::operator new(size);
-        taken_ = true;
-        return bytes_;
+        return size <= sizeof(bytes_) ? bytes_ : ::operator new(size);
     }
     void deallocate(void* memory) noexcept {
         if (memory != bytes_)
@@ -141,7 +139,6 @@ public:
 
 private:
     alignas(void*) unsigned char bytes_[40];
-    bool taken_ = false;
 };
 
 template <typename T>
@@ -174,24 +171,49 @@ private:
     friend class post_allocator;
     post_storage* storage_;
 };
+
 /// Where handler and semaphore run on one io_context.
 class io_context_route {
 public:
     using io_executor_type = asio::io_context::executor_type;
 
-    explicit io_context_route(const asio::io_context::executor_type& executor) noexcept :
-        executor_(asio::require(executor, asio::execution::outstanding_work.tracked)) {}
-
-    asio::io_context::executor_type io_executor() const noexcept {
-        return asio::require(executor_, asio::execution::outstanding_work.untracked);
+    explicit io_context_route(const io_executor_type& executor) noexcept : idle_(executor) {}
+    /// On the way into the operation, not yet busy.
+    io_context_route(io_context_route&& other) noexcept : idle_(other.idle_) {
+        BOOST_ASSERT(!other.busy_now_);
     }
+    io_context_route& operator=(io_context_route&&) = delete;
+    ~io_context_route() {
+        if (busy_now_)
+            busy_.~busy_type();
+        else
+            idle_.~io_executor_type();
+    }
+
+    io_executor_type io_executor() const noexcept {
+        return busy_now_ ? asio::require(busy_, asio::execution::outstanding_work.untracked)
+                         : idle_;
+    }
+
+    /// Whether the io_context has outstanding work as long as the route lives, ...
+    static constexpr bool is_busy = false;
+    /// ... which this brings about: not everybody who waits needs to, and each costs two atomic
+    /// operations.
+    void keep_busy() noexcept {
+        const io_executor_type executor = idle_;
+        idle_.~io_executor_type();
+        ::new (static_cast<void*>(&busy_))
+            busy_type(asio::require(executor, asio::execution::outstanding_work.tracked));
+        busy_now_ = true;
+    }
+    bool is_inside() const noexcept { return io_executor().running_in_this_thread(); }
 
     /// Each operation brings the storage for its own delivery.
     using storage = post_storage;
 
     /// The queue of the io_context keeps it busy from the post on.
     struct until_called {
-        explicit until_called(io_context_route&&) noexcept {}
+        explicit until_called(const io_context_route&) noexcept {}
     };
 
     template <typename Allocator, typename Function>
@@ -200,10 +222,15 @@ public:
     }
 
 private:
-    using tracked_executor = std::decay_t<asio::require_result<
-        asio::io_context::executor_type, asio::execution::outstanding_work_t::tracked_t>::type>;
+    using busy_type = std::decay_t<asio::require_result<
+        io_executor_type, asio::execution::outstanding_work_t::tracked_t>::type>;
 
-    tracked_executor executor_;
+    // One of the two, in the space of one.
+    union {
+        io_executor_type idle_;
+        busy_type busy_;
+    };
+    bool busy_now_ = false;
 };
 
 /// Where they run on different executors, or on others than io_contexts.
@@ -216,6 +243,10 @@ public:
         io_work_(io_executor), handler_work_(handler_executor) {}
 
     IoExecutor io_executor() const noexcept { return io_work_.get_executor(); }
+
+    static constexpr bool is_busy = true;
+    static void keep_busy() noexcept {}
+    static bool is_inside() noexcept { return false; }
 
     struct storage {};
     using until_called = general_route;

@@ -17,6 +17,9 @@
 // Invariants, at every unlock of mutex_:
 //   - No lost wake-up: the queued flag is set if and only if the queue is not empty; then the
 //     semaphore is open, and the head of the queue needs more than is available.
+//   - Outstanding work: somebody in the queue keeps the semaphore's executor busy for all of it;
+//     and so does the last of those who leave it together, until it is submitted, unless this
+//     thread is running that executor.
 //   - Conservation: available changes only by the n of an acquire that is granted, of permits that
 //     are given back, and of reduce.
 
@@ -40,6 +43,7 @@ template <typename Threads>
 class semaphore_state final {
 public:
     using queue_type = wait_queue<Threads>;
+    using taken_type = taken_waiters<Threads>;
     using waiter_type = waiter<Threads>;
     using link_type = cancellation_link<Threads>;
     using registry_type = state_registry<Threads>;
@@ -152,27 +156,40 @@ private:
     void disarm(link_type& link) noexcept;
 
     // Under mutex_.
-    void settle(std::int64_t available, queue_type& taken) noexcept;
-    void take(waiter_type& w, outcome result, queue_type& taken) noexcept;
-    void take_all(outcome result, queue_type& taken) noexcept;
+    void settle(std::int64_t available, taken_type& taken) noexcept;
+    void take(waiter_type& w, outcome result, taken_type& taken) noexcept;
+    void take_all(outcome result, taken_type& taken) noexcept;
+    void relieve(waiter_type& w, link_type* links) noexcept;
+    static void keep_busy(waiter_type& w) noexcept;
     outcome ended_locked() const noexcept;
 
-    // Runs f(taken) under mutex_; what f takes out of the queue is delivered after the unlock.
-    template <typename F>
-    void with_queue(F f) noexcept;
-    static void deliver(queue_type& taken) noexcept;
-    static void submit_all(queue_type& taken) noexcept;
+    // Holds mutex_; who was taken out of the queue meanwhile is delivered after the unlock.
+    class critical_section {
+    public:
+        explicit critical_section(semaphore_state& state) noexcept;
+        critical_section(const critical_section&) = delete;
+        critical_section& operator=(const critical_section&) = delete;
+        ~critical_section();
+
+        taken_type taken;
+
+    private:
+        semaphore_state& state_;
+        std::size_t waiting_before_;
+    };
+    static void deliver(taken_type& taken) noexcept;
+    static void submit_all(taken_type& taken) noexcept;
 
     // One submit_all that the thread is in the middle of; the innermost is the thread's pointer.
     struct submitting {
-        queue_type* const rest;
+        taken_type* const rest;
         semaphore_state* ending; // whose batch ends with the waiter that is being submitted
         submitting* const outer;
     };
 
     // For the registry, when the execution context goes.
     bool try_add_reference() noexcept;
-    void shut(queue_type& doomed) noexcept;
+    void shut(taken_type& doomed) noexcept;
     static void submit_rest() noexcept;
     void await_submissions() const noexcept;
 
@@ -183,10 +200,11 @@ private:
     const std::ptrdiff_t max_;
     typename Threads::mutex mutex_; // a leaf: nothing is called while it is held
     queue_type queue_;              // guarded by mutex_
+    waiter_type* busy_ = nullptr;   // guarded by mutex_: who in the queue keeps the executor busy
     typename Threads::template atomic<std::size_t> waiting_{0}; // written under mutex_
     // References in the low 40 bits; above them batches, each the waiters taken in one critical
-    // section and not yet handed to their executors. A batch keeps the state alive as a reference
-    // does, and the execution context waits for it.
+    // section and not yet handed to their executors, by a thread that does not run the execution
+    // context. A batch keeps the state alive as a reference does, and the context waits for it.
     typename Threads::template atomic<std::uint64_t> lifetime_{1};
     const boost::intrusive_ptr<registry_type> registry_;
     std::uint32_t registry_index_ = registry_type::not_listed; // guarded by the registry's mutex

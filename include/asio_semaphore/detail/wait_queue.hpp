@@ -8,6 +8,7 @@
 #include <boost/assert.hpp>
 
 #include <cstddef>
+#include <utility>
 
 namespace asio_semaphore::detail {
 
@@ -32,21 +33,30 @@ enum class outcome : unsigned char {
 template <typename Threads>
 struct waiter {
     enum class action : unsigned char {
-        submit, ///< hand the operation to its executor
-        destroy ///< destroy it, handler and all: there is no executor any more
+        submit,  ///< hand the operation to its executor
+        destroy, ///< destroy it, handler and all: there is no executor any more
+        // Under the mutex:
+        is_inside, ///< whether this thread is running the semaphore's executor, which then stays
+                   ///< busy, and stays
+        keep_busy  ///< keep it busy as long as you live; of those only who have not yet
     };
 
-    waiter(std::ptrdiff_t n, void (*act)(waiter*, action) noexcept) noexcept :
-        count(n), perform(act) {}
+    /// @p act returns false, except where the answer to is_inside is yes.
+    waiter(std::ptrdiff_t n, bool (*act)(waiter*, action) noexcept, bool is_busy = true) noexcept :
+        links(nullptr), count(n), perform(act), keeps_busy(is_busy) {}
 
     waiter* next = nullptr;
     waiter* previous = nullptr;
-    semaphore_state<Threads>* state = nullptr; // from being taken on: owns one reference
-    cancellation_link<Threads>* links =
-        nullptr; // guarded by the state's mutex; who may cancel this waiter
+    union {
+        cancellation_link<Threads>* links; // until taken: who may cancel it; guarded by the state's
+                                           // mutex
+        semaphore_state<Threads>* state;   // from then on: owns one reference
+    };
     const std::ptrdiff_t count;
-    void (*const perform)(waiter*, action) noexcept;
+    bool (*const perform)(waiter*, action) noexcept;
     outcome result = outcome::queued;
+    bool keeps_busy; // guarded by the state's mutex: the semaphore's executor has outstanding
+                     // work as long as this lives
     bool ends_batch = false; // the last of those that left the queue in one critical section
 };
 
@@ -81,27 +91,6 @@ public:
             if (head_ == &w)
                 head_ = w.next;
         }
-        w.next = w.previous = nullptr;
-    }
-
-    waiter_type& pop_front() noexcept {
-        waiter_type& first = front();
-        remove(first);
-        return first;
-    }
-
-    /// Moves all of @p other behind what is here.
-    void append(wait_queue& other) noexcept {
-        if (other.empty())
-            return;
-        if (empty()) {
-            head_ = other.head_;
-        } else {
-            waiter_type& last = other.back();
-            join(back(), other.front());
-            join(last, *head_);
-        }
-        other.head_ = nullptr;
     }
 
 private:
@@ -111,6 +100,49 @@ private:
     }
 
     waiter_type* head_ = nullptr; // a ring: the head's previous is the last
+};
+
+/// Waiters that have left their queues and have yet to be performed, in the order in which they
+/// left.
+template <typename Threads>
+class taken_waiters {
+public:
+    using waiter_type = waiter<Threads>;
+
+    taken_waiters() noexcept = default;
+    taken_waiters(const taken_waiters&) = delete;
+    taken_waiters& operator=(const taken_waiters&) = delete;
+    ~taken_waiters() { BOOST_ASSERT(empty()); }
+
+    bool empty() const noexcept { return first_ == nullptr; }
+    waiter_type& front() const noexcept { return *first_; }
+    waiter_type& back() const noexcept { return *last_; }
+
+    void push_back(waiter_type& w) noexcept {
+        w.next = nullptr;
+        append(w, w);
+    }
+
+    waiter_type& pop_front() noexcept {
+        waiter_type& first = front();
+        first_ = first.next;
+        return first;
+    }
+
+    /// Moves all of @p other behind what is here.
+    void append(taken_waiters& other) noexcept {
+        if (!other.empty())
+            append(*std::exchange(other.first_, nullptr), other.back());
+    }
+
+private:
+    void append(waiter_type& first, waiter_type& last) noexcept {
+        (first_ == nullptr ? first_ : last_->next) = &first;
+        last_ = &last;
+    }
+
+    waiter_type* first_ = nullptr;
+    waiter_type* last_ = nullptr; // where there is a first
 };
 
 } // namespace asio_semaphore::detail

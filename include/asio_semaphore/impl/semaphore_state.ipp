@@ -21,27 +21,36 @@ semaphore_state<Threads>::semaphore_state(
 }
 
 template <typename Threads>
-template <typename F>
-void semaphore_state<Threads>::with_queue(F f) noexcept {
-    queue_type taken;
-    {
-        std::lock_guard<typename Threads::mutex> lock(mutex_);
-        const std::size_t before = waiting();
-        f(taken);
-        if (!taken.empty()) {
-            taken.back().ends_batch = true;
-            // A reference for each, and the batch. relaxed: the caller's own reference keeps the
-            // state until here.
-            lifetime_.fetch_add(before - waiting() + one_batch, std::memory_order_relaxed);
-        }
+semaphore_state<Threads>::critical_section::critical_section(semaphore_state& state) noexcept :
+    state_(state) {
+    state.mutex_.lock();
+    waiting_before_ = state.waiting();
+}
+
+template <typename Threads>
+semaphore_state<Threads>::critical_section::~critical_section() {
+    if (taken.empty()) {
+        state_.mutex_.unlock();
+        return;
     }
+    std::uint64_t share = waiting_before_ - state_.waiting();
+    waiter_type& last = taken.back();
+    // Whoever runs the execution context is work that keeps it busy, and nobody can destroy it
+    // meanwhile.
+    if (!last.perform(&last, waiter_type::action::is_inside)) {
+        keep_busy(last);
+        last.ends_batch = true;
+        share += one_batch;
+    }
+    // A reference for each, and the batch. relaxed: the caller's own reference keeps the state
+    // until here.
+    state_.lifetime_.fetch_add(share, std::memory_order_relaxed);
+    state_.mutex_.unlock();
     deliver(taken);
 }
 
 template <typename Threads>
-void semaphore_state<Threads>::deliver(queue_type& taken) noexcept {
-    if (taken.empty())
-        return;
+void semaphore_state<Threads>::deliver(taken_type& taken) noexcept {
     // An executor may drop or run what it is given right here, and so give back permits, of any
     // semaphore. Those whom that serves join the list that is being worked off already: the stack
     // does not grow with the number of waiters.
@@ -52,7 +61,7 @@ void semaphore_state<Threads>::deliver(queue_type& taken) noexcept {
 }
 
 template <typename Threads>
-void semaphore_state<Threads>::submit_all(queue_type& taken) noexcept {
+void semaphore_state<Threads>::submit_all(taken_type& taken) noexcept {
     submitting*& current = Threads::template thread_pointer<submitting>();
     submitting here{&taken, nullptr, current};
     current = &here;
@@ -90,6 +99,10 @@ outcome semaphore_state<Threads>::enqueue(waiter_type& w) noexcept {
         }
     }
     queue_.push_back(w);
+    if (busy_ == nullptr) {
+        keep_busy(w);
+        busy_ = &w;
+    }
     waiting_.store(waiting() + 1, std::memory_order_relaxed);
     for (link_type* link = w.links; link != nullptr; link = link->next_)
         link->target_.store(&w, std::memory_order_relaxed);
@@ -144,19 +157,15 @@ BOOST_NOINLINE bool semaphore_state<Threads>::add(std::ptrdiff_t delta) noexcept
                     std::memory_order_release, std::memory_order_relaxed))
                 return true;
         }
-        bool waited_for = true, added = false;
-        with_queue([&](queue_type& taken) {
-            waited_for = !queue_.empty();
-            if (!waited_for)
-                return;
-            // Somebody waits and the mutex is ours: the word holds still.
-            const std::int64_t available = this->available();
-            added = stays_in_range(available, delta);
-            if (added)
-                settle(available + delta, taken);
-        });
-        if (waited_for)
-            return added;
+        critical_section section(*this);
+        if (queue_.empty())
+            continue;
+        // Somebody waits and the mutex is ours: the word holds still.
+        const std::int64_t available = this->available();
+        if (!stays_in_range(available, delta))
+            return false;
+        settle(available + delta, section.taken);
+        return true;
     }
 }
 
@@ -175,7 +184,7 @@ BOOST_NOINLINE void semaphore_state<Threads>::put_back(std::ptrdiff_t n) noexcep
 // Called by the mutex's holder while the queued flag is set, with the permits that are available
 // now; leaves the flag as the queue is.
 template <typename Threads>
-void semaphore_state<Threads>::settle(std::int64_t available, queue_type& taken) noexcept {
+void semaphore_state<Threads>::settle(std::int64_t available, taken_type& taken) noexcept {
     while (!queue_.empty() && queue_.front().count <= available) {
         available -= queue_.front().count;
         take(queue_.front(), outcome::granted, taken);
@@ -186,49 +195,69 @@ void semaphore_state<Threads>::settle(std::int64_t available, queue_type& taken)
 }
 
 template <typename Threads>
-void semaphore_state<Threads>::take(waiter_type& w, outcome result, queue_type& taken) noexcept {
+void semaphore_state<Threads>::take(waiter_type& w, outcome result, taken_type& taken) noexcept {
     queue_.remove(w);
     waiting_.store(waiting() - 1, std::memory_order_relaxed);
+    link_type* const links = w.links;
     w.state = this;
     w.result = result;
-    for (link_type* link = std::exchange(w.links, nullptr); link != nullptr;) {
-        link_type* const next = link->next_;
+    taken.push_back(w);
+    if (links != nullptr || busy_ == &w)
+        relieve(w, links);
+}
+
+// Of its links, and of keeping the executor busy for others.
+template <typename Threads>
+BOOST_NOINLINE void semaphore_state<Threads>::relieve(waiter_type& w, link_type* links) noexcept {
+    while (links != nullptr) {
+        link_type* const next = links->next_;
         // release: the last access to the link; its destructor may free it as soon as it reads the
         // null.
-        link->target_.store(nullptr, std::memory_order_release);
-        link = next;
+        links->target_.store(nullptr, std::memory_order_release);
+        links = next;
     }
-    taken.push_back(w);
+    if (busy_ == &w) {
+        // The last: in a queue that never empties, a waiter's turn to do so comes once a round.
+        busy_ = queue_.empty() ? nullptr : &queue_.back();
+        if (busy_ != nullptr)
+            keep_busy(*busy_);
+    }
+}
+
+// The only thing that is called under the mutex: it counts, of an executor that is one of Asio's.
+template <typename Threads>
+void semaphore_state<Threads>::keep_busy(waiter_type& w) noexcept {
+    if (!w.keeps_busy) {
+        w.perform(&w, waiter_type::action::keep_busy);
+        w.keeps_busy = true;
+    }
 }
 
 template <typename Threads>
-void semaphore_state<Threads>::take_all(outcome result, queue_type& taken) noexcept {
+void semaphore_state<Threads>::take_all(outcome result, taken_type& taken) noexcept {
     while (!queue_.empty())
         take(queue_.front(), result, taken);
 }
 
 template <typename Threads>
 std::size_t semaphore_state<Threads>::cancel() noexcept {
-    std::size_t cancelled = 0;
-    with_queue([&](queue_type& taken) {
-        if (queue_.empty())
-            return;
-        cancelled = waiting();
-        take_all(outcome::aborted, taken);
-        settle(available(), taken);
-    });
+    critical_section section(*this);
+    const std::size_t cancelled = waiting();
+    if (cancelled > 0) {
+        take_all(outcome::aborted, section.taken);
+        settle(available(), section.taken);
+    }
     return cancelled;
 }
 
 template <typename Threads>
 void semaphore_state<Threads>::cancel(link_type& link) noexcept {
-    with_queue([&](queue_type& taken) {
-        link.fired_ = true;
-        if (waiter_type* const w = link.target_.load(std::memory_order_relaxed)) {
-            take(*w, link.result_, taken);
-            settle(available(), taken);
-        }
-    });
+    critical_section section(*this);
+    link.fired_ = true;
+    if (waiter_type* const w = link.target_.load(std::memory_order_relaxed)) {
+        take(*w, link.result_, section.taken);
+        settle(available(), section.taken);
+    }
 }
 
 template <typename Threads>
@@ -244,16 +273,15 @@ void semaphore_state<Threads>::disarm(link_type& link) noexcept {
 
 template <typename Threads>
 void semaphore_state<Threads>::end(phase p, outcome result) noexcept {
-    with_queue([&](queue_type& taken) {
-        phase_ = std::max(phase_, p);
-        word_.fetch_or(closed_flag, std::memory_order_relaxed);
-        take_all(result, taken);
-        word_.fetch_and(~queued_flag, std::memory_order_relaxed);
-    });
+    critical_section section(*this);
+    phase_ = std::max(phase_, p);
+    word_.fetch_or(closed_flag, std::memory_order_relaxed);
+    take_all(result, section.taken);
+    word_.fetch_and(~queued_flag, std::memory_order_relaxed);
 }
 
 template <typename Threads>
-void semaphore_state<Threads>::shut(queue_type& doomed) noexcept {
+void semaphore_state<Threads>::shut(taken_type& doomed) noexcept {
     std::lock_guard<typename Threads::mutex> lock(mutex_);
     const std::size_t before = waiting();
     phase_ = phase::shut;

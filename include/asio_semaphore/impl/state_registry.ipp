@@ -11,7 +11,7 @@ template <typename Threads>
 void state_registry<Threads>::insert(state_type& state) {
     std::lock_guard<typename Threads::mutex> lock(mutex_);
     if (shut_) {
-        wait_queue<Threads> none;
+        taken_waiters<Threads> none;
         state.shut(none);
         return;
     }
@@ -34,7 +34,7 @@ template <typename Threads>
 void state_registry<Threads>::shutdown() noexcept {
     state_type::submit_rest();
     std::vector<state_type*> states;
-    wait_queue<Threads> doomed;
+    taken_waiters<Threads> doomed;
     {
         std::lock_guard<typename Threads::mutex> lock(mutex_);
         shut_ = true;
