@@ -2,6 +2,9 @@
 
 // Everything public.
 
+/// @namespace asio_semaphore
+/// @brief Concurrency limits for Boost.Asio.
+
 #include <asio_semaphore/async_semaphore.hpp>
 #include <asio_semaphore/error.hpp>
 #include <asio_semaphore/permit.hpp>

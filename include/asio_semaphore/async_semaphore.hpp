@@ -85,10 +85,13 @@ class basic_async_semaphore {
         detail::initiate_acquire<void(boost::system::error_code, permit), Executor>;
 
 public:
+    /// Where handlers run that have no executor of their own.
     using executor_type = Executor;
 
+    /// The semaphore for another executor, as of every I/O object; default tokens are made with it.
     template <typename Executor1>
     struct rebind_executor {
+        /// The same semaphore for `Executor1`.
         using other = basic_async_semaphore<Executor1>;
     };
 
@@ -112,9 +115,12 @@ public:
         ExecutionContext& context, std::ptrdiff_t initial, std::ptrdiff_t max_permits = max()) :
         basic_async_semaphore(executor_type(context.get_executor()), initial, max_permits) {}
 
+    /// Takes over the permits and the waiting operations of @p other, which remains as a closed
+    /// semaphore without permits.
     basic_async_semaphore(basic_async_semaphore&& other) noexcept :
         executor_(other.executor_), state_(std::move(other.state_)) {}
 
+    /// The same from a semaphore for an executor that is convertible to this one's.
     template <
         typename Executor1, typename = std::enable_if_t<std::is_convertible_v<Executor1, Executor>>>
     basic_async_semaphore(basic_async_semaphore<Executor1>&& other) noexcept :
@@ -131,17 +137,20 @@ public:
         return *this;
     }
 
+    /// The same from a semaphore for an executor that is convertible to this one's.
     template <
         typename Executor1, typename = std::enable_if_t<std::is_convertible_v<Executor1, Executor>>>
     basic_async_semaphore& operator=(basic_async_semaphore<Executor1>&& other) {
         return *this = basic_async_semaphore(std::move(other));
     }
 
+    /// Completes the operations that wait here with `operation_aborted`. Permits may outlive it.
     ~basic_async_semaphore() {
         if (state_)
             state_->abort();
     }
 
+    /// The executor that it was made with.
     executor_type get_executor() const noexcept { return executor_; }
 
     /// The free permits; negative while @ref reduce has taken out more than have come back.
@@ -153,6 +162,7 @@ public:
     /// The number of operations in the queue.
     std::size_t waiting() const noexcept { return state_ ? state_->waiting() : 0; }
 
+    /// False once @ref close has been called, and of a moved-from semaphore.
     bool is_open() const noexcept { return state_ && state_->is_open(); }
 
     /// Acquires one permit, which the caller gives back with @ref release.

@@ -25,6 +25,7 @@ enum class error {
 /// The category of @ref error; its id is fixed, so that it compares equal across shared libraries.
 ASIO_SEMAPHORE_DECL const boost::system::error_category& error_category() noexcept;
 
+/// Lets an @ref error be assigned to and compared with an `error_code`.
 ASIO_SEMAPHORE_DECL boost::system::error_code make_error_code(error e) noexcept;
 
 } // namespace asio_semaphore

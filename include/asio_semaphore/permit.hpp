@@ -48,6 +48,7 @@ public:
         basic_async_semaphore<Executor>& semaphore, std::adopt_lock_t, std::ptrdiff_t n = 1) :
         permit(semaphore.state_, non_negative(n)) {}
 
+    /// Takes over what @p other holds, which is empty afterwards.
     permit(permit&& other) noexcept :
         state_(std::exchange(other.state_, nullptr)), count_(std::exchange(other.count_, 0)) {}
 
@@ -89,6 +90,7 @@ public:
      * then */
     void merge(permit&& other);
 
+    /// Exchanges what the two hold, of whichever semaphores. So does `swap(a, b)`.
     void swap(permit& other) noexcept;
     friend void swap(permit& a, permit& b) noexcept { a.swap(b); }
 

@@ -16,7 +16,9 @@ namespace asio_semaphore {
 /// The completion token that @ref with_permit makes; name it only to store it.
 template <typename CompletionToken, typename Executor>
 struct with_permit_t {
+    /// The token that it adapts.
     using token_type = CompletionToken;
+    /// The semaphore whose permits the operation runs with.
     using semaphore_type = basic_async_semaphore<Executor>;
 
     semaphore_type* semaphore_;
@@ -82,6 +84,7 @@ using default_token_t = std::conditional_t<std::is_void_v<Default>, asio::deferr
 /// the operation, and a function object that adapts the token that it is given.
 template <typename Executor>
 struct partial_with_permit : with_permit_t<detail::default_token, Executor> {
+    /// Adapts @p token, as `with_permit` with this semaphore and this number of permits does.
     template <typename CompletionToken>
     [[nodiscard]] auto operator()(CompletionToken&& token) const {
         return detail::make_with_permit(
