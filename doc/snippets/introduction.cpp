@@ -1,0 +1,65 @@
+#include <asio_semaphore.hpp>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/test/unit_test.hpp>
+
+#include <utility>
+
+namespace {
+
+namespace asio = boost::asio;
+using asio_semaphore::async_semaphore;
+using asio_semaphore::permit;
+using boost::system::error_code;
+
+} // namespace
+
+BOOST_AUTO_TEST_SUITE(doc_introduction)
+
+BOOST_AUTO_TEST_CASE(step_by_step) {
+    //! [steps]
+    asio::io_context context;
+    async_semaphore limit(context, 2);
+
+    permit first = limit.try_acquire_permit(); // both permits are free:
+    permit second = limit.try_acquire_permit();
+    BOOST_TEST(limit.available() == 0); // now none is
+
+    permit third;
+    limit.async_acquire_permit([&](error_code ec, permit held) {
+        if (!ec)
+            third = std::move(held);
+    });
+    BOOST_TEST(limit.waiting() == 1u); // the operation waits, the program goes on
+
+    first.reset(); // gives the permit back: it passes straight to who waits
+    BOOST_TEST(limit.waiting() == 0u);
+    BOOST_TEST(limit.available() == 0);
+    BOOST_TEST(!third); // but no handler runs inside of reset()
+
+    context.run(); // it runs here
+    BOOST_TEST(third.count() == 1);
+    //! [steps]
+}
+
+BOOST_AUTO_TEST_CASE(the_maximum) {
+    //! [maximum]
+    asio::io_context context;
+    async_semaphore open_end(context, 10);    // ten permits now, and more may be added
+    async_semaphore exactly(context, 10, 10); // never more than ten
+
+    open_end.release(5);
+    BOOST_TEST(open_end.available() == 15);
+
+    error_code ec;
+    exactly.release(1, ec); // one that nobody has acquired
+    BOOST_TEST((ec == asio_semaphore::error::over_release));
+
+    exactly.async_acquire_permit(11, [&](error_code result, permit) { ec = result; });
+    context.run();
+    BOOST_TEST(
+        (ec == asio_semaphore::error::exceeds_max)); // told at once, not left to wait for ever
+    //! [maximum]
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,138 @@
+#include <asio_semaphore.hpp>
+
+#include <support/handlers.hpp>
+
+#include <boost/asio.hpp>
+#include <boost/test/unit_test.hpp>
+
+#include <chrono>
+#include <exception>
+#include <optional>
+#include <utility>
+
+namespace {
+
+namespace asio = boost::asio;
+using asio::as_tuple;
+using asio::awaitable;
+using asio::use_awaitable;
+using asio_semaphore::async_semaphore;
+using asio_semaphore::permit;
+using boost::system::error_code;
+using namespace std::chrono_literals;
+
+int done = 0, refused = 0;
+
+struct fixture {
+    asio::io_context context;
+    async_semaphore limit{context, 2, 2};
+
+    fixture() { done = refused = 0; }
+    template <typename Coroutine>
+    void start(Coroutine coroutine) {
+        asio::co_spawn(context, std::move(coroutine), [](std::exception_ptr e) {
+            if (e)
+                std::rethrow_exception(e);
+        });
+    }
+};
+
+//! [job]
+awaitable<void> job(async_semaphore& limit) {
+    auto [ec, held] = co_await limit.async_acquire_permit(as_tuple(use_awaitable));
+    if (ec) { // error::closed
+        ++refused;
+        co_return;
+    }
+    for (int step = 0; step < 3; ++step)
+        co_await asio::post(use_awaitable);
+    ++done;
+}
+//! [job]
+
+//! [drain]
+awaitable<void> drain(async_semaphore& limit) {
+    // Granted when everybody who waits now has been served and is done.
+    const permit all = co_await limit.async_acquire_permit(limit.max_permits(), use_awaitable);
+    limit.close(); // whoever came later is refused
+}
+//! [drain]
+
+//! [drain_for]
+awaitable<bool> drain_for(async_semaphore& limit, std::chrono::seconds patience) {
+    auto [ec, all] = co_await limit.async_acquire_permit_for(
+        patience, limit.max_permits(), as_tuple(use_awaitable));
+    limit.close();
+    co_return !ec; // false: some were still at work, and go on
+}
+//! [drain_for]
+
+} // namespace
+
+BOOST_FIXTURE_TEST_SUITE(doc_shutdown, fixture)
+
+BOOST_AUTO_TEST_CASE(close_refuses_those_who_wait) {
+    for (int i = 0; i < 5; ++i)
+        start(job(limit));
+    context.poll_one();
+    context.poll_one();
+    context.poll_one();
+    //! [close]
+    limit.close(); // who waits, and who comes later, gets error::closed
+    context.run(); // returns when those who hold permits are done
+    BOOST_TEST(limit.available() == limit.max_permits()); // all permits are back
+    //! [close]
+    BOOST_TEST(done == 2);
+    BOOST_TEST(refused == 3);
+}
+
+BOOST_AUTO_TEST_CASE(drain_serves_those_who_wait) {
+    for (int i = 0; i < 5; ++i)
+        start(job(limit));
+    start(drain(limit));
+    start(job(limit)); // comes too late
+    context.run();
+    BOOST_TEST(done == 5);
+    BOOST_TEST(refused == 1);
+    BOOST_TEST(!limit.is_open());
+    BOOST_TEST(limit.available() == 2);
+}
+
+BOOST_AUTO_TEST_CASE(drain_with_a_deadline) {
+    std::optional<bool> drained;
+    permit stuck = limit.try_acquire_permit();
+    start([&]() -> awaitable<void> { drained = co_await drain_for(limit, 0s); });
+    context.run();
+    BOOST_REQUIRE(drained.has_value());
+    BOOST_TEST(!*drained);
+    BOOST_TEST(!limit.is_open());
+    stuck.reset();
+    BOOST_TEST(limit.available() == 2);
+}
+
+BOOST_AUTO_TEST_CASE(destroying_the_context_destroys_the_handlers) {
+    bool called = false;
+    //! [context]
+    auto dying = std::make_unique<asio::io_context>();
+    async_semaphore survivor(*dying, 1, 1);
+    survivor.async_acquire_permit([&](error_code, permit) { called = true; }); // granted
+    survivor.async_acquire_permit([&](error_code, permit) { called = true; }); // waits
+    dying.reset();
+    BOOST_TEST(!called);                   // nobody is left to call them
+    BOOST_TEST(survivor.available() == 1); // but the permit is back
+    //! [context]
+}
+
+BOOST_AUTO_TEST_CASE(a_new_semaphore_takes_the_place_of_a_closed_one) {
+    permit old = limit.try_acquire_permit();
+    //! [reopen]
+    limit.close();
+    limit = async_semaphore(context, 2, 2); // who still waits for the old one is aborted
+    //! [reopen]
+    BOOST_TEST(limit.is_open());
+    BOOST_TEST(limit.available() == 2);
+    old.reset(); // of the old one, which is gone
+    BOOST_TEST(limit.available() == 2);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
