@@ -85,7 +85,7 @@ def site_link(page, text, target):
     if not path.exists():
         fail(f"{page.relative_to(ROOT)}: {target} does not exist")
     if path.suffix == ".md":
-        text = text.replace("`", "")
+        text = text.replace("`", "").replace("\n", " ")
         if fragment:
             headings = [slug(t) for _, t in HEADING.findall(path.read_text())]
             if fragment not in headings:
@@ -212,6 +212,8 @@ def version():
 
 
 def run_doxygen(output):
+    for page in [INDEX, *guides()]:
+        filter_markdown(page)  # says what is wrong before Doxygen says what follows from it
     write_source_pages(output / "sources")
     shutil.rmtree(output / "html", ignore_errors=True)
     settings = (DOC / "Doxyfile").read_text() + f"""
