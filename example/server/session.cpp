@@ -129,10 +129,11 @@ asio::awaitable<std::optional<session::response>> session::answer(const request&
         reply.set(http::field::allow, "GET, HEAD");
         co_return reply;
     }
-    if (asked.target() == "/")
+    const auto path = asked.target().substr(0, asked.target().find('?'));
+    if (path == "/")
         co_return co_await answer_work(asked);
     // Past the gate: whoever watches the server wants an answer just when it is full.
-    if (asked.target() == "/metrics") {
+    if (path == "/metrics") {
         auto reply = respond(
             asked, http::status::ok,
             prometheus_text(shared_.entry, shared_.work, shared_.responses));

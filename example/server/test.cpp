@@ -285,6 +285,7 @@ BOOST_AUTO_TEST_CASE(the_histogram_counts_every_request_that_was_granted) {
 BOOST_AUTO_TEST_CASE(what_is_no_request_for_work_is_told_so) {
     running_server server({"--limit", "1"});
     BOOST_TEST(server.connect().get("/nowhere").result_int() == 404u);
+    BOOST_TEST(server.connect().get("/nowhere?/").result_int() == 404u);
     auto poster = server.connect();
     poster.send("/", http::verb::post);
     const auto refused = poster.receive();
@@ -298,6 +299,13 @@ BOOST_AUTO_TEST_CASE(what_is_no_request_for_work_is_told_so) {
     sender.send_text("GET / HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n");
     BOOST_TEST(sender.status() == 413u);
     BOOST_TEST(server.metrics().at("semaphore_granted_total") == 0);
+}
+
+BOOST_AUTO_TEST_CASE(the_query_of_a_request_for_work_does_not_matter) {
+    running_server server({"--limit", "1"});
+    BOOST_TEST(server.connect().get("/?1").result_int() == 200u);
+    BOOST_TEST(server.connect().get("/metrics?1").result_int() == 200u);
+    BOOST_TEST(server.metrics().at("semaphore_granted_total") == 1);
 }
 
 BOOST_AUTO_TEST_CASE(sigterm_lets_handlers_end_and_refuses_those_who_wait) {
