@@ -99,6 +99,24 @@ private:
     place* place_ = nullptr;
 };
 
+/// A handler that is left without its slot when it moves.
+class takes_its_slot_along {
+public:
+    using cancellation_slot_type = asio::cancellation_slot;
+
+    takes_its_slot_along(asio::cancellation_slot slot, result& to) noexcept :
+        slot_(slot), to_(&to) {}
+    takes_its_slot_along(takes_its_slot_along&& other) noexcept :
+        slot_(std::exchange(other.slot_, asio::cancellation_slot())), to_(other.to_) {}
+
+    asio::cancellation_slot get_cancellation_slot() const noexcept { return slot_; }
+    void operator()(error_code ec, permit held) { recording{*to_}(ec, std::move(held)); }
+
+private:
+    asio::cancellation_slot slot_;
+    result* to_;
+};
+
 } // namespace
 
 BOOST_FIXTURE_TEST_SUITE(asio_cancellation, fixture)
@@ -364,6 +382,20 @@ BOOST_AUTO_TEST_CASE(a_slot_of_ones_own_type_serves) {
     BOOST_TEST(cancelled.failed(aborted));
     BOOST_TEST(granted.succeeded());
     BOOST_TEST(unconnected.succeeded());
+}
+
+BOOST_AUTO_TEST_CASE(a_handler_may_take_its_slot_along_when_it_moves) {
+    cancellation_signal signal, timed_signal;
+    result r, timed;
+    semaphore.async_acquire_permit(takes_its_slot_along(signal.slot(), r));
+    semaphore.async_acquire_permit_for(
+        std::chrono::hours(1), takes_its_slot_along(timed_signal.slot(), timed));
+    signal.emit(cancellation_type::total);
+    timed_signal.emit(cancellation_type::total);
+    BOOST_TEST(semaphore.waiting() == 0u);
+    poll();
+    BOOST_TEST(r.failed(aborted));
+    BOOST_TEST(timed.failed(aborted));
 }
 
 BOOST_AUTO_TEST_CASE(a_slot_that_refuses_leaves_nothing_queued) {

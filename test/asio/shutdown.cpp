@@ -356,12 +356,15 @@ BOOST_AUTO_TEST_CASE(a_dying_handler_may_post) {
 BOOST_AUTO_TEST_CASE(the_dying_handler_of_something_else_may_release_and_acquire) {
     // A timer's service may be shut down before the semaphore's.
     result waiting, nested;
-    asio::steady_timer timer(*context, std::chrono::hours(1));
+    auto timer = std::make_shared<asio::steady_timer>(*context, std::chrono::hours(1));
+    auto last = at_exit([&] {
+        semaphore->release(3);
+        semaphore->async_acquire_permit(recording(nested));
+    });
     semaphore->async_acquire_permit(recording(waiting));
-    timer.async_wait([last = at_exit([&] {
-                          semaphore->release(3);
-                          semaphore->async_acquire_permit(recording(nested));
-                      })](error_code) {});
+    // The handler owns its timer, which must not outlive the context.
+    auto& timer_of_handler = *timer;
+    timer_of_handler.async_wait([timer = std::move(timer), last = std::move(last)](error_code) {});
     context->~io_context();
     BOOST_TEST(waiting.was_dropped());
     BOOST_TEST(nested.was_dropped());
