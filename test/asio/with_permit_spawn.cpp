@@ -2,6 +2,7 @@
 
 #include <asio_semaphore/with_permit.hpp>
 
+#include <support/coroutine_stacks.hpp>
 #include <support/handlers.hpp>
 
 #include <boost/asio/detached.hpp>
@@ -16,16 +17,6 @@ namespace asio = boost::asio;
 using asio_semaphore::async_semaphore;
 using asio_semaphore::with_permit;
 using boost::system::error_code;
-
-// The sanitizers do not know the stacks of these coroutines, and take exceptions on them for
-// errors.
-#if defined(__SANITIZE_ADDRESS__)
-#define EXCEPTIONS_ON_COROUTINE_STACKS 0
-#elif defined(__has_feature)
-#define EXCEPTIONS_ON_COROUTINE_STACKS !__has_feature(address_sanitizer)
-#else
-#define EXCEPTIONS_ON_COROUTINE_STACKS 1
-#endif
 
 BOOST_AUTO_TEST_SUITE(with_permit_spawn)
 
