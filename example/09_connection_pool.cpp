@@ -5,7 +5,6 @@
 
 #include <asio_semaphore.hpp>
 
-#include <exception>
 #include <iostream>
 #include <string>
 #include <utility>
@@ -43,23 +42,19 @@ private:
     asio_semaphore::async_semaphore limit_;
 };
 
-void run(int most) {
-    asio::io_context context;
-    echo_server server(context);
-    connection_pool pool(context, server.endpoint(), most);
-    int answered = 0;
-    for (int i = 0; i < 20; ++i)
-        pool.async_query("query", [&](std::exception_ptr failure, const std::string& answer) {
-            answered += !failure && answer == "query";
-            if (answered == 20)
-                context.stop();
-        });
-    context.run();
-    std::cout << "at most " << most << ": " << answered << " queries, " << server.accepted()
-              << " connections\n";
-}
-
 int main() {
-    run(3);
-    run(100);
+    for (const int most : {3, 100}) {
+        asio::io_context context;
+        echo_server server(context);
+        connection_pool pool(context, server.endpoint(), most);
+        int answered = 0;
+        for (int i = 0; i < 20; ++i)
+            pool.async_query("query", [&](auto failure, const std::string& answer) {
+                if (!failure && answer == "query" && ++answered == 20)
+                    context.stop();
+            });
+        context.run();
+        std::cout << "at most " << most << ": " << answered << " queries, " << server.accepted()
+                  << " connections\n";
+    }
 }
