@@ -77,34 +77,37 @@ public:
 
 private:
     struct handler final : waiter_type {
-        handler(chain& c, state_pointer p) :
-            waiter_type(1, &handler::act), all(c), permit_of(std::move(p)) {
+        handler(chain& c, state_pointer p) : waiter_type(1), all(c), permit_of(std::move(p)) {
             ++alive;
         }
         ~handler() { --alive; }
 
-        static bool act(waiter_type* w, action a) noexcept {
-            if (a == action::is_inside)
-                return false;
-            auto* const self = static_cast<handler*>(w);
-            chain& all = self->all;
-            if (a == action::submit)
-                all.submission();
-            ++all.ended_;
-            const bool granted = self->result == outcome::granted;
-            state_pointer reference(self->state, false);
-            state_pointer held = std::move(self->permit_of);
-            const bool ends_context = held && all.ends_context_;
-            delete self;
+        void submit() noexcept override {
+            chain& of = all;
+            of.submission();
+            if (!end())
+                of.submission();
+        }
+        void destroy() noexcept override { end(); }
+        bool is_inside() const noexcept override { return false; }
+        void keep_busy() noexcept override {}
+
+        /// Says whether it ended the context.
+        bool end() {
+            chain& of = all;
+            ++of.ended_;
+            const bool granted = result == outcome::granted;
+            state_pointer reference(state, false);
+            state_pointer held = std::move(permit_of);
+            const bool ends_context = held && of.ends_context_;
+            delete this;
             if (ends_context)
-                all.shut_down();
+                of.shut_down();
             if (held)
                 held.detach()->put_back(1);
             if (granted)
                 reference.detach()->put_back(1);
-            if (a == action::submit && !ends_context)
-                all.submission();
-            return false;
+            return ends_context;
         }
 
         chain& all;

@@ -48,27 +48,31 @@ struct world {
     resource context; // read by submissions, written by its end
 };
 
-struct operation : waiter_type {
-    operation(world& w, std::ptrdiff_t n) : waiter_type(n, &operation::act), all(w) {}
+struct operation final : waiter_type {
+    operation(world& w, std::ptrdiff_t n) : waiter_type(n), all(w) {}
 
-    static bool act(waiter_type* w, action a) noexcept {
-        if (a == action::is_inside)
-            return false;
-        auto* const self = static_cast<operation*>(w);
-        world& all = self->all;
-        if (a == action::submit)
-            all.context.read();
-        else
-            all.context.write(); // what it owns may be what other operations are submitted to
-        const bool granted = self->result == outcome::granted;
-        const state_pointer reference(self->state, false);
-        delete self;
-        if (granted)
-            all.data.read(); // the permits are this thread's, to be handed on
-        return false;
+    void submit() noexcept override {
+        all.context.read();
+        end();
     }
+    void destroy() noexcept override {
+        all.context.write(); // what it owns may be what other operations are submitted to
+        end();
+    }
+    bool is_inside() const noexcept override { return false; }
+    void keep_busy() noexcept override {}
 
     world& all;
+
+private:
+    void end() {
+        world& world_of_it = all;
+        const bool granted = result == outcome::granted;
+        const state_pointer reference(state, false);
+        delete this;
+        if (granted)
+            world_of_it.data.read(); // the permits are this thread's, to be handed on
+    }
 };
 
 // Initiates an acquire. Granted at once, its permits are the caller's.

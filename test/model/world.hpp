@@ -86,10 +86,10 @@ struct record {
 
 /// A waiter as the operations of the Asio layer are: it owns nothing until taken, then the permits
 /// and a reference; its memory is freed before its handler runs.
-class operation : public waiter_type {
+class operation final : public waiter_type {
 public:
     operation(world& w, std::size_t index, std::ptrdiff_t n) noexcept :
-        waiter_type(n, &operation::act, false), world_(w), index_(index) {
+        waiter_type(n, false), world_(w), index_(index) {
         ++alive;
     }
     ~operation() {
@@ -103,7 +103,11 @@ public:
     static inline int busy = 0; // of those alive, the ones that keep the executor busy
 
 private:
-    static bool act(waiter_type* w, action a) noexcept;
+    void submit() noexcept override;
+    void destroy() noexcept override;
+    bool is_inside() const noexcept override;
+    void keep_busy() noexcept override;
+    void end();
 
     world& world_;
     const std::size_t index_;
@@ -439,22 +443,10 @@ private:
     std::array<bool, scheduler::max_threads + 1> acquiring_{};
 };
 
-inline bool operation::act(waiter_type* w, action a) noexcept {
-    auto* const self = static_cast<operation*>(w);
-    world& all = self->world_;
+inline void operation::submit() noexcept {
+    world& all = world_;
     scheduler& s = scheduler::get();
-    if (a == action::is_inside)
-        return all.inside == s.current();
-    if (a == action::keep_busy) {
-        if (self->busy_)
-            world::fail("an operation keeps the executor busy twice");
-        self->busy_ = true;
-        ++busy;
-        return false;
-    }
     const auto submits = [&](const char* what) {
-        if (a != action::submit)
-            return;
         s.point(access::boundary, &all.context_alive, what);
         s.point(access::read, &all.context_alive, what);
         s.trace_value(all.context_alive);
@@ -462,20 +454,40 @@ inline bool operation::act(waiter_type* w, action a) noexcept {
             world::fail("an operation is submitted to a context that has shut down");
     };
     submits("begin of a submission");
-    if (a == action::submit && all.inside != s.current() && busy == 0)
+    if (all.inside != s.current() && busy == 0)
         world::fail("the executor may run out of work before an operation is submitted");
-    if (a == action::destroy && all.shutting != s.current())
-        world::fail("an operation is destroyed outside of the shutdown");
-    if ((a == action::destroy) != (self->result == outcome::abandoned))
-        world::fail("an abandoned operation is submitted, or another is destroyed");
-    const std::size_t index = self->index_;
-    const outcome result = self->result;
-    state_pointer reference(self->state, false);
-    delete self;
-    all.end_of(index, result, std::move(reference));
-    reference.reset();
+    if (result == outcome::abandoned)
+        world::fail("an abandoned operation is submitted");
+    end();
     submits("end of a submission");
-    return false;
+}
+
+inline void operation::destroy() noexcept {
+    if (world_.shutting != scheduler::get().current())
+        world::fail("an operation is destroyed outside of the shutdown");
+    if (result != outcome::abandoned)
+        world::fail("an operation that was not abandoned is destroyed");
+    end();
+}
+
+inline bool operation::is_inside() const noexcept {
+    return world_.inside == scheduler::get().current();
+}
+
+inline void operation::keep_busy() noexcept {
+    if (busy_)
+        world::fail("an operation keeps the executor busy twice");
+    busy_ = true;
+    ++busy;
+}
+
+inline void operation::end() {
+    world& all = world_;
+    const std::size_t index = index_;
+    const outcome how = result;
+    state_pointer reference(state, false);
+    delete this;
+    all.end_of(index, how, std::move(reference));
 }
 
 } // namespace asio_semaphore::model

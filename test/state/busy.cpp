@@ -68,7 +68,7 @@ BOOST_AUTO_TEST_CASE(a_queue_that_was_empty_begins_anew) {
 BOOST_AUTO_TEST_CASE(a_thread_outside_keeps_it_busy_until_the_last_is_submitted) {
     for (auto* w : {&a, &b, &c})
         s->enqueue(*w);
-    b.on_perform = [&](state_pointer of_b) {
+    b.on_end = [&](state_pointer of_b) {
         BOOST_TEST(b.kept_busy == 1); // before it is submitted
         of_b->release(0);
     };

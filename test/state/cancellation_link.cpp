@@ -249,7 +249,7 @@ BOOST_AUTO_TEST_CASE(a_link_may_die_inside_the_end_that_it_caused) {
     canceller->attach(a);
     s->enqueue(a);
     s.reset(); // as the semaphore that was destroyed without an end of its own
-    a.on_perform = [&](state_pointer) {
+    a.on_end = [&](state_pointer) {
         canceller.reset();
     };
     canceller->fire();

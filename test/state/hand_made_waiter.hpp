@@ -42,8 +42,8 @@ public:
     using state_type = semaphore_state<Threads>;
     using state_pointer = boost::intrusive_ptr<state_type>;
 
-    explicit basic_hand_made_waiter(std::ptrdiff_t n, bool is_busy = true) :
-        base(n, &perform_it, is_busy) {}
+    explicit basic_hand_made_waiter(std::ptrdiff_t n, bool is_busy = true) noexcept :
+        base(n, is_busy) {}
     basic_hand_made_waiter(const basic_hand_made_waiter&) = delete;
     basic_hand_made_waiter& operator=(const basic_hand_made_waiter&) = delete;
 
@@ -54,33 +54,30 @@ public:
     bool inside = false;
 
     /// Runs instead of noting `submitted` alone, with the reference that came along.
-    std::function<void(state_pointer)> on_perform;
+    std::function<void(state_pointer)> on_end;
 
     bool untouched() const { return submitted == 0 && destroyed == 0; }
     bool ended_as(outcome o) const { return submitted == 1 && destroyed == 0 && this->result == o; }
 
     /// What an executor does that drops an operation: its permits go back.
     void drop_when_submitted() {
-        on_perform = [this](state_pointer owner) {
+        on_end = [this](state_pointer owner) {
             if (this->result == outcome::granted)
                 owner.detach()->put_back(this->count);
         };
     }
 
 private:
-    static bool perform_it(base* w, typename base::action action) noexcept {
-        auto& self = static_cast<basic_hand_made_waiter&>(*w);
-        if (action == base::action::is_inside)
-            return self.inside;
-        if (action == base::action::keep_busy) {
-            ++self.kept_busy;
-            return false;
-        }
-        state_pointer owner(self.state, false);
-        ++(action == base::action::submit ? self.submitted : self.destroyed);
-        if (self.on_perform)
-            self.on_perform(std::move(owner));
-        return false;
+    void submit() noexcept override { end(submitted); }
+    void destroy() noexcept override { end(destroyed); }
+    bool is_inside() const noexcept override { return inside; }
+    void keep_busy() noexcept override { ++kept_busy; }
+
+    void end(int& times) {
+        state_pointer owner(this->state, false);
+        ++times;
+        if (on_end)
+            on_end(std::move(owner));
     }
 };
 

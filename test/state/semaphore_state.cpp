@@ -61,7 +61,7 @@ BOOST_AUTO_TEST_CASE(submits_in_the_order_of_the_queue) {
     const auto s = make(0);
     std::vector<std::ptrdiff_t> order;
     for (auto* w : {&two, &a, &three, &b}) {
-        w->on_perform = [&order, w](state_pointer) {
+        w->on_end = [&order, w](state_pointer) {
             order.push_back(w->count);
         };
         s->enqueue(*w);
@@ -175,7 +175,7 @@ BOOST_AUTO_TEST_CASE(abort_ends_waiters_as_aborted) {
 BOOST_AUTO_TEST_CASE(while_it_submits_it_holds_no_lock_and_shows_no_permit_in_between) {
     const auto s = make(0);
     bool seen = false;
-    a.on_perform = [&](state_pointer of_a) {
+    a.on_end = [&](state_pointer of_a) {
         BOOST_TEST(of_a->available() == 0);
         BOOST_TEST(of_a->waiting() == 1u);
         BOOST_TEST(of_a->try_acquire(1) == outcome::queued);
@@ -215,7 +215,7 @@ BOOST_AUTO_TEST_CASE(a_chain_of_dropped_operations_does_not_grow_the_stack) {
         auto& w = *waiters.emplace_back(std::make_unique<hand_made_waiter>(1));
         // Each passes a permit of the other semaphore on, so that the chain runs through both.
         const auto& other = i % 2 == 0 ? t : s;
-        w.on_perform = [&depth, &deepest, other](state_pointer) {
+        w.on_end = [&depth, &deepest, other](state_pointer) {
             deepest = std::max(deepest, ++depth);
             other->release(1);
             --depth;
@@ -232,11 +232,11 @@ BOOST_AUTO_TEST_CASE(a_chain_of_dropped_operations_does_not_grow_the_stack) {
 BOOST_AUTO_TEST_CASE(whoever_is_submitted_may_let_the_last_reference_go) {
     auto s = make(0);
     state* const address = s.get();
-    a.on_perform = [&](state_pointer of_a) {
+    a.on_end = [&](state_pointer of_a) {
         s.reset();
         of_a.reset();
     };
-    b.on_perform = [](state_pointer of_b) {
+    b.on_end = [](state_pointer of_b) {
         of_b.reset();
     };
     address->enqueue(a);
@@ -252,7 +252,7 @@ BOOST_AUTO_TEST_CASE(whoever_is_submitted_may_let_the_last_reference_go) {
 BOOST_AUTO_TEST_CASE(a_waiter_in_the_queue_holds_no_reference_and_a_taken_one_does) {
     auto s = make(0);
     state_pointer kept;
-    a.on_perform = [&](state_pointer of_a) {
+    a.on_end = [&](state_pointer of_a) {
         kept = std::move(of_a);
     };
     s->enqueue(a);

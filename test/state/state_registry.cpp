@@ -76,7 +76,7 @@ BOOST_AUTO_TEST_CASE(a_state_made_after_shutdown_is_shut_from_the_start) {
 
 BOOST_AUTO_TEST_CASE(a_waiter_that_is_destroyed_may_give_back_permits_of_every_state) {
     const auto s = make(0), t = make(0);
-    a.on_perform = [&](state_pointer) {
+    a.on_end = [&](state_pointer) {
         put_back(s, 1);
         put_back(t, 2); // would serve b, were not all states shut first
     };
@@ -92,7 +92,7 @@ BOOST_AUTO_TEST_CASE(a_waiter_that_is_destroyed_may_give_back_permits_of_every_s
 BOOST_AUTO_TEST_CASE(a_waiter_that_is_destroyed_may_let_its_state_go) {
     auto s = make(0);
     state& semaphore = *s;
-    a.on_perform = [&](state_pointer of_a) {
+    a.on_end = [&](state_pointer of_a) {
         s->abort();
         s.reset();
         of_a.reset();
@@ -108,7 +108,7 @@ BOOST_AUTO_TEST_CASE(a_waiter_that_is_destroyed_may_let_its_state_go) {
 BOOST_AUTO_TEST_CASE(a_waiter_that_is_destroyed_may_shut_down_again_and_make_a_state) {
     const auto s = make(0);
     state_pointer made;
-    a.on_perform = [&](state_pointer) {
+    a.on_end = [&](state_pointer) {
         states->shutdown();
         made = make(2);
     };
@@ -149,7 +149,7 @@ BOOST_AUTO_TEST_CASE(a_state_that_has_died_is_not_shut) {
 BOOST_AUTO_TEST_CASE(shutdown_waits_for_a_submission_that_another_thread_is_in_the_middle_of) {
     const auto s = make(0);
     std::atomic<bool> submitting{false}, shutting{false}, submitted{false};
-    a.on_perform = [&](state_pointer) {
+    a.on_end = [&](state_pointer) {
         submitting = true;
         while (!shutting)
             std::this_thread::yield();

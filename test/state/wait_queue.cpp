@@ -13,10 +13,14 @@ using waiter_type = waiter<threads>;
 using queue_type = wait_queue<threads>;
 using taken_type = taken_waiters<threads>;
 
-bool never(waiter_type*, waiter_type::action) noexcept {
-    BOOST_ERROR("not to be performed");
-    return false;
-}
+struct idle_waiter final : waiter_type {
+    using waiter_type::waiter_type;
+
+    void submit() noexcept override { BOOST_ERROR("not to be submitted"); }
+    void destroy() noexcept override { BOOST_ERROR("not to be destroyed"); }
+    bool is_inside() const noexcept override { return false; }
+    void keep_busy() noexcept override {}
+};
 
 struct fixture {
     std::vector<std::ptrdiff_t> drain(queue_type& from) {
@@ -34,7 +38,7 @@ struct fixture {
         return counts;
     }
 
-    waiter_type a{1, never}, b{2, never}, c{3, never}, d{4, never};
+    idle_waiter a{1}, b{2}, c{3}, d{4};
     queue_type queue;
     taken_type taken, other;
 };

@@ -230,7 +230,7 @@ BOOST_AUTO_TEST_CASE(no_lock_is_held_while_a_waiter_is_submitted_or_destroyed) {
     for (const auto& e : ends) {
         BOOST_TEST_CONTEXT(e.name) {
             waiter_type w{1};
-            w.on_perform = note;
+            w.on_end = note;
             link_type canceller(s, outcome::aborted);
             canceller.attach(w);
             BOOST_TEST(s->enqueue(w) == outcome::queued);
@@ -238,7 +238,7 @@ BOOST_AUTO_TEST_CASE(no_lock_is_held_while_a_waiter_is_submitted_or_destroyed) {
             BOOST_TEST(w.submitted == 1);
         }
     }
-    a.on_perform = b.on_perform = note;
+    a.on_end = b.on_end = note;
     t->enqueue(a);
     t->enqueue(b);
     states->shutdown();
@@ -251,7 +251,7 @@ BOOST_AUTO_TEST_CASE(a_state_is_freed_with_its_last_reference_and_not_before) {
     BOOST_TEST(seen.states == 1);
     std::optional<link_type> canceller(std::in_place, s, outcome::aborted);
     state_pointer of_a;
-    a.on_perform = [&](state_pointer reference) {
+    a.on_end = [&](state_pointer reference) {
         of_a = std::move(reference);
     };
     canceller->attach(a);
@@ -269,11 +269,11 @@ BOOST_AUTO_TEST_CASE(a_state_is_freed_with_its_last_reference_and_not_before) {
 BOOST_AUTO_TEST_CASE(a_state_is_not_freed_while_it_submits) {
     auto s = make(0);
     int alive_at_b = -1;
-    a.on_perform = [&](state_pointer of_a) {
+    a.on_end = [&](state_pointer of_a) {
         s.reset();
         of_a.reset();
     };
-    b.on_perform = [&](state_pointer of_b) {
+    b.on_end = [&](state_pointer of_b) {
         of_b.reset();
         alive_at_b = seen.states; // the batch is not over yet
     };
@@ -302,13 +302,13 @@ BOOST_AUTO_TEST_CASE(a_shutdown_in_the_middle_of_a_submission_does_not_wait_for_
     const boost::intrusive_ptr<registry> others(new registry);
     const state_pointer s = make(0), t(new state(0, 9, others), false);
     waiter_type of_t{1}, waits_at_t{1};
-    a.on_perform = [&](state_pointer) {
+    a.on_end = [&](state_pointer) {
         t->release(1);
         others->shutdown();
         BOOST_TEST(of_t.ended_as(outcome::granted));
         BOOST_TEST(waits_at_t.destroyed == 1);
     };
-    b.on_perform = [&](state_pointer) {
+    b.on_end = [&](state_pointer) {
         states->shutdown();
     };
     t->enqueue(of_t);
@@ -324,7 +324,7 @@ BOOST_AUTO_TEST_CASE(a_shutdown_in_the_middle_of_a_submission_does_not_wait_for_
 
 BOOST_AUTO_TEST_CASE(a_shutdown_in_the_last_submission_of_a_batch_does_not_wait_for_itself) {
     auto s = make(0);
-    a.on_perform = [&](state_pointer of_a) {
+    a.on_end = [&](state_pointer of_a) {
         states->shutdown();
         s.reset();
         of_a.reset();

@@ -99,13 +99,14 @@ class State:
 
 def operation(waiter):
     """A waiter as the acquire_operation that it is; or None where the program has no debug information about it."""
-    # The waiter knows the function that performs it, and that function has a local variable whose type leads to the
-    # operation's. Names would not: the type of a lambda cannot be looked up by its name.
-    block = gdb.block_for_pc(int(waiter["perform"]))
+    # Its first virtual function has the operation's type as that of `this`. Names would not lead there: the type of a
+    # lambda cannot be looked up by its name.
+    table = waiter.cast(gdb.lookup_type("long").pointer().pointer()).dereference()
+    block = gdb.block_for_pc(int(table.dereference()))
     while block is not None and block.function is None:
         block = block.superblock
     for symbol in block or ():
-        if symbol.name == "operation":
+        if symbol.name == "this":
             return waiter.dereference().cast(symbol.type.strip_typedefs().unqualified().target())
     return None
 

@@ -203,33 +203,15 @@ private:
     };
 
     acquire_operation(Handler& handler, Route&& route, std::ptrdiff_t n, Deadline deadline) :
-        base(n, &acquire_operation::act, Route::is_busy),
+        base(n, Route::is_busy),
         timer(route.io_executor(), deadline),
         route_(std::move(route)),
         handler_(std::move(handler)) {}
     ~acquire_operation() = default;
 
-    static bool act(base* w, base::action action) noexcept {
-        acquire_operation* const operation = static_cast<acquire_operation*>(w);
-        switch (action) {
-        case base::action::submit:
-            submit(operation);
-            return false;
-        case base::action::destroy:
-            abandon(operation);
-            return false;
-        case base::action::keep_busy:
-            operation->route_.keep_busy();
-            return false;
-        case base::action::is_inside:
-            return operation->route_.is_inside();
-        }
-        return false;
-    }
-
-    static void submit(acquire_operation* operation) noexcept {
+    void submit() noexcept override {
         BOOST_TRY {
-            post(delivery(operation));
+            post(delivery(this));
         }
         BOOST_CATCH(...) {
             // The executor refused; the delivery that it was given is gone, and the permits are
@@ -237,6 +219,11 @@ private:
         }
         BOOST_CATCH_END
     }
+
+    void destroy() noexcept override { abandon(this); }
+
+    bool is_inside() const noexcept override { return route_.is_inside(); }
+    void keep_busy() noexcept override { route_.keep_busy(); }
 
     static void post(delivery&& delivered) {
         acquire_operation& operation = delivered.operation();

@@ -31,21 +31,26 @@ enum class outcome : unsigned char {
 
 /// The part of a waiting operation that the state layer sees.
 template <typename Threads>
-struct waiter {
-    enum class action : unsigned char {
-        submit,  ///< hand the operation to its executor
-        destroy, ///< destroy it, handler and all: there is no executor any more
-        // Under the mutex:
-        is_inside, ///< whether this thread is running the semaphore's executor, which then stays
-                   ///< busy, and stays
-        keep_busy  ///< keep it busy as long as you live; of those only who have not yet
-    };
+class waiter {
+public:
+    /// @param is_busy whether it keeps the semaphore's executor busy from the start
+    explicit waiter(std::ptrdiff_t n, bool is_busy = true) noexcept :
+        links(nullptr), count(n), keeps_busy(is_busy) {}
+    waiter(const waiter&) = delete;
+    waiter& operator=(const waiter&) = delete;
 
-    /// @p act returns false, except where the answer to is_inside is yes.
-    waiter(std::ptrdiff_t n, bool (*act)(waiter*, action) noexcept, bool is_busy = true) noexcept :
-        links(nullptr), count(n), perform(act), keeps_busy(is_busy) {}
+    /// Hands the operation to its executor; it may be gone before this returns.
+    virtual void submit() noexcept = 0;
+    /// Destroys it, handler and all: there is no executor any more.
+    virtual void destroy() noexcept = 0;
 
-    waiter* next = nullptr;
+    // Under the mutex, and calling nothing but Asio's own executors:
+    /// Whether this thread is running the semaphore's executor, which then stays busy, and stays.
+    virtual bool is_inside() const noexcept = 0;
+    /// From now on the semaphore's executor has outstanding work as long as the operation lives.
+    virtual void keep_busy() noexcept = 0;
+
+    waiter* next = nullptr; // unset outside of queue and list
     waiter* previous = nullptr;
     union {
         cancellation_link<Threads>* links; // until taken: who may cancel it; guarded by the state's
@@ -53,11 +58,12 @@ struct waiter {
         semaphore_state<Threads>* state;   // from then on: owns one reference
     };
     const std::ptrdiff_t count;
-    bool (*const perform)(waiter*, action) noexcept;
     outcome result = outcome::queued;
-    bool keeps_busy; // guarded by the state's mutex: the semaphore's executor has outstanding
-                     // work as long as this lives
+    bool keeps_busy;         // guarded by the state's mutex: keep_busy() need not be called
     bool ends_batch = false; // the last of those that left the queue in one critical section
+
+protected:
+    ~waiter() = default;
 };
 
 template <typename Threads>

@@ -37,7 +37,7 @@ semaphore_state<Threads>::critical_section::~critical_section() {
     waiter_type& last = taken.back();
     // Whoever runs the execution context is work that keeps it busy, and nobody can destroy it
     // meanwhile.
-    if (!last.perform(&last, waiter_type::action::is_inside)) {
+    if (!last.is_inside()) {
         keep_busy(last);
         last.ends_batch = true;
         share += one_batch;
@@ -68,8 +68,7 @@ void semaphore_state<Threads>::submit_all(taken_type& taken) noexcept {
     while (!taken.empty()) {
         waiter_type& w = taken.pop_front();
         here.ending = w.ends_batch ? w.state : nullptr;
-        w.perform(
-            &w, waiter_type::action::submit); // w may be gone now, and the semaphore object too
+        w.submit(); // w may be gone now, and the semaphore object too
         if (here.ending != nullptr)
             here.ending->drop(one_batch);
     }
@@ -228,7 +227,7 @@ BOOST_NOINLINE void semaphore_state<Threads>::relieve(waiter_type& w, link_type*
 template <typename Threads>
 void semaphore_state<Threads>::keep_busy(waiter_type& w) noexcept {
     if (!w.keeps_busy) {
-        w.perform(&w, waiter_type::action::keep_busy);
+        w.keep_busy();
         w.keeps_busy = true;
     }
 }

@@ -53,10 +53,8 @@ void state_registry<Threads>::shutdown() noexcept {
     }
     for (const state_type* state : states)
         state->await_submissions();
-    while (!doomed.empty()) {
-        auto& w = doomed.pop_front();
-        w.perform(&w, waiter<Threads>::action::destroy);
-    }
+    while (!doomed.empty())
+        doomed.pop_front().destroy();
     for (state_type* state : states)
         intrusive_ptr_release(state);
 }
