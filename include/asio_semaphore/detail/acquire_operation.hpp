@@ -156,7 +156,10 @@ private:
             allocator(asio::get_associated_allocator(handler, asio::recycling_allocator<void>())) {}
         memory(const memory&) = delete;
         memory& operator=(const memory&) = delete;
-        ~memory() { free(); }
+        ~memory() {
+            if (block != nullptr)
+                free();
+        }
 
         template <typename... Args>
         void construct(Args&&... args) {
@@ -173,8 +176,7 @@ private:
         void free() noexcept {
             if (operation != nullptr)
                 std::exchange(operation, nullptr)->~acquire_operation();
-            if (block != nullptr)
-                allocator_traits::deallocate(allocator, std::exchange(block, nullptr), 1);
+            allocator_traits::deallocate(allocator, std::exchange(block, nullptr), 1);
         }
 
         allocator_type allocator;
