@@ -218,6 +218,25 @@ BOOST_AUTO_TEST_CASE(a_handler_with_both_executors_ends_on_its_associated_one) {
     BOOST_TEST(ran == 1);
 }
 
+BOOST_AUTO_TEST_CASE(the_system_executor_leads_to_the_associated_one_too) {
+    asio::io_context other;
+    support::tracking book;
+    int inside = 0;
+    semaphore->release();
+    const auto on_both = [&](auto handler) {
+        return asio::bind_executor(
+            support::tracker_executor<>(other.get_executor(), book),
+            asio::bind_immediate_executor(asio::system_executor(), std::move(handler)));
+    };
+    semaphore->async_acquire_permit(
+        on_both([&](error_code, permit) { inside += book.on_stack(); }));
+    semaphore->async_acquire(on_both([&](error_code) { inside += book.on_stack(); }));
+    semaphore->async_acquire(-1, on_both([&](error_code) { inside += book.on_stack(); }));
+    BOOST_TEST(inside == 0);
+    other.run();
+    BOOST_TEST(inside == 3);
+}
+
 #endif
 
 BOOST_AUTO_TEST_SUITE_END()
