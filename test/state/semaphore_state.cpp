@@ -101,7 +101,8 @@ BOOST_AUTO_TEST_CASE(a_debt_is_paid_first) {
 
 BOOST_AUTO_TEST_CASE(a_debt_has_a_bottom) {
     const auto s = make(1, 1);
-    BOOST_TEST(s->reduce(state::max() + 1));
+    BOOST_TEST(s->reduce(1));
+    BOOST_TEST(s->reduce(state::max()));
     BOOST_TEST(s->available() == -state::max());
     BOOST_TEST(!s->reduce(1));
     BOOST_TEST(!s->reduce(std::numeric_limits<std::ptrdiff_t>::max()));
@@ -112,6 +113,20 @@ BOOST_AUTO_TEST_CASE(a_debt_has_a_bottom) {
     BOOST_TEST(a.untouched());
     BOOST_TEST(s->release(1));
     BOOST_TEST(a.ended_as(outcome::granted));
+}
+
+// From the bottom of a debt to the largest maximum is twice as far as a 32-bit ptrdiff_t can tell.
+BOOST_AUTO_TEST_CASE(a_debt_is_paid_below_the_largest_maximum_too) {
+    const auto s = make(0);
+    BOOST_TEST(s->reduce(state::max()));
+    BOOST_TEST(s->release(1));
+    put_back(s, 1);
+    s->enqueue(a);
+    BOOST_TEST(s->release(1));
+    BOOST_TEST(s->available() == -state::max() + 3);
+    BOOST_TEST(s->release(state::max()));
+    BOOST_TEST(a.ended_as(outcome::granted));
+    BOOST_TEST(s->available() == 2);
 }
 
 BOOST_AUTO_TEST_CASE(cancel_takes_everybody_and_no_permit) {

@@ -63,7 +63,7 @@ public:
     semaphore_state& operator=(const semaphore_state&) = delete;
 
     std::ptrdiff_t available() const noexcept {
-        return available_in(word_.load(std::memory_order_relaxed));
+        return static_cast<std::ptrdiff_t>(available_in(word_.load(std::memory_order_relaxed)));
     }
     std::ptrdiff_t max_permits() const noexcept { return max_; }
     std::size_t waiting() const noexcept { return waiting_.load(std::memory_order_relaxed); }
@@ -142,9 +142,8 @@ private:
     static constexpr std::int64_t one_permit = 4;
     static constexpr std::uint64_t one_batch = std::uint64_t(1) << 40;
 
-    static std::ptrdiff_t available_in(std::int64_t word) noexcept {
-        return static_cast<std::ptrdiff_t>(word >> 2);
-    }
+    // As wide as the word everywhere: with a debt, max() is further away than a ptrdiff_t can tell.
+    static std::int64_t available_in(std::int64_t word) noexcept { return word >> 2; }
 
     ~semaphore_state() { registry_->erase(*this); }
 

@@ -139,7 +139,7 @@ outcome semaphore_state<Threads>::ended_locked() const noexcept {
 template <typename Threads>
 bool semaphore_state<Threads>::stays_in_range(
     std::int64_t available, std::ptrdiff_t delta) const noexcept {
-    return delta < 0 ? delta >= -max() - available : delta <= max_ - available;
+    return delta < 0 ? delta >= -std::int64_t(max()) - available : delta <= max_ - available;
 }
 
 template <typename Threads>
@@ -174,7 +174,8 @@ BOOST_NOINLINE void semaphore_state<Threads>::put_back(std::ptrdiff_t n) noexcep
         BOOST_ASSERT_MSG(
             false, "a permit gives back more than the semaphore's maximum: it was "
                    "adopted without having been acquired, or released by hand too");
-        n = std::min(n, max_ - available());
+        const std::int64_t room = max_ - available_in(word_.load(std::memory_order_relaxed));
+        n = static_cast<std::ptrdiff_t>(std::min<std::int64_t>(n, room));
     }
     drop(1);
 }
