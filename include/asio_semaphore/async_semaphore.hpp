@@ -16,6 +16,8 @@
 
 #include <chrono>
 #include <cstddef>
+#include <memory>
+#include <new>
 #include <stdexcept>
 #include <type_traits>
 #include <utility>
@@ -123,7 +125,8 @@ public:
     /// The same from a semaphore for an executor that is convertible to this one's.
     template <
         typename Executor1, typename = std::enable_if_t<std::is_convertible_v<Executor1, Executor>>>
-    basic_async_semaphore(basic_async_semaphore<Executor1>&& other) noexcept :
+    basic_async_semaphore(basic_async_semaphore<Executor1>&& other) noexcept(
+        std::is_nothrow_constructible_v<Executor, const Executor1&>) :
         executor_(other.executor_), state_(std::move(other.state_)) {}
 
     /// Aborts the operations that wait here, as the destructor does, and takes over those of @p
@@ -131,7 +134,9 @@ public:
     basic_async_semaphore& operator=(basic_async_semaphore&& other) {
         if (this != &other) {
             basic_async_semaphore old(std::move(*this));
-            executor_ = other.executor_;
+            // Executors can be copied, without throwing, but need not be assignable.
+            executor_.~executor_type();
+            ::new (static_cast<void*>(std::addressof(executor_))) executor_type(other.executor_);
             state_ = std::move(other.state_);
         }
         return *this;

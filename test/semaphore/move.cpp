@@ -2,12 +2,18 @@
 
 #include "fixture.hpp"
 
+#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/deferred.hpp>
+#include <boost/asio/execution.hpp>
+#include <boost/asio/execution_context.hpp>
+#include <boost/asio/require.hpp>
+#include <boost/asio/strand.hpp>
 
 #include <chrono>
 #include <mutex>
 #include <optional>
 #include <stdexcept>
+#include <type_traits>
 #include <utility>
 
 namespace {
@@ -15,6 +21,28 @@ namespace {
 using namespace test;
 using namespace std::chrono_literals;
 using io_semaphore = asio_semaphore::basic_async_semaphore<asio::io_context::executor_type>;
+
+struct unassignable_executor {
+    asio::io_context& context;
+
+    asio::execution_context& query(asio::execution::context_t) const noexcept { return context; }
+    static constexpr asio::execution::blocking_t query(asio::execution::blocking_t) noexcept {
+        return asio::execution::blocking.never;
+    }
+    template <typename F>
+    void execute(F&& f) const {
+        asio::require(context.get_executor(), asio::execution::blocking.never)
+            .execute(std::forward<F>(f));
+    }
+    friend bool
+    operator==(const unassignable_executor& a, const unassignable_executor& b) noexcept {
+        return &a.context == &b.context;
+    }
+    friend bool
+    operator!=(const unassignable_executor& a, const unassignable_executor& b) noexcept {
+        return !(a == b);
+    }
+};
 
 struct move_fixture : fixture {
     // Everything that a moved-from semaphore promises.
@@ -187,6 +215,31 @@ BOOST_AUTO_TEST_CASE(a_semaphore_of_another_executor_type_moves_in_as_well) {
     BOOST_TEST(!second.is_open());
     poll();
     BOOST_TEST(other.completed_with(aborted));
+}
+
+BOOST_AUTO_TEST_CASE(converting_the_executor_may_throw_where_that_allocates) {
+    using strand = asio::strand<asio::any_io_executor>;
+    static_assert(std::is_nothrow_move_constructible_v<async_semaphore>);
+    static_assert(!std::is_nothrow_constructible_v<
+                  async_semaphore, asio_semaphore::basic_async_semaphore<strand>&&>);
+}
+
+BOOST_AUTO_TEST_CASE(an_executor_need_not_be_assignable) {
+    using semaphore_type = asio_semaphore::basic_async_semaphore<unassignable_executor>;
+    static_assert(!std::is_copy_assignable_v<unassignable_executor>);
+    asio::io_context elsewhere;
+    semaphore_type semaphore(unassignable_executor{context}, 0);
+    semaphore_type other(unassignable_executor{elsewhere}, 1);
+    operation old, later;
+    semaphore.async_acquire(old.on_completion());
+    semaphore = std::move(other);
+    BOOST_TEST((semaphore.get_executor() == unassignable_executor{elsewhere}));
+    BOOST_TEST(semaphore.available() == 1);
+    semaphore.async_acquire(later.on_completion());
+    poll();
+    BOOST_TEST(old.completed_with(aborted));
+    elsewhere.poll();
+    BOOST_TEST(later.granted());
 }
 
 BOOST_AUTO_TEST_CASE(a_waiter_can_be_cancelled_after_the_move) {
