@@ -1,4 +1,5 @@
 #include <asio_semaphore/async_semaphore.hpp>
+#include <asio_semaphore/with_permit.hpp>
 
 #include <support/allocators.hpp>
 #include <support/archetypes.hpp>
@@ -9,6 +10,7 @@
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/test/unit_test.hpp>
 #include <boost/version.hpp>
 
@@ -249,6 +251,25 @@ BOOST_AUTO_TEST_CASE(handlers_come_as_rvalues_lvalues_references_and_functions) 
     plenty.async_acquire(&free_function);
     support::poll(context);
     BOOST_TEST(free_results == 2);
+}
+
+BOOST_AUTO_TEST_CASE(a_handler_that_is_convertible_to_a_number_is_no_count) {
+    struct convertible {
+        int* calls;
+        void operator()(error_code ec) const { *calls += !ec; }
+        void operator()(error_code ec, const permit& held) const { *calls += !ec && held; }
+        operator int() const { return 1; }
+    };
+    int calls = 0;
+    semaphore.release(4);
+    semaphore.async_acquire(convertible{&calls});
+    semaphore.async_acquire_for(std::chrono::hours(1), convertible{&calls});
+    semaphore.async_acquire_permit(convertible{&calls});
+    semaphore.async_acquire_permit_for(std::chrono::hours(1), convertible{&calls});
+    asio::steady_timer timer(context, std::chrono::steady_clock::time_point::min());
+    timer.async_wait(asio_semaphore::with_permit(semaphore, convertible{&calls}));
+    context.poll();
+    BOOST_TEST(calls == 5);
 }
 
 BOOST_AUTO_TEST_CASE(a_handler_may_take_the_permit_by_value_by_reference_or_not_look) {

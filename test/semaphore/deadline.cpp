@@ -5,6 +5,7 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include <chrono>
+#include <limits>
 #include <optional>
 
 namespace {
@@ -108,6 +109,18 @@ BOOST_AUTO_TEST_CASE(a_deadline_of_zero_or_in_the_past_never_queues) {
     past(std::chrono::hours::min());
     past(std::chrono::duration<double>(-0.5));
     past(std::chrono::duration<double, std::ratio<86400>>(-1e300));
+}
+
+BOOST_AUTO_TEST_CASE(a_deadline_that_is_no_number_never_queues_either) {
+    async_semaphore semaphore(context, 1);
+    operation now, late;
+    const std::chrono::duration<double> never(std::numeric_limits<double>::quiet_NaN());
+    semaphore.async_acquire_for(never, now.on_completion());
+    semaphore.async_acquire_for(never, late.on_completion());
+    BOOST_TEST(semaphore.waiting() == 0u);
+    poll();
+    BOOST_TEST(now.granted());
+    BOOST_TEST(late.completed_with(timed_out));
 }
 
 BOOST_AUTO_TEST_CASE(a_deadline_of_zero_does_not_overtake_the_queue) {

@@ -16,19 +16,20 @@
 
 namespace asio_semaphore::detail {
 
-/// Tells a completion token from the number of permits.
+/// Tells a completion token from the number of permits. A handler may be convertible to a number.
 template <typename Token>
-using not_a_count = std::enable_if_t<!std::is_convertible_v<Token, std::ptrdiff_t>>;
+using not_a_count = std::enable_if_t<
+    !std::is_arithmetic_v<std::decay_t<Token>> && !std::is_enum_v<std::decay_t<Token>>>;
 
 /// A wait in the steady clock's units; one that is longer than the clock can tell is as long as it
-/// can tell.
+/// can tell, and one that is not a number is over.
 template <typename Rep, typename Period>
 deadline_at::clock::duration saturated(const std::chrono::duration<Rep, Period>& wait) {
     using result = deadline_at::clock::duration;
     using comparable = std::chrono::duration<long double, result::period>;
     if (comparable(wait) >= comparable(result::max()))
         return result::max();
-    if (comparable(wait) <= comparable(result::min()))
+    if (!(comparable(wait) > comparable(result::min())))
         return result::min();
     return std::chrono::duration_cast<result>(wait);
 }
