@@ -394,6 +394,65 @@ BOOST_AUTO_TEST_CASE(a_handler_dropped_inside_a_release_may_destroy_another_cont
     BOOST_TEST(dropping.available() == 1);
 }
 
+// Granted at once, granted later, cancelled, with a deadline or without.
+BOOST_AUTO_TEST_CASE(
+    what_has_gone_on_to_another_context_is_called_there_after_the_semaphores_has_gone) {
+    using tracker = support::tracker_executor<>;
+    using semaphore_type = asio_semaphore::basic_async_semaphore<tracker>;
+    const auto started = [](semaphore_type& s, int how, auto handler) {
+        if (how == 0)
+            s.release();
+        if (how == 3)
+            s.async_acquire_permit_for(std::chrono::hours(1), std::move(handler));
+        else
+            s.async_acquire_permit(std::move(handler));
+        if (how == 2)
+            s.cancel();
+        else if (how != 0)
+            s.release();
+    };
+    for (const int how : {0, 1, 2, 3}) {
+        BOOST_TEST_CONTEXT("case " << how) {
+            asio::io_context elsewhere;
+            support::tracking book;
+            std::optional<asio::io_context> dying(std::in_place);
+            semaphore_type own(tracker(dying->get_executor(), book), 0);
+            result first, second;
+            started(own, how, asio::bind_executor(elsewhere.get_executor(), recording(first)));
+            started(own, how, asio::bind_executor(elsewhere.get_executor(), recording(second)));
+            support::poll(*dying);
+            BOOST_TEST(book.work > 0);
+            dying.reset();
+            BOOST_TEST(book.work == 0);
+            support::poll(elsewhere);
+            for (result* called : {&first, &second})
+                BOOST_TEST(
+                    (how == 2 ? called->failed(asio::error::operation_aborted)
+                              : called->succeeded()));
+            BOOST_TEST(own.available() == 0);
+            first.held.reset();
+            BOOST_TEST(own.available() == (how == 2 ? 0 : 1));
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(the_other_context_may_run_handlers_while_the_semaphores_is_destroyed) {
+    for (int round = 0; round < 200; ++round) {
+        asio::thread_pool elsewhere(1);
+        std::optional<asio::io_context> dying(std::in_place);
+        async_semaphore own(*dying, 2);
+        std::atomic<int> called{0};
+        for (int i = 0; i < 10; ++i)
+            own.async_acquire_permit(asio::bind_executor(
+                elsewhere.get_executor(), [&](error_code, permit) { ++called; }));
+        while (called == 0)
+            dying->poll();
+        dying.reset();
+        elsewhere.join();
+        BOOST_TEST(own.available() == 2);
+    }
+}
+
 BOOST_AUTO_TEST_CASE(shutting_down_twice_is_harmless) {
     struct exposed : asio::io_context {
         void shut() { shutdown(); }

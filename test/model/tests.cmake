@@ -4,9 +4,9 @@ if(CMAKE_CXX_FLAGS MATCHES "-fsanitize=[a-z,]*thread")
     return()
 endif()
 
-asio_semaphore_tests(model scheduler.cpp chains.cpp pairs.cpp TIMEOUT 600 NO_ASIO)
+asio_semaphore_tests(model scheduler.cpp away.cpp chains.cpp pairs.cpp TIMEOUT 600 NO_ASIO)
 asio_semaphore_tests(model triples.cpp TIMEOUT 600 NO_ASIO LONG)
-foreach(name IN ITEMS scheduler chains pairs triples)
+foreach(name IN ITEMS scheduler away chains pairs triples)
     # The library's assertions fail the schedule in which they fail.
     target_compile_definitions(test_model_${name} PRIVATE BOOST_ENABLE_ASSERT_HANDLER)
     # Hundreds of thousands of schedules: optimised in every build.
@@ -16,7 +16,7 @@ endforeach()
 # Lifetime errors fail the schedule in which they happen. A build that brings sanitizers of its own
 # keeps those.
 if(NOT CMAKE_CXX_FLAGS MATCHES "-fsanitize")
-    foreach(name IN ITEMS scheduler chains pairs)
+    foreach(name IN ITEMS scheduler away chains pairs)
         target_compile_options(test_model_${name} PRIVATE -fsanitize=address,undefined)
         target_link_options(test_model_${name} PRIVATE -fsanitize=address,undefined)
     endforeach()

@@ -21,6 +21,7 @@
 
 namespace asio_semaphore::model {
 
+using detail::away_keeper;
 using detail::outcome;
 using state_type = detail::semaphore_state<model_threads>;
 using registry_type = detail::state_registry<model_threads>;

@@ -88,6 +88,25 @@ BOOST_AUTO_TEST_CASE(a_thread_inside_is_work_enough) {
     s->release(1);
 }
 
+// A handler that is dropped while it is submitted runs another context, which gives back there: the
+// grant has to wait for the first submission, and that context may be over by then.
+BOOST_AUTO_TEST_CASE(a_thread_in_the_middle_of_a_submission_is_not_inside) {
+    const auto other = make(0);
+    a.on_end = [&](state_pointer) {
+        other->release(2);
+        BOOST_TEST(c.untouched());
+        BOOST_TEST(c.kept_busy == 1);
+    };
+    b.inside = c.inside = true;
+    s->enqueue(a);
+    hand_made_waiter last{1, false};
+    for (auto* w : {&b, &c, &last})
+        other->enqueue(*w);
+    s->release(1);
+    BOOST_TEST(c.submitted == 1);
+    other->release(1);
+}
+
 BOOST_AUTO_TEST_CASE(who_does_so_anyway_is_not_told_to) {
     hand_made_waiter own{1};
     s->enqueue(own);

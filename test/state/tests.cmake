@@ -1,4 +1,5 @@
 asio_semaphore_tests(state
+    away.cpp
     busy.cpp
     cancellation_link.cpp
     semaphore_state.cpp

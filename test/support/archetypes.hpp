@@ -69,7 +69,9 @@ void start_acquire(T&&...) = delete;
 template <typename... T>
 void post_completion(T&&...) = delete;
 template <typename... T>
-void post_between(T&&...) = delete;
+void complete_elsewhere(T&&...) = delete;
+template <typename... T>
+void known_context_of(T&&...) = delete;
 template <typename... T>
 void complete_immediately(T&&...) = delete;
 template <typename... T>

@@ -78,28 +78,31 @@ private:
 /// What an operation holds for its deadline: nothing ...
 template <typename Deadline, typename Executor>
 struct deadline_timer {
-    deadline_timer(const Executor&, Deadline) noexcept {}
-    std::nullptr_t start(const state_pointer&, waiter<threads>&) noexcept { return nullptr; }
+    std::nullptr_t
+    start(const Executor&, Deadline, const state_pointer&, waiter<threads>&) noexcept {
+        return nullptr;
+    }
+    void end() noexcept {}
 };
 
-/// ... or a timer that ends the wait. It dies with the operation, and so keeps the context no
-/// longer than the operation does.
+/// ... or a timer that ends the wait. It dies with the operation at the latest, and so keeps the
+/// context no longer than that does.
 template <typename Executor>
 struct deadline_timer<deadline_at, Executor> {
     using link_type = cancellation_link<threads>;
 
-    deadline_timer(const Executor& executor, deadline_at deadline) :
-        timer_(executor, deadline.at()) {}
-
     /// Before the operation enters the queue: afterwards another thread may be destroying it. The
     /// timer may fire that early; the caller keeps the link alive until the operation is in the
     /// queue.
-    std::shared_ptr<link_type> start(const state_pointer& state, waiter<threads>& w) {
+    std::shared_ptr<link_type> start(
+        const Executor& executor, deadline_at deadline, const state_pointer& state,
+        waiter<threads>& w) {
         // Not the handler's allocator: the timer's last completion may come after the handler has
         // been called.
         auto link = std::allocate_shared<link_type>(
             asio::recycling_allocator<link_type>(), state, outcome::timed_out);
-        timer_.async_wait([link](const boost::system::error_code& ec) {
+        timer_.emplace(executor, deadline.at());
+        timer_->async_wait([link](const boost::system::error_code& ec) {
             if (!ec)
                 link->fire();
         });
@@ -107,7 +110,10 @@ struct deadline_timer<deadline_at, Executor> {
         return link;
     }
 
-    asio::basic_waitable_timer<deadline_at::clock, asio::wait_traits<deadline_at::clock>, Executor>
+    void end() noexcept { timer_.reset(); }
+
+    std::optional<asio::basic_waitable_timer<
+        deadline_at::clock, asio::wait_traits<deadline_at::clock>, Executor>>
         timer_;
 };
 
@@ -129,23 +135,30 @@ public:
         // Read before the handler moves.
         auto slot = asio::get_associated_cancellation_slot(handler);
         memory own(handler);
-        own.construct(handler, std::move(route), n, deadline);
+        own.construct(handler, std::move(route), n);
         acquire_operation& operation = *own.operation;
 
-        [[maybe_unused]] const auto deadline_link = operation.timer::start(state, operation);
+        [[maybe_unused]] const auto deadline_link =
+            operation.timer::start(operation.route_.io_executor(), deadline, state, operation);
         if (slot.is_connected())
             slot.template emplace<slot_canceller>(state).attach(operation);
 
         const outcome result = state->enqueue(operation);
-        if (result == outcome::queued) {
+        if (result == outcome::queued)
             own.release(); // the queue's, and possibly gone by now
-            return;
-        }
-        operation.state = state_pointer(state).detach();
-        operation.result = result;
-        delivery delivered(own.release());
-        if (result != outcome::abandoned)
-            post(std::move(delivered));
+        else
+            complete_later(own, state, result);
+    }
+
+    /// Completes the operation later, with what it has come to already.
+    static void complete_later(
+        Handler& handler, Route route, const state_pointer& state, std::ptrdiff_t n,
+        outcome result) {
+        permit held = permit_access::make(state, result == outcome::granted ? n : 0);
+        memory own(handler);
+        own.construct(handler, std::move(route), n);
+        held.forget(); // the operation's from here on
+        complete_later(own, state, result);
     }
 
 private:
@@ -198,17 +211,20 @@ private:
 
         void operator()() { complete(std::exchange(operation_, nullptr)); }
 
+        /// On the semaphore's executor, on the way to that of the handler.
+        void leave_io_executor() {
+            operation_->timer::end();
+            operation_->route_.leave(operation_->state);
+        }
+
         acquire_operation& operation() const noexcept { return *operation_; }
 
     private:
         acquire_operation* operation_;
     };
 
-    acquire_operation(Handler& handler, Route&& route, std::ptrdiff_t n, Deadline deadline) :
-        base(n, Route::is_busy),
-        timer(route.io_executor(), deadline),
-        route_(std::move(route)),
-        handler_(std::move(handler)) {}
+    acquire_operation(Handler& handler, Route&& route, std::ptrdiff_t n) :
+        base(n, Route::is_busy), route_(std::move(route)), handler_(std::move(handler)) {}
     ~acquire_operation() = default;
 
     void submit() noexcept override {
@@ -226,6 +242,14 @@ private:
 
     bool is_inside() const noexcept override { return route_.is_inside(); }
     void keep_busy() noexcept override { route_.keep_busy(); }
+
+    static void complete_later(memory& own, const state_pointer& state, outcome result) {
+        own.operation->state = state_pointer(state).detach();
+        own.operation->result = result;
+        delivery delivered(own.release());
+        if (result != outcome::abandoned)
+            post(std::move(delivered));
+    }
 
     static void post(delivery&& delivered) {
         acquire_operation& operation = delivered.operation();
@@ -268,6 +292,22 @@ private:
     Handler handler_;
 };
 
+/// Where handler and semaphore do not run on one io_context: rarer, and kept out of the way of the
+/// others.
+template <
+    typename Signature, typename Handler, typename Executor, typename HandlerExecutor,
+    typename Deadline>
+BOOST_NOINLINE void complete_elsewhere(
+    Handler& handler, const Executor& executor, const HandlerExecutor& handler_executor,
+    const state_pointer& state, std::ptrdiff_t n, Deadline deadline, outcome result) {
+    using route = general_route<Executor, HandlerExecutor>;
+    using operation = acquire_operation<Signature, Handler, route, Deadline>;
+    if (result == outcome::queued)
+        operation::start(handler, route(executor, handler_executor), state, n, deadline);
+    else
+        operation::complete_later(handler, route(executor, handler_executor), state, n, result);
+}
+
 /// Posts the completion of an acquire that has ended, or queues one that has to wait.
 template <typename Signature, typename Handler, typename Executor, typename Deadline>
 void complete_later(
@@ -275,21 +315,16 @@ void complete_later(
     Deadline deadline, outcome result) {
     const auto& handler_executor = asio::get_associated_executor(handler, executor);
     const auto* const shared = common_io_context(executor, handler_executor);
-    if (result != outcome::queued) {
-        post_completion<Signature>(
-            handler, executor, handler_executor, shared, result,
-            permit_access::make(state, result == outcome::granted ? n : 0));
-        return;
-    }
-
-    using handler_executor_type = std::decay_t<decltype(handler_executor)>;
-    using general = general_route<Executor, handler_executor_type>;
-    if (shared != nullptr)
+    if (shared == nullptr)
+        complete_elsewhere<Signature>(
+            handler, executor, handler_executor, state, n, deadline, result);
+    else if (result == outcome::queued)
         acquire_operation<Signature, Handler, io_context_route, Deadline>::start(
             handler, io_context_route(*shared), state, n, deadline);
     else
-        acquire_operation<Signature, Handler, general, Deadline>::start(
-            handler, general(executor, handler_executor), state, n, deadline);
+        post_completion<Signature>(
+            handler, *shared, result,
+            permit_access::make(state, result == outcome::granted ? n : 0));
 }
 
 /// Starts an acquire of n permits. @param state null for a semaphore that has been moved from

@@ -85,15 +85,6 @@ struct completion {
     permit held;
 };
 
-/// A function and the work that it keeps outstanding until it has run.
-template <typename Route, typename Function>
-struct routed {
-    const Route route;
-    Function function;
-
-    void operator()() { function(); }
-};
-
 #if ASIO_SEMAPHORE_HAS_IMMEDIATE_EXECUTOR
 /// An executor that nobody brings: it comes back from handlers that have none of the kind that is
 /// asked for.
@@ -142,31 +133,14 @@ void complete_immediately(
 }
 #endif
 
-template <typename IoExecutor, typename HandlerExecutor, typename Allocator, typename Completion>
-BOOST_NOINLINE void post_between(
-    const IoExecutor& io_executor, const HandlerExecutor& handler_executor,
-    const Allocator& allocator, Completion&& completion) {
-    using route = general_route<IoExecutor, HandlerExecutor>;
-    const route way(io_executor, handler_executor);
-    typename route::storage none;
-    route::post(way, none, allocator, routed<route, Completion>{way, std::move(completion)});
-}
-
-template <typename Signature, typename Handler, typename IoExecutor, typename HandlerExecutor>
+/// Where handler and semaphore run on one io_context.
+template <typename Signature, typename Handler>
 void post_completion(
-    Handler& handler, const IoExecutor& io_executor, const HandlerExecutor& handler_executor,
-    const asio::io_context::executor_type* shared, outcome result, permit&& held) {
-    using completion_type = completion<Signature, Handler>;
+    Handler& handler, asio::io_context::executor_type executor, outcome result, permit&& held) {
     // Read before the handler moves.
     const auto allocator = asio::get_associated_allocator(handler);
-    if (shared != nullptr) {
-        const auto executor = *shared; // the handler may own the object that is pointed to
-        post_to(executor, completion_type(handler, result, std::move(held)), allocator);
-        return;
-    }
-    post_between(
-        io_executor, handler_executor, allocator,
-        completion_type(handler, result, std::move(held)));
+    detail::post_to(
+        executor, completion<Signature, Handler>(handler, result, std::move(held)), allocator);
 }
 
 } // namespace asio_semaphore::detail

@@ -8,6 +8,7 @@
 // and the general one, for every other pair.
 
 #include <asio_semaphore/config.hpp>
+#include <asio_semaphore/detail/semaphore_state.hpp>
 
 #include <boost/asio/execution.hpp>
 #include <boost/asio/execution_context.hpp>
@@ -17,11 +18,15 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/prefer.hpp>
 #include <boost/asio/query.hpp>
+#include <boost/asio/recycling_allocator.hpp>
 #include <boost/asio/require.hpp>
 #include <boost/assert.hpp>
+#include <boost/smart_ptr/intrusive_ptr.hpp>
 
 #include <cstddef>
+#include <memory>
 #include <new>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -52,6 +57,20 @@ asio::execution_context& context_of(const Executor& executor) {
         return executor.context();
     else if constexpr (has_context<Executor> && can_post<Executor>)
         return asio::query(executor, asio::execution::context);
+}
+
+/// The context of an executor of whichever kind, or null where it does not tell.
+template <typename Executor>
+const asio::execution_context* known_context_of(const Executor& executor) {
+    if constexpr (is_networking_ts_executor<Executor>) {
+        return std::addressof(executor.context());
+    } else if constexpr (has_context<Executor>) {
+        using context = decltype(asio::query(executor, asio::execution::context));
+        if constexpr (std::is_convertible_v<context, const asio::execution_context&>)
+            return std::addressof(static_cast<const asio::execution_context&>(
+                asio::query(executor, asio::execution::context)));
+    }
+    return nullptr;
 }
 
 /// Has executor run f later, never here.
@@ -233,16 +252,79 @@ private:
     bool busy_now_ = false;
 };
 
+/// Keeps an executor busy for operations that are away.
+template <typename Executor>
+class away_work final : public away_keeper {
+    using allocator_type = asio::recycling_allocator<away_work>;
+
+public:
+    static away_work& make(const Executor& executor) {
+        allocator_type allocator;
+        away_work* const memory = allocator.allocate(1);
+        return *::new (static_cast<void*>(memory)) away_work(executor);
+    }
+
+    void end() noexcept override {
+        this->~away_work();
+        allocator_type().deallocate(this, 1);
+    }
+
+private:
+    explicit away_work(const Executor& executor) noexcept : work_(executor) {}
+    ~away_work() = default;
+
+    const busy_executor<Executor> work_;
+};
+
+/// That an operation is away, unless it is empty.
+class away {
+public:
+    using state_pointer = boost::intrusive_ptr<semaphore_state<threads>>;
+
+    away() noexcept = default;
+    away(away&&) noexcept = default;
+    away& operator=(away&&) = delete;
+    ~away() {
+        if (state_)
+            state_->come_back();
+    }
+
+    /// @param from the semaphore's executor, which stays busy; once more is harmless
+    template <typename Executor>
+    void go(semaphore_state<threads>* state, const Executor& from) {
+        if (state == nullptr || state_)
+            return;
+        const bool keeper_wanted = state->go_away();
+        state_ = state;
+        if (keeper_wanted)
+            state->keep(away_work<Executor>::make(from));
+    }
+
+private:
+    state_pointer state_;
+};
+
 /// Where they run on different executors, or on others than io_contexts.
+/**
+ * On its way to an executor of another context the operation lets go of the semaphore's, whose
+ * context may end before the other comes to run the handler.
+ */
 template <typename IoExecutor, typename HandlerExecutor>
 class general_route {
 public:
     using io_executor_type = IoExecutor;
 
     general_route(const IoExecutor& io_executor, const HandlerExecutor& handler_executor) :
-        io_work_(io_executor), handler_work_(handler_executor) {}
+        io_work_(std::in_place, io_executor), handler_work_(handler_executor) {}
 
-    IoExecutor io_executor() const noexcept { return io_work_.get_executor(); }
+    IoExecutor io_executor() const noexcept { return io_work_->get_executor(); }
+
+    void leave(semaphore_state<threads>* state) {
+        if (known_context_of(io_work_->get_executor()) !=
+            known_context_of(handler_work_.get_executor()))
+            away_.go(state, io_work_->get_executor());
+        io_work_.reset();
+    }
 
     static constexpr bool is_busy = true;
     static void keep_busy() noexcept {}
@@ -281,6 +363,7 @@ private:
         Allocator allocator;
 
         void operator()() {
+            function.leave_io_executor();
             if constexpr (is_networking_ts_executor<HandlerExecutor>)
                 executor.dispatch(std::move(function), allocator);
             else
@@ -289,8 +372,9 @@ private:
         }
     };
 
-    busy_executor<IoExecutor> io_work_;
+    std::optional<busy_executor<IoExecutor>> io_work_; // until it leaves
     busy_executor<HandlerExecutor> handler_work_;
+    away away_;
 };
 
 } // namespace asio_semaphore::detail

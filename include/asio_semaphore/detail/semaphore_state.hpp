@@ -123,6 +123,15 @@ public:
     /// operations may live on.
     void abort() noexcept { end(phase::destroyed, outcome::aborted); }
 
+    /// An operation goes away: on to its handler's executor, in another context. Until it comes
+    /// back the semaphore's executor is to stay busy, but this one's context may be gone by then;
+    /// so the state does that, by the means of one keeper for all. True asks the caller to bring
+    /// one.
+    bool go_away() noexcept;
+    void keep(away_keeper& keeper) noexcept;
+    /// Its handler has been called, or destroyed.
+    void come_back() noexcept;
+
     /// Lifetime. The semaphore object, permits, links, unstarted operations and taken waiters hold
     /// references; waiters in the queue hold none, so that a handler may own its semaphore.
     friend void intrusive_ptr_add_ref(semaphore_state* state) noexcept {
@@ -188,7 +197,7 @@ private:
 
     // For the registry, when the execution context goes.
     bool try_add_reference() noexcept;
-    void shut(taken_type& doomed) noexcept;
+    void shut(taken_type& doomed, away_keeper*& keepers) noexcept;
     static void submit_rest() noexcept;
     void await_submissions() const noexcept;
 
@@ -198,8 +207,11 @@ private:
     typename Threads::template atomic<std::int64_t> word_;
     const std::ptrdiff_t max_;
     typename Threads::mutex mutex_; // a leaf: nothing is called while it is held
+    phase phase_ = phase::open;     // guarded by mutex_
+    std::uint32_t away_ = 0;        // guarded by mutex_: operations that are away
     queue_type queue_;              // guarded by mutex_
     waiter_type* busy_ = nullptr;   // guarded by mutex_: who in the queue keeps the executor busy
+    away_keeper* keeper_ = nullptr; // guarded by mutex_: does so for those who are away, if any
     typename Threads::template atomic<std::size_t> waiting_{0}; // written under mutex_
     // References in the low 40 bits; above them batches, each the waiters taken in one critical
     // section and not yet handed to their executors, by a thread that does not run the execution
@@ -207,7 +219,6 @@ private:
     typename Threads::template atomic<std::uint64_t> lifetime_{1};
     const boost::intrusive_ptr<registry_type> registry_;
     std::uint32_t registry_index_ = registry_type::not_listed; // guarded by the registry's mutex
-    phase phase_ = phase::open;                                // guarded by mutex_
 };
 
 } // namespace asio_semaphore::detail

@@ -66,6 +66,23 @@ protected:
     ~waiter() = default;
 };
 
+/// What keeps the semaphore's executor busy for operations that are away: that have gone on to
+/// their handlers' executors in other contexts.
+class away_keeper {
+public:
+    away_keeper() noexcept = default;
+    away_keeper(const away_keeper&) = delete;
+    away_keeper& operator=(const away_keeper&) = delete;
+
+    /// Keeps it busy no longer, and is gone.
+    virtual void end() noexcept = 0;
+
+    away_keeper* next = nullptr;
+
+protected:
+    ~away_keeper() = default;
+};
+
 template <typename Threads>
 class wait_queue {
 public:

@@ -36,8 +36,8 @@ semaphore_state<Threads>::critical_section::~critical_section() {
     std::uint64_t share = waiting_before_ - state_.waiting();
     waiter_type& last = taken.back();
     // Whoever runs the execution context is work that keeps it busy, and nobody can destroy it
-    // meanwhile.
-    if (!last.is_inside()) {
+    // meanwhile; but what has to wait for an outer submission outlasts that run.
+    if (Threads::template thread_pointer<submitting>() != nullptr || !last.is_inside()) {
         keep_busy(last);
         last.ends_batch = true;
         share += one_batch;
@@ -281,7 +281,43 @@ void semaphore_state<Threads>::end(phase p, outcome result) noexcept {
 }
 
 template <typename Threads>
-void semaphore_state<Threads>::shut(taken_type& doomed) noexcept {
+bool semaphore_state<Threads>::go_away() noexcept {
+    std::lock_guard<typename Threads::mutex> lock(mutex_);
+    ++away_;
+    return keeper_ == nullptr && phase_ != phase::shut;
+}
+
+template <typename Threads>
+void semaphore_state<Threads>::keep(away_keeper& keeper) noexcept {
+    {
+        std::lock_guard<typename Threads::mutex> lock(mutex_);
+        if (keeper_ == nullptr && phase_ != phase::shut) {
+            keeper_ = &keeper;
+            return;
+        }
+    }
+    keeper.end();
+}
+
+template <typename Threads>
+void semaphore_state<Threads>::come_back() noexcept {
+    away_keeper* last = nullptr;
+    {
+        std::lock_guard<typename Threads::mutex> lock(mutex_);
+        if (--away_ == 0)
+            last = std::exchange(keeper_, nullptr);
+        // The context must not go in the middle of that, as in that of a submission.
+        if (last != nullptr)
+            lifetime_.fetch_add(one_batch, std::memory_order_relaxed);
+    }
+    if (last != nullptr) {
+        last->end();
+        drop(one_batch);
+    }
+}
+
+template <typename Threads>
+void semaphore_state<Threads>::shut(taken_type& doomed, away_keeper*& keepers) noexcept {
     std::lock_guard<typename Threads::mutex> lock(mutex_);
     const std::size_t before = waiting();
     phase_ = phase::shut;
@@ -289,6 +325,10 @@ void semaphore_state<Threads>::shut(taken_type& doomed) noexcept {
     take_all(outcome::abandoned, doomed);
     word_.fetch_and(~queued_flag, std::memory_order_relaxed);
     lifetime_.fetch_add(before, std::memory_order_relaxed);
+    if (keeper_ != nullptr) {
+        keeper_->next = keepers;
+        keepers = std::exchange(keeper_, nullptr);
+    }
 }
 
 // A handler that its executor dropped may destroy a context: what this thread has yet to submit

@@ -4,6 +4,7 @@
 #include <asio_semaphore/detail/state_registry.hpp>
 
 #include <algorithm>
+#include <utility>
 
 namespace asio_semaphore::detail {
 
@@ -11,8 +12,9 @@ template <typename Threads>
 void state_registry<Threads>::insert(state_type& state) {
     std::lock_guard<typename Threads::mutex> lock(mutex_);
     if (shut_) {
-        taken_waiters<Threads> none;
-        state.shut(none);
+        taken_waiters<Threads> nobody;
+        away_keeper* none = nullptr;
+        state.shut(nobody, none);
         return;
     }
     states_.push_back(&state);
@@ -35,24 +37,27 @@ void state_registry<Threads>::shutdown() noexcept {
     state_type::submit_rest();
     std::vector<state_type*> states;
     taken_waiters<Threads> doomed;
+    away_keeper* keepers = nullptr;
     {
         std::lock_guard<typename Threads::mutex> lock(mutex_);
         shut_ = true;
         states.swap(states_);
         // All states first: a handler that is destroyed below must not find one that would still
         // submit.
-        const auto dying = [&doomed](state_type* state) {
+        const auto dying = [&](state_type* state) {
             state->registry_index_ = not_listed;
             if (!state->try_add_reference())
                 return true; // its destructor waits for the mutex; it has neither waiters nor
                              // batches
-            state->shut(doomed);
+            state->shut(doomed, keepers);
             return false;
         };
         states.erase(std::remove_if(states.begin(), states.end(), dying), states.end());
     }
     for (const state_type* state : states)
         state->await_submissions();
+    while (keepers != nullptr)
+        std::exchange(keepers, keepers->next)->end();
     while (!doomed.empty())
         doomed.pop_front().destroy();
     for (state_type* state : states)
