@@ -75,7 +75,10 @@ namespace asio_semaphore {
  * them along; what remains keeps its executor, can be assigned to and destroyed, and otherwise is
  * as a closed semaphore without permits. Permits and lazy operations may outlive it. Destroying the
  * execution context destroys the waiting handlers without calling them, even those that own the
- * semaphore.
+ * semaphore. A handler that is on its way in another context then runs there all the same; as
+ * everywhere in Asio the context of a handler's executor has to outlive the operation. When its
+ * context has gone, what remains of a semaphore that was moved can only be destroyed or assigned
+ * to.
  *
  * @tparam Executor any I/O executor: one with an execution context, which can run a function later
  */

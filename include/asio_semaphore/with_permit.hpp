@@ -63,14 +63,28 @@ using forwarded_t = std::conditional_t<
     std::is_const_v<std::remove_reference_t<From>>, const T&,
     std::conditional_t<std::is_lvalue_reference_v<From>, T&, T>>;
 
-template <typename Failure, typename Initiation, typename Semaphore>
+template <typename... Signatures, typename Initiation, typename Semaphore>
 auto make_initiate_with_permit(Initiation&& initiation, Semaphore& semaphore, std::ptrdiff_t n) {
     const auto executor = asio::get_associated_executor(initiation, semaphore.get_executor());
+    using failure = failure_of<std::decay_t<decltype(executor)>, Signatures...>;
+    static_assert(
+        failure::possible,
+        "with_permit needs an operation that can complete without a permit: the first argument of "
+        "its completion signature has to be an error_code or an exception_ptr, and the others have "
+        "to be constructible from nothing, or from its executor");
     auto acquire = semaphore.async_acquire_permit(n, asio::deferred);
     return initiate_with_permit<
-        Failure, std::decay_t<Initiation>, std::decay_t<decltype(executor)>, decltype(acquire)>(
+        failure, std::decay_t<Initiation>, std::decay_t<decltype(executor)>, decltype(acquire)>(
         std::forward<Initiation>(initiation), executor, std::move(acquire));
 }
+
+/// Before Boost 1.83 binders ask the token that they adapt for this type.
+template <typename AsyncResult, typename = void>
+struct return_type_of {};
+template <typename AsyncResult>
+struct return_type_of<AsyncResult, std::void_t<typename AsyncResult::return_type>> {
+    using return_type = typename AsyncResult::return_type;
+};
 
 /// The default token of an initiation's executor; `deferred`, as in newer Boosts, if it has none.
 template <
@@ -110,8 +124,9 @@ struct partial_with_permit : with_permit_t<detail::default_token, Executor> {
  *
  * @par Completion Signature
  * That of the operation. It has to be able to tell that there was no permit: its first argument is
- * an `error_code` or a `std::exception_ptr`, and the others are default constructible. Of several
- * signatures one suffices, and the first such one tells. Otherwise the program does not compile.
+ * an `error_code` or a `std::exception_ptr`, and the others can be made from nothing, or from the
+ * operation's executor, as the socket that `async_accept` delivers. Of several signatures one
+ * suffices, and the first such one tells. Otherwise the program does not compile.
  *
  * @par Fairness
  * First come, first granted; see @ref basic_async_semaphore. The place is taken when the operation
@@ -120,28 +135,38 @@ struct partial_with_permit : with_permit_t<detail::default_token, Executor> {
  * @par Per-Operation Cancellation
  * While it waits: terminal, partial, total; the operation is then never started, also if the permit
  * has been granted already. Once it is started: as the operation supports it, the types unchanged.
- * The signal has to live until then, and emitting it must not run at the same time as the handler's
- * executor starts the operation: emit on that executor, if it is one of several threads, as for all
- * operations of more than one step.
+ * The signal may die, or its slot serve another operation, at any time: neither stage can then be
+ * cancelled through it any more. Emitting has no effect once the operation has ended, even if its
+ * I/O object is gone. Until the operation starts any thread may emit; from then on the wrapped
+ * operation decides, which for most of Asio's means: on its executor, or its strand where several
+ * threads run that. The same goes for what emits by itself, as `parallel_group`, `||` and
+ * `cancel_after` do.
  *
  * @par Executor
- * The operation is started on the handler's associated executor, else on the executor of the
- * operation's own I/O object, as the later steps of any composed operation; never inside the
- * initiating function, except that a handler with an immediate executor has a free permit's
+ * The operation is started as the later steps of any composed operation are: its I/O object's
+ * executor has it dispatched to the handler's associated executor, if that has one. Never inside
+ * the initiating function, except that a handler with an immediate executor has a free permit's
  * operation dispatched there. Both executors are kept busy while the operation waits. Executor,
  * allocator, cancellation slot and immediate executor of the handler are those of both stages. An
  * exception from the start of the operation leaves that executor's `run()`, as one from a handler
- * does, and destroys the handler.
+ * does, and destroys the handler. (The few operations that do not tell their executor start on the
+ * handler's, and without one on the semaphore's; before Boost 1.86 those that other adapters wrap,
+ * too.)
  *
  * @par Errors
  * Those of @ref basic_async_semaphore::async_acquire_permit, and of the operation.
+ *
+ * @par Allocation
+ * With a free permit, what the acquire and the operation need; where the handler brings a connected
+ * cancellation slot, one block more.
  *
  * @par Lifetime
  * The semaphore must outlive the call of the initiating function, also if the token is lazy, and
  * nothing more: destroying it aborts the operation while that waits. What the operation refers to
  * (its I/O object, its buffers) must live until it completes, as without a limit, and so must the
  * execution contexts of operation and handler, where they are not the semaphore's: it is there that
- * the operation waits. Arguments of the initiation are copied or moved along until it starts.
+ * the operation waits. Arguments of the initiation are copied or moved along until it starts; of an
+ * operation that is never started they are gone when the handler is called.
  *
  * @par Composition
  * `with_permit(a, with_permit(b, token))` acquires of a, then of b. A program in which others
@@ -155,7 +180,8 @@ struct partial_with_permit : with_permit_t<detail::default_token, Executor> {
  * `with_permit(sem, cancel_after(t, token))` limits waiting and running together, and
  * `cancel_after(t, with_permit(sem, token))` the running alone. What is bound or appended outside
  * belongs to the running operation alone: `with_permit(sem, bind_executor(executor, token))` is
- * what one wants. Two `with_permit` with another adapter in between acquire in the opposite order.
+ * what one wants. `redirect_error` belongs inside, since outside it leaves nothing that could tell
+ * of a failure. Two `with_permit` with another adapter in between acquire in the opposite order.
  *
  * Without a token, `with_permit(sem)` adapts the operation's default token (`deferred` if there is
  * none), and, called with a token, that token.
@@ -185,26 +211,20 @@ with_permit(basic_async_semaphore<Executor>& semaphore, std::ptrdiff_t n = 1) {
 
 template <typename CompletionToken, typename Executor, typename... Signatures>
 struct boost::asio::async_result<
-    asio_semaphore::with_permit_t<CompletionToken, Executor>, Signatures...> {
-    using failure = asio_semaphore::detail::failure_of<Signatures...>;
-    static_assert(
-        failure::possible,
-        "with_permit needs an operation that can complete without a permit: the first argument of "
-        "its completion signature has to be an error_code or an exception_ptr, and the others have "
-        "to be default constructible");
-
+    asio_semaphore::with_permit_t<CompletionToken, Executor>, Signatures...>
+    : asio_semaphore::detail::return_type_of<async_result<CompletionToken, Signatures...>> {
     template <typename Initiation, typename RawCompletionToken, typename... Args>
     static auto initiate(Initiation&& initiation, RawCompletionToken&& token, Args&&... args)
         -> decltype(boost::asio::async_initiate<
                     asio_semaphore::detail::forwarded_t<RawCompletionToken, CompletionToken>,
                     Signatures...>(
-            asio_semaphore::detail::make_initiate_with_permit<failure>(
+            asio_semaphore::detail::make_initiate_with_permit<Signatures...>(
                 std::forward<Initiation>(initiation), *token.semaphore_, token.count_),
             token.token_, std::forward<Args>(args)...)) {
         return boost::asio::async_initiate<
             asio_semaphore::detail::forwarded_t<RawCompletionToken, CompletionToken>,
             Signatures...>(
-            asio_semaphore::detail::make_initiate_with_permit<failure>(
+            asio_semaphore::detail::make_initiate_with_permit<Signatures...>(
                 std::forward<Initiation>(initiation), *token.semaphore_, token.count_),
             token.token_, std::forward<Args>(args)...);
     }

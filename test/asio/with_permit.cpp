@@ -10,11 +10,15 @@
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/system_executor.hpp>
+#include <boost/asio/use_future.hpp>
 #if ASIO_SEMAPHORE_HAS_IMMEDIATE_EXECUTOR
 #include <boost/asio/bind_immediate_executor.hpp>
 #endif
 #include <boost/test/unit_test.hpp>
 
+#include <future>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -315,10 +319,25 @@ BOOST_AUTO_TEST_CASE(cancelled_between_the_grant_and_its_start_it_is_never_start
     held.reset(); // granted from here on
     BOOST_TEST(sem.waiting() == 0u);
     signal.emit(cancel::terminal);
+    end.at_call = [&] {
+        BOOST_TEST(sem.available() == 1); // before the handler is called
+    };
     poll(context);
     BOOST_TEST(end.failed(aborted));
-    BOOST_TEST(sem.available() == 1);
     BOOST_TEST(operation.started == 0);
+}
+
+BOOST_AUTO_TEST_CASE(a_type_that_cancels_no_acquire_does_not_keep_it_from_starting) {
+    for (const auto type : {cancel::none, static_cast<cancel>(8)}) {
+        end = {};
+        operation.start(with_permit(sem, cancellable())); // a permit is free
+        signal.emit(type);
+        poll(context);
+        BOOST_TEST(operation.running());
+        operation.complete();
+        poll(context);
+        BOOST_TEST(end.succeeded());
+    }
 }
 
 BOOST_AUTO_TEST_CASE(cancelled_while_it_runs_the_operation_sees_the_type_that_was_emitted) {
@@ -348,10 +367,36 @@ BOOST_AUTO_TEST_CASE(emitting_after_the_end_has_no_effect) {
     BOOST_TEST(sem.available() == 1);
 }
 
-BOOST_AUTO_TEST_CASE(a_slot_that_serves_somebody_else_no_longer_cancels_the_wait) {
+// Where Asio's own cancellation handlers would look for a timer that is gone.
+BOOST_AUTO_TEST_CASE(emitting_after_the_io_object_has_gone_has_no_effect) {
+    for (const bool completes : {true, false}) {
+        end = {};
+        std::optional<asio::io_context> dying(std::in_place);
+        std::optional<asio::steady_timer> timer(
+            std::in_place, *dying, asio::steady_timer::time_point::max());
+        async_semaphore limit(*dying, 1);
+        timer->async_wait(
+            with_permit(limit, asio::bind_cancellation_slot(signal.slot(), ends(end))));
+        poll(*dying);
+        BOOST_TEST(limit.available() == 0);
+        if (completes) {
+            timer->cancel();
+            poll(*dying);
+        }
+        timer.reset();
+        dying.reset();
+        BOOST_TEST((completes ? end.failed(aborted) : end.was_dropped()));
+        signal.emit(cancel::terminal);
+        signal.emit(cancel::none);
+        BOOST_TEST(limit.available() == 1);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_slot_that_serves_somebody_else_cancels_that_and_neither_stage) {
+    int others = 0;
     auto held = sem.try_acquire_permit();
     operation.start(with_permit(sem, cancellable()));
-    signal.slot().assign([](cancel) {});
+    signal.slot().assign([&](cancel) { ++others; });
     signal.emit(cancel::terminal);
     poll(context);
     BOOST_TEST(sem.waiting() == 1u);
@@ -359,22 +404,59 @@ BOOST_AUTO_TEST_CASE(a_slot_that_serves_somebody_else_no_longer_cancels_the_wait
     held.reset();
     poll(context);
     BOOST_TEST(operation.running());
+    signal.emit(cancel::terminal);
+    poll(context);
+    BOOST_TEST(others == 2);
+    BOOST_TEST((operation.cancelled == cancel::none));
     operation.complete();
     poll(context);
     BOOST_TEST(end.succeeded());
 }
 
-BOOST_AUTO_TEST_CASE(the_signal_may_die_before_an_operation_that_is_never_started) {
-    auto held = sem.try_acquire_permit();
-    {
-        asio::cancellation_signal brief;
-        operation.start(with_permit(sem, asio::bind_cancellation_slot(brief.slot(), ends(end))));
+BOOST_AUTO_TEST_CASE(the_signal_may_die_in_either_stage) {
+    for (const bool starts : {false, true}) {
+        for (const bool while_it_waits : {true, false}) {
+            BOOST_TEST_CONTEXT("starts " << starts << ", dies while it waits " << while_it_waits) {
+                async_semaphore limit(context, 0);
+                auto brief = std::make_unique<asio::cancellation_signal>();
+                end = {};
+                operation.start(
+                    with_permit(limit, asio::bind_cancellation_slot(brief->slot(), ends(end))));
+                if (while_it_waits)
+                    brief.reset();
+                poll(context);
+                BOOST_TEST(limit.waiting() == 1u);
+                if (starts)
+                    limit.release();
+                else
+                    limit.close();
+                poll(context);
+                brief.reset();
+                BOOST_TEST(operation.running() == starts);
+                if (starts)
+                    operation.complete();
+                poll(context);
+                BOOST_TEST((starts ? end.succeeded() : end.failed(closed)));
+            }
+        }
     }
+}
+
+BOOST_AUTO_TEST_CASE(the_slot_may_serve_the_next_operation_while_the_first_runs) {
+    support::manual_operation second(context.get_executor());
+    ending second_end;
+    sem.release();
+    operation.start(with_permit(sem, cancellable()));
     poll(context);
-    BOOST_TEST(sem.waiting() == 1u);
-    sem.close();
+    second.start(with_permit(sem, asio::bind_cancellation_slot(signal.slot(), ends(second_end))));
     poll(context);
-    BOOST_TEST(end.failed(closed));
+    signal.emit(cancel::partial);
+    poll(context);
+    BOOST_TEST(operation.running());
+    BOOST_TEST(second_end.failed(aborted));
+    operation.complete();
+    poll(context);
+    BOOST_TEST(end.succeeded());
 }
 
 BOOST_AUTO_TEST_CASE(an_exception_from_the_start_of_the_operation_gives_the_permit_back) {
@@ -395,6 +477,69 @@ BOOST_AUTO_TEST_CASE(an_exception_from_the_start_of_the_operation_gives_the_perm
     operation.complete();
     poll(context);
     BOOST_TEST(end.succeeded());
+}
+
+BOOST_AUTO_TEST_CASE(so_does_one_after_a_wait_in_either_of_nested_limits) {
+    async_semaphore other(context, 1);
+    for (async_semaphore* const awaited : {&sem, &other}) {
+        end = {};
+        auto held = awaited->try_acquire_permit();
+        operation.at_start = [] {
+            throw std::runtime_error("no start");
+        };
+        operation.start(with_permit(sem, with_permit(other, ends(end))));
+        poll(context);
+        held.reset();
+        BOOST_CHECK_THROW(poll(context), std::runtime_error);
+        BOOST_TEST(end.was_dropped());
+        BOOST_TEST(sem.available() == 1);
+        BOOST_TEST(other.available() == 1);
+    }
+}
+
+// Granted and not started, and running.
+BOOST_AUTO_TEST_CASE(where_the_handler_is_dropped_the_permit_is_back_before_it_dies) {
+    for (const bool waits : {false, true}) {
+        for (const bool runs : {false, true}) {
+            BOOST_TEST_CONTEXT("waits " << waits << ", runs " << runs) {
+                std::optional<asio::io_context> dying(std::in_place);
+                async_semaphore limit(*dying, waits ? 0 : 1);
+                support::manual_operation doomed(dying->get_executor());
+                std::ptrdiff_t seen = -1;
+                doomed.start(with_permit(limit, [last = support::at_exit([&] {
+                                                     seen = limit.available();
+                                                 })](error_code, int) mutable {}));
+                if (waits)
+                    limit.release();
+                if (runs)
+                    poll(*dying);
+                BOOST_TEST(doomed.running() == runs);
+                BOOST_TEST(limit.available() == 0);
+                doomed.drop();
+                dying.reset();
+                BOOST_TEST(seen == 1);
+            }
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(
+    what_an_operation_needs_that_is_never_started_goes_before_the_handler_is_called) {
+    const auto argument = std::make_shared<int>(1);
+    sem.close();
+    end.at_call = [&] {
+        BOOST_TEST(argument.use_count() == 1);
+    };
+    const auto start = [](auto&& token, std::shared_ptr<int> first, std::shared_ptr<int> second) {
+        using token_type = std::decay_t<decltype(token)>;
+        return asio::async_initiate<token_type, void(error_code)>(
+            [captured = std::move(first)](auto, const std::shared_ptr<int>&) {}, token,
+            std::move(second));
+    };
+    start(with_permit(sem, ends(end)), argument, argument);
+    BOOST_TEST(argument.use_count() > 1);
+    poll(context);
+    BOOST_TEST(end.failed(closed));
 }
 
 BOOST_AUTO_TEST_CASE(an_operation_that_drops_its_handler_gives_the_permit_back) {
@@ -425,6 +570,36 @@ BOOST_AUTO_TEST_CASE(the_operation_starts_on_its_own_executor_and_not_on_the_sem
     BOOST_TEST(sem.available() == 1);
 }
 
+// An executor that runs its functions wherever they are given to it, as that of use_future does,
+// must not take the start off the strand that guards the I/O object.
+BOOST_AUTO_TEST_CASE(it_starts_where_its_io_object_is_even_if_the_handlers_executor_runs_inline) {
+    asio::io_context other;
+    const auto strand = asio::make_strand(other);
+    support::manual_operation guarded(strand);
+    guarded.at_start = [&] {
+        BOOST_TEST(strand.running_in_this_thread());
+    };
+    for (const bool waits : {false, true}) {
+        for (const bool future : {false, true}) {
+            auto held = waits ? sem.try_acquire_permit() : asio_semaphore::permit();
+            std::future<int> result;
+            end = {};
+            if (future)
+                result = guarded.start(with_permit(sem, asio::use_future));
+            else
+                guarded.start(
+                    with_permit(sem, asio::bind_executor(asio::system_executor(), ends(end))));
+            held.reset();
+            poll(context);
+            poll(other);
+            BOOST_TEST(guarded.running());
+            guarded.complete({}, 5);
+            poll(other);
+            BOOST_TEST((future ? result.get() == 5 : end.succeeded()));
+        }
+    }
+}
+
 BOOST_AUTO_TEST_CASE(the_operations_executor_is_kept_busy_also_if_the_handler_has_another) {
     asio::io_context other;
     support::manual_operation elsewhere(other.get_executor());
@@ -433,6 +608,11 @@ BOOST_AUTO_TEST_CASE(the_operations_executor_is_kept_busy_also_if_the_handler_ha
     other.poll();
     BOOST_TEST(!other.stopped());
     held.reset();
+    poll(context);
+    BOOST_TEST(elsewhere.started == 0);
+    other.poll();
+    BOOST_TEST(elsewhere.started == 0);
+    BOOST_TEST(!other.stopped());
     poll(context);
     BOOST_TEST(elsewhere.started == 1);
     other.poll();
@@ -523,6 +703,28 @@ BOOST_AUTO_TEST_CASE(with_an_immediate_executor_the_operation_starts_at_once_whe
     poll(context);
     BOOST_TEST(ran == 3);
     BOOST_TEST(operation.started == 2);
+}
+
+BOOST_AUTO_TEST_CASE(the_operation_may_complete_at_once_on_the_immediate_executor) {
+    int ran = 0;
+    const support::minimal_executor immediate{&ran};
+    bool found = false;
+    const auto start = [&](auto token) {
+        asio::async_initiate<decltype(token), void(error_code)>(
+            [&](auto handler) {
+                const auto executor =
+                    asio::get_associated_immediate_executor(handler, context.get_executor());
+                found = std::is_same_v<decltype(executor), const support::minimal_executor>;
+                asio::dispatch(executor, [h = std::move(handler)]() mutable { h(error_code()); });
+            },
+            token);
+    };
+    start(with_permit(sem, asio::bind_immediate_executor(immediate, ends(end))));
+    poll(context);
+    BOOST_TEST(found);
+    BOOST_TEST(ran == 2);
+    BOOST_TEST(end.succeeded());
+    BOOST_TEST(sem.available() == 1);
 }
 #endif
 

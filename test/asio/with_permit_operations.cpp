@@ -106,6 +106,27 @@ struct read_line : socket_pair {
     std::string line;
 };
 
+/// Delivers an object that cannot be made from nothing.
+struct accept {
+    static constexpr bool cancellable = true;
+    static constexpr bool ends_by_itself = false;
+
+    explicit accept(asio::io_context& context) :
+        acceptor(context, {asio::ip::address_v4::loopback(), 0}), client(context) {}
+    template <typename Token>
+    void start(Token&& token) {
+        acceptor.async_accept(std::forward<Token>(token));
+    }
+    void succeed() {
+        if (!client.is_open())
+            client.connect(acceptor.local_endpoint());
+    }
+    void fail() { acceptor.cancel(); }
+
+    asio::ip::tcp::acceptor acceptor;
+    asio::ip::tcp::socket client;
+};
+
 struct resolve {
     static constexpr bool cancellable = false;
     static constexpr bool ends_by_itself = true;
@@ -116,12 +137,15 @@ struct resolve {
         resolver.async_resolve(host, "80", flags, std::forward<Token>(token));
     }
     void succeed() {}
-    void fail() { host = "not an address"; }
+    void fail() {
+        host = "not an address";
+        flags |= query::numeric_host; // nobody else is asked
+    }
 
     using query = asio::ip::tcp::resolver;
     query resolver;
-    std::string host = "127.0.0.1";
-    query::flags flags = query::numeric_host | query::numeric_service;
+    std::string host = "localhost";
+    query::flags flags = query::numeric_service;
 };
 
 /// Two waits, one after the other, by async_compose.
@@ -186,8 +210,8 @@ struct receive {
     asio::experimental::channel<void(error_code, std::string)> channel;
 };
 
-using operations =
-    boost::mpl::list<timer_wait, large_write, read_line, resolve, composed, coroutine, receive>;
+using operations = boost::mpl::list<
+    accept, timer_wait, large_write, read_line, resolve, composed, coroutine, receive>;
 
 template <typename Operation>
 struct situation {

@@ -9,6 +9,7 @@
 #include <boost/asio/append.hpp>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/bind_allocator.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -30,6 +31,8 @@
 
 #include <chrono>
 #include <future>
+#include <memory>
+#include <optional>
 #include <string>
 #include <tuple>
 
@@ -250,6 +253,39 @@ BOOST_AUTO_TEST_CASE(binders_inside_and_outside) {
     poll(context);
     BOOST_TEST(end.failed(aborted));
     BOOST_TEST(sem.available() == 1);
+}
+
+BOOST_AUTO_TEST_CASE(slots_and_allocators_are_bound_outside_too) {
+    ending end;
+    asio::cancellation_signal signal;
+    operation.start(asio::bind_cancellation_slot(signal.slot(), with_permit(sem, ends(end))));
+    poll(context);
+    signal.emit(asio::cancellation_type::terminal); // of the running operation
+    poll(context);
+    BOOST_TEST(end.failed(aborted));
+
+    end.calls = 0;
+    operation.start(asio::bind_allocator(std::allocator<void>(), with_permit(sem, ends(end))));
+    complete(*this);
+    BOOST_TEST(end.succeeded());
+    BOOST_TEST(sem.available() == 1);
+}
+
+BOOST_AUTO_TEST_CASE(as_tuple_around_it) {
+    std::optional<std::tuple<error_code, int>> got;
+    const auto keep = [&](std::tuple<error_code, int> t) {
+        got = t;
+    };
+    operation.start(asio::as_tuple(with_permit(sem, keep)));
+    complete(*this);
+    BOOST_TEST_REQUIRE(got.has_value());
+    BOOST_TEST(!std::get<0>(*got));
+    BOOST_TEST(std::get<1>(*got) == 42);
+    sem.close();
+    operation.start(asio::as_tuple(with_permit(sem, keep)));
+    poll(context);
+    BOOST_TEST((std::get<0>(*got) == asio_semaphore::error::closed));
+    BOOST_TEST(std::get<1>(*got) == 0);
 }
 
 BOOST_AUTO_TEST_CASE(any_completion_handler) {

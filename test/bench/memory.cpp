@@ -6,10 +6,18 @@
 #include "peers.hpp"
 #include "workloads.hpp"
 
+#include <asio_semaphore/with_permit.hpp>
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/steady_timer.hpp>
+
 #include <cstdlib>
 #include <iostream>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace {
 
@@ -101,6 +109,69 @@ void measure_coroutines(bool ours) {
         blocks_each([](long n) { run_coroutines<Subject>(n, 1000, 1, asio::deferred); }), none);
 }
 
+struct large_canceller {
+    char memory[200];
+    void operator()(asio::cancellation_type_t) {}
+};
+
+/// What one of many operations takes that wait for a timer, each with a permit that is free.
+template <typename Start>
+double blocks_of_a_burst(Start start) {
+    constexpr std::size_t operations = 1000;
+    asio::io_context context;
+    asio_semaphore::async_semaphore semaphore(context, operations);
+    std::vector<asio::steady_timer> timers;
+    for (std::size_t i = 0; i < operations; ++i)
+        timers.emplace_back(context, asio::steady_timer::time_point::min());
+    std::vector<asio::cancellation_signal> signals(operations);
+    for (auto& signal : signals) // each has memory of its own for the handler in its slot
+        signal.slot().emplace<large_canceller>();
+    long ended = 0;
+    const heap_use start_of_burst = heap_taken();
+    for (std::size_t i = 0; i < operations; ++i)
+        start(semaphore, timers[i], signals[i].slot(), ended);
+    context.run();
+    const heap_use taken = heap_taken() - start_of_burst;
+    if (ended != operations)
+        within_limits = false;
+    return static_cast<double>(taken.blocks) / operations;
+}
+
+void measure_with_permit() {
+    using asio_semaphore::permit;
+    using asio_semaphore::with_permit;
+    const auto by_hand = blocks_of_a_burst([](auto& semaphore, auto& timer, auto, long& ended) {
+        semaphore.async_acquire_permit([&](error_code, permit held) {
+            timer.async_wait([&ended, p = std::move(held)](error_code) mutable {
+                p.reset();
+                ++ended;
+            });
+        });
+    });
+    const auto plain = blocks_of_a_burst([](auto& semaphore, auto& timer, auto, long& ended) {
+        timer.async_wait(with_permit(semaphore, [&ended](error_code) { ++ended; }));
+    });
+    const auto with_slot =
+        blocks_of_a_burst([](auto& semaphore, auto& timer, auto slot, long& ended) {
+            timer.async_wait(with_permit(
+                semaphore, asio::bind_cancellation_slot(slot, [&ended](error_code) { ++ended; })));
+        });
+    const auto slot_by_hand =
+        blocks_of_a_burst([](auto& semaphore, auto& timer, auto slot, long& ended) {
+            semaphore.async_acquire_permit(
+                asio::bind_cancellation_slot(slot, [&ended, &timer, slot](error_code, permit held) {
+                    timer.async_wait(asio::bind_cancellation_slot(
+                        slot, [&ended, p = std::move(held)](error_code) mutable {
+                            p.reset();
+                            ++ended;
+                        }));
+                }));
+        });
+    const char* const who = "with_permit, next to by hand";
+    report("W9 blocks more", who, plain - by_hand, 0);
+    report("W9 blocks more, with a slot", who, with_slot - slot_by_hand, 1);
+}
+
 } // namespace
 
 int main() {
@@ -110,6 +181,7 @@ int main() {
     measure_coroutines<plain_semaphore<executor>>(ours);
     measure_handlers<permit_semaphore<executor>>(ours);
     measure_coroutines<permit_semaphore<executor>>(ours);
+    measure_with_permit();
     measure_handlers<channel<executor>>(peer);
     measure_coroutines<channel<executor>>(peer);
     measure_handlers<concurrent_channel<executor>>(peer);

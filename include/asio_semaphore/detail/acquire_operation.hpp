@@ -34,6 +34,14 @@ namespace asio_semaphore::detail {
 
 using state_pointer = boost::intrusive_ptr<semaphore_state<threads>>;
 
+/// An acquire has no effect until it is granted, so that it can honour even the most demanding
+/// type.
+inline bool ends_an_acquire(asio::cancellation_type_t type) noexcept {
+    constexpr auto all = asio::cancellation_type::terminal | asio::cancellation_type::partial |
+                         asio::cancellation_type::total;
+    return (type & all) != asio::cancellation_type::none;
+}
+
 /// The cancellation handler that an operation leaves in its slot. The slot is not touched again:
 /// the signal may die, or be used for something else, whenever it likes.
 class slot_canceller {
@@ -44,11 +52,7 @@ public:
     void attach(waiter<threads>& w) noexcept { link_.attach(w); }
 
     void operator()(asio::cancellation_type_t type) noexcept {
-        // An acquire has no effect until it is granted, so that it can honour even the most
-        // demanding type.
-        constexpr auto all = asio::cancellation_type::terminal | asio::cancellation_type::partial |
-                             asio::cancellation_type::total;
-        if ((type & all) != asio::cancellation_type::none)
+        if (ends_an_acquire(type))
             link_.fire();
     }
 
@@ -265,7 +269,7 @@ private:
 
     static void abandon(acquire_operation* operation) noexcept {
         BOOST_TRY {
-            finish(operation, [](Handler&, outcome, permit&) {});
+            finish(operation, [](Handler&, outcome, permit& held) { held.reset(); });
         }
         BOOST_CATCH(...) {
             // The handler did not even let itself be moved.

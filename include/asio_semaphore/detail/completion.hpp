@@ -9,7 +9,6 @@
 #include <asio_semaphore/permit.hpp>
 
 #include <boost/asio/associated_allocator.hpp>
-#include <boost/asio/associated_executor.hpp>
 #include <boost/asio/associator.hpp>
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/error.hpp>
@@ -86,28 +85,12 @@ struct completion {
 };
 
 #if ASIO_SEMAPHORE_HAS_IMMEDIATE_EXECUTOR
-/// An executor that nobody brings: it comes back from handlers that have none of the kind that is
-/// asked for.
-struct no_executor {
-    static constexpr asio::execution::blocking_t query(asio::execution::blocking_t) noexcept {
-        return asio::execution::blocking.never;
-    }
-    template <typename Function>
-    void execute(Function&&) const;
-    friend bool operator==(no_executor, no_executor) noexcept { return true; }
-    friend bool operator!=(no_executor, no_executor) noexcept { return false; }
-};
-
 template <typename Handler>
 using immediate_executor_of = asio::associated_immediate_executor_t<Handler, no_executor>;
 
 template <typename Handler>
 inline constexpr bool has_immediate_executor =
     !std::is_same_v<immediate_executor_of<Handler>, no_executor>;
-
-template <typename Handler>
-inline constexpr bool has_executor =
-    !std::is_same_v<asio::associated_executor_t<Handler, no_executor>, no_executor>;
 
 /// For a handler that brings an immediate executor. Takes what the state granted.
 template <typename Signature, typename Handler, typename IoExecutor, typename StatePointer>

@@ -10,6 +10,7 @@
 #include <asio_semaphore/config.hpp>
 #include <asio_semaphore/detail/semaphore_state.hpp>
 
+#include <boost/asio/associated_executor.hpp>
 #include <boost/asio/execution.hpp>
 #include <boost/asio/execution_context.hpp>
 #include <boost/asio/executor_work_guard.hpp>
@@ -84,6 +85,40 @@ void post_to(const Executor& executor, Function&& f, const Allocator& allocator)
             asio::execution::relationship.fork, asio::execution::allocator(allocator))
             .execute(std::forward<Function>(f));
 }
+
+/// Has executor run f, here if it likes; it may be able to do no more than execute.
+template <typename Executor, typename Function, typename Allocator>
+void dispatch_to(const Executor& executor, Function&& f, const Allocator& allocator) {
+    if constexpr (is_networking_ts_executor<Executor>)
+        executor.dispatch(std::forward<Function>(f), allocator);
+    else
+        asio::prefer(executor, asio::execution::allocator(allocator))
+            .execute(std::forward<Function>(f));
+}
+
+template <typename Executor1, typename Executor2>
+bool is_same(const Executor1& first, const Executor2& second) noexcept {
+    if constexpr (std::is_same_v<Executor1, Executor2>)
+        return first == second;
+    else
+        return false;
+}
+
+/// An executor that nobody brings: it comes back from handlers that have none of the kind that is
+/// asked for.
+struct no_executor {
+    static constexpr asio::execution::blocking_t query(asio::execution::blocking_t) noexcept {
+        return asio::execution::blocking.never;
+    }
+    template <typename Function>
+    void execute(Function&&) const;
+    friend bool operator==(no_executor, no_executor) noexcept { return true; }
+    friend bool operator!=(no_executor, no_executor) noexcept { return false; }
+};
+
+template <typename Handler>
+inline constexpr bool has_executor =
+    !std::is_same_v<asio::associated_executor_t<Handler, no_executor>, no_executor>;
 
 template <typename Executor, typename = void>
 struct is_type_erased : std::false_type {};
@@ -339,11 +374,9 @@ public:
         // Copied: the route goes with the function.
         const IoExecutor io_executor = route.io_executor();
         const HandlerExecutor handler_executor = route.handler_work_.get_executor();
-        if constexpr (std::is_same_v<IoExecutor, HandlerExecutor>) {
-            if (io_executor == handler_executor) {
-                post_to(io_executor, std::forward<Function>(f), allocator);
-                return;
-            }
+        if (is_same(io_executor, handler_executor)) {
+            post_to(io_executor, std::forward<Function>(f), allocator);
+            return;
         }
         // Dispatched from there, as by every I/O object: what the handler's executor runs inline
         // runs on the semaphore's threads, and an executor that can do no more than execute is
@@ -364,11 +397,7 @@ private:
 
         void operator()() {
             function.leave_io_executor();
-            if constexpr (is_networking_ts_executor<HandlerExecutor>)
-                executor.dispatch(std::move(function), allocator);
-            else
-                asio::prefer(executor, asio::execution::allocator(allocator))
-                    .execute(std::move(function));
+            dispatch_to(executor, std::move(function), allocator);
         }
     };
 

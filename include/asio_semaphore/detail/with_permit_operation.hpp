@@ -4,15 +4,17 @@
 //
 //   initiate_with_permit ─> acquire ─> permit_awaiter ─> wrapped operation ─> permit_keeper ─>
 //   handler
-//                                         └── no permit ───────────────────────────────────────^
+//                                         └── no permit ─────────────────────────────────────────^
 //
 // The permit belongs to the completion of the acquire, then to the awaiter's call, then to the
 // keeper: whatever becomes of any of them, it goes back.
 
 #include <asio_semaphore/config.hpp>
+#include <asio_semaphore/detail/acquire_operation.hpp>
 #include <asio_semaphore/detail/executors.hpp>
 #include <asio_semaphore/permit.hpp>
 
+#include <boost/asio/associated_allocator.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/associator.hpp>
@@ -34,26 +36,41 @@ namespace asio_semaphore::detail {
 
 namespace asio = boost::asio;
 
+/// The value of an argument that comes with a failure. An I/O object, as async_accept delivers one,
+/// is made for the operation's executor.
+template <typename T, typename Executor>
+T failure_value(const Executor& executor) {
+    if constexpr (std::is_default_constructible_v<T>)
+        return T();
+    else
+        return T(executor);
+}
+
+template <typename T, typename Executor>
+inline constexpr bool has_failure_value =
+    std::is_default_constructible_v<T> || std::is_constructible_v<T, const Executor&>;
+
 /// How an operation with this completion signature fails for want of a permit; not at all, unless
 /// it is one of those below.
-template <typename Signature>
+template <typename Executor, typename Signature>
 struct failure_of_one {
     static constexpr bool possible = false;
 };
 
-template <typename R, typename First, typename... Rest>
-struct failure_of_one<R(First, Rest...)> {
+template <typename Executor, typename R, typename First, typename... Rest>
+struct failure_of_one<Executor, R(First, Rest...)> {
     using first_type = std::decay_t<First>;
 
     static constexpr bool possible =
         (std::is_same_v<first_type, boost::system::error_code> ||
          std::is_same_v<
              first_type,
-             std::exception_ptr>)&&(std::is_default_constructible_v<std::decay_t<Rest>> && ...);
+             std::exception_ptr>)&&(has_failure_value<std::decay_t<Rest>, Executor> && ...);
 
     template <typename Handler>
-    static void complete(Handler&& handler, const boost::system::error_code& ec) {
-        std::tuple<std::decay_t<Rest>...> values;
+    static void
+    complete(Handler&& handler, const boost::system::error_code& ec, const Executor& executor) {
+        std::tuple<std::decay_t<Rest>...> values(failure_value<std::decay_t<Rest>>(executor)...);
         std::apply(
             [&](auto&... value) {
                 std::forward<Handler>(handler)(to_first(ec), static_cast<Rest&&>(value)...);
@@ -70,52 +87,95 @@ private:
     }
 };
 
-template <typename R, typename... Args>
-struct failure_of_one<R(Args...)&> : failure_of_one<R(Args...)> {};
-template <typename R, typename... Args>
-struct failure_of_one<R(Args...) &&> : failure_of_one<R(Args...)> {};
-template <typename R, typename... Args>
-struct failure_of_one<R(Args...) noexcept> : failure_of_one<R(Args...)> {};
-template <typename R, typename... Args>
-struct failure_of_one<R(Args...)& noexcept> : failure_of_one<R(Args...)> {};
-template <typename R, typename... Args>
-struct failure_of_one<R(Args...)&& noexcept> : failure_of_one<R(Args...)> {};
+/// As as_tuple, around with_permit, has it.
+template <typename Executor, typename R, typename First, typename... Rest>
+struct failure_of_one<Executor, R(std::tuple<First, Rest...>)> {
+    using of_parts = failure_of_one<Executor, R(First, Rest...)>;
+
+    static constexpr bool possible = of_parts::possible;
+
+    template <typename Handler>
+    static void
+    complete(Handler&& handler, const boost::system::error_code& ec, const Executor& executor) {
+        of_parts::complete(
+            [&](auto&&... parts) {
+                std::forward<Handler>(handler)(
+                    std::tuple<First, Rest...>(std::forward<decltype(parts)>(parts)...));
+            },
+            ec, executor);
+    }
+};
+
+template <typename Executor, typename R, typename... Args>
+struct failure_of_one<Executor, R(Args...)&> : failure_of_one<Executor, R(Args...)> {};
+template <typename Executor, typename R, typename... Args>
+struct failure_of_one<Executor, R(Args...) &&> : failure_of_one<Executor, R(Args...)> {};
+template <typename Executor, typename R, typename... Args>
+struct failure_of_one<Executor, R(Args...) noexcept> : failure_of_one<Executor, R(Args...)> {};
+template <typename Executor, typename R, typename... Args>
+struct failure_of_one<Executor, R(Args...)& noexcept> : failure_of_one<Executor, R(Args...)> {};
+template <typename Executor, typename R, typename... Args>
+struct failure_of_one<Executor, R(Args...)&& noexcept> : failure_of_one<Executor, R(Args...)> {};
 
 /// The same for an operation with several signatures: the first that can tell of the failure does.
-template <typename... Signatures>
+template <typename Executor, typename... Signatures>
 struct failure_of {
     static constexpr bool possible = false;
 
     template <typename Handler>
-    static void complete(Handler&&, const boost::system::error_code&) {}
+    static void complete(Handler&&, const boost::system::error_code&, const Executor&) {}
 };
 
-template <typename Signature, typename... Rest>
-struct failure_of<Signature, Rest...>
+template <typename Executor, typename Signature, typename... Rest>
+struct failure_of<Executor, Signature, Rest...>
     : std::conditional_t<
-          failure_of_one<Signature>::possible, failure_of_one<Signature>, failure_of<Rest...>> {};
+          failure_of_one<Executor, Signature>::possible, failure_of_one<Executor, Signature>,
+          failure_of<Executor, Rest...>> {};
 
-/// Where a cancellation goes until the wrapped operation starts: to the acquire, and into a memory,
-/// for the time between the grant and the start when nobody listens. Shared by the slot's handler
-/// and the operation, either of which may die first.
-struct cancellation_relay {
-    asio::cancellation_signal acquire;
-    std::atomic<bool> requested{false};
+/// Passes a cancellation on to the stage that is under way. What the operation leaves in its
+/// handler's slot is all that it ever leaves there: afterwards the signal may die, or serve another
+/// operation. Shared by the slot's handler and the operation, either of which may die first.
+class cancellation_relay {
+public:
+    /// Where both stages listen, one after the other.
+    asio::cancellation_slot slot() noexcept { return signal_.slot(); }
+
+    void cancel(asio::cancellation_type_t type) {
+        // Between the grant and the start nobody listens: the start looks whether there was one.
+        stage expected = stage::waiting;
+        if (ends_an_acquire(type))
+            stage_.compare_exchange_strong(expected, stage::cancelled);
+        else
+            expected = stage_;
+        if (expected != stage::ended)
+            signal_.emit(type);
+    }
+
+    /// Whether the wrapped operation may start; from then on it is the one that is cancelled.
+    bool start() noexcept {
+        stage expected = stage::waiting;
+        return stage_.compare_exchange_strong(expected, stage::started);
+    }
+    /// Its I/O object may be gone from here on.
+    void end() noexcept { stage_ = stage::ended; }
+
+private:
+    enum class stage : unsigned char { waiting, cancelled, started, ended };
+
+    asio::cancellation_signal signal_;
+    std::atomic<stage> stage_{stage::waiting};
 };
 
-/// What the operation leaves in its handler's slot for its first stage.
+/// What the operation leaves in its handler's slot.
 class relay_canceller {
 public:
     explicit relay_canceller(std::shared_ptr<cancellation_relay> relay) noexcept :
         relay_(std::move(relay)) {}
 
     void operator()(asio::cancellation_type_t type) {
-        if (type == asio::cancellation_type::none)
-            return;
-        // The last reference may otherwise go on another thread, with the operation that ends here.
+        // The last reference may otherwise go with the operation that ends here.
         const auto relay = relay_;
-        relay->requested = true;
-        relay->acquire.emit(type);
+        relay->cancel(type);
     }
 
 private:
@@ -135,38 +195,57 @@ std::shared_ptr<cancellation_relay> relay_from(Slot slot) {
     return relay;
 }
 
+inline asio::cancellation_slot slot_of(const std::shared_ptr<cancellation_relay>& relay) noexcept {
+    return relay ? relay->slot() : asio::cancellation_slot();
+}
+
 /// The wrapped operation's handler: gives the permit back, then calls the final handler.
 template <typename Handler>
 class permit_keeper {
 public:
-    permit_keeper(Handler&& handler, permit&& held) :
-        handler_(std::move(handler)), held_(std::move(held)) {}
+    using cancellation_slot_type = asio::cancellation_slot;
+
+    permit_keeper(std::shared_ptr<cancellation_relay>&& relay, Handler&& handler, permit&& held) :
+        handler_(std::move(handler)), relay_(std::move(relay)), held_(std::move(held)) {}
+    permit_keeper(permit_keeper&&) = default;
+    permit_keeper& operator=(permit_keeper&&) = delete;
+    ~permit_keeper() { end(); }
+
+    cancellation_slot_type get_cancellation_slot() const noexcept { return slot_of(relay_); }
 
     template <typename... Args>
     void operator()(Args&&... args) {
-        held_.reset();
+        end();
         static_cast<Handler&&>(handler_)(std::forward<Args>(args)...);
     }
 
     const Handler& handler() const noexcept { return handler_; }
 
 private:
+    void end() noexcept {
+        held_.reset();
+        if (const auto relay = std::move(relay_))
+            relay->end();
+    }
+
     Handler handler_;
+    std::shared_ptr<cancellation_relay> relay_;
     permit held_;
 };
 
 /// The acquire's handler: starts the wrapped operation, with all that it was initiated with.
 /**
- * It runs where the wrapped operation's own intermediate steps would: on the final handler's
- * executor, and where that has none, on the wrapped operation's, not the semaphore's.
+ * It goes the way of the intermediate steps of any composed operation: first to the executor of the
+ * wrapped operation's I/O object, where nobody else uses that, and from there it is dispatched to
+ * the final handler's. The semaphore's executor has no part in it.
  *
- * @tparam Executor the wrapped operation's; kept busy, since nothing else does before it starts
+ * @tparam Executor the wrapped operation's
  */
 template <
     typename Failure, typename Handler, typename Initiation, typename Executor, typename... Args>
 class permit_awaiter {
 public:
-    using executor_type = asio::associated_executor_t<Handler, Executor>;
+    using executor_type = Executor;
     using cancellation_slot_type = asio::cancellation_slot;
 
     template <typename H, typename I, typename... A>
@@ -174,40 +253,76 @@ public:
         std::shared_ptr<cancellation_relay> relay, const Executor& executor, H&& handler,
         I&& initiation, A&&... args) :
         relay_(std::move(relay)),
-        work_(executor),
+        executor_(executor),
+        handler_work_(asio::get_associated_executor(handler, executor)),
         handler_(std::forward<H>(handler)),
         initiation_(std::forward<I>(initiation)),
         args_(std::forward<A>(args)...) {}
 
-    executor_type get_executor() const noexcept {
-        return asio::get_associated_executor(handler_, work_.get_executor());
-    }
-    cancellation_slot_type get_cancellation_slot() const noexcept {
-        return relay_ ? relay_->acquire.slot() : cancellation_slot_type();
-    }
+    executor_type get_executor() const noexcept { return executor_; }
+    cancellation_slot_type get_cancellation_slot() const noexcept { return slot_of(relay_); }
     const Handler& handler() const noexcept { return handler_; }
 
     void operator()(boost::system::error_code ec, permit held) {
-        if (!ec && relay_ && relay_->requested) {
+        if constexpr (has_executor<Handler>) {
+            const handler_executor_type executor = handler_work_.get_executor();
+            if (!is_same(executor_, executor)) {
+                const auto allocator = asio::get_associated_allocator(handler_);
+                busy_executor<Executor> operation_work(executor_);
+                dispatch_to(
+                    executor,
+                    dispatched{std::move(operation_work), std::move(*this), ec, std::move(held)},
+                    allocator);
+                return;
+            }
+        }
+        start(ec, held);
+    }
+
+private:
+    using handler_executor_type = asio::associated_executor_t<Handler, Executor>;
+
+    struct dispatched {
+        busy_executor<Executor> operation_work; // until the operation has its own
+        permit_awaiter awaiter;
+        boost::system::error_code ec;
+        permit held;
+
+        void operator()() { awaiter.start(ec, held); }
+    };
+
+    void start(boost::system::error_code ec, permit& held) {
+        if (!ec && relay_ && !relay_->start()) {
             held.reset();
             ec = asio::error::operation_aborted;
         }
         if (ec) {
-            Failure::complete(static_cast<Handler&&>(handler_), ec);
+            fail(ec);
             return;
         }
         std::apply(
             [&](Args&... args) {
                 static_cast<Initiation&&>(initiation_)(
-                    permit_keeper<Handler>(std::move(handler_), std::move(held)),
+                    permit_keeper<Handler>(std::move(relay_), std::move(handler_), std::move(held)),
                     static_cast<Args&&>(args)...);
             },
             args_);
     }
 
-private:
+    void fail(const boost::system::error_code& ec) {
+        Handler handler(std::move(handler_));
+        relay_.reset();
+        {
+            // What the operation would have needed goes before the handler is called.
+            [[maybe_unused]] const Initiation initiation(std::move(initiation_));
+            [[maybe_unused]] const std::tuple<Args...> args(std::move(args_));
+        }
+        Failure::complete(static_cast<Handler&&>(handler), ec, executor_);
+    }
+
     std::shared_ptr<cancellation_relay> relay_;
-    busy_executor<Executor> work_;
+    Executor executor_; // kept busy by the acquire, whose handler's it is
+    busy_executor<handler_executor_type> handler_work_;
     Handler handler_;
     Initiation initiation_;
     std::tuple<Args...> args_;
