@@ -120,6 +120,35 @@ BOOST_AUTO_TEST_CASE(a_handler_runs_on_its_associated_executor_and_nowhere_else)
     }
 }
 
+// What it answers dies with the move of the handler.
+BOOST_AUTO_TEST_CASE(a_handler_may_tell_its_executor_by_reference) {
+    struct handler {
+        using executor_type = asio::any_io_executor;
+        const executor_type& get_executor() const noexcept { return executor; }
+        void operator()(error_code ec) { recorded(ec); }
+        void operator()(error_code ec, permit held) { recorded(ec, std::move(held)); }
+
+        executor_type executor;
+        recording recorded;
+    };
+    async_semaphore plain(io_context, 1);
+    for (const asio::any_io_executor& executor :
+         {asio::any_io_executor(handler_context.get_executor()),
+          asio::any_io_executor(io_context.get_executor())}) {
+        result negative, first, second;
+        plain.async_acquire_permit(-1, handler{executor, recording(negative)});
+        plain.async_acquire_permit(handler{executor, recording(first)});
+        plain.async_acquire(handler{executor, recording(second)});
+        poll_both();
+        BOOST_TEST(negative.failed(asio::error::invalid_argument));
+        BOOST_TEST(first.succeeded());
+        first.held.reset();
+        poll_both();
+        BOOST_TEST(second.succeeded());
+        plain.release();
+    }
+}
+
 BOOST_AUTO_TEST_CASE(every_other_end_of_an_operation_reaches_the_associated_executor_too) {
     asio::cancellation_signal signal;
     permit held = semaphore.try_acquire_permit();
