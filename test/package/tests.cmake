@@ -156,6 +156,14 @@ if(CMAKE_CXX_COMPILER_ID MATCHES "GNU|Clang" AND NOT CMAKE_CXX_COMPILER_FRONTEND
     endforeach()
 endif()
 
+# All of the program has to be built with it, Asio included.
+add_executable(test_package_handler_tracking ${package_source}/handler_tracking.cpp)
+target_link_libraries(test_package_handler_tracking PRIVATE asio_semaphore::asio_semaphore)
+target_compile_definitions(test_package_handler_tracking PRIVATE BOOST_ASIO_ENABLE_HANDLER_TRACKING)
+target_compile_options(test_package_handler_tracking PRIVATE ${warnings})
+package_test(handler_tracking COMMAND ${CMAKE_COMMAND}
+    -Dprogram=$<TARGET_FILE:test_package_handler_tracking> -P ${package_source}/handler_tracking.cmake)
+
 find_program(ASIO_SEMAPHORE_GDB gdb)
 if(ASIO_SEMAPHORE_GDB AND ASIO_SEMAPHORE_DEVELOPMENT_STANDARD GREATER_EQUAL 20)
     add_executable(test_package_gdb ${package_source}/gdb/waiting.cpp)

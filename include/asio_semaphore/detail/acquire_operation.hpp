@@ -21,6 +21,7 @@
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/cancellation_type.hpp>
+#include <boost/asio/detail/handler_tracking.hpp>
 #include <boost/asio/recycling_allocator.hpp>
 #include <boost/config.hpp>
 #include <boost/core/no_exceptions_support.hpp>
@@ -121,9 +122,25 @@ struct deadline_timer<deadline_at, Executor> {
         timer_;
 };
 
+// In Asio's handler tracking operations have names; see the macros below, of which nothing is left
+// unless the program asks for tracking.
+template <typename Signature, typename Deadline>
+inline constexpr const char* operation_name =
+    std::is_same_v<Signature, permit_signature>
+        ? (std::is_same_v<Deadline, no_deadline> ? "async_acquire_permit"
+                                                 : "async_acquire_permit_for")
+        : (std::is_same_v<Deadline, no_deadline> ? "async_acquire" : "async_acquire_for");
+
+#if defined(BOOST_ASIO_ENABLE_HANDLER_TRACKING)
+inline constexpr bool tracks_handlers = true;
+#else
+inline constexpr bool tracks_handlers = false;
+#endif
+
 template <typename Signature, typename Handler, typename Route, typename Deadline>
 class acquire_operation final : public waiter<threads>,
-                                private deadline_timer<Deadline, typename Route::io_executor_type> {
+                                private deadline_timer<Deadline, typename Route::io_executor_type>
+                                    BOOST_ASIO_ALSO_INHERIT_TRACKED_HANDLER {
     using base = waiter<threads>;
     using timer = deadline_timer<Deadline, typename Route::io_executor_type>;
     using allocator_type = typename std::allocator_traits<asio::associated_allocator_t<
@@ -141,6 +158,9 @@ public:
         memory own(handler);
         own.construct(handler, std::move(route), n);
         acquire_operation& operation = *own.operation;
+        BOOST_ASIO_HANDLER_CREATION(
+            (context_of(operation.route_.io_executor()), operation, "semaphore", state.get(), 0,
+             operation_name<Signature, Deadline>));
 
         [[maybe_unused]] const auto deadline_link =
             operation.timer::start(operation.route_.io_executor(), deadline, state, operation);
@@ -162,6 +182,9 @@ public:
         memory own(handler);
         own.construct(handler, std::move(route), n);
         held.forget(); // the operation's from here on
+        BOOST_ASIO_HANDLER_CREATION(
+            (context_of(own.operation->route_.io_executor()), *own.operation, "semaphore",
+             state.get(), 0, operation_name<Signature, Deadline>));
         complete_later(own, state, result);
     }
 
@@ -261,15 +284,11 @@ private:
         Route::post(operation.route_, operation.storage_, allocator, std::move(delivered));
     }
 
-    static void complete(acquire_operation* operation) {
-        finish(operation, [&](Handler& handler, outcome result, permit& held) {
-            call_handler<Signature>(handler, result, held);
-        });
-    }
+    static void complete(acquire_operation* operation) { finish<true>(operation); }
 
     static void abandon(acquire_operation* operation) noexcept {
         BOOST_TRY {
-            finish(operation, [](Handler&, outcome, permit& held) { held.reset(); });
+            finish<false>(operation);
         }
         BOOST_CATCH(...) {
             // The handler did not even let itself be moved.
@@ -277,8 +296,9 @@ private:
         BOOST_CATCH_END
     }
 
-    template <typename F>
-    static void finish(acquire_operation* operation, F f) {
+    template <bool IsCalled>
+    static void finish(acquire_operation* operation) {
+        BOOST_ASIO_HANDLER_COMPLETION((*operation));
         const outcome result = operation->result;
         permit held = permit_access::make(
             state_pointer(operation->state, false),
@@ -288,7 +308,13 @@ private:
         [[maybe_unused]] const typename Route::until_called work(std::move(operation->route_));
         Handler handler(std::move(operation->handler_));
         own.free();
-        f(handler, result, held);
+        if constexpr (IsCalled) {
+            BOOST_ASIO_HANDLER_INVOCATION_BEGIN((to_error_code(result)));
+            call_handler<Signature>(handler, result, held);
+            BOOST_ASIO_HANDLER_INVOCATION_END;
+        } else {
+            held.reset();
+        }
     }
 
     Route route_;
@@ -319,7 +345,7 @@ void complete_later(
     Deadline deadline, outcome result) {
     const auto& handler_executor = asio::get_associated_executor(handler, executor);
     const auto* const shared = common_io_context(executor, handler_executor);
-    if (shared == nullptr)
+    if (shared == nullptr || (tracks_handlers && result != outcome::queued))
         complete_elsewhere<Signature>(
             handler, executor, handler_executor, state, n, deadline, result);
     else if (result == outcome::queued)
