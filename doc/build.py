@@ -220,6 +220,7 @@ def run_doxygen(output):
 PROJECT_NUMBER = {version()}
 OUTPUT_DIRECTORY = "{output}"
 INPUT += {" ".join(f'"{page.relative_to(ROOT)}"' for page in guides())} "{output / "sources"}"
+EXAMPLE_PATH += {" ".join(f'"{path}"' for path in sources())}
 FILTER_PATTERNS = *.md="{sys.executable} doc/build.py --filter" *.hpp="{sys.executable} doc/build.py --filter"
 """
     if subprocess.run(["doxygen", "-"], input=settings.encode(), cwd=ROOT).returncode != 0:
