@@ -360,7 +360,7 @@ void complete_later(
 /// Starts an acquire of n permits. @param state null for a semaphore that has been moved from
 template <typename Signature, typename Handler, typename Executor, typename Deadline>
 void start_acquire(
-    Handler handler, const Executor& executor, const state_pointer& state, std::ptrdiff_t n,
+    Handler& handler, const Executor& executor, const state_pointer& state, std::ptrdiff_t n,
     Deadline deadline) {
     static_assert(
         can_be_called<Signature, Handler>,

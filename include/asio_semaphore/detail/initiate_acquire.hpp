@@ -69,17 +69,25 @@ public:
 
     template <typename Handler>
     void operator()(Handler&& handler, std::ptrdiff_t n) const {
-        start_acquire<Signature, std::decay_t<Handler>>(
-            std::forward<Handler>(handler), *executor_, *state_, n, no_deadline());
+        start(std::forward<Handler>(handler), n, no_deadline());
     }
 
     template <typename Handler>
     void operator()(Handler&& handler, std::ptrdiff_t n, deadline_at::clock::duration wait) const {
-        start_acquire<Signature, std::decay_t<Handler>>(
-            std::forward<Handler>(handler), *executor_, *state_, n, deadline_after(wait));
+        start(std::forward<Handler>(handler), n, deadline_after(wait));
     }
 
 private:
+    template <typename Handler, typename Deadline>
+    void start(Handler&& handler, std::ptrdiff_t n, Deadline deadline) const {
+        if constexpr (std::is_same_v<Handler, std::decay_t<Handler>>) {
+            start_acquire<Signature>(handler, *executor_, *state_, n, deadline);
+        } else { // an lvalue, which remains the caller's
+            std::decay_t<Handler> own(std::forward<Handler>(handler));
+            start_acquire<Signature>(own, *executor_, *state_, n, deadline);
+        }
+    }
+
     struct owned {
         Executor executor;
         state_pointer state;
