@@ -46,7 +46,9 @@ set(headers
     include/asio_semaphore/detail/cancellation_link.hpp
     include/asio_semaphore/detail/completion.hpp
     include/asio_semaphore/detail/executors.hpp
+    include/asio_semaphore/detail/failure_of.hpp
     include/asio_semaphore/detail/initiate_acquire.hpp
+    include/asio_semaphore/detail/route.hpp
     include/asio_semaphore/detail/semaphore_service.hpp
     include/asio_semaphore/detail/semaphore_state.hpp
     include/asio_semaphore/detail/state_registry.hpp

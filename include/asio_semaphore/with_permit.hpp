@@ -1,6 +1,7 @@
 #pragma once
 
 #include <asio_semaphore/async_semaphore.hpp>
+#include <asio_semaphore/detail/failure_of.hpp>
 #include <asio_semaphore/detail/with_permit_operation.hpp>
 
 #include <boost/asio/associated_executor.hpp>

@@ -13,6 +13,7 @@
 #include <asio_semaphore/config.hpp>
 #include <asio_semaphore/detail/completion.hpp>
 #include <asio_semaphore/detail/executors.hpp>
+#include <asio_semaphore/detail/route.hpp>
 #include <asio_semaphore/detail/semaphore_state.hpp>
 #include <asio_semaphore/permit.hpp>
 

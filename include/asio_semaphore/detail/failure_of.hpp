@@ -1,0 +1,114 @@
+#pragma once
+
+// How an operation under a limit completes where there is no permit: what its completion signature
+// makes of the error. Asio layer.
+
+#include <asio_semaphore/config.hpp>
+
+#include <boost/system/error_code.hpp>
+#include <boost/system/system_error.hpp>
+
+#include <exception>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+namespace asio_semaphore::detail {
+
+/// The value of an argument that comes with a failure. An I/O object, as async_accept delivers one,
+/// is made for the operation's executor.
+template <typename T, typename Executor>
+T failure_value(const Executor& executor) {
+    if constexpr (std::is_default_constructible_v<T>)
+        return T();
+    else
+        return T(executor);
+}
+
+template <typename T, typename Executor>
+inline constexpr bool has_failure_value =
+    std::is_default_constructible_v<T> || std::is_constructible_v<T, const Executor&>;
+
+/// How an operation with this completion signature fails for want of a permit; not at all, unless
+/// it is one of those below.
+template <typename Executor, typename Signature>
+struct failure_of_one {
+    static constexpr bool possible = false;
+};
+
+template <typename Executor, typename R, typename First, typename... Rest>
+struct failure_of_one<Executor, R(First, Rest...)> {
+    using first_type = std::decay_t<First>;
+
+    static constexpr bool possible =
+        (std::is_same_v<first_type, boost::system::error_code> ||
+         std::is_same_v<
+             first_type,
+             std::exception_ptr>)&&(has_failure_value<std::decay_t<Rest>, Executor> && ...);
+
+    template <typename Handler>
+    static void
+    complete(Handler&& handler, const boost::system::error_code& ec, const Executor& executor) {
+        std::tuple<std::decay_t<Rest>...> values(failure_value<std::decay_t<Rest>>(executor)...);
+        std::apply(
+            [&](auto&... value) {
+                std::forward<Handler>(handler)(to_first(ec), static_cast<Rest&&>(value)...);
+            },
+            values);
+    }
+
+private:
+    static first_type to_first(const boost::system::error_code& ec) {
+        if constexpr (std::is_same_v<first_type, std::exception_ptr>)
+            return std::make_exception_ptr(boost::system::system_error(ec, "with_permit"));
+        else
+            return ec;
+    }
+};
+
+/// As as_tuple, around with_permit, has it.
+template <typename Executor, typename R, typename First, typename... Rest>
+struct failure_of_one<Executor, R(std::tuple<First, Rest...>)> {
+    using of_parts = failure_of_one<Executor, R(First, Rest...)>;
+
+    static constexpr bool possible = of_parts::possible;
+
+    template <typename Handler>
+    static void
+    complete(Handler&& handler, const boost::system::error_code& ec, const Executor& executor) {
+        of_parts::complete(
+            [&](auto&&... parts) {
+                std::forward<Handler>(handler)(
+                    std::tuple<First, Rest...>(std::forward<decltype(parts)>(parts)...));
+            },
+            ec, executor);
+    }
+};
+
+template <typename Executor, typename R, typename... Args>
+struct failure_of_one<Executor, R(Args...)&> : failure_of_one<Executor, R(Args...)> {};
+template <typename Executor, typename R, typename... Args>
+struct failure_of_one<Executor, R(Args...) &&> : failure_of_one<Executor, R(Args...)> {};
+template <typename Executor, typename R, typename... Args>
+struct failure_of_one<Executor, R(Args...) noexcept> : failure_of_one<Executor, R(Args...)> {};
+template <typename Executor, typename R, typename... Args>
+struct failure_of_one<Executor, R(Args...)& noexcept> : failure_of_one<Executor, R(Args...)> {};
+template <typename Executor, typename R, typename... Args>
+struct failure_of_one<Executor, R(Args...)&& noexcept> : failure_of_one<Executor, R(Args...)> {};
+
+/// The same for an operation with several signatures: the first that can tell of the failure does.
+template <typename Executor, typename... Signatures>
+struct failure_of {
+    static constexpr bool possible = false;
+
+    template <typename Handler>
+    static void complete(Handler&&, const boost::system::error_code&, const Executor&) {}
+};
+
+template <typename Executor, typename Signature, typename... Rest>
+struct failure_of<Executor, Signature, Rest...>
+    : std::conditional_t<
+          failure_of_one<Executor, Signature>::possible, failure_of_one<Executor, Signature>,
+          failure_of<Executor, Rest...>> {};
+
+} // namespace asio_semaphore::detail
