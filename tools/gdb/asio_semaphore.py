@@ -86,28 +86,44 @@ class State:
             available, debt, "closed" if self.closed else "open", self.waiting)
 
     def waiters(self):
-        """The ring of waiters, from the head; not further than it is said to be long, should it be broken."""
-        waiter = self.head
+        """A line for each in the ring of waiters, from the head; not further than it is said to be long, should it be broken."""
+        waiter, kind = int(self.head), self.head.type.target()
         for index in range(self.waiting):
-            if int(waiter) == 0:
+            if waiter == 0:
                 return
-            yield index, waiter
-            waiter = waiter["next"]
-            if int(waiter) == int(self.head):
+            yield index, Waiter(waiter, kind).to_string()
+            waiter = int(member(waiter, kind, "next"))
+            if waiter == int(self.head):
                 return
 
 
-def operation(waiter):
-    """A waiter as the acquire_operation that it is; or None where the program has no debug information about it."""
-    # Its first virtual function has the operation's type as that of `this`. Names would not lead there: the type of a
-    # lambda cannot be looked up by its name.
-    table = waiter.cast(gdb.lookup_type("long").pointer().pointer()).dereference()
-    block = gdb.block_for_pc(int(table.dereference()))
+def value_at(address, kind):
+    return gdb.Value(address).cast(kind.pointer()).dereference()
+
+
+def member(address, kind, name):
+    """A member of the object at an address, without a look at the object as a whole: gdb would search the type that its
+    virtual functions belong to by name, and warn where it is a lambda's, which cannot be found so."""
+    for field in kind.strip_typedefs().fields():
+        if field.name == name:
+            return value_at(address + field.bitpos // 8, field.type)
+        if field.is_base_class:
+            found = member(address + field.bitpos // 8, field.type, name)
+            if found is not None:
+                return found
+    return None
+
+
+def operation_type(waiter):
+    """The type of acquire_operation that a waiter is; None where the program has no debug information about it."""
+    # Its first virtual function has the operation's type as that of `this`.
+    pointer = gdb.lookup_type("long")
+    block = gdb.block_for_pc(int(value_at(int(value_at(waiter, pointer)), pointer)))
     while block is not None and block.function is None:
         block = block.superblock
     for symbol in block or ():
         if symbol.name == "this":
-            return waiter.dereference().cast(symbol.type.strip_typedefs().unqualified().target())
+            return symbol.type.strip_typedefs().unqualified().target().strip_typedefs()
     return None
 
 
@@ -151,21 +167,23 @@ def resumes_at(handle):
 class Waiter:
     """One line: how many permits an operation waits for, and who waits."""
 
-    def __init__(self, waiter):
-        self.waiter = waiter
+    def __init__(self, address, kind):
+        self.address = address
+        self.kind = kind
 
     def to_string(self):
-        line = "%s, at %#x" % (permits(int(self.waiter["count"])), int(self.waiter))
-        whole = operation(self.waiter)
+        line = "%s, at %#x" % (permits(int(member(self.address, self.kind, "count"))), self.address)
+        whole = operation_type(self.address)
         if whole is None:
             return line
-        signature, handler, route, deadline = template_arguments(whole.type.strip_typedefs().name)
+        signature, handler, route, deadline = template_arguments(whole.name)
         line += ", %s" % shorter(signature)
         if "deadline_at" in deadline:
             line += ", with a deadline"
-        who = coroutine(whole["handler_"])
+        value = member(self.address, whole, "handler_")
+        who = coroutine(value)
         if show_handlers.value:
-            return "%s, handler = %s" % (line, whole["handler_"])
+            return "%s, handler = %s" % (line, value)
         return "%s, %s" % (line, who or "handler = " + shorter(handler))
 
 
@@ -186,7 +204,7 @@ class SemaphorePrinter:
         if self.state is None:
             return
         for index, waiter in self.state.waiters():
-            yield "[%d]" % index, Waiter(waiter).to_string()
+            yield "[%d]" % index, waiter
 
 
 class PermitPrinter:
@@ -211,7 +229,7 @@ class StatePrinter:
 
     def children(self):
         for index, waiter in self.state.waiters():
-            yield "[%d]" % index, Waiter(waiter).to_string()
+            yield "[%d]" % index, waiter
 
 
 def printers():
