@@ -3,6 +3,9 @@
 // The seam below the state layer: every lock, atomic and wait that it uses comes from here, so that
 // a test can put a scheduler of its own in their place and drive the very same code through every
 // interleaving.
+//
+// Every memory order that is weaker than sequential consistency says why it is enough. The scenario
+// that fails when it is weaker still stands in brackets: it is one of test/model/weak_memory.cpp.
 
 #include <boost/config.hpp>
 
@@ -20,6 +23,7 @@ namespace asio_semaphore::detail {
  * sleeps, so that a holder that the system has suspended, even one of lower priority, comes to its
  * end.
  */
+template <typename Threads>
 class brief_mutex {
 public:
     brief_mutex() noexcept = default;
@@ -27,38 +31,48 @@ public:
     brief_mutex& operator=(const brief_mutex&) = delete;
 
     void lock() noexcept {
-        // acquire: what the last holder did happens before what this one does.
+        // acquire: what the last holder did happens before what this one does
+        // [a_mutex_taken_in_turn].
         if (locked_.exchange(true, std::memory_order_acquire))
             lock_contended();
     }
 
-    void unlock() noexcept { locked_.store(false, std::memory_order_release); }
+    void unlock() noexcept {
+        // release: the same, at the other end [a_mutex_taken_in_turn].
+        locked_.store(false, std::memory_order_release);
+    }
 
 private:
     BOOST_NOINLINE void lock_contended() noexcept {
-        constexpr int spins = 64, yields = 64;
         do {
-            for (int look = 0; locked_.load(std::memory_order_relaxed); ++look) {
-                if (look >= spins + yields)
-                    std::this_thread::sleep_for(std::chrono::microseconds(50));
-                else if (look >= spins)
-                    std::this_thread::yield();
-            }
+            // relaxed: a look only; the exchange decides.
+            for (int looks = 0; locked_.load(std::memory_order_relaxed); ++looks)
+                Threads::wait_for_unlock(looks);
+            // acquire: as in lock [a_mutex_taken_in_turn].
         } while (locked_.exchange(true, std::memory_order_acquire));
     }
 
-    std::atomic<bool> locked_{false};
+    typename Threads::template atomic<bool> locked_{false};
 };
 
 /// What programs run on: the machine's threads.
 struct threads {
-    using mutex = brief_mutex;
+    using mutex = brief_mutex<threads>;
 
     template <typename T>
     using atomic = std::atomic<T>;
 
     /// Lets other threads run, between two looks at something that they will change shortly.
     static void yield() noexcept { std::this_thread::yield(); }
+
+    /// After so many looks at a mutex that was locked each time.
+    static void wait_for_unlock(int looks) noexcept {
+        constexpr int spins = 64, yields = 64;
+        if (looks >= spins + yields)
+            std::this_thread::sleep_for(std::chrono::microseconds(50));
+        else if (looks >= spins)
+            std::this_thread::yield();
+    }
 
     /// A pointer of the calling thread's own, null at first; one for each type.
     template <typename T>
