@@ -4,21 +4,37 @@
 // also what loads may return under the weak memory model of C++11. Relacy sees data races only on
 // its own variables. Therefore each atomic and mutex has one that its operations read and its
 // destructor writes: a destruction that does not happen after every use is a data race.
+//
+// How far its searches reach: in a systematic one a load returns the newest value or the one before
+// it, in a random one also the one before that; a compare-exchange that fails has seen the newest;
+// and what the same thread stores later belongs to a release sequence, as until C++17.
+//
+// The systematic searches take three short cuts, which leave out nothing but other orders of steps
+// of which the order does not matter:
+//   - a thread starts together with its first step;
+//   - a mutex is unlocked together with the step before: until then the others can do no more than
+//     what they can do afterwards as well, or wait for it;
+//   - `waiting_`, which is used under its mutex only, is used together with the step before.
 
 #include <asio_semaphore/detail/semaphore_state.hpp>
 #include <asio_semaphore/impl/semaphore_state.ipp>
 
+#include <boost/container/static_vector.hpp>
 #include <boost/smart_ptr/intrusive_ptr.hpp>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
+#include <cerrno>
+#pragma push_macro("errno")
 #include <relacy/relacy.hpp>
 
 // Relacy redefines words of the language.
@@ -29,7 +45,7 @@
 #undef realloc
 #undef free
 #undef assert
-#undef errno
+#pragma pop_macro("errno")
 #undef memory_order_relaxed
 #undef memory_order_consume
 #undef memory_order_acquire
@@ -55,17 +71,59 @@ inline void plain_memory(int n) {
     rl::ctx().*member_of(disable_alloc_tag()) += n;
 }
 
-enum class operation_kind : unsigned char { load, store, compare_exchange, subtract };
+enum class operation_kind : unsigned char {
+    load,
+    store,
+    exchange,
+    compare_exchange,
+    add,
+    subtract,
+    set_bits,
+    clear_bits
+};
 
-/// One memory order of the state layer, and what it is replaced by in a trial of whether it is
-/// needed. The type tells which atomic: the word, the lifetime, a link's target, a registry.
+/// Where the library calls an atomic: a default argument tells.
+struct call_site {
+    const char* file;
+    const char* function;
+    int line;
+
+    static constexpr call_site here(
+        const char* file = __builtin_FILE(), const char* function = __builtin_FUNCTION(),
+        int line = __builtin_LINE()) noexcept {
+        return {file, function, line};
+    }
+    bool is_in(const char* name) const noexcept { return std::strcmp(function, name) == 0; }
+};
+
+/// A call with a memory order that could be weaker.
+struct ordered_call {
+    call_site site;
+    operation_kind what;
+    std::memory_order order;
+};
+
+/// All that have been made, each once.
+inline boost::container::static_vector<ordered_call, 64>& ordered_calls() {
+    static boost::container::static_vector<ordered_call, 64> calls;
+    return calls;
+}
+
+/// One memory order of the state layer, at the one place where it stands, and what it is replaced
+/// by in a trial of whether it is needed.
 struct weakening {
-    const char* where;
-    operation_kind kind;
-    std::size_t size; // of the atomic's type
-    bool pointer;
+    const char* file;
+    const char* function;
+    operation_kind what;
     std::memory_order from, to;
     const char* scenario; // fails then
+
+    bool is_of(const ordered_call& call) const {
+        const std::size_t all = std::strlen(call.site.file), own = std::strlen(file);
+        return call.what == what && call.order == from && call.site.is_in(function) && own < all &&
+               call.site.file[all - own - 1] == '/' &&
+               std::strcmp(call.site.file + all - own, file) == 0;
+    }
 };
 
 inline const weakening*& active_weakening() {
@@ -73,22 +131,104 @@ inline const weakening*& active_weakening() {
     return active;
 }
 
-// What Relacy keeps for an atomic or a mutex outlives it until the end of the iteration, so that
-// Relacy can tell what uses it too late. Made and deleted inside of an iteration, by its memory
-// manager; left alone by one that fails.
-inline std::vector<std::shared_ptr<void>>*& relacy_arena() {
-    static std::vector<std::shared_ptr<void>>* arena = nullptr;
-    return arena;
+inline std::memory_order order_of(const ordered_call& call) {
+    if (call.order == std::memory_order::relaxed)
+        return call.order;
+    auto& calls = ordered_calls();
+    if (std::none_of(calls.begin(), calls.end(), [&](const ordered_call& c) {
+            return c.site.line == call.site.line && c.what == call.what &&
+                   std::strcmp(c.site.file, call.site.file) == 0;
+        }))
+        calls.push_back(call);
+    const weakening* const w = active_weakening();
+    return w != nullptr && w->is_of(call) ? w->to : call.order;
 }
+
+/// Whether the short cuts are taken.
+inline bool& short_cuts() {
+    static bool taken = true;
+    return taken;
+}
+
+constexpr std::size_t most_threads = 4;
+
+/// What belongs to one execution.
+// What Relacy keeps for an atomic or a mutex outlives it until the end of the execution, so that
+// Relacy can tell what uses it too late. Made and deleted inside of an execution, by its memory
+// manager; left alone by one that fails.
+struct execution {
+    std::vector<std::shared_ptr<void>> arena;
+    struct {
+        bool starts = false;                  // has yet to take its first step
+        int locks = 0;                        // that it holds
+        std::pair<int, std::uint64_t> latest; // that it got to see, and where
+        std::uint64_t results = 0;            // all that it got to see, as a hash
+    } threads[most_threads];
+};
+inline execution*& now() {
+    static execution* current = nullptr;
+    return current;
+}
+inline auto& this_thread() {
+    return now()->threads[static_cast<std::size_t>(rl::thread_index())];
+}
+
 template <typename T>
 T* in_arena() {
     auto made = std::make_shared<T>();
     T* const address = made.get();
-    relacy_arena()->push_back(std::move(made));
+    now()->arena.push_back(std::move(made));
     return address;
 }
 
-inline std::size_t& relacy_iteration() {
+/// Before the first step of a thread, and after the last.
+inline void start_thread() {
+    this_thread() = {};
+    if (short_cuts()) {
+        rl::ctx().disable_preemption();
+        this_thread().starts = true;
+    }
+}
+inline void after_first_step() {
+    if (std::exchange(this_thread().starts, false))
+        rl::ctx().enable_preemption();
+}
+
+/// One step of a thread: up to its end, from where it may have to wait for its turn.
+class step {
+public:
+    explicit step(bool waits_for_its_turn = true) : waits_(waits_for_its_turn || !short_cuts()) {
+        if (!waits_)
+            rl::ctx().disable_preemption();
+    }
+    step(const step&) = delete;
+    step& operator=(const step&) = delete;
+    ~step() {
+        if (!waits_)
+            rl::ctx().enable_preemption();
+        after_first_step();
+    }
+
+    /// What the thread got to see in it. In a loop, the same once more is nothing new.
+    template <typename T>
+    T led_to(T result, int line = 0) const {
+        std::uint64_t seen = 0;
+        if constexpr (std::is_pointer_v<T>) // an address is another one the next time
+            seen = result != nullptr;
+        else
+            seen = static_cast<std::uint64_t>(result);
+        auto& all = this_thread();
+        const auto latest = std::exchange(all.latest, std::pair(line, seen));
+        if (line == 0 || latest != all.latest)
+            all.results = (all.results ^ seen) * 0x100000001b3u;
+        return result;
+    }
+
+private:
+    const bool waits_;
+};
+
+inline std::size_t& execution_number() {
     static std::size_t count = 0;
     return count;
 }
@@ -113,16 +253,22 @@ private:
 class relacy_mutex {
 public:
     void lock() {
+        const step own;
         life_.use("lock");
         mutex_->lock(lifeline::info("lock"));
+        ++this_thread().locks;
+        own.led_to(++times_);
     }
     void unlock() {
+        const step own(false);
         life_.use("unlock");
+        --this_thread().locks;
         mutex_->unlock(lifeline::info("unlock"));
     }
 
 private:
     rl::mutex* mutex_ = in_arena<rl::mutex>();
+    unsigned times_ = 0;
     lifeline life_;
 };
 
@@ -134,47 +280,75 @@ public:
     relacy_atomic(const relacy_atomic&) = delete;
     relacy_atomic& operator=(const relacy_atomic&) = delete;
 
-    T load(std::memory_order order) const {
+    T load(std::memory_order order, call_site site = call_site::here()) const {
+        const step own(!site.is_in("waiting") || !is_guarded());
         life_.use("load");
-        return atomic_->load(converted(operation_kind::load, order), lifeline::info("load"));
+        const T value =
+            atomic_->load(converted({site, operation_kind::load, order}), lifeline::info("load"));
+        return own.led_to(value, site.line);
     }
-    void store(T value, std::memory_order order) {
+    void store(T value, std::memory_order order, call_site site = call_site::here()) {
+        const bool of_waiting =
+            std::is_same_v<T, std::size_t> && (site.is_in("enqueue") || site.is_in("take"));
+        const step own(!of_waiting || !is_guarded());
         life_.use("store");
-        atomic_->store(value, converted(operation_kind::store, order), lifeline::info("store"));
+        atomic_->store(
+            value, converted({site, operation_kind::store, order}), lifeline::info("store"));
+    }
+    T exchange(T value, std::memory_order order, call_site site = call_site::here()) {
+        const step own;
+        life_.use("exchange");
+        return own.led_to(atomic_->exchange(
+            value, converted({site, operation_kind::exchange, order}), lifeline::info("exchange")));
     }
     // Without spurious failures: the other explorer takes care of those.
     bool compare_exchange_weak(
-        T& expected, T next, std::memory_order success, std::memory_order failure) {
+        T& expected, T next, std::memory_order success, std::memory_order failure,
+        call_site site = call_site::here()) {
+        const step own;
         life_.use("compare-exchange");
-        // Relacy knows no failure that is stronger than the success.
-        if (success == std::memory_order::relaxed)
-            success = failure;
-        return atomic_->compare_exchange(
+        RL_ASSERT(failure == std::memory_order::relaxed); // else it would be a place of its own
+        const bool done = own.led_to(atomic_->compare_exchange(
             rl::bool_t<false>(), expected, next,
-            converted(operation_kind::compare_exchange, success), plain(failure),
-            lifeline::info("compare-exchange"));
+            converted({site, operation_kind::compare_exchange, success}), rl::mo_relaxed,
+            lifeline::info("compare-exchange")));
+        own.led_to(expected);
+        return done;
     }
-    T fetch_add(T n, std::memory_order order) {
+    T fetch_add(T n, std::memory_order order, call_site site = call_site::here()) {
+        const step own;
         life_.use("add");
-        return atomic_->fetch_add(n, plain(order), lifeline::info("add"));
+        return own.led_to(atomic_->fetch_add(
+            n, converted({site, operation_kind::add, order}), lifeline::info("add")));
     }
-    T fetch_sub(T n, std::memory_order order) {
+    T fetch_sub(T n, std::memory_order order, call_site site = call_site::here()) {
+        const step own;
         life_.use("subtract");
-        return atomic_->fetch_sub(
-            n, converted(operation_kind::subtract, order), lifeline::info("subtract"));
+        return own.led_to(atomic_->fetch_sub(
+            n, converted({site, operation_kind::subtract, order}), lifeline::info("subtract")));
     }
-    T fetch_or(T bits, std::memory_order order) {
+    T fetch_or(T bits, std::memory_order order, call_site site = call_site::here()) {
+        const step own;
         life_.use("or");
-        return atomic_->fetch_or(bits, plain(order), lifeline::info("or"));
+        return own.led_to(atomic_->fetch_or(
+            bits, converted({site, operation_kind::set_bits, order}), lifeline::info("or")));
     }
-    T fetch_and(T bits, std::memory_order order) {
+    T fetch_and(T bits, std::memory_order order, call_site site = call_site::here()) {
+        const step own;
         life_.use("and");
-        return atomic_->fetch_and(bits, plain(order), lifeline::info("and"));
+        return own.led_to(atomic_->fetch_and(
+            bits, converted({site, operation_kind::clear_bits, order}), lifeline::info("and")));
     }
 
 private:
-    static rl::memory_order plain(std::memory_order order) {
-        switch (order) {
+    // A scenario that asks a semaphore how many are waiting would need the steps that are left out.
+    static bool is_guarded() {
+        RL_ASSERT(this_thread().locks > 0);
+        return true;
+    }
+
+    static rl::memory_order converted(const ordered_call& call) {
+        switch (order_of(call)) {
         case std::memory_order::relaxed:
             return rl::mo_relaxed;
         case std::memory_order::consume:
@@ -188,13 +362,6 @@ private:
             return rl::mo_seq_cst;
         }
     }
-    static rl::memory_order converted(operation_kind kind, std::memory_order order) {
-        const weakening* const w = active_weakening();
-        if (w != nullptr && w->kind == kind && w->size == sizeof(T) &&
-            w->pointer == std::is_pointer_v<T> && w->from == order)
-            return plain(w->to);
-        return plain(order);
-    }
 
     rl::atomic<T>* atomic_ = in_arena<rl::atomic<T>>();
     lifeline life_;
@@ -206,13 +373,14 @@ struct relacy_threads {
     using atomic = relacy_atomic<T>;
 
     static void yield() { rl::yield(1, lifeline::info("yield")); }
+    static void wait_for_unlock(int) { yield(); }
 
     template <typename T>
     static T*& thread_pointer() {
-        static std::array<T*, 8> pointers{};
-        static std::size_t of_iteration = 0;
-        // An iteration that failed has left its own behind.
-        if (std::exchange(of_iteration, relacy_iteration()) != relacy_iteration())
+        static std::array<T*, most_threads> pointers{};
+        static std::size_t of_execution = 0;
+        // One that failed has left its own behind.
+        if (std::exchange(of_execution, execution_number()) != execution_number())
             pointers.fill(nullptr);
         return pointers[static_cast<std::size_t>(rl::thread_index())];
     }

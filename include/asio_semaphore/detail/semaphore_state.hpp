@@ -62,6 +62,8 @@ public:
     semaphore_state(const semaphore_state&) = delete;
     semaphore_state& operator=(const semaphore_state&) = delete;
 
+    // relaxed, all three: what they tell may have changed when they return, unless the caller holds
+    // mutex_, which orders then.
     std::ptrdiff_t available() const noexcept {
         return static_cast<std::ptrdiff_t>(available_in(word_.load(std::memory_order_relaxed)));
     }
@@ -73,9 +75,11 @@ public:
 
     /// Takes n permits, or says why not: `queued` where an acquire would have to wait.
     outcome try_acquire(std::ptrdiff_t n) noexcept {
+        // relaxed, here and where it fails: the compare-exchange tells whether it is still so.
         auto word = word_.load(std::memory_order_relaxed);
         while (n > 0 && (word & (queued_flag | closed_flag)) == 0 && n <= available_in(word)) {
-            // acquire: pairs with the release of whoever gave back the permits that are taken here.
+            // acquire: pairs with the release of whoever gave back the permits that are taken here
+            // [release_and_try_acquire].
             if (word_.compare_exchange_weak(
                     word, word - n * one_permit, std::memory_order_acquire,
                     std::memory_order_relaxed))
@@ -95,9 +99,10 @@ public:
     /// exceed the maximum.
     /// @pre n >= 0
     bool release(std::ptrdiff_t n) noexcept {
-        auto word = word_.load(std::memory_order_relaxed);
+        auto word = word_.load(std::memory_order_relaxed); // relaxed: as in try_acquire
         while ((word & queued_flag) == 0 && n <= max_ - available_in(word)) {
-            // release: what the giver did happens before what the next holder does.
+            // release: what the giver did happens before what the next holder does
+            // [release_and_try_acquire].
             if (word_.compare_exchange_weak(
                     word, (available_in(word) + n) * one_permit + (word & closed_flag),
                     std::memory_order_release, std::memory_order_relaxed))

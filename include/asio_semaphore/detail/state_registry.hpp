@@ -35,10 +35,12 @@ public:
     void shutdown() noexcept;
 
     friend void intrusive_ptr_add_ref(state_registry* registry) noexcept {
+        // relaxed: whoever adds a reference holds one, or has just made the registry.
         registry->references_.fetch_add(1, std::memory_order_relaxed);
     }
     friend void intrusive_ptr_release(state_registry* registry) noexcept {
-        // acq_rel: what others did with the registry happens before its deletion.
+        // acq_rel: what others did with the registry happens before its deletion
+        // [last_of_a_context].
         if (registry->references_.fetch_sub(1, std::memory_order_acq_rel) == 1)
             delete registry;
     }

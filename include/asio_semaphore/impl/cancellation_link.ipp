@@ -14,7 +14,8 @@ cancellation_link<Threads>::cancellation_link(
 
 template <typename Threads>
 cancellation_link<Threads>::~cancellation_link() {
-    // acquire: pairs with the store in semaphore_state::take.
+    // acquire: whoever cleared it is done with this link [grant_and_end_of_the_link]. A null from
+    // before the waiter entered the queue cannot be read here: a link outlives the initiation.
     if (target_.load(std::memory_order_acquire) != nullptr)
         state_->disarm(*this);
 }

@@ -43,7 +43,7 @@ semaphore_state<Threads>::critical_section::~critical_section() {
         share += one_batch;
     }
     // A reference for each, and the batch. relaxed: the caller's own reference keeps the state
-    // until here.
+    // until here, and whoever has to wait for the batch passes the mutex first.
     state_.lifetime_.fetch_add(share, std::memory_order_relaxed);
     state_.mutex_.unlock();
     deliver(taken);
@@ -84,14 +84,15 @@ outcome semaphore_state<Threads>::enqueue(waiter_type& w) noexcept {
         if (link->fired_)
             return link->result_;
     }
-    auto word = word_.load(std::memory_order_relaxed);
+    auto word = word_.load(std::memory_order_relaxed); // relaxed: as in try_acquire
     while ((word & queued_flag) == 0) {
         const bool fits = available_in(word) >= w.count;
-        // acq_rel: permits given back by compare-and-swap until here are handed on under the mutex
-        // from here on.
+        // acquire: permits given back by compare-and-swap until here are taken, or handed on under
+        // the mutex from here on [release_and_acquire]. Not release: this gives nothing back, and
+        // whoever sees the flag goes through the mutex.
         if (word_.compare_exchange_weak(
                 word, fits ? word - w.count * one_permit : word | queued_flag,
-                std::memory_order_acq_rel, std::memory_order_relaxed)) {
+                std::memory_order_acquire, std::memory_order_relaxed)) {
             if (fits)
                 return outcome::granted;
             break;
@@ -102,6 +103,7 @@ outcome semaphore_state<Threads>::enqueue(waiter_type& w) noexcept {
         keep_busy(w);
         busy_ = &w;
     }
+    // relaxed, both: the mutex orders them.
     waiting_.store(waiting() + 1, std::memory_order_relaxed);
     for (link_type* link = w.links; link != nullptr; link = link->next_)
         link->target_.store(&w, std::memory_order_relaxed);
@@ -145,12 +147,12 @@ bool semaphore_state<Threads>::stays_in_range(
 template <typename Threads>
 BOOST_NOINLINE bool semaphore_state<Threads>::add(std::ptrdiff_t delta) noexcept {
     for (;;) {
-        auto word = word_.load(std::memory_order_relaxed);
+        auto word = word_.load(std::memory_order_relaxed); // relaxed: as in try_acquire
         while ((word & queued_flag) == 0) {
             const std::int64_t available = available_in(word);
             if (!stays_in_range(available, delta))
                 return false;
-            // release: as in release().
+            // release: as in release() [release_while_the_head_is_cancelled].
             if (word_.compare_exchange_weak(
                     word, (available + delta) * one_permit + (word & closed_flag),
                     std::memory_order_release, std::memory_order_relaxed))
@@ -174,6 +176,7 @@ BOOST_NOINLINE void semaphore_state<Threads>::put_back(std::ptrdiff_t n) noexcep
         BOOST_ASSERT_MSG(
             false, "a permit gives back more than the semaphore's maximum: it was "
                    "adopted without having been acquired, or released by hand too");
+        // relaxed: after a misuse anything will do that is not beyond the maximum.
         const std::int64_t room = max_ - available_in(word_.load(std::memory_order_relaxed));
         n = static_cast<std::ptrdiff_t>(std::min<std::int64_t>(n, room));
     }
@@ -189,7 +192,8 @@ void semaphore_state<Threads>::settle(std::int64_t available, taken_type& taken)
         available -= queue_.front().count;
         take(queue_.front(), outcome::granted, taken);
     }
-    // release: as in add, for whoever acquires by compare-and-swap next.
+    // release: as in add, for whoever acquires by compare-and-swap next
+    // [release_behind_a_head_that_is_cancelled].
     word_.store(
         available * one_permit + (queue_.empty() ? 0 : queued_flag), std::memory_order_release);
 }
@@ -197,7 +201,7 @@ void semaphore_state<Threads>::settle(std::int64_t available, taken_type& taken)
 template <typename Threads>
 void semaphore_state<Threads>::take(waiter_type& w, outcome result, taken_type& taken) noexcept {
     queue_.remove(w);
-    waiting_.store(waiting() - 1, std::memory_order_relaxed);
+    waiting_.store(waiting() - 1, std::memory_order_relaxed); // relaxed: the mutex orders it
     link_type* const links = w.links;
     w.state = this;
     w.result = result;
@@ -212,7 +216,7 @@ BOOST_NOINLINE void semaphore_state<Threads>::relieve(waiter_type& w, link_type*
     while (links != nullptr) {
         link_type* const next = links->next_;
         // release: the last access to the link; its destructor may free it as soon as it reads the
-        // null.
+        // null [grant_and_end_of_the_link].
         links->target_.store(nullptr, std::memory_order_release);
         links = next;
     }
@@ -254,6 +258,7 @@ template <typename Threads>
 void semaphore_state<Threads>::cancel(link_type& link) noexcept {
     critical_section section(*this);
     link.fired_ = true;
+    // relaxed: written under the mutex only.
     if (waiter_type* const w = link.target_.load(std::memory_order_relaxed)) {
         take(*w, link.result_, section.taken);
         settle(available(), section.taken);
@@ -263,6 +268,7 @@ void semaphore_state<Threads>::cancel(link_type& link) noexcept {
 template <typename Threads>
 void semaphore_state<Threads>::disarm(link_type& link) noexcept {
     std::lock_guard<typename Threads::mutex> lock(mutex_);
+    // relaxed: written under the mutex only.
     if (waiter_type* const w = link.target_.load(std::memory_order_relaxed)) {
         link_type** place = &w->links;
         while (*place != &link)
@@ -275,6 +281,8 @@ template <typename Threads>
 void semaphore_state<Threads>::end(phase p, outcome result) noexcept {
     critical_section section(*this);
     phase_ = std::max(phase_, p);
+    // relaxed, both: whoever sees the flags of an end goes through the mutex, and as parts of the
+    // release sequences in the word they cut none off.
     word_.fetch_or(closed_flag, std::memory_order_relaxed);
     take_all(result, section.taken);
     word_.fetch_and(~queued_flag, std::memory_order_relaxed);
@@ -306,7 +314,8 @@ void semaphore_state<Threads>::come_back() noexcept {
         std::lock_guard<typename Threads::mutex> lock(mutex_);
         if (--away_ == 0)
             last = std::exchange(keeper_, nullptr);
-        // The context must not go in the middle of that, as in that of a submission.
+        // The context must not go in the middle of that, as in that of a submission. relaxed: as
+        // for a batch.
         if (last != nullptr)
             lifetime_.fetch_add(one_batch, std::memory_order_relaxed);
     }
@@ -321,6 +330,7 @@ void semaphore_state<Threads>::shut(taken_type& doomed, away_keeper*& keepers) n
     std::lock_guard<typename Threads::mutex> lock(mutex_);
     const std::size_t before = waiting();
     phase_ = phase::shut;
+    // relaxed, all three: as in end, and as whoever adds a reference.
     word_.fetch_or(closed_flag, std::memory_order_relaxed);
     take_all(outcome::abandoned, doomed);
     word_.fetch_and(~queued_flag, std::memory_order_relaxed);
@@ -345,7 +355,8 @@ void semaphore_state<Threads>::await_submissions() const noexcept {
     std::uint64_t own = 0;
     for (auto* s = Threads::template thread_pointer<submitting>(); s != nullptr; s = s->outer)
         own += s->ending == this ? one_batch : 0;
-    // acquire: the submissions happened before the context goes.
+    // acquire: the submissions happened before what is destroyed next, and before the context goes
+    // [grant_and_shutdown, comes_back_and_shutdown].
     while (lifetime_.load(std::memory_order_acquire) >= own + one_batch)
         Threads::yield();
 }
@@ -354,10 +365,11 @@ template <typename Threads>
 bool semaphore_state<Threads>::try_add_reference() noexcept {
     for (;;) {
         // acquire: where the last reference is gone already, the submissions before happened before
-        // the context goes.
+        // the context goes [last_submission_and_shutdown].
         auto lifetime = lifetime_.load(std::memory_order_acquire);
         if (lifetime == 0)
             return false;
+        // relaxed: the registry, whose mutex is held, lists the state.
         if (lifetime_.compare_exchange_weak(
                 lifetime, lifetime + 1, std::memory_order_relaxed, std::memory_order_relaxed))
             return true;
@@ -366,7 +378,8 @@ bool semaphore_state<Threads>::try_add_reference() noexcept {
 
 template <typename Threads>
 void semaphore_state<Threads>::drop(std::uint64_t share) noexcept {
-    // acq_rel: what others did with the state happens before its deletion.
+    // acq_rel: what others did with the state happens before its deletion [last_references], and a
+    // submission before the context goes [grant_and_shutdown].
     if (lifetime_.fetch_sub(share, std::memory_order_acq_rel) == share)
         delete this;
 }
