@@ -24,19 +24,11 @@ target_compile_definitions(test_model_sequences PRIVATE
 add_test(NAME model/mutants_apply COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/model/mutants/run -n)
 set_tests_properties(model/mutants_apply PROPERTIES LABELS model TIMEOUT 600)
 
-# With threads that hesitate inside the state layer, more calls overlap; see stress/tests.cmake.
-if(ASIO_SEMAPHORE_DEVELOPMENT_TARGET STREQUAL asio_semaphore::asio_semaphore)
-    add_executable(test_model_linearizability_nervous model/linearizability.cpp)
-    target_include_directories(test_model_linearizability_nervous BEFORE PRIVATE stress/nervous)
-    target_include_directories(test_model_linearizability_nervous PRIVATE ${PROJECT_SOURCE_DIR}/test)
-    target_link_libraries(test_model_linearizability_nervous PRIVATE
-        test_main asio_semaphore_development)
-    target_precompile_headers(test_model_linearizability_nervous REUSE_FROM test_precompiled)
-    add_dependencies(tests_long test_model_linearizability_nervous)
-    add_test(NAME model/linearizability_nervous
-        COMMAND test_model_linearizability_nervous --log_level=test_suite --catch_system_errors=no)
-    set_tests_properties(model/linearizability_nervous PROPERTIES LABELS "model;long" TIMEOUT 120)
-endif()
+# On real threads, hence also among the stress tests, which run under ThreadSanitizer.
+add_dependencies(tests_stress test_model_linearizability)
+set_tests_properties(model/linearizability PROPERTIES LABELS "model;stress")
+include(stress/nervous.cmake)
+asio_semaphore_nervous_test(model linearizability model stress)
 
 # With Clang: a libFuzzer target on the same driver. It takes the corpus's folder as its argument.
 option(ASIO_SEMAPHORE_BUILD_FUZZERS "Build the libFuzzer targets (Clang only)" OFF)

@@ -2,6 +2,7 @@
 
 // What the randomised tests take from the environment: where chance begins, and how long to go on.
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <cstdlib>
@@ -13,15 +14,6 @@ namespace stress {
 inline std::string environment(const char* name) {
     const char* const value = std::getenv(name);
     return value == nullptr ? std::string() : value;
-}
-
-/// ASIO_SEMAPHORE_TEST_SEED, or one that differs from run to run.
-inline std::uint64_t seed() {
-    const std::string given = environment("ASIO_SEMAPHORE_TEST_SEED");
-    if (!given.empty())
-        return std::stoull(given);
-    std::random_device device;
-    return (std::uint64_t(device()) << 32) | device();
 }
 
 /// ASIO_SEMAPHORE_TEST_SECONDS, or what the test takes by itself.
@@ -48,5 +40,28 @@ public:
 private:
     std::uint64_t state_;
 };
+
+/// Where chance begins for the hesitations of the next threads; see chance_of_this_thread.
+inline std::atomic<std::uint64_t>& next_thread() {
+    static std::atomic<std::uint64_t> seed{1};
+    return seed;
+}
+
+/// How the thread hesitates, where it does (nervous/asio_semaphore/detail/threads.hpp). Apart from
+/// what it does, which must not depend on that.
+inline random& chance_of_this_thread() {
+    thread_local random chance(next_thread().fetch_add(1, std::memory_order_relaxed));
+    return chance;
+}
+
+/// ASIO_SEMAPHORE_TEST_SEED, or one that differs from run to run: for all that is left to chance.
+inline std::uint64_t seed() {
+    const std::string given = environment("ASIO_SEMAPHORE_TEST_SEED");
+    std::random_device device;
+    const std::uint64_t chosen =
+        given.empty() ? (std::uint64_t(device()) << 32) | device() : std::stoull(given);
+    next_thread() = chosen;
+    return chosen;
+}
 
 } // namespace stress

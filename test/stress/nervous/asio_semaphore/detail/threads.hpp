@@ -4,9 +4,10 @@
 // but before and after everything that the state layer does with a lock or an atomic its thread may
 // be made to wait. What takes nanoseconds otherwise then overlaps with everything.
 
+#include <stress/options.hpp>
+
 #include <atomic>
 #include <chrono>
-#include <cstdint>
 #include <thread>
 
 #define threads calm_threads
@@ -15,20 +16,13 @@
 
 namespace asio_semaphore::detail {
 
-/// Where chance begins for each thread that is started from then on.
-inline std::atomic<std::uint64_t> nervous_seed{1};
-
 /// Now and then lets other threads run.
 inline void nervous_moment() noexcept {
-    thread_local std::uint64_t state =
-        nervous_seed.fetch_add(0x9e3779b97f4a7c15u, std::memory_order_relaxed) | 1;
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    if (state % 16 == 0)
+    stress::random& chance = stress::chance_of_this_thread();
+    if (chance.one_in(16))
         std::this_thread::yield();
-    else if (state % 1021 == 0)
-        std::this_thread::sleep_for(std::chrono::microseconds(state % 50));
+    else if (chance.one_in(1021))
+        std::this_thread::sleep_for(std::chrono::microseconds(chance.below(50)));
 }
 
 template <typename F>
@@ -81,21 +75,8 @@ private:
     std::atomic<T> value_{};
 };
 
-class nervous_mutex {
-public:
-    void lock() noexcept {
-        nervously([&] { calm_.lock(); });
-    }
-    void unlock() noexcept {
-        nervously([&] { calm_.unlock(); });
-    }
-
-private:
-    calm_threads::mutex calm_;
-};
-
 struct threads : calm_threads {
-    using mutex = nervous_mutex;
+    using mutex = brief_mutex<threads>;
 
     template <typename T>
     using atomic = nervous_atomic<T>;
