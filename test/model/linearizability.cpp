@@ -2,6 +2,10 @@
 // what it returned, and when which handler ran with which result. Then an order of the calls is
 // looked for that respects those times and in which a sequential first-come-first-granted model
 // returns the same: a search after Wing and Gong, which remembers where it has been.
+//
+// In half of the histories permits are taken and given back by hand, as many as one likes; in the
+// others a permit holds them. A call or a handler that does not come to its end is a failure too. A
+// failure tells the seed that makes its history the first.
 
 #include <asio_semaphore/async_semaphore.hpp>
 
@@ -19,8 +23,11 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <cstdio>
+#include <cstdlib>
 #include <limits>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <sstream>
 #include <string>
@@ -33,6 +40,7 @@ namespace {
 
 namespace asio = boost::asio;
 using asio_semaphore::async_semaphore;
+using asio_semaphore::permit;
 using boost::system::error_code;
 
 enum class ending : unsigned char { waits, granted, aborted, closed, exceeds_max, timed_out };
@@ -41,12 +49,12 @@ constexpr const char* ending_names[] = {"waits",  "granted",     "aborted",
 
 enum class call : unsigned char {
     acquire,     // n, by id
-    runs,        // the handler of id runs, with result
+    runs,        // the handler of id runs, with result; returns how many permits it has of its n
     times_out,   // the deadline of id takes effect
     cancel,      // of id, by its slot
     cancel_all,  // returns how many
     try_acquire, // n; returns whether
-    release,     // n; returns whether
+    release,     // n; returns whether; a permit's end always does
     reduce,      // n
     close,
     available, // returns it
@@ -63,11 +71,21 @@ struct event {
     std::uint64_t began = 0, ended = 0;
 };
 
-constexpr std::ptrdiff_t initial = 2, max_permits = 5;
+constexpr std::ptrdiff_t max_permits = 5;
+
+/// One history, and what it starts from.
+struct history {
+    std::uint64_t seed;
+    std::ptrdiff_t initial;
+    std::vector<event> events;
+    bool lacks_a_handler = false;
+};
 
 /// The specification.
 class model {
 public:
+    explicit model(std::ptrdiff_t initial) : available_(initial) {}
+
     /// Does what the event did; false where it would not have returned the same.
     bool apply(const event& e) {
         switch (e.what) {
@@ -83,7 +101,8 @@ public:
                 queue_.emplace_back(e.id, e.n);
             return true;
         case call::runs:
-            return result(e.id) == e.result;
+            return result(e.id) == e.result &&
+                   e.returned == (e.result == ending::granted ? e.n : 0);
         case call::times_out:
             return take(e.id, ending::timed_out);
         case call::cancel:
@@ -162,7 +181,7 @@ private:
             end(id, how);
     }
 
-    std::ptrdiff_t available_ = initial;
+    std::ptrdiff_t available_;
     bool closed_ = false;
     std::vector<std::pair<std::size_t, std::ptrdiff_t>> queue_;
     std::vector<ending> results_;
@@ -170,9 +189,9 @@ private:
 
 class search {
 public:
-    explicit search(const std::vector<event>& history) : history_(history) {}
+    explicit search(const history& h) : initial_(h.initial), history_(h.events) {}
 
-    bool finds_an_order() { return go(0, model()); }
+    bool finds_an_order() { return go(0, model(initial_)); }
     std::size_t steps() const { return steps_; }
 
 private:
@@ -202,17 +221,19 @@ private:
         return false;
     }
 
+    const std::ptrdiff_t initial_;
     const std::vector<event>& history_;
     std::unordered_set<std::string> been_;
     std::size_t steps_ = 0;
 };
 
-std::string in_words(std::vector<event> history) {
-    std::sort(history.begin(), history.end(), [](const event& a, const event& b) {
+std::string in_words(history h) {
+    std::sort(h.events.begin(), h.events.end(), [](const event& a, const event& b) {
         return a.began < b.began;
     });
     std::ostringstream out;
-    for (const event& e : history) {
+    out << "ASIO_SEMAPHORE_TEST_SEED=" << h.seed << ", " << h.initial << " permits:\n";
+    for (const event& e : h.events) {
         out << "  " << e.began << ".." << e.ended << ' ' << call_names[static_cast<int>(e.what)]
             << " n=" << e.n << " id=" << e.id << " returned " << e.returned;
         if (e.what == call::runs)
@@ -220,6 +241,18 @@ std::string in_words(std::vector<event> history) {
         out << '\n';
     }
     return out.str();
+}
+
+/// Whether it comes about before one gives up.
+template <typename Condition>
+bool comes_about(Condition condition) {
+    const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (!condition()) {
+        if (std::chrono::steady_clock::now() > patience)
+            return false;
+        std::this_thread::yield();
+    }
+    return true;
 }
 
 /// Makes one history after the other.
@@ -239,11 +272,16 @@ public:
         for (auto& w : workers_)
             w.join();
         work_.reset();
+        if (lost_)
+            context_.stop(); // it would wait for ever
         runner_.join();
     }
 
-    std::vector<event> record(std::uint64_t seed) {
-        semaphore_.emplace(context_, initial, max_permits);
+    history record(std::uint64_t seed) {
+        by_hand_ = stress::random(seed).one_in(2);
+        history made{seed, by_hand_ ? 2 : 4, {}};
+        std::vector<event>& events = made.events;
+        semaphore_.emplace(context_, made.initial, max_permits);
         clock_ = 0;
         ids_ = 0;
         ran_ = 0;
@@ -253,31 +291,36 @@ public:
             p = false;
         running_ = threads;
         ++round_;
-        while (running_ != 0)
-            std::this_thread::yield();
-        std::vector<event> history;
+        const bool all_return = comes_about([&] { return running_ == 0; });
         for (std::size_t t = 0; t < threads; ++t)
-            history.insert(history.end(), events_[t].begin(), events_[t].end());
-        history.push_back(timed({call::close}, [&](event&) { semaphore_->close(); }));
-        while (ran_ != ids_)
-            std::this_thread::yield();
-        history.push_back(
+            events.insert(events.end(), events_[t].begin(), events_[t].end());
+        if (!all_return) {
+            std::fprintf(stderr, "a call does not come to its end in %s", in_words(made).c_str());
+            std::abort(); // there is no way to go on without that thread
+        }
+        events.push_back(timed({call::close}, [&](event&) { semaphore_->close(); }));
+        made.lacks_a_handler = lost_ = !comes_about([&] { return ran_ == ids_; });
+        if (permit all = take_out(); all) {
+            while (permit p = take_out())
+                all.merge(std::move(p));
+            events.push_back(give_back(std::move(all)));
+        }
+        events.push_back(
             timed({call::available}, [&](event& e) { e.returned = semaphore_->available(); }));
         semaphore_.reset();
         for (const event& r : events_[threads]) {
-            history.push_back(r);
+            events.push_back(r);
             if (r.result == ending::timed_out) {
-                const auto start =
-                    std::find_if(history.begin(), history.end(), [&](const event& e) {
-                        return e.what == call::acquire && e.id == r.id;
-                    });
+                const auto start = std::find_if(events.begin(), events.end(), [&](const event& e) {
+                    return e.what == call::acquire && e.id == r.id;
+                });
                 event over{call::times_out, 0, r.id};
                 over.began = start->began;
                 over.ended = r.ended;
-                history.push_back(over);
+                events.push_back(over);
             }
         }
-        return history;
+        return made;
     }
 
 private:
@@ -300,6 +343,7 @@ private:
             if (seen == stop)
                 return;
             stress::random random(seed_ + t);
+            stress::chance_of_this_thread() = stress::random(~(seed_ + t));
             std::vector<event>& events = events_[t];
             events.clear();
             for (std::size_t i = 0, many = 1 + random.below(calls); i < many; ++i) {
@@ -323,18 +367,21 @@ private:
             return acquire(random.one_in(20) ? 6 : n, random);
         case 6:
         case 7:
-            return timed(
-                {call::try_acquire, n}, [&](event& e) { e.returned = semaphore_->try_acquire(n); });
+            return try_acquire(n);
         case 8:
         case 9:
         case 10:
         case 11:
         case 12:
-            return timed({call::release, n}, [&](event& e) {
-                error_code ec;
-                semaphore_->release(n, ec);
-                e.returned = !ec;
-            });
+            if (by_hand_)
+                return timed({call::release, n}, [&](event& e) {
+                    error_code ec;
+                    semaphore_->release(n, ec);
+                    e.returned = !ec;
+                });
+            if (permit p = take_out())
+                return give_back(std::move(p));
+            return try_acquire(n);
         case 13:
             return timed({call::reduce, 1}, [&](event&) { semaphore_->reduce(1); });
         case 14:
@@ -367,22 +414,70 @@ private:
 
     event acquire(std::ptrdiff_t n, stress::random& random) {
         const std::size_t id = ids_++;
-        auto handler = asio::bind_cancellation_slot(signals_[id].slot(), [this, id](error_code ec) {
-            event e{call::runs, 0, id, 0, ending_of(ec)};
-            e.began = e.ended = ++clock_;
-            events_[threads].push_back(e); // of the one thread that runs handlers
-            ++ran_;
-        });
+        const auto slot = signals_[id].slot();
         const bool limited = random.one_in(4);
         const auto wait = std::chrono::microseconds(random.below(20));
         const event e = timed({call::acquire, n, id}, [&](event&) {
-            if (limited)
-                semaphore_->async_acquire_for(wait, n, std::move(handler));
-            else
-                semaphore_->async_acquire(n, std::move(handler));
+            if (by_hand_) {
+                auto handler = asio::bind_cancellation_slot(
+                    slot, [this, n, id](error_code ec) { note_run(n, id, ec, ec ? 0 : n); });
+                if (limited)
+                    semaphore_->async_acquire_for(wait, n, std::move(handler));
+                else
+                    semaphore_->async_acquire(n, std::move(handler));
+            } else {
+                auto handler =
+                    asio::bind_cancellation_slot(slot, [this, n, id](error_code ec, permit p) {
+                        const std::ptrdiff_t count = p.count();
+                        put_in(std::move(p));
+                        note_run(n, id, ec, count);
+                    });
+                if (limited)
+                    semaphore_->async_acquire_permit_for(wait, n, std::move(handler));
+                else
+                    semaphore_->async_acquire_permit(n, std::move(handler));
+            }
         });
         published_[id] = true;
         return e;
+    }
+
+    void note_run(std::ptrdiff_t n, std::size_t id, error_code ec, std::ptrdiff_t permits) {
+        event e{call::runs, n, id, permits, ending_of(ec)};
+        e.began = e.ended = ++clock_;
+        events_[threads].push_back(e); // of the one thread that runs handlers
+        ++ran_;
+    }
+
+    event try_acquire(std::ptrdiff_t n) {
+        permit taken;
+        const event e = timed({call::try_acquire, n}, [&](event& of) {
+            if (by_hand_)
+                of.returned = semaphore_->try_acquire(n);
+            else
+                of.returned = (taken = semaphore_->try_acquire_permit(n)).count() == n;
+        });
+        put_in(std::move(taken));
+        return e;
+    }
+
+    event give_back(permit p) {
+        return timed({call::release, p.count(), 0, 1}, [&](event&) { p.reset(); });
+    }
+
+    /// Permits that nobody is about to give back.
+    void put_in(permit p) {
+        const std::lock_guard<std::mutex> lock(permits_mutex_);
+        if (p)
+            permits_.push_back(std::move(p));
+    }
+    permit take_out() {
+        const std::lock_guard<std::mutex> lock(permits_mutex_);
+        if (permits_.empty())
+            return {};
+        permit p = std::move(permits_.back());
+        permits_.pop_back();
+        return p;
     }
 
     static ending ending_of(error_code ec) {
@@ -404,22 +499,26 @@ private:
     std::atomic<std::uint64_t> clock_{0}, round_{0};
     std::atomic<std::size_t> ids_{0}, ran_{0}, running_{0};
     std::uint64_t seed_ = 0;
+    bool by_hand_ = true;
+    bool lost_ = false; // a handler
+    std::mutex permits_mutex_;
+    std::vector<permit> permits_; // guarded by permits_mutex_
     std::vector<std::thread> workers_;
     std::thread runner_;
 };
 
 /// A history of calls one after the other.
-std::vector<event> in_turn(std::vector<event> events) {
+history in_turn(std::vector<event> events) {
     std::uint64_t time = 0;
     for (event& e : events) {
         e.began = ++time;
         e.ended = ++time;
     }
-    return events;
+    return {0, 2, std::move(events)};
 }
 
-event runs(std::size_t id, ending how) {
-    return {call::runs, 0, id, 0, how};
+event runs(const event& acquire, ending how) {
+    return {call::runs, acquire.n, acquire.id, how == ending::granted ? acquire.n : 0, how};
 }
 
 } // namespace
@@ -428,7 +527,7 @@ BOOST_AUTO_TEST_SUITE(model_linearizability)
 
 // The checker itself: what it must accept, and what it must not.
 BOOST_AUTO_TEST_CASE(the_checker_tells_right_histories_from_wrong_ones) {
-    const auto accepts = [](std::vector<event> h) {
+    const auto accepts = [](const history& h) {
         return search(h).finds_an_order();
     };
     const event acquire0{call::acquire, 2, 0}, acquire1{call::acquire, 3, 1},
@@ -436,16 +535,17 @@ BOOST_AUTO_TEST_CASE(the_checker_tells_right_histories_from_wrong_ones) {
     // First come, first granted.
     BOOST_TEST(accepts(in_turn(
         {acquire0,
-         runs(0, ending::granted),
+         runs(acquire0, ending::granted),
          acquire1,
          acquire2,
          give3,
-         runs(1, ending::granted),
+         runs(acquire1, ending::granted),
          {call::release, 1, 0, 1},
-         runs(2, ending::granted)})));
+         runs(acquire2, ending::granted)})));
     // A smaller request overtakes.
-    BOOST_TEST(!accepts(
-        in_turn({acquire1, acquire2, runs(2, ending::granted), give3, runs(1, ending::granted)})));
+    BOOST_TEST(!accepts(in_turn(
+        {acquire1, acquire2, runs(acquire2, ending::granted), give3,
+         runs(acquire1, ending::granted)})));
     // try_acquire overtakes the queue.
     BOOST_TEST(!accepts(in_turn({acquire1, {call::try_acquire, 1, 0, 1}})));
     // A cancelled head makes way, and takes nothing along.
@@ -454,8 +554,8 @@ BOOST_AUTO_TEST_CASE(the_checker_tells_right_histories_from_wrong_ones) {
         {acquire1,
          acquire2,
          cancel1,
-         runs(1, ending::aborted),
-         runs(2, ending::granted),
+         runs(acquire1, ending::aborted),
+         runs(acquire2, ending::granted),
          {call::available, 0, 0, 1}})));
     BOOST_TEST(!accepts(in_turn({acquire1, acquire2, cancel1, {call::available, 0, 0, 2}})));
     // A permit appears; a permit is lost.
@@ -463,12 +563,29 @@ BOOST_AUTO_TEST_CASE(the_checker_tells_right_histories_from_wrong_ones) {
     BOOST_TEST(!accepts(in_turn({{call::release, 1, 0, 1}, {call::try_acquire, 3, 0, 0}})));
     // At the same time either order will do, but not both.
     auto race = in_turn({{call::try_acquire, 2, 0, 1}, {call::try_acquire, 2, 0, 0}});
-    std::swap(race[0].returned, race[1].returned);
+    event &first = race.events[0], &second = race.events[1];
+    std::swap(first.returned, second.returned);
     BOOST_TEST(!accepts(race));
-    race[0].ended = race[1].ended;
+    first.ended = second.ended;
     BOOST_TEST(accepts(race));
-    race[0].returned = 1;
+    first.returned = 1;
     BOOST_TEST(!accepts(race));
+    // A handler gets fewer permits than it asked for.
+    event fewer = runs(acquire0, ending::granted);
+    fewer.returned = 1;
+    BOOST_TEST(!accepts(in_turn({acquire0, fewer})));
+    // Nobody waits for a closed semaphore, and it takes back what it gets.
+    BOOST_TEST(accepts(in_turn(
+        {acquire1,
+         {call::close},
+         runs(acquire1, ending::closed),
+         acquire2,
+         runs(acquire2, ending::closed),
+         give3,
+         {call::try_acquire, 1, 0, 0},
+         {call::available, 0, 0, 5}})));
+    BOOST_TEST(
+        !accepts(in_turn({acquire1, {call::close}, give3, runs(acquire1, ending::granted)})));
 }
 
 BOOST_AUTO_TEST_CASE(every_recorded_history_has_a_sequential_explanation) {
@@ -478,24 +595,24 @@ BOOST_AUTO_TEST_CASE(every_recorded_history_has_a_sequential_explanation) {
     recorder r;
     std::size_t histories = 0, events = 0, overlapping = 0, steps = 0, longest = 0;
     while (histories == 0 || std::chrono::steady_clock::now() < until) {
-        const auto history = r.record(seed + histories * 100);
-        BOOST_REQUIRE(history.size() < 64);
+        const history h = r.record(seed + histories * 100);
         ++histories;
-        events += history.size();
-        longest = std::max(longest, history.size());
-        for (const event& a : history) {
-            overlapping += std::any_of(history.begin(), history.end(), [&a](const event& b) {
+        if (h.lacks_a_handler)
+            BOOST_FAIL("a handler is lost in " << in_words(h));
+        BOOST_REQUIRE(h.events.size() < 64);
+        events += h.events.size();
+        longest = std::max(longest, h.events.size());
+        for (const event& a : h.events) {
+            overlapping += std::any_of(h.events.begin(), h.events.end(), [&a](const event& b) {
                 return &a != &b && b.what != call::times_out && a.what != call::times_out &&
                        a.began < b.began && b.began < a.ended;
             });
         }
-        search s(history);
+        search s(h);
         const bool explained = s.finds_an_order();
         steps += s.steps();
         if (!explained)
-            BOOST_FAIL(
-                "history " << histories << " of seed " << seed << " has none:\n"
-                           << in_words(history));
+            BOOST_FAIL("no order explains " << in_words(h));
     }
     BOOST_TEST_MESSAGE(
         histories << " histories of up to " << longest << " events, " << events << " in all, "
