@@ -14,6 +14,7 @@
 #include <asio_semaphore/detail/completion.hpp>
 #include <asio_semaphore/detail/executors.hpp>
 #include <asio_semaphore/detail/route.hpp>
+#include <asio_semaphore/detail/semaphore_service.hpp>
 #include <asio_semaphore/detail/semaphore_state.hpp>
 #include <asio_semaphore/permit.hpp>
 
@@ -23,6 +24,7 @@
 #include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/cancellation_type.hpp>
 #include <boost/asio/detail/handler_tracking.hpp>
+#include <boost/asio/execution_context.hpp>
 #include <boost/asio/recycling_allocator.hpp>
 #include <boost/config.hpp>
 #include <boost/core/no_exceptions_support.hpp>
@@ -108,6 +110,7 @@ struct deadline_timer<deadline_at, Executor> {
         auto link = std::allocate_shared<link_type>(
             asio::recycling_allocator<link_type>(), state, outcome::timed_out);
         timer_.emplace(executor, deadline.at());
+        asio::use_service<deadline_service>(context_of(executor));
         timer_->async_wait([link](const boost::system::error_code& ec) {
             if (!ec)
                 link->fire();

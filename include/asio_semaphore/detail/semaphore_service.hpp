@@ -30,6 +30,24 @@ public:
         std::ptrdiff_t max_permits);
 
 private:
+    friend class deadline_service;
+
+    ASIO_SEMAPHORE_DECL void shutdown() override;
+
+    const boost::intrusive_ptr<state_registry<threads>> registry_;
+};
+
+/// The same for operations with a deadline: younger than Asio's service of their timers, this is
+/// destroyed before that, even where all of them came while the context shut down already.
+class BOOST_SYMBOL_VISIBLE deadline_service final : public boost::asio::execution_context::service {
+public:
+    inline static boost::asio::execution_context::id id;
+
+    /// @pre The context has a service of timers.
+    ASIO_SEMAPHORE_DECL explicit deadline_service(boost::asio::execution_context& context);
+    ASIO_SEMAPHORE_DECL ~deadline_service() override;
+
+private:
     ASIO_SEMAPHORE_DECL void shutdown() override;
 
     const boost::intrusive_ptr<state_registry<threads>> registry_;
