@@ -102,7 +102,13 @@ private:
     using state_type = detail::semaphore_state<detail::threads>;
     using state_pointer = boost::intrusive_ptr<state_type>;
 
-    permit(state_pointer state, std::ptrdiff_t n) noexcept {
+    permit(const state_pointer& state, std::ptrdiff_t n) noexcept {
+        if (n > 0 && state) {
+            state_ = state_pointer(state).detach();
+            count_ = n;
+        }
+    }
+    permit(state_pointer&& state, std::ptrdiff_t n) noexcept {
         if (n > 0 && state) {
             state_ = state.detach();
             count_ = n;

@@ -356,9 +356,7 @@ void complete_later(
         acquire_operation<Signature, Handler, io_context_route, Deadline>::start(
             handler, io_context_route(*shared), state, n, deadline);
     else
-        post_completion<Signature>(
-            handler, *shared, result,
-            permit_access::make(state, result == outcome::granted ? n : 0));
+        post_completion<Signature>(handler, *shared, state, n, result);
 }
 
 /// Starts an acquire of n permits. @param state null for a semaphore that has been moved from

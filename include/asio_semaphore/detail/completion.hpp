@@ -61,7 +61,7 @@ inline constexpr bool can_be_called =
         : std::is_invocable_v<Handler&&, boost::system::error_code>;
 
 template <typename Signature, typename Handler>
-void call_handler(Handler& handler, outcome result, permit& held) {
+BOOST_FORCEINLINE void call_handler(Handler& handler, outcome result, permit& held) {
     if constexpr (std::is_same_v<Signature, permit_signature>) {
         static_cast<Handler&&>(handler)(to_error_code(result), std::move(held));
     } else {
@@ -74,8 +74,11 @@ void call_handler(Handler& handler, outcome result, permit& held) {
 /// back.
 template <typename Signature, typename Handler>
 struct completion {
-    completion(Handler& h, outcome r, permit&& p) :
-        handler(std::move(h)), result(r), held(std::move(p)) {}
+    template <typename StatePointer>
+    completion(Handler& h, outcome r, const StatePointer& state, std::ptrdiff_t n) :
+        handler(std::move(h)),
+        result(r),
+        held(permit_access::make(state, r == outcome::granted ? n : 0)) {}
 
     void operator()() { call_handler<Signature>(handler, result, held); }
 
@@ -108,22 +111,19 @@ void complete_immediately(
         }();
     } else {
         const auto immediate = asio::get_associated_immediate_executor(handler, io_executor);
-        asio::dispatch(
-            immediate,
-            completion<Signature, Handler>(
-                handler, result, permit_access::make(state, result == outcome::granted ? n : 0)));
+        asio::dispatch(immediate, completion<Signature, Handler>(handler, result, state, n));
     }
 }
 #endif
 
 /// Where handler and semaphore run on one io_context.
-template <typename Signature, typename Handler>
+template <typename Signature, typename Handler, typename StatePointer>
 void post_completion(
-    Handler& handler, asio::io_context::executor_type executor, outcome result, permit&& held) {
+    Handler& handler, asio::io_context::executor_type executor, const StatePointer& state,
+    std::ptrdiff_t n, outcome result) {
     // Read before the handler moves.
     const auto allocator = asio::get_associated_allocator(handler);
-    detail::post_to(
-        executor, completion<Signature, Handler>(handler, result, std::move(held)), allocator);
+    detail::post_to(executor, completion<Signature, Handler>(handler, result, state, n), allocator);
 }
 
 } // namespace asio_semaphore::detail
