@@ -244,6 +244,18 @@ BOOST_AUTO_TEST_CASE(merge_with_an_empty_permit_on_either_side) {
     BOOST_TEST(other.available() == 5);
 }
 
+BOOST_AUTO_TEST_CASE(merge_beyond_what_a_count_can_tell_changes_neither) {
+    constexpr auto most = std::numeric_limits<std::ptrdiff_t>::max();
+    permit adopted(semaphore, std::adopt_lock, most); // by misuse; forgotten below
+    permit held = semaphore.try_acquire_permit();
+    BOOST_CHECK_THROW(adopted.merge(std::move(held)), std::invalid_argument);
+    BOOST_CHECK_THROW(held.merge(std::move(adopted)), std::invalid_argument);
+    BOOST_TEST(held.count() == 1);
+    BOOST_TEST(adopted.forget() == most);
+    held.reset();
+    BOOST_TEST(semaphore.available() == 5);
+}
+
 BOOST_AUTO_TEST_CASE(merge_with_another_semaphores_permit_changes_neither) {
     permit a = semaphore.try_acquire_permit(2), b = other.try_acquire_permit(3);
     BOOST_CHECK_THROW(a.merge(std::move(b)), std::invalid_argument);
