@@ -5,9 +5,13 @@
 
 #include "fixture.hpp"
 
+#include <boost/asio/bind_allocator.hpp>
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/cancellation_type.hpp>
 #include <boost/asio/post.hpp>
 
 #include <chrono>
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -59,6 +63,76 @@ private:
 
     async_semaphore* semaphore_;
     int* calls_;
+};
+
+// What foreign code does that the library calls while it starts, grants or ends an operation: it
+// uses the semaphore in its turn. With somebody in the queue most of this takes the lock.
+template <typename Semaphore>
+void use(Semaphore& semaphore) {
+    (void)semaphore.available();
+    if (semaphore.try_acquire())
+        semaphore.release();
+    semaphore.reduce(1);
+    semaphore.release(1);
+}
+
+// Of an executor that is known: a type-erased one would take no allocator along.
+using typed_semaphore = asio_semaphore::basic_async_semaphore<asio::io_context::executor_type>;
+
+struct calls_back {
+    typed_semaphore* semaphore;
+    int calls = 0;
+
+    void operator()() {
+        ++calls;
+        use(*semaphore);
+    }
+};
+
+template <typename T = void>
+class calling_allocator {
+public:
+    using value_type = T;
+
+    explicit calling_allocator(calls_back& back) noexcept : back_(&back) {}
+    template <typename U>
+    calling_allocator(const calling_allocator<U>& other) noexcept : back_(other.back_) {}
+
+    T* allocate(std::size_t n) {
+        (*back_)();
+        return std::allocator<T>().allocate(n);
+    }
+    void deallocate(T* p, std::size_t n) noexcept {
+        std::allocator<T>().deallocate(p, n);
+        (*back_)();
+    }
+
+    template <typename U>
+    bool operator==(const calling_allocator<U>& other) const noexcept {
+        return back_ == other.back_;
+    }
+    template <typename U>
+    bool operator!=(const calling_allocator<U>& other) const noexcept {
+        return back_ != other.back_;
+    }
+
+private:
+    template <typename>
+    friend class calling_allocator;
+    calls_back* back_;
+};
+
+// The handler of a slot that acts when it dies, as when another takes its place.
+class last_act {
+public:
+    explicit last_act(std::function<void()> act) : act_(std::move(act)) {}
+    last_act(const last_act&) = delete;
+    last_act& operator=(const last_act&) = delete;
+    ~last_act() { act_(); }
+    void operator()(asio::cancellation_type_t) {}
+
+private:
+    std::function<void()> act_;
 };
 
 } // namespace
@@ -227,6 +301,136 @@ BOOST_AUTO_TEST_CASE(no_lock_is_held_while_a_handler_moves_runs_or_is_destroyed)
     doomed.reset();
     BOOST_TEST(calls == 3);
     BOOST_TEST(own.available() == 1);
+}
+
+BOOST_AUTO_TEST_CASE(no_lock_is_held_while_an_allocator_is_called) {
+    std::optional<asio::io_context> doomed(std::in_place), other(std::in_place);
+    typed_semaphore own(*doomed, 1, 9);
+    calls_back back{&own};
+    const auto counted = [&](const operation& o) {
+        return asio::bind_allocator(calling_allocator<>(back), o.on_completion());
+    };
+    const auto elsewhere = [&](const operation& o) {
+        return asio::bind_executor(*other, counted(o));
+    };
+    const auto called_back = [&] {
+        return std::exchange(back.calls, 0) > 0;
+    };
+    const auto run = [&] {
+        doomed->restart();
+        doomed->poll();
+        other->restart();
+        other->poll();
+    };
+
+    operation at_once, none;
+    own.async_acquire(counted(at_once));
+    BOOST_TEST(called_back());
+    own.async_acquire(0, elsewhere(none));
+    BOOST_TEST(called_back());
+    run();
+    BOOST_TEST(called_back());
+    BOOST_TEST(at_once.granted());
+    BOOST_TEST(none.granted());
+
+    // Behind somebody who waits.
+    operation head, here, there, timed, late, aborted_here, aborted_there;
+    own.async_acquire(2, head.on_completion());
+    own.async_acquire(counted(here));
+    BOOST_TEST(called_back());
+    own.async_acquire_permit(elsewhere(there));
+    BOOST_TEST(called_back());
+    own.async_acquire_permit_for(1h, counted(timed));
+    BOOST_TEST(called_back());
+    own.async_acquire_for(0s, counted(late));
+    BOOST_TEST(called_back());
+    own.async_acquire(8, counted(aborted_here));
+    own.async_acquire(8, elsewhere(aborted_there));
+    called_back();
+    own.release(5);
+    BOOST_TEST(called_back());
+    run();
+    BOOST_TEST(called_back());
+    for (const operation* o : {&head, &here, &there, &timed})
+        BOOST_TEST(o->granted());
+    BOOST_TEST(late.completed_with(timed_out));
+    there.held().reset();
+    timed.held().reset();
+
+    BOOST_TEST(own.waiting() == 2u);
+    own.cancel();
+    BOOST_TEST(called_back());
+    run();
+    BOOST_TEST(called_back());
+    BOOST_TEST(aborted_here.completed_with(aborted));
+    BOOST_TEST(aborted_there.completed_with(aborted));
+
+    // The context goes, with one that waits and one on its way.
+    operation on_its_way, waits;
+    own.async_acquire(2, elsewhere(on_its_way));
+    own.async_acquire(9, counted(waits));
+    called_back();
+    doomed.reset();
+    BOOST_TEST(called_back());
+    BOOST_TEST(on_its_way.abandoned());
+    BOOST_TEST(waits.abandoned());
+    BOOST_TEST(own.available() == 2);
+}
+
+BOOST_AUTO_TEST_CASE(no_lock_is_held_while_a_slot_gives_up_its_old_handler) {
+    const struct {
+        const char* name;
+        void (*start)(never_inline_fixture&, asio::io_context&, const operation&);
+    } starts[] = {
+        {"bare",
+         [](never_inline_fixture& f, asio::io_context&, const operation& o) {
+             f.semaphore->async_acquire(o.on_completion(f.signal.slot()));
+         }},
+        {"permit",
+         [](never_inline_fixture& f, asio::io_context&, const operation& o) {
+             f.semaphore->async_acquire_permit(o.on_completion(f.signal.slot()));
+         }},
+        {"in time",
+         [](never_inline_fixture& f, asio::io_context&, const operation& o) {
+             f.semaphore->async_acquire_for(1h, o.on_completion(f.signal.slot()));
+         }},
+        {"elsewhere",
+         [](never_inline_fixture& f, asio::io_context& other, const operation& o) {
+             f.semaphore->async_acquire(
+                 asio::bind_executor(other, o.on_completion(f.signal.slot())));
+         }},
+    };
+    const struct {
+        const char* name;
+        void (*act)(async_semaphore&);
+        error_code ec_of_waiter, ec;
+    } acts[] = {
+        {"uses it", [](async_semaphore& s) { use(s); }, aborted, aborted},
+        {"cancel", [](async_semaphore& s) { BOOST_TEST(s.cancel() == 1u); }, aborted, aborted},
+        {"close", [](async_semaphore& s) { s.close(); }, closed, closed},
+        {"release", [](async_semaphore& s) { s.release(2); }, success, success},
+    };
+    for (const auto& start : starts) {
+        for (const auto& a : acts) {
+            BOOST_TEST_CONTEXT(start.name << "; " << a.name) {
+                asio::io_context other;
+                never_inline_fixture f;
+                operation o;
+                int acted = 0;
+                f.signal.slot().emplace<last_act>([&] {
+                    ++acted;
+                    a.act(*f.semaphore);
+                });
+                start.start(f, other, o);
+                BOOST_TEST(acted == 1);
+                f.semaphore->cancel();
+                f.poll();
+                other.poll();
+                BOOST_TEST(f.waiter.completed_with(a.ec_of_waiter));
+                BOOST_TEST(o.completed_with(a.ec));
+            }
+        }
+    }
 }
 
 BOOST_AUTO_TEST_CASE(a_waiting_handler_that_locks_its_own_semaphore_may_go_with_the_context) {
