@@ -1,52 +1,53 @@
 #include <model/sequences.hpp>
 
+#include <support/last_words.hpp>
+
 #include <stress/options.hpp>
 
 #include <boost/test/unit_test.hpp>
 
 #include <algorithm>
 #include <chrono>
-#include <csignal>
-#include <cstdio>
+#include <exception>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <iterator>
 #include <sstream>
 #include <string>
+#include <utility>
 
 namespace {
 
 using sequences::driver;
 
-// What is running, for a crash that no exception tells of.
-char running[4096];
-
-extern "C" void tell_what_ran(int signal) {
-    std::fputs("\nreplay with ASIO_SEMAPHORE_TEST_SEQUENCE='", stderr);
-    std::fputs(running, stderr);
-    std::fputs("'\n", stderr);
-    std::signal(signal, SIG_DFL);
-    std::raise(signal);
+std::string given() {
+    return stress::environment("ASIO_SEMAPHORE_TEST_SEQUENCE");
 }
 
-struct on_crash {
-    on_crash() {
-        std::signal(SIGABRT, tell_what_ran);
-        std::signal(SIGSEGV, tell_what_ran);
-    }
-};
-BOOST_TEST_GLOBAL_FIXTURE(on_crash);
+// A sequence that is given runs alone.
+boost::test_tools::assertion_result a_sequence_is_given(boost::unit_test::test_unit_id) {
+    return !given().empty();
+}
+boost::test_tools::assertion_result no_sequence_is_given(boost::unit_test::test_unit_id) {
+    return given().empty();
+}
+
+std::string how_to_replay(const std::string& text) {
+    return "replay with ASIO_SEMAPHORE_TEST_SEQUENCE='" + text + "'";
+}
 
 struct totals {
     std::size_t sequences = 0, steps = 0, operations = 0, granted = 0;
 };
 
-/// What is wrong with a sequence; empty: nothing.
-std::string verdict(const std::string& text, totals* sum = nullptr) {
-    std::snprintf(running, sizeof(running), "%s", text.c_str());
+/// What is wrong with a sequence; empty: nothing. @param seed where it comes from, if from chance
+std::string verdict(
+    const std::string& text, totals* sum = nullptr, std::ostream* trace_to = nullptr,
+    const std::string& seed = {}) {
+    support::last_words::are(how_to_replay(text) + seed);
     try {
-        driver d;
+        driver d(trace_to);
         d.run(text);
         if (sum != nullptr) {
             ++sum->sequences;
@@ -57,6 +58,10 @@ std::string verdict(const std::string& text, totals* sum = nullptr) {
         return {};
     } catch (const sequences::mismatch& m) {
         return m.what();
+    } catch (const std::exception& e) {
+        return std::string("an exception that nobody expects: ") + e.what();
+    } catch (...) {
+        return "an exception that nobody expects";
     }
 }
 
@@ -89,22 +94,18 @@ std::string shrunk(std::string text) {
 }
 
 /// Runs a sequence; a failure is told in words, as short as it can be.
-void check(const std::string& text, totals* sum = nullptr) {
-    const std::string wrong = verdict(text, sum);
+void check(const std::string& text, totals* sum = nullptr, const std::string& seed = {}) {
+    const std::string wrong = verdict(text, sum, nullptr, seed);
     if (wrong.empty())
         return;
     const std::string shorter = shrunk(text);
     std::ostringstream trace;
-    std::string message = wrong;
-    try {
-        driver d(&trace);
-        d.run(shorter);
-    } catch (const sequences::mismatch& m) {
-        message = m.what();
-    }
+    const std::string message = verdict(shorter, nullptr, &trace);
     BOOST_FAIL(
-        message << "\nafter\n"
-                << trace.str() << "\nreplay with ASIO_SEMAPHORE_TEST_SEQUENCE='" << shorter << "'");
+        (message.empty() ? wrong + ", the first time only" : message)
+        << "\nafter\n"
+        << trace.str() << '\n'
+        << how_to_replay(shorter) << seed);
 }
 
 /// A sequence with more of what makes things happen.
@@ -125,14 +126,20 @@ std::string random_sequence(stress::random& random) {
 
 BOOST_AUTO_TEST_SUITE(model_sequences)
 
-BOOST_AUTO_TEST_CASE(the_given_sequence_agrees_with_the_model) {
-    const std::string given = stress::environment("ASIO_SEMAPHORE_TEST_SEQUENCE");
-    std::snprintf(running, sizeof(running), "%s", given.c_str());
-    driver d(given.empty() ? nullptr : &std::cout);
-    BOOST_CHECK_NO_THROW(d.run(given));
+BOOST_AUTO_TEST_CASE(
+    the_given_sequence_agrees_with_the_model,
+    *boost::unit_test::precondition(a_sequence_is_given)) {
+    const support::last_words on_death;
+    std::cout << std::unitbuf; // to the last step
+    const std::string wrong = verdict(given(), nullptr, &std::cout);
+    std::cout << '\n';
+    if (!wrong.empty())
+        BOOST_FAIL(wrong);
 }
 
-BOOST_AUTO_TEST_CASE(the_corpus_agrees_with_the_model) {
+BOOST_AUTO_TEST_CASE(
+    the_corpus_agrees_with_the_model, *boost::unit_test::precondition(no_sequence_is_given)) {
+    const support::last_words on_death;
     std::size_t files = 0;
     for (const auto& entry : std::filesystem::directory_iterator(ASIO_SEMAPHORE_SEQUENCES_CORPUS)) {
         BOOST_TEST_CONTEXT(entry.path().filename()) {
@@ -146,14 +153,17 @@ BOOST_AUTO_TEST_CASE(the_corpus_agrees_with_the_model) {
     BOOST_TEST(files > 0);
 }
 
-BOOST_AUTO_TEST_CASE(random_sequences_agree_with_the_model) {
+BOOST_AUTO_TEST_CASE(
+    random_sequences_agree_with_the_model, *boost::unit_test::precondition(no_sequence_is_given)) {
+    const support::last_words on_death;
     const std::uint64_t seed = stress::seed();
-    BOOST_TEST_MESSAGE("ASIO_SEMAPHORE_TEST_SEED=" << seed);
+    const std::string told = "ASIO_SEMAPHORE_TEST_SEED=" + std::to_string(seed);
+    BOOST_TEST_MESSAGE(told);
     stress::random random(seed);
     totals sum;
     const auto until = std::chrono::steady_clock::now() + stress::time_to_run(3);
     while (std::chrono::steady_clock::now() < until)
-        check(random_sequence(random), &sum);
+        check(random_sequence(random), &sum, " (of " + told + ')');
     BOOST_TEST_MESSAGE(
         sum.sequences << " sequences, " << sum.steps << " steps, " << sum.operations
                       << " operations, of which granted " << sum.granted);
