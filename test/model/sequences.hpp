@@ -53,7 +53,9 @@ public:
     static constexpr std::size_t none = std::numeric_limits<std::size_t>::max();
 
     enum class phase { open, closed, destroyed, shut };
-    enum class stage { waiting, submitted, called, dropped };
+    /// departing: the semaphore's context goes, and the operation with it unless it has got to its
+    /// handler's already.
+    enum class stage { waiting, submitted, departing, called, dropped };
     enum class ending { granted, aborted, closed, exceeds_max, invalid, timed_out };
 
     /// Handlers of one lane run in the order of submission: those of one context's semaphores that
@@ -61,7 +63,9 @@ public:
     struct lane {
         std::size_t context, place;
         auto operator<=>(const lane&) const = default;
+        bool leads_elsewhere() const { return place / places != context; }
     };
+    static constexpr std::size_t places = 1000; // per context: one for its strand, one for inline
 
     struct operation {
         std::size_t state = none; // none: of a semaphore that has been moved from
@@ -158,7 +162,7 @@ public:
         return true;
     }
 
-    /// The context goes: nothing runs any more, permits on the way go back to nobody.
+    /// The context goes: nothing runs there any more, permits on the way go back to nobody.
     void shut(std::size_t context) {
         for (semaphore& it : semaphores) {
             if (it.context != context)
@@ -170,12 +174,44 @@ public:
         for (auto& [way, submitted] : lanes) {
             if (way.context != context)
                 continue;
-            for (const std::size_t id : std::exchange(submitted, {})) {
-                operations[id].at = stage::dropped;
-                if (operations[id].result == ending::granted)
-                    put_back(operations[id].state, operations[id].n);
+            if (way.leads_elsewhere()) {
+                for (const std::size_t id : submitted)
+                    operations[id].at = stage::departing;
+            } else {
+                for (const std::size_t id : std::exchange(submitted, {}))
+                    drop(id);
             }
         }
+    }
+
+    /// One that was submitted is destroyed with its context.
+    void drop(std::size_t id) {
+        operation& o = operations[id];
+        o.at = stage::dropped;
+        if (o.result == ending::granted && o.state != none)
+            put_back(o.state, o.n);
+    }
+
+    /// The context has gone: who was not dropped has departed. False unless those were the first.
+    bool depart(std::size_t context) {
+        bool in_order = true;
+        for (auto& [way, submitted] : lanes) {
+            if (way.context != context || !way.leads_elsewhere())
+                continue;
+            std::deque<std::size_t> departed;
+            bool before_all_dropped = true;
+            for (const std::size_t id : submitted) {
+                if (operations[id].at == stage::dropped) {
+                    before_all_dropped = false;
+                } else {
+                    in_order = in_order && before_all_dropped;
+                    operations[id].at = stage::submitted;
+                    departed.push_back(id);
+                }
+            }
+            submitted = std::move(departed);
+        }
+        return in_order;
     }
 
 private:
@@ -265,6 +301,17 @@ public:
     driver& operator=(const driver&) = delete;
     ~driver() {
         ending_ = true; // whatever happens now is not compared any more
+        // Nobody waits any more who relies on both contexts.
+        for (auto& s : semaphores_)
+            s.reset();
+        bool more = true;
+        for (int i = 0; i < 10'000 && more; ++i) {
+            more = false;
+            for (auto& c : contexts_) {
+                c->context->restart();
+                more = c->context->poll_one() != 0 || more;
+            }
+        }
         contexts_[0].reset();
         contexts_[1].reset();
     }
@@ -321,7 +368,7 @@ private:
         std::ptrdiff_t n;
     };
 
-    static constexpr std::size_t places = 1000; // per context: one for its strand, one for inline
+    static constexpr std::size_t places = model::places;
     static constexpr std::size_t inline_place = 999;
 
     template <typename... Parts>
@@ -463,18 +510,16 @@ private:
     void renew_context(std::size_t i) {
         trace("destroy context ", i);
         const std::size_t id = contexts_[i]->id;
-        // The context of a handler's executor has to outlive the operation; that of the semaphore a
-        // completion that is on its way elsewhere, since it counts as work there.
+        // The context of a handler's executor has to outlive the operation.
         for (const auto& o : model_.operations) {
-            const bool here = o.way.context == id, ends_here = o.way.place / places == id;
-            if ((o.at == stage::waiting && !here && ends_here) ||
-                (o.at == stage::submitted && here != ends_here)) {
+            if (o.at <= stage::submitted && o.way.leads_elsewhere() && o.way.place / places == id) {
                 trace(": not while others rely on it");
                 return;
             }
         }
         model_.shut(id);
         calling([&] { contexts_[i].reset(); });
+        require(model_.depart(id), "who set off later arrived, and who set off earlier did not");
         open_context(i);
     }
 
@@ -920,6 +965,8 @@ private:
         if (ending_)
             return;
         trace(" [", id, " is dropped]");
+        if (model_.operations[id].at == stage::departing)
+            model_.drop(id);
         require(
             model_.operations[id].at == stage::dropped, "operation ", id,
             " is dropped, and should not");
