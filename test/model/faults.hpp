@@ -1,7 +1,7 @@
 #pragma once
 
 // What a semaphore depends on, made to fail on demand: allocators, operator new, executors, handler
-// moves, cancellation slots. One plan says which kind fails, and at which of its uses.
+// moves, cancellation slots. One plan says which kinds fail, and at which of their uses.
 
 #include <asio_semaphore/permit.hpp>
 
@@ -12,6 +12,7 @@
 #include <boost/asio/io_context.hpp>
 
 #include <cstddef>
+#include <iterator>
 #include <new>
 #include <stdexcept>
 #include <type_traits>
@@ -25,12 +26,43 @@ struct failure : std::runtime_error {
     failure() : std::runtime_error("planned") {}
 };
 
-enum class kind { allocate, operator_new, move_handler, execute, drop, emplace };
-inline constexpr const char* kind_names[] = {"associated allocator", "operator new",
-                                             "handler move",         "execute",
-                                             "dropping execute",     "slot emplace"};
+enum class kind { allocate, operator_new, recycle, move_handler, execute, drop, emplace };
+inline constexpr const char* kind_names[] = {
+    "associated allocator", "operator new", "Asio's memory", "handler move", "execute",
+    "dropping execute",     "slot emplace"};
 
-/// Says which use of what fails; that one only, or all from there on.
+/// Some kinds of uses, which are counted together.
+class kinds {
+public:
+    constexpr kinds(kind k) noexcept : bits_(1u << static_cast<unsigned>(k)) {}
+    static constexpr kinds all() noexcept { return kinds((1u << std::size(kind_names)) - 1); }
+    static constexpr kinds none() noexcept { return kinds(0u); }
+    static constexpr kinds of(kind a, kind b) noexcept {
+        return kinds(kinds(a).bits_ | kinds(b).bits_);
+    }
+
+    constexpr kinds without(kind k) const noexcept { return kinds(bits_ & ~kinds(k).bits_); }
+    constexpr bool contain(kind k) const noexcept { return (bits_ & kinds(k).bits_) != 0; }
+    const char* name() const noexcept {
+        for (std::size_t i = 0; i < std::size(kind_names); ++i) {
+            if (bits_ == 1u << i)
+                return kind_names[i];
+        }
+        return "whatever can";
+    }
+
+private:
+    constexpr explicit kinds(unsigned bits) noexcept : bits_(bits) {}
+
+    unsigned bits_;
+};
+
+/// How often it fails.
+enum class times { once, with_the_next, with_the_next_but_one, from_then_on };
+inline constexpr const char* times_names[] = {
+    "once", "with the next", "with the next but one", "from then on"};
+
+/// Says which uses of what fail.
 class plan {
 public:
     static plan& get() {
@@ -38,23 +70,27 @@ public:
         return the_plan;
     }
 
-    void make(kind k, int uses_before, bool for_good) {
-        kind_ = k;
-        left_ = uses_before;
-        for_good_ = for_good;
+    void make(kinds what, int uses_before, times how_often) {
+        what_ = what;
+        first_ = uses_before;
+        how_often_ = how_often;
+        used_ = 0;
         fired_ = false;
     }
+    void make_none() { make(kinds::none(), 0, times::once); }
     bool fired() const { return fired_; }
-    bool is(kind k) const { return kind_ == k; }
+    bool includes(kind k) const { return what_.contain(k); }
 
     /// True where this use is to fail.
     bool spend(kind k) {
-        if (!armed_ || k != kind_ || (fired_ && !for_good_))
+        if (!armed_ || !what_.contain(k))
             return false;
-        if (left_-- > 0)
-            return false;
-        left_ = 0;
-        return fired_ = true;
+        const int after = used_++ - first_;
+        const bool fails = after == 0 || (how_often_ == times::with_the_next && after == 1) ||
+                           (how_often_ == times::with_the_next_but_one && after == 2) ||
+                           (how_often_ == times::from_then_on && after > 0);
+        fired_ = fired_ || fails;
+        return fails;
     }
 
     /// While it lives uses count; outside, everything works.
@@ -68,21 +104,12 @@ public:
     private:
         bool before_;
     };
-    class disarmed {
-    public:
-        disarmed() : before_(std::exchange(get().armed_, false)) {}
-        disarmed(const disarmed&) = delete;
-        disarmed& operator=(const disarmed&) = delete;
-        ~disarmed() { get().armed_ = before_; }
-
-    private:
-        bool before_;
-    };
 
 private:
-    kind kind_ = kind::allocate;
-    int left_ = 0;
-    bool for_good_ = false, fired_ = false, armed_ = false;
+    kinds what_ = kinds::none();
+    int first_ = 0, used_ = 0;
+    times how_often_ = times::once;
+    bool fired_ = false, armed_ = false;
 };
 
 inline int blocks_alive = 0; ///< of all allocators
@@ -166,6 +193,22 @@ public:
 
 private:
     asio::io_context* context_;
+};
+
+/// Runs what it is given right there, unless it throws, or drops it.
+class inline_executor {
+public:
+    template <typename Function>
+    void execute(Function&& f) const {
+        if (plan::get().spend(kind::execute))
+            throw failure();
+        std::decay_t<Function> function(std::forward<Function>(f));
+        if (!plan::get().spend(kind::drop))
+            std::move(function)();
+    }
+
+    friend bool operator==(inline_executor, inline_executor) noexcept { return true; }
+    friend bool operator!=(inline_executor, inline_executor) noexcept { return false; }
 };
 
 /// A handler all of whose parts can fail.

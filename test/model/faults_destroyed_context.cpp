@@ -18,6 +18,7 @@ using asio_semaphore::permit;
 using boost::system::error_code;
 using faults::kind;
 using faults::plan;
+using faults::times;
 
 } // namespace
 
@@ -38,7 +39,7 @@ BOOST_AUTO_TEST_CASE(a_dropped_handler_may_destroy_a_context_that_it_has_just_gi
     other.async_acquire_permit(support::recording(waiting));
     semaphore.async_acquire_permit(
         [p = payload{std::move(inner), std::move(carried)}](error_code, permit) {});
-    plan::get().make(kind::drop, 0, false);
+    plan::get().make(kind::drop, 0, times::once);
     {
         const plan::armed now;
         held.reset();

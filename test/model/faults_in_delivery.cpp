@@ -18,6 +18,7 @@ using asio_semaphore::permit;
 using boost::system::error_code;
 using faults::kind;
 using faults::plan;
+using faults::times;
 using support::recording;
 using support::result;
 
@@ -26,7 +27,7 @@ using faulty_semaphore = asio_semaphore::basic_async_semaphore<faults::executor>
 struct fixture {
     // Drops what the semaphore submits when the permit comes back.
     void give_back_to_a_dropping_executor(permit p) {
-        plan::get().make(kind::drop, 0, false);
+        plan::get().make(kind::drop, 0, times::once);
         const plan::armed now;
         p.reset();
     }
@@ -70,7 +71,7 @@ BOOST_AUTO_TEST_CASE(many_dropped_handlers_do_not_grow_the_stack) {
     for (int i = 0; i < many; ++i)
         semaphore.async_acquire_permit(
             [e = support::at_exit([&dropped] { ++dropped; })](error_code, permit) {});
-    plan::get().make(kind::drop, 0, true);
+    plan::get().make(kind::drop, 0, times::from_then_on);
     {
         const plan::armed now;
         held.reset();

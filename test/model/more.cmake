@@ -9,7 +9,7 @@ asio_semaphore_tests(model
     sequences_edges.cpp)
 asio_semaphore_tests(model TIMEOUT 20 # a failure is an endless wait
     faults_destroyed_context.cpp)
-foreach(name IN ITEMS faults faults_in_delivery faults_destroyed_context)
+foreach(name IN ITEMS faults)
     # They replace operator new; where that is inlined and this is not, GCC sees free() of what it made.
     target_compile_options(test_model_${name} PRIVATE -Wno-mismatched-new-delete)
 endforeach()
