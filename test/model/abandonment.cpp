@@ -1,7 +1,5 @@
 #include <model/abandonment.hpp>
 
-#include <asio_semaphore/with_permit.hpp>
-
 #include <boost/asio/any_completion_handler.hpp>
 #include <boost/asio/append.hpp>
 #include <boost/asio/as_tuple.hpp>
@@ -11,11 +9,9 @@
 #include <boost/asio/consign.hpp>
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/detached.hpp>
-#include <boost/asio/experimental/parallel_group.hpp>
 #include <boost/asio/prepend.hpp>
 #include <boost/asio/recycling_allocator.hpp>
 #include <boost/asio/redirect_error.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_future.hpp>
 #include <boost/version.hpp>
 #if BOOST_VERSION >= 108200
@@ -35,36 +31,11 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// Every operation that the semaphore has, so often that some wait; to_token makes a token of a
-/// handler.
 template <typename ToToken>
-auto all_operations(ToToken to_token) {
-    return [to_token](world& w) {
-        async_semaphore& s = w.sem();
-        const auto token = [&](std::ptrdiff_t n, int signal = 2) {
-            return to_token(w, finisher(w, n), w.signals[signal]->slot());
-        };
-        for (int round = 0; round < 2; ++round) {
-            s.async_acquire(token(1));
-            s.async_acquire_permit(token(1));
-            s.async_acquire_permit(2, token(2, 0));
-            s.async_acquire(2, token(2, 1));
-            s.async_acquire_for(1h, token(1));
-            s.async_acquire_permit_for(1h, token(1));
-            s.async_acquire_for(1h, 2, token(2));
-            s.async_acquire_permit_for(1h, 3, token(3));
-            s.async_acquire_permit_for(-1h, token(1));
-            s.async_acquire_for(0h, 2, token(2));
-            s.async_acquire(-1, token(0));
-            s.async_acquire_permit(0, token(0));
-        }
-    };
-}
-
-template <typename ToToken>
-void check(const std::string& name, ToToken to_token) {
-    BOOST_TEST_MESSAGE(
-        name << ": " << stop_after_every_handler(name, all_operations(to_token)) << " handlers");
+void check(
+    const std::string& name, ToToken to_token, slots which = slots::shared,
+    results r = results::arrive) {
+    stop_after_every_handler(name, all_operations(to_token, which, r));
 }
 
 } // namespace
@@ -99,7 +70,7 @@ BOOST_AUTO_TEST_CASE(handlers_with_an_immediate_executor) {
 }
 
 BOOST_AUTO_TEST_CASE(erased_handlers) {
-    check("any_completion_handler", [](world&, finisher f, asio::cancellation_slot) {
+    check("any_completion_handler", [](world&, finisher f, asio::cancellation_slot s) {
         // One type for both signatures; what it erases is the same.
         struct both {
             asio::any_completion_handler<void(error_code, permit)> owned;
@@ -107,7 +78,7 @@ BOOST_AUTO_TEST_CASE(erased_handlers) {
             void operator()(error_code ec) { std::move(bare)(ec); }
             void operator()(error_code ec, permit p) { std::move(owned)(ec, std::move(p)); }
         };
-        return both{f, f};
+        return asio::bind_cancellation_slot(s, both{f, f});
     });
 }
 #endif
@@ -137,23 +108,16 @@ BOOST_AUTO_TEST_CASE(adapted_handlers) {
 }
 
 BOOST_AUTO_TEST_CASE(redirected_errors) {
-    BOOST_TEST(
-        stop_after_every_handler("redirect_error", [](world& w) {
-            w.counts = false;
-            struct last {
-                witness carried;
-                std::shared_ptr<error_code> ec;
-                void operator()() {}
-                void operator()(permit) {}
-            };
-            for (int i = 0; i < 5; ++i) {
-                const auto ec = std::make_shared<error_code>();
-                w.sem().async_acquire_permit(asio::redirect_error(last{w.carried(), ec}, *ec));
-                const auto other = std::make_shared<error_code>();
-                w.sem().async_acquire_permit_for(
-                    1h, 2, asio::redirect_error(last{w.carried(), other}, *other));
-            }
-        }) > 0);
+    check("redirect_error", [](world&, finisher f, asio::cancellation_slot s) {
+        struct last {
+            finisher finish;
+            std::shared_ptr<error_code> ec;
+            void operator()() { finish(*ec); }
+            void operator()(permit p) { finish(*ec, std::move(p)); }
+        };
+        const auto ec = std::make_shared<error_code>();
+        return asio::bind_cancellation_slot(s, asio::redirect_error(last{std::move(f), ec}, *ec));
+    });
 }
 
 BOOST_AUTO_TEST_CASE(detached_operations) {
@@ -219,49 +183,22 @@ BOOST_AUTO_TEST_CASE(futures) {
     });
 }
 
-BOOST_AUTO_TEST_CASE(parallel_groups) {
-    using asio::experimental::make_parallel_group;
-    using asio::experimental::wait_for_all;
-    using asio::experimental::wait_for_one;
-    const auto group = [](auto condition) {
-        return [condition](world& w) {
-            for (int i = 0; i < 4; ++i) {
-                make_parallel_group(
-                    w.sem().async_acquire_permit(asio::deferred),
-                    w.sem().async_acquire_permit_for(1h, 2, asio::deferred),
-                    w.sem().async_acquire_permit(3, asio::deferred))
-                    .async_wait(
-                        condition, [&w, c = w.carried()](
-                                       auto, error_code, permit a, error_code, permit b, error_code,
-                                       permit d) {
-                            w.has(std::move(a));
-                            w.has(std::move(b));
-                            w.has(std::move(d));
-                        });
-            }
-        };
-    };
-    stop_after_every_handler("wait_for_one", group(wait_for_one()));
-    stop_after_every_handler("wait_for_all", group(wait_for_all()));
-}
-
-BOOST_AUTO_TEST_CASE(operations_under_a_limit) {
-    stop_after_every_handler("with_permit", [](world& w) {
-        for (int i = 0; i < 6; ++i) {
-            const auto timer = std::make_shared<asio::steady_timer>(w.io(), i % 2 == 0 ? -1h : 0h);
-            timer->async_wait(asio_semaphore::with_permit(
-                w.sem(), 1 + i % 2,
-                asio::bind_cancellation_slot(
-                    w.signals[i % 3]->slot(), [timer, c = w.carried()](error_code) {})));
-        }
-    });
-}
-
 #if BOOST_VERSION >= 108600
 BOOST_AUTO_TEST_CASE(operations_with_asios_own_deadline) {
-    check("cancel_after", [](world&, finisher f, asio::cancellation_slot s) {
-        return asio::cancel_after(1h, asio::bind_cancellation_slot(s, std::move(f)));
-    });
+    // Whose result comes while its timer is being cancelled, waits for that, and is thrown away
+    // with the context.
+    check(
+        "cancel_after",
+        [](world&, finisher f, asio::cancellation_slot s) {
+            return asio::cancel_after(1h, asio::bind_cancellation_slot(s, std::move(f)));
+        },
+        slots::own, results::may_be_lost);
+    check(
+        "cancel_after, over at once",
+        [](world&, finisher f, asio::cancellation_slot s) {
+            return asio::cancel_after(0h, asio::bind_cancellation_slot(s, std::move(f)));
+        },
+        slots::own, results::may_be_lost);
 }
 #endif
 

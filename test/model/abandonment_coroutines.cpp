@@ -7,8 +7,6 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
-#include <boost/asio/experimental/promise.hpp>
-#include <boost/asio/experimental/use_promise.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -58,6 +56,38 @@ asio::awaitable<void> one_after_the_other(world& w, witness) {
     }
     asio::steady_timer timer(w.io(), -1h);
     co_await timer.async_wait(asio_semaphore::with_permit(*s, 2, asio::use_awaitable));
+    [[maybe_unused]] const auto ended = co_await timer.async_wait(
+        asio_semaphore::with_permit(*s, asio::as_tuple(asio::use_awaitable)));
+    co_await turn();
+}
+
+/// What was acquired by hand is nobody's when the coroutine is destroyed: the world counts it.
+asio::awaitable<void> by_hand(world& w, witness) {
+    const auto s = w.weak.lock();
+    if (!s)
+        co_return;
+    co_await s->async_acquire(asio::use_awaitable);
+    w.by_hand += 1;
+    co_await turn();
+    w.by_hand -= 1;
+    s->release();
+
+    auto [ec] = co_await s->async_acquire(2, asio::as_tuple(asio::use_awaitable));
+    if (ec)
+        co_return;
+    w.by_hand += 2;
+    co_await turn();
+    w.by_hand -= 2;
+    s->release(2);
+
+    error_code late;
+    co_await s->async_acquire_for(0h, 3, asio::redirect_error(asio::use_awaitable, late));
+    if (late)
+        co_await s->async_acquire_for(1h, 3, asio::use_awaitable);
+    w.by_hand += 3;
+    co_await turn();
+    w.by_hand -= 3;
+    s->release(3);
 }
 
 asio::awaitable<void> one_or_the_other(world& w, witness) {
@@ -79,11 +109,44 @@ asio::awaitable<void> one_or_the_other(world& w, witness) {
         co_await turn();
     }
     {
+        asio::steady_timer timer(w.io(), -1h);
+        co_await (
+            timer.async_wait(asio_semaphore::with_permit(*s, 2, asio::use_awaitable)) ||
+            s->async_acquire_permit(3, asio::use_awaitable));
+        co_await turn();
+    }
+    {
         const auto both = co_await (
             s->async_acquire_permit(asio::use_awaitable) &&
             s->async_acquire_permit_for(1h, asio::use_awaitable));
         co_await turn();
     }
+}
+
+/// By hand: what the loser was granted is lost, as documented.
+asio::awaitable<void> one_or_the_other_by_hand(world& w, witness) {
+    using namespace asio::experimental::awaitable_operators;
+    const auto s = w.weak.lock();
+    if (!s)
+        co_return;
+    asio::steady_timer timer(w.io(), -1h);
+    w.may_be_lost += 2;
+    const auto won = co_await (
+        s->async_acquire(2, asio::use_awaitable) || timer.async_wait(asio::use_awaitable));
+    if (won.index() == 0) {
+        w.may_be_lost -= 2;
+        w.by_hand += 2;
+        co_await turn();
+        w.by_hand -= 2;
+        s->release(2);
+    }
+    w.may_be_lost += 2;
+    co_await (s->async_acquire(asio::use_awaitable) && s->async_acquire(asio::use_awaitable));
+    w.may_be_lost -= 2;
+    w.by_hand += 2;
+    co_await turn();
+    w.by_hand -= 2;
+    s->release(2);
 }
 
 template <typename Coroutine>
@@ -103,28 +166,16 @@ BOOST_AUTO_TEST_CASE(coroutines) {
     stop_after_every_handler("use_awaitable", several(one_after_the_other));
 }
 
+BOOST_AUTO_TEST_CASE(coroutines_with_permits_by_hand) {
+    stop_after_every_handler("use_awaitable, bare", several(by_hand));
+}
+
 BOOST_AUTO_TEST_CASE(operators) {
     stop_after_every_handler("|| and &&", several(one_or_the_other));
 }
 
-BOOST_AUTO_TEST_CASE(promises) {
-    using asio::experimental::use_promise;
-    stop_after_every_handler("use_promise", [](world& w) {
-        for (int i = 0; i < 4; ++i) {
-            const auto promise =
-                std::make_shared<decltype(w.sem().async_acquire_permit(use_promise))>(
-                    w.sem().async_acquire_permit(use_promise));
-            // Waited for, or given up. (A promise must not outlive its executor's context.)
-            if (i % 2 == 0)
-                asio::post(w.io(), [promise, &w] {
-                    (*promise)([promise, &w, c = w.carried()](error_code, permit p) {
-                        w.has(std::move(p));
-                    });
-                });
-            else
-                asio::post(w.io(), [promise, c = w.carried()] {});
-        }
-    });
+BOOST_AUTO_TEST_CASE(operators_with_permits_by_hand) {
+    stop_after_every_handler("|| and &&, bare", several(one_or_the_other_by_hand));
 }
 
 #if defined(ASIO_SEMAPHORE_TEST_STACKFUL)
@@ -146,6 +197,19 @@ BOOST_AUTO_TEST_CASE(stackful_coroutines) {
                         const permit p = s->async_acquire_permit_for(1h, yield[ec]);
                         asio::post(yield);
                     }
+                    error_code ec;
+                    s->async_acquire(2, yield[ec]);
+                    if (!ec) {
+                        w.by_hand += 2;
+                        asio::post(yield);
+                        w.by_hand -= 2;
+                        s->release(2);
+                    }
+                    s->async_acquire_for(1h, yield);
+                    w.by_hand += 1;
+                    asio::post(yield);
+                    w.by_hand -= 1;
+                    s->release();
                     asio::steady_timer timer(w.io(), -1h);
                     timer.async_wait(asio_semaphore::with_permit(*s, yield));
                 },

@@ -1,5 +1,6 @@
 asio_semaphore_tests(model LONG
     abandonment.cpp
+    abandonment_contexts.cpp
     abandonment_coroutines.cpp)
 asio_semaphore_tests(model
     faults.cpp
