@@ -1,7 +1,9 @@
 asio_semaphore_tests(model LONG
     abandonment.cpp
+    abandonment_composed.cpp
     abandonment_contexts.cpp
-    abandonment_coroutines.cpp)
+    abandonment_coroutines.cpp
+    abandonment_groups.cpp)
 asio_semaphore_tests(model
     faults.cpp
     faults_in_delivery.cpp
