@@ -3,7 +3,8 @@ asio_semaphore_tests(model LONG
     abandonment_composed.cpp
     abandonment_contexts.cpp
     abandonment_coroutines.cpp
-    abandonment_groups.cpp)
+    abandonment_groups.cpp
+    abandonment_with_permit.cpp)
 asio_semaphore_tests(model
     faults.cpp
     faults_in_delivery.cpp
