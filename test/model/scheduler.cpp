@@ -33,6 +33,7 @@ public:
 
     model_atomic<int> x{0}, y{0};
     model_mutex m1, m2;
+    int plain = 0;
     model_atomic<int>* leaked = nullptr;
 
 private:
@@ -82,12 +83,12 @@ BOOST_AUTO_TEST_CASE(finds_a_lost_update_and_replays_it) {
 
 BOOST_AUTO_TEST_CASE(takes_every_interleaving_once) {
     const auto twice_x = [](trial& t) {
-        t.x.store(1, relaxed);
-        t.x.store(2, relaxed);
+        t.x.fetch_add(1, relaxed);
+        t.x.fetch_add(2, relaxed);
     };
     const auto twice_y = [](trial& t) {
-        t.y.store(1, relaxed);
-        t.y.store(2, relaxed);
+        t.y.fetch_add(1, relaxed);
+        t.y.fetch_add(2, relaxed);
     };
     // 4! / (2! 2!) with all preemptions; the order of independent steps does not matter.
     BOOST_TEST(explore({twice_x, twice_x}, with_preemptions(100)).schedules == 6u);
@@ -114,6 +115,22 @@ BOOST_AUTO_TEST_CASE(leaves_out_no_outcome) {
         BOOST_TEST(reduced.outcomes.size() > 3u);
         BOOST_TEST(reduced.schedules < full.schedules);
     }
+}
+
+BOOST_AUTO_TEST_CASE(what_follows_a_store_is_a_step_of_its_own) {
+    const auto publish = [](trial& t) {
+        t.x.store(1, relaxed);
+        t.plain = 1;
+    };
+    const auto react = [](trial& t) {
+        if (t.x.load(relaxed) == 1)
+            t.y.fetch_add(1 + t.plain, relaxed);
+    };
+    for (const int preemptions : {-1, 1})
+        BOOST_TEST(
+            explore({publish, react}, with_preemptions(preemptions)).outcomes ==
+                (std::set<std::string>{"1 0", "1 1", "1 2"}),
+            boost::test_tools::per_element());
 }
 
 BOOST_AUTO_TEST_CASE(finds_a_deadlock) {

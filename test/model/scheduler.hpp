@@ -2,7 +2,10 @@
 
 // A deterministic explorer: runs a scenario of up to four virtual threads again and again, once for
 // every order in which their steps can be interleaved. The threads are fibres of one real thread; a
-// step begins at each operation on a model_atomic or model_mutex, and at each yield.
+// step begins at each operation on a model_atomic or model_mutex, after each store, and at each
+// yield. So plain code right behind a store is a step of its own: a thread that has published
+// something by it may find that others have already freed what it goes on to touch. Behind any
+// other operation the plain code belongs to the operation's step.
 //
 // The search is depth first: an execution repeats the decisions of the one before up to the last
 // decision that has an alternative left, and takes that. Unbounded, it leaves out executions that
@@ -133,7 +136,7 @@ public:
                              : kind == access::boundary)
             return;
         fibre& self = fibres_[static_cast<std::size_t>(current_)];
-        self.next = {kind, object, what, writes_};
+        self.next = {{kind, object}, what, writes_};
         const int me = current_;
         if (starting_)
             switch_to(outside);
@@ -159,14 +162,24 @@ public:
             return scripted_failure();
         if (spurious_ == settings_.spurious)
             return false;
-        if (depth_ == path_.size())
-            path_.push_back(node{{2, 2}, 2, 0, 0, 0, {}, true});
+        if (depth_ == path_.size()) {
+            path_.emplace_back();
+            path_.back().count = 2;
+            path_.back().choice = true;
+        }
         const bool fails = path_[depth_++].index == 1;
         if (fails) {
             ++spurious_;
             taken_ += '!';
         }
         return fails;
+    }
+
+    /// The current step is a compare-exchange: one that fails is a mere read.
+    void compared(bool exchanged) {
+        if (current_ != outside && !quiet_ && !settings_.coarse && script_.empty())
+            path_[decision_].steps[static_cast<std::size_t>(current_)].kind =
+                exchanged ? access::write : access::read;
     }
 
     void lock(int& owner, const void* mutex) {
@@ -261,22 +274,25 @@ public:
     }
 
 private:
-    struct step {
+    /// What decides whether the order of two steps matters.
+    struct effect {
         access kind = access::boundary;
         const void* object = nullptr;
+    };
+    struct step : effect {
         const char* what = "";
         std::uint64_t writes = 0;
     };
 
     // A decision: between threads, or whether a compare-exchange fails (choice).
     struct node {
-        std::array<signed char, max_threads> options;
-        std::size_t count;
-        std::size_t index;
-        unsigned sleep; // threads whose next step has been explored from an equivalent state
-        int thread;     // chosen
-        std::array<step, max_threads> steps;
-        bool choice;
+        std::array<signed char, max_threads> options{};
+        std::size_t count = 0;
+        std::size_t index = 0;
+        unsigned sleep = 0; // threads whose next step has been explored from an equivalent state
+        int thread = 0;     // chosen
+        std::array<effect, max_threads> steps{};
+        bool choice = false;
     };
 
     struct fibre {
@@ -288,7 +304,8 @@ private:
         void* fake_stack = nullptr;
     };
 
-    static constexpr std::size_t stack_size = 256 * 1024;
+    static constexpr std::size_t stack_size =
+        64 * 1024; // AddressSanitizer clears it at each switch
     static constexpr std::size_t step_limit = 20'000;
 
     scheduler() {
@@ -418,7 +435,7 @@ private:
         return true;
     }
 
-    static bool independent(const step& x, const step& y) {
+    static bool independent(const effect& x, const effect& y) {
         if (x.kind == access::boundary || y.kind == access::boundary)
             return true;
         if (x.kind == access::yield || y.kind == access::yield)
@@ -431,11 +448,9 @@ private:
         if (current_ != outside || last_ != outside) {
             observe([&] { scenario_->after_step(); });
         }
-        node fresh{{}, 0, 0, 0, 0, {}, false};
         unsigned runnable = 0;
         bool all_finished = true;
         for (std::size_t i = 0; i < count_; ++i) {
-            fresh.steps[i] = fibres_[i].next;
             all_finished = all_finished && fibres_[i].finished;
             if (enabled(fibres_[i]))
                 runnable |= 1u << i;
@@ -455,7 +470,8 @@ private:
             chosen = scripted_thread(runnable);
         } else {
             if (depth_ == path_.size())
-                path_.push_back(options(fresh, runnable));
+                path_.push_back(options(runnable));
+            decision_ = depth_;
             node& here = path_[depth_++];
             chosen = here.thread = here.options[here.index];
         }
@@ -469,7 +485,10 @@ private:
             switch_to(chosen);
     }
 
-    node options(node n, unsigned runnable) {
+    node options(unsigned runnable) {
+        node n;
+        for (std::size_t i = 0; i < count_; ++i)
+            n.steps[i] = fibres_[i].next;
         unsigned allowed = runnable;
         if (settings_.preemptions < 0 && !settings_.coarse) {
             n.sleep = asleep();
@@ -648,8 +667,9 @@ private:
     int preemptions_ = 0, spurious_ = 0;
     std::vector<node> path_;
     std::size_t depth_ = 0;
-    std::string taken_;  // the schedule so far, a letter a step
-    std::string script_; // the schedule to replay
+    std::size_t decision_ = 0; // in path_: the one that the current step follows
+    std::string taken_;        // the schedule so far, a letter a step
+    std::string script_;       // the schedule to replay
     std::size_t script_at_ = 0;
     std::uint64_t writes_ = 0; // so far: a thread that yields waits for the next
     std::string failure_;
@@ -730,6 +750,9 @@ public:
         s.died();
     }
 
+    /// For observers: no step.
+    T peek() const { return value_; }
+
     T load(std::memory_order) const {
         step(access::read, "load");
         scheduler::get().trace_value(as_number(value_));
@@ -738,10 +761,15 @@ public:
     void store(T value, std::memory_order) {
         step(access::write, "store");
         write(value);
+        // As a write, for whoever reads the value and lets go of something then; this may be gone.
+        scheduler::get().point(access::write, this, "go on after the store");
+        scheduler::get().trace_value(as_number(value));
     }
     bool compare_exchange_weak(T& expected, T next, std::memory_order, std::memory_order) {
         step(access::write, "compare-exchange");
-        if (value_ != expected || scheduler::get().fails_spuriously()) {
+        const bool exchanges = value_ == expected && !scheduler::get().fails_spuriously();
+        scheduler::get().compared(exchanges);
+        if (!exchanges) {
             expected = value_;
             scheduler::get().trace_value(as_number(value_));
             return false;
