@@ -2,7 +2,9 @@
 
 // How the test programs of this folder run their scenarios, report them, and replay a failure.
 //
-//   ASIO_SEMAPHORE_REPLAY='<scenario>@<schedule>'   runs that schedule alone and prints its steps
+//   ASIO_SEMAPHORE_REPLAY='<scenario>@<schedule>'   runs that schedule alone and prints its steps;
+//                                                   fails if there is no such scenario, or if the
+//                                                   schedule does not fit it
 //   ASIO_SEMAPHORE_LONG=1                           larger bounds, more scenarios: minutes
 
 #include "scheduler.hpp"
@@ -21,12 +23,53 @@ inline bool long_run() {
     return value != nullptr && *value != '\0' && *value != '0';
 }
 
+/// The schedule that is to be replayed, if any.
+struct replay_request {
+    static const replay_request& get() {
+        static replay_request& instance = *new replay_request;
+        return instance;
+    }
+
+    explicit operator bool() const noexcept { return asked_; }
+
+    const std::string& title() const noexcept { return title_; }
+    const std::string& schedule() const noexcept { return schedule_; }
+
+    static inline bool found = false; // a scenario of that title
+
+private:
+    replay_request() {
+        const char* const value = std::getenv("ASIO_SEMAPHORE_REPLAY");
+        if (value == nullptr || *value == '\0')
+            return;
+        asked_ = true;
+        title_ = value;
+        if (const std::size_t at = title_.rfind('@'); at != std::string::npos) {
+            schedule_ = title_.substr(at + 1);
+            title_.resize(at);
+        }
+    }
+
+    bool asked_ = false;
+    std::string title_, schedule_;
+};
+
+/// At the end of the program.
+struct what_is_replayed_is_found {
+    void teardown() const {
+        if (const auto& request = replay_request::get(); request && !replay_request::found)
+            BOOST_ERROR(
+                "ASIO_SEMAPHORE_REPLAY: no scenario of this program is called '" << request.title()
+                                                                                 << "'\n");
+    }
+};
+BOOST_TEST_GLOBAL_FIXTURE(what_is_replayed_is_found);
+
 /// For the test cases that take minutes; a replay looks at those too.
 struct only_in_a_long_run : boost::unit_test::precondition {
     only_in_a_long_run() :
         precondition([](boost::unit_test::test_unit_id) -> boost::test_tools::assertion_result {
-            boost::test_tools::assertion_result runs(
-                long_run() || std::getenv("ASIO_SEMAPHORE_REPLAY") != nullptr);
+            boost::test_tools::assertion_result runs(long_run() || replay_request::get());
             runs.message() << "set ASIO_SEMAPHORE_LONG=1";
             return runs;
         }) {}
@@ -41,7 +84,7 @@ public:
         const std::string& describe = {}) {
         prepare();
         ++scenarios_;
-        if (!replayed_title().empty()) {
+        if (replay_request::get()) {
             replay(title, s, make, describe);
             return;
         }
@@ -65,8 +108,6 @@ public:
     /// Explores something that has to fail, and returns how.
     static result find(const std::string& title, settings s, const scheduler::factory& make) {
         prepare();
-        if (!replayed_title().empty())
-            return {};
         return scheduler::get().explore(title, s, make);
     }
 
@@ -82,45 +123,37 @@ private:
         scheduler::program() = boost::unit_test::framework::master_test_suite().argv[0];
     }
 
-    static std::string replay_request() {
-        const char* const value = std::getenv("ASIO_SEMAPHORE_REPLAY");
-        return value != nullptr ? value : "";
-    }
-    static std::string replayed_title() {
-        const std::string request = replay_request();
-        return request.substr(0, request.rfind('@'));
-    }
-
     static void
     replay(std::string title, settings s, const scheduler::factory& make, const std::string& text) {
-        const std::string request = replay_request();
-        s.coarse = request.find("#coarse@") != std::string::npos;
+        const replay_request& request = replay_request::get();
+        s.coarse = request.title() == title + "#coarse";
         if (s.coarse)
             title += "#coarse";
-        if (replayed_title() != title)
+        if (request.title() != title)
             return;
+        replay_request::found = true;
         std::printf("replay of %s\n%s\n", title.c_str(), text.c_str());
         settings coarse = s;
         coarse.coarse = true;
         coarse.preemptions = -1;
         const result whole = scheduler::get().explore(title, coarse, make);
         const result r = scheduler::get().replay(
-            title, s, make, request.substr(request.rfind('@') + 1),
-            whole.failure.empty() ? &whole.outcomes : nullptr);
+            title, s, make, request.schedule(), whole.failure.empty() ? &whole.outcomes : nullptr);
         for (const std::string& outcome : r.outcomes)
             std::printf("  ended: %s\n", outcome.c_str());
         if (!r.failure.empty())
-            BOOST_ERROR(title << ": " << r.failure);
+            BOOST_ERROR(title << ": " << r.failure << "\n");
     }
 
     static bool failed(const std::string& title, const result& r, const std::string& describe) {
         if (r.failure.empty())
             return false;
+        // A line of its own, which can be run as it is: Boost puts colours behind the message.
         BOOST_ERROR(
             title << ": " << r.failure << "\n  after " << r.schedules << " schedules\n"
                   << describe << "\n  schedule: " << r.schedule
                   << "\n  replay, with every step printed:\n    ASIO_SEMAPHORE_REPLAY='" << title
-                  << "@" << r.schedule << "' " << scheduler::program());
+                  << "@" << r.schedule << "' " << scheduler::program() << "\n");
         return true;
     }
 

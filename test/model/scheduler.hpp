@@ -112,7 +112,7 @@ public:
         return finished(std::move(r));
     }
 
-    /// Runs one schedule and prints its steps.
+    /// Runs one schedule and prints its steps. One that does not fit the scenario fails.
     result replay(
         const std::string& title, settings s, const factory& make, const std::string& schedule,
         const std::set<std::string>* expected = nullptr) {
@@ -393,6 +393,10 @@ private:
         if (failure_.empty())
             dispatch();
         std::string outcome;
+        if (failure_.empty() && script_at_ + 1 < script_.size())
+            fail(
+                "the schedule does not fit this program: all threads have ended after step " +
+                std::to_string(script_at_));
         if (failure_.empty())
             outcome = scenario_->summary();
         if (failure_.empty() && expected != nullptr && expected->count(outcome) == 0)
@@ -571,10 +575,10 @@ private:
             ++script_at_;
             return wanted;
         }
-        if (script_at_ + 1 < script_.size()) {
-            std::printf("  (the schedule does not fit this program any more)\n");
-            script_at_ = script_.size() - 1;
-        }
+        if (script_at_ + 1 < script_.size())
+            fail(
+                "the schedule does not fit this program: step " + std::to_string(script_at_ + 1) +
+                ", '" + script_[script_at_] + "', cannot be taken");
         // It has come to its end: whoever can goes on.
         if (last_ != outside && (runnable & (1u << last_)) != 0)
             return last_;

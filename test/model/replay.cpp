@@ -1,0 +1,63 @@
+// What a failure prints can be replayed. These scenarios fail, on purpose: the script `replay` runs
+// them, and then what they print.
+
+#include "explore.hpp"
+
+#include <boost/test/unit_test.hpp>
+
+#include <cstddef>
+#include <cstdlib>
+#include <memory>
+#include <string>
+
+namespace {
+
+using namespace asio_semaphore::model;
+
+/// Two threads count badly.
+class lost_update : public scenario {
+public:
+    std::size_t threads() const override { return 2; }
+    void run(std::size_t) override {
+        const int before = count_.load(std::memory_order_relaxed);
+        if (before == 0)
+            both();
+        count_.store(before + 1, std::memory_order_relaxed);
+    }
+    std::string summary() override { return "counted " + std::to_string(count_.peek()); }
+
+private:
+    virtual void both() {}
+
+    model_atomic<int> count_{0};
+};
+
+/// ... and the process dies of it.
+class deadly final : public lost_update {
+    void both() override {
+        if (++began_ == 2)
+            std::abort();
+    }
+
+    int began_ = 0;
+};
+
+template <typename Scenario>
+void explore(const char* title) {
+    exploration().run(
+        title, {}, [] { return std::make_unique<Scenario>(); }, "  two threads count to 2");
+}
+
+} // namespace
+
+BOOST_AUTO_TEST_SUITE(model_replay)
+
+BOOST_AUTO_TEST_CASE(fails) {
+    explore<lost_update>("lost|update");
+}
+
+BOOST_AUTO_TEST_CASE(dies) {
+    explore<deadly>("deadly|update");
+}
+
+BOOST_AUTO_TEST_SUITE_END()
