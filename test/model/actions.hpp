@@ -3,12 +3,14 @@
 // The table of what a thread can do to a semaphore, and the worlds in which a few threads do it at
 // the same time.
 
+#include "explore.hpp"
 #include "world.hpp"
 
 #include <array>
 #include <cstddef>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace asio_semaphore::model {
@@ -26,8 +28,10 @@ struct action {
     bool reference = true;    // whether it needs a reference of its own
     fate then = fate::forget; // of its acquire
     std::ptrdiff_t count = 1; // of its acquire
+    bool elsewhere = false;   // whose acquire goes by executors of its own
     bool gives_back = false;  // permits that are in somebody's hands at the beginning
     bool several = false;     // several operations, one after the other
+    bool on_other = false;    // it is about the other semaphore
 };
 
 // The caller serialises what is done to one signal, and to the objects themselves.
@@ -37,34 +41,34 @@ enum : unsigned {
     head_deadline = 4,
     the_object = 8,
     the_context = 16,
-    newcomer_deadline = 32
+    newcomer_deadline = 32,
+    the_other_object = 64,
+    a_new_semaphore = 128
 };
 
-/// Some threads with one action each, on one semaphore.
+/// Some threads with one action each, on one semaphore; some of them on another, or on both.
 class contest final : public world {
 public:
-    contest(const beginning& b, std::vector<const action*> actions) :
-        world(b), actions_(std::move(actions)) {
+    contest(const beginning& b, const std::vector<const action*>& actions, unsigned who_is_inside) :
+        world(b), actions_(actions) {
+        inside = who_is_inside;
         references.resize(actions_.size());
         own_links.resize(actions_.size());
         newcomer_links.resize(actions_.size());
         notes.resize(actions_.size());
-        // Nobody may end a context while a thread runs it.
-        bool expires = false, ends_context = false;
-        for (const action* a : actions_) {
+        bool expires = false;
+        for (const action* a : actions_)
             expires = expires || (a->uses & newcomer_deadline) != 0;
-            ends_context = ends_context || (a->uses & the_context) != 0;
-        }
-        inside = ends_context ? nobody : 0;
         for (std::size_t i = 0; i < actions_.size(); ++i) {
             const action& a = *actions_[i];
             first_.push_back(records.size());
             if (a.acquires > 0)
                 records.push_back({.count = a.count, .then = a.then});
             if (a.reference)
-                references[i] = object;
+                references[i] = target(i).object.state();
             if (expires && a.acquires > 0)
-                newcomer_links[i] = std::make_shared<link_type>(object, detail::outcome::timed_out);
+                newcomer_links[i] =
+                    std::make_shared<link_type>(first->object.state(), detail::outcome::timed_out);
             if (timer == nullptr && newcomer_links[i] != nullptr) {
                 timer = newcomer_links[i];
                 timed_record_ = first_[i];
@@ -79,6 +83,8 @@ public:
         actions_[thread]->run(*this, thread);
         references[thread].reset();
     }
+
+    account& target(std::size_t thread) { return actions_[thread]->on_other ? *other : *first; }
 
     /// Between two operations of one action.
     void then(const char* what) { scheduler::get().point(access::boundary, nullptr, what); }
@@ -95,12 +101,8 @@ public:
     /// until the operation is in the queue.
     void start(std::size_t thread, link_type* slot = nullptr) {
         const std::shared_ptr<link_type> deadline = std::move(newcomer_links[thread]);
-        std::vector<link_type*> links;
-        if (deadline != nullptr)
-            links.push_back(deadline.get());
-        if (slot != nullptr)
-            links.push_back(slot);
-        acquire_as(first_[thread], *references[thread], links);
+        acquire_as(
+            first_[thread], target(thread), actions_[thread]->elsewhere, {deadline.get(), slot});
     }
 
     /// The deadline of the first thread that acquires passes, before or after it is queued. The
@@ -154,6 +156,10 @@ inline const std::vector<action>& actions() {
          .run = [](c& w, n t) { w.start(t); },
          .acquires = 1,
          .then = fate::drop},
+        {.name = "acquire_elsewhere",
+         .run = [](c& w, n t) { w.start(t); },
+         .acquires = 1,
+         .elsewhere = true},
         {.name = "acquire_and_cancel",
          .run =
              [](c& w, n t) {
@@ -176,25 +182,25 @@ inline const std::vector<action>& actions() {
         {.name = "try_acquire",
          .run =
              [](c& w, n t) {
-                 w.note(t, to_string(w.try_acquire(*w.references[t], 1)));
+                 w.note(t, to_string(w.try_acquire(w.target(t), 1)));
              }},
         {.name = "try_acquire_2",
          .run =
              [](c& w, n t) {
-                 w.note(t, to_string(w.try_acquire(*w.references[t], 2)));
+                 w.note(t, to_string(w.try_acquire(w.target(t), 2)));
              }},
         {.name = "release",
          .run =
              [](c& w, n t) {
-                 w.note(t, w.release(*w.references[t], 1) ? "done" : "refused");
+                 w.note(t, w.release(w.target(t), 1) ? "done" : "refused");
              }},
         {.name = "release_2",
          .run =
              [](c& w, n t) {
-                 w.note(t, w.release(*w.references[t], 2) ? "done" : "refused");
+                 w.note(t, w.release(w.target(t), 2) ? "done" : "refused");
              }},
         {.name = "put_back",
-         .run = [](c& w, n t) { w.put_back(std::move(w.references[t]), 1); },
+         .run = [](c& w, n t) { w.put_back(w.target(t), std::move(w.references[t]), 1); },
          .gives_back = true},
         {.name = "cancel_all",
          .run = [](c& w, n t) { w.note(t, std::to_string(w.references[t]->cancel())); },
@@ -203,15 +209,15 @@ inline const std::vector<action>& actions() {
         {.name = "reduce",
          .run =
              [](c& w, n t) {
-                 w.reduce(*w.references[t], 1);
+                 w.reduce(w.target(t), 1);
              }},
         {.name = "reduce_2",
          .run =
              [](c& w, n t) {
-                 w.reduce(*w.references[t], 2);
+                 w.reduce(w.target(t), 2);
              }},
         {.name = "destroy",
-         .run = [](c& w, n) { w.destroy_object(); },
+         .run = [](c& w, n) { w.first->object = owner(); },
          .causes = aborted,
          .uses = the_object,
          .reference = false},
@@ -280,6 +286,57 @@ inline const std::vector<action>& actions() {
          .causes = timed_out,
          .uses = newcomer_deadline,
          .reference = false},
+        // Nobody but other objects' owners, permits and links has to do with an object meanwhile.
+        {.name = "move_and_release",
+         .run =
+             [](c& w, n) {
+                 owner next(std::move(w.first->object));
+                 w.first->object = owner();
+                 w.release(*w.first, 1);
+                 w.first->object = std::move(next);
+             },
+         .uses = the_object,
+         .reference = false},
+        {.name = "assign",
+         .run = [](c& w, n) { w.first->object = std::move(w.other->object); },
+         .causes = aborted,
+         .uses = the_object | the_other_object,
+         .reference = false},
+        {.name = "assign_to_other",
+         .run = [](c& w, n) { w.other->object = std::move(w.first->object); },
+         .causes = aborted,
+         .uses = the_object | the_other_object,
+         .reference = false},
+        {.name = "release_other",
+         .run = [](c& w, n t) { w.note(t, w.release(w.target(t), 1) ? "done" : "refused"); },
+         .on_other = true},
+        {.name = "put_back_other",
+         .run = [](c& w, n t) { w.put_back(w.target(t), std::move(w.references[t]), 1); },
+         .gives_back = true,
+         .on_other = true},
+        {.name = "cancel_other",
+         .run = [](c& w, n t) { w.note(t, std::to_string(w.references[t]->cancel())); },
+         .causes = aborted,
+         .on_other = true},
+        {.name = "destroy_other",
+         .run = [](c& w, n) { w.other->object = owner(); },
+         .causes = aborted,
+         .uses = the_other_object,
+         .reference = false},
+        {.name = "construct",
+         .run =
+             [](c& w, n) {
+                 w.other.emplace(1, 10, w.registry);
+                 w.then("acquire");
+                 w.acquire(*w.other, 1, fate::forget);
+                 w.then("acquire");
+                 w.acquire(*w.other, 1, fate::forget);
+                 w.then("destroy");
+                 w.other->object = owner();
+             },
+         .causes = aborted,
+         .uses = a_new_semaphore,
+         .reference = false},
     };
     return table;
 }
@@ -294,6 +351,9 @@ inline const std::vector<beginning>& beginnings() {
         {"dropping", 0, 0, {1, 1}, fate::drop},
         {"in_debt", 0, 1, {1}, fate::forget},
         {"nearly_full", 2, 0, {}, fate::forget, 3, 0},
+        {"busy_head", 0, 0, {1, 1}, fate::forget, 100, 2, 1},
+        {"busy_second", 0, 0, {1, 1}, fate::forget, 100, 2, 2},
+        {"two_semaphores", 0, 0, {1}, fate::keep, 100, 2, 0, true},
     };
     return table;
 }
@@ -301,7 +361,7 @@ inline const std::vector<beginning>& beginnings() {
 /// Whether these can be done at the same time, from that beginning.
 inline bool fit(const beginning& b, const std::vector<const action*>& together) {
     unsigned used = 0;
-    bool newcomer = false, expires = false;
+    bool newcomer = false, expires = false, about_other = false;
     for (const action* a : together) {
         if ((used & a->uses) != 0 || a->waiters > b.waiters.size())
             return false;
@@ -311,7 +371,13 @@ inline bool fit(const beginning& b, const std::vector<const action*>& together) 
         used |= a->uses;
         newcomer = newcomer || a->acquires > 0;
         expires = expires || (a->uses & newcomer_deadline) != 0;
+        about_other = about_other || a->on_other || (a->uses & the_other_object) != 0;
     }
+    if (about_other != b.two)
+        return false;
+    // A new one shares the registry with the first, and nothing else: one beginning will do.
+    if ((used & a_new_semaphore) != 0 && b.name != std::string_view("one_waits"))
+        return false;
     return newcomer || !expires;
 }
 
@@ -327,11 +393,42 @@ inline std::string describe(const beginning& b, const std::vector<const action*>
                        " permits available (at most " + std::to_string(b.max) + "), waiting for:";
     if (b.waiters.empty())
         text += " nobody";
-    for (const std::ptrdiff_t n : b.waiters)
-        text += " " + std::to_string(n);
+    for (std::size_t i = 0; i < b.waiters.size(); ++i)
+        text += " " + std::to_string(b.waiters[i]) +
+                ((b.elsewhere >> i & 1) != 0 ? " (by an executor of its own)" : "");
+    if (b.two)
+        text += "; another semaphore with none available, and one who waits";
     for (std::size_t i = 0; i < together.size(); ++i)
         text += std::string("\n  thread ") + static_cast<char>('a' + i) + ": " + together[i]->name;
     return text;
+}
+
+/// Explores that with nobody inside the executor, and then with each of the threads inside for
+/// which that makes a difference: who never takes anybody out of the queue is not asked.
+template <typename Bounds>
+void explore(
+    exploration& all, const beginning& b, const std::vector<const action*>& together,
+    Bounds bounds) {
+    std::set<std::string> outcomes; // the same for all
+    const auto with = [&](unsigned inside, const std::string& title, const std::string& text) {
+        all.run(
+            title_of(b, together) + title, bounds(inside != 0),
+            [&] { return std::make_unique<contest>(b, together, inside); },
+            describe(b, together) + text, &outcomes);
+    };
+    world::asked = replay_request::get() ? ~0u : 0;
+    with(0, "", "");
+    // Nobody may end a context while a thread runs it.
+    for (const action* a : together) {
+        if ((a->uses & the_context) != 0)
+            return;
+    }
+    const unsigned asked = world::asked;
+    for (std::size_t i = 0; i < together.size(); ++i) {
+        const std::string who(1, static_cast<char>('a' + i));
+        if ((asked >> i & 1) != 0)
+            with(1u << i, "," + who + "_inside", "\n  " + who + " runs the executor");
+    }
 }
 
 } // namespace asio_semaphore::model

@@ -103,7 +103,8 @@ void explore(
     const std::string& title, std::size_t operations, const std::vector<abroad::body>& bodies) {
     exploration all;
     all.run(
-        "away:" + title, {}, [&] { return std::make_unique<abroad>(operations, bodies); },
+        "away:" + title, {bound(any_number, 1)},
+        [&] { return std::make_unique<abroad>(operations, bodies); },
         "  operations are away; the threads: " + title);
 }
 

@@ -144,7 +144,8 @@ private:
 void explore(const std::string& title, const chain::body& other, bool ends_context = false) {
     exploration all;
     all.run(
-        "chain:" + title, {}, [&] { return std::make_unique<chain>(other, ends_context); },
+        "chain:" + title, {bound(any_number, 1)},
+        [&] { return std::make_unique<chain>(other, ends_context); },
         std::string("  thread a serves a waiter whose handler ") +
             (ends_context ? "destroys the context" : "holds a permit of another semaphore") +
             "\n  thread b: " + title);

@@ -14,7 +14,9 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <set>
 #include <string>
+#include <vector>
 
 namespace asio_semaphore::model {
 
@@ -75,34 +77,55 @@ struct only_in_a_long_run : boost::unit_test::precondition {
         }) {}
 };
 
+/// What is explored: so many preemptions at most (negative: any number), and so many
+/// compare-exchanges that fail spuriously.
+inline settings bound(int preemptions, int spurious) {
+    settings s;
+    s.preemptions = preemptions;
+    s.spurious = spurious;
+    return s;
+}
+constexpr int any_number = -1;
+
 /// Counts what a test case explores, and prints it.
 class exploration {
 public:
+    /// Explores within each of the bounds.
     /// @param describe says what the threads do; printed before a replay
+    /// @param outcomes if not null, what whole operations can lead to; found out first if empty
     void
-    run(const std::string& title, settings s, const scheduler::factory& make,
-        const std::string& describe = {}) {
+    run(const std::string& title, const std::vector<settings>& bounds,
+        const scheduler::factory& make, const std::string& describe = {},
+        std::set<std::string>* outcomes = nullptr) {
         prepare();
         ++scenarios_;
         if (replay_request::get()) {
-            replay(title, s, make, describe);
+            replay(title, make, describe);
             return;
         }
         // What whole operations can lead to, in any order: nothing else may come of their parts.
-        settings coarse = s;
-        coarse.coarse = true;
-        coarse.preemptions = -1;
-        const result whole = scheduler::get().explore(title, coarse, make);
-        if (failed(title + "#coarse", whole, describe))
-            return;
-        const result fine = scheduler::get().explore(title, s, make, &whole.outcomes);
-        if (failed(title, fine, describe))
-            return;
-        schedules_ += fine.schedules;
+        std::set<std::string> own;
+        if (outcomes == nullptr)
+            outcomes = &own;
+        if (outcomes->empty()) {
+            const result whole = scheduler::get().explore(title, whole_operations(), make);
+            if (failed(title + "#coarse", whole, describe))
+                return;
+            *outcomes = whole.outcomes;
+        }
+        std::uint64_t schedules = 0;
+        std::set<std::string> reached;
+        for (const settings& s : bounds) {
+            result fine = scheduler::get().explore(title, s, make, outcomes);
+            if (failed(title, fine, describe))
+                return;
+            schedules += fine.schedules;
+            reached.merge(fine.outcomes);
+        }
+        schedules_ += schedules;
         std::printf(
             "%-64s %10llu schedules, %zu of %zu outcomes\n", title.c_str(),
-            static_cast<unsigned long long>(fine.schedules), fine.outcomes.size(),
-            whole.outcomes.size());
+            static_cast<unsigned long long>(schedules), reached.size(), outcomes->size());
     }
 
     /// Explores something that has to fail, and returns how.
@@ -123,20 +146,24 @@ private:
         scheduler::program() = boost::unit_test::framework::master_test_suite().argv[0];
     }
 
+    static settings whole_operations() {
+        settings s;
+        s.coarse = true;
+        return s;
+    }
+
     static void
-    replay(std::string title, settings s, const scheduler::factory& make, const std::string& text) {
+    replay(std::string title, const scheduler::factory& make, const std::string& describe) {
         const replay_request& request = replay_request::get();
+        settings s;
         s.coarse = request.title() == title + "#coarse";
         if (s.coarse)
             title += "#coarse";
         if (request.title() != title)
             return;
         replay_request::found = true;
-        std::printf("replay of %s\n%s\n", title.c_str(), text.c_str());
-        settings coarse = s;
-        coarse.coarse = true;
-        coarse.preemptions = -1;
-        const result whole = scheduler::get().explore(title, coarse, make);
+        std::printf("replay of %s\n%s\n", title.c_str(), describe.c_str());
+        const result whole = scheduler::get().explore(title, whole_operations(), make);
         const result r = scheduler::get().replay(
             title, s, make, request.schedule(), whole.failure.empty() ? &whole.outcomes : nullptr);
         for (const std::string& outcome : r.outcomes)

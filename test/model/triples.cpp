@@ -44,11 +44,7 @@ bool one_is(const three_actions& three, std::initializer_list<std::string_view> 
 }
 
 void explore(exploration& all, const beginning& b, const three_actions& three) {
-    settings s;
-    s.preemptions = 2;
-    all.run(
-        title_of(b, three), s, [&] { return std::make_unique<contest>(b, three); },
-        describe(b, three));
+    explore(all, b, three, [](bool) { return std::vector<settings>{bound(2, 0)}; });
 }
 
 } // namespace
