@@ -17,23 +17,33 @@ namespace {
 
 using namespace asio_semaphore::model;
 
-/// Two semaphores of one context. One waits for the first, and holds a permit of the second, for
-/// which somebody else waits. Thread a serves the first; b does something else.
+class chain;
+using body = std::function<void(chain&)>;
+
+/// Two semaphores. One waits for the first, and holds a permit of the second, for which somebody
+/// else waits. Their handlers are destroyed in their submissions, and do something then. Thread a
+/// serves the first; b does something else.
 class chain final : public scenario {
 public:
-    using body = std::function<void(chain&)>;
+    /// What the handlers do when they go, what thread b does, and where the second semaphore lives.
+    struct plan {
+        body first_goes = gives_back_second;
+        body second_goes = nothing;
+        body other = nothing;
+        bool second_is_elsewhere = false;
+    };
 
-    explicit chain(body other, bool ends_context = false) :
-        other_(std::move(other)), ends_context_(ends_context), registry_(new registry_type) {
+    explicit chain(plan p) : plan_(std::move(p)) {
         alive = 0;
-        first = state_pointer(new state_type(0, 10, registry_), false);
-        second = state_pointer(new state_type(1, 10, registry_), false);
+        first = state_pointer(new state_type(0, 10, here.registry), false);
+        second = state_pointer(
+            new state_type(1, 10, (plan_.second_is_elsewhere ? elsewhere : here).registry), false);
         if (second->try_acquire(1) != outcome::granted)
             fail("no permit");
-        queue(*first, second);
-        queue(*second, nullptr);
+        queue(*first, here, plan_.first_goes);
+        queue(*second, plan_.second_is_elsewhere ? elsewhere : here, plan_.second_goes);
         giver_ = first;
-        other_giver = second;
+        permit_of_second_ = other_giver = second;
     }
     ~chain() override { alive = 0; }
 
@@ -44,7 +54,7 @@ public:
             giver_->release(1);
             giver_.reset();
         } else {
-            other_(*this);
+            plan_.other(*this);
             other_giver.reset();
         }
     }
@@ -52,12 +62,25 @@ public:
     void end() override {
         for (state_pointer* object : {&first, &second})
             destroy(*object);
-        shut_down();
-        registry_.reset();
+        for (context* one : {&here, &elsewhere})
+            one->shut_down();
+        give_back_second();
+        for (context* one : {&here, &elsewhere})
+            one->registry.reset();
         if (alive != 0)
             fail("operations were leaked");
         if (ended_ != 2)
             fail("an operation has not ended, or has ended twice");
+    }
+
+    // What handlers and threads may do.
+
+    static void nothing(chain&) {}
+    static void gives_back_second(chain& c) { c.give_back_second(); }
+
+    void give_back_second() {
+        if (state_pointer permit = std::move(permit_of_second_))
+            permit.detach()->put_back(1);
     }
 
     static void destroy(state_pointer& object) {
@@ -65,90 +88,106 @@ public:
             last->abort();
     }
 
-    void shut_down() {
-        registry_->shutdown();
-        scheduler::get().point(access::write, &context_alive_, "end of the context");
-        scheduler::get().trace_value(0);
-        context_alive_ = false;
-    }
+    struct context {
+        void shut_down() {
+            registry->shutdown();
+            scheduler::get().point(access::write, this, "end of the context");
+            scheduler::get().trace_value(0);
+            alive = false;
+            ended_by = scheduler::get().current();
+        }
 
+        boost::intrusive_ptr<registry_type> registry{new registry_type};
+        bool alive = true;
+        int ended_by = scheduler::outside;
+    };
+
+    context here, elsewhere;
     state_pointer first, second; // what the semaphore objects hold
     state_pointer other_giver;   // thread b's reference to the second
 
 private:
     struct handler final : waiter_type {
-        handler(chain& c, state_pointer p) : waiter_type(1), all(c), permit_of(std::move(p)) {
+        handler(chain& c, context& where, const body& what) :
+            waiter_type(1), all(c), of(where), goes(what) {
             ++alive;
         }
         ~handler() { --alive; }
 
         void submit() noexcept override {
-            chain& of = all;
-            of.submission();
-            if (!end())
-                of.submission();
+            context& where = of;
+            submission(where, "begin of a submission");
+            if (!where.alive)
+                fail("an operation is submitted to a context that has shut down");
+            end();
+            submission(where, "end of a submission");
+            if (!where.alive && where.ended_by != scheduler::get().current())
+                fail("a context ends in the middle of a submission by another thread");
         }
         void destroy() noexcept override { end(); }
         bool is_inside() const noexcept override { return false; }
         void keep_busy() noexcept override {}
 
-        /// Says whether it ended the context.
-        bool end() {
-            chain& of = all;
-            ++of.ended_;
+        void end() {
+            chain& c = all;
+            const body& what = goes;
+            ++c.ended_;
             const bool granted = result == outcome::granted;
             state_pointer reference(state, false);
-            state_pointer held = std::move(permit_of);
-            const bool ends_context = held && of.ends_context_;
             delete this;
-            if (ends_context)
-                of.shut_down();
-            if (held)
-                held.detach()->put_back(1);
+            what(c);
             if (granted)
                 reference.detach()->put_back(1);
-            return ends_context;
         }
 
         chain& all;
-        state_pointer permit_of;
+        context& of;
+        const body& goes;
     };
 
-    void queue(state_type& state, state_pointer permit_of) {
-        auto own = std::make_unique<handler>(*this, std::move(permit_of));
+    void queue(state_type& state, context& of, const body& goes) {
+        auto own = std::make_unique<handler>(*this, of, goes);
         if (state.enqueue(*own) == outcome::queued)
             static_cast<void>(own.release());
         else
             fail("not queued");
     }
 
-    void submission() {
-        scheduler::get().point(access::read, &context_alive_, "submission");
-        scheduler::get().trace_value(context_alive_);
-        if (!context_alive_)
-            fail("an operation is submitted to a context that has shut down");
+    static void submission(const context& of, const char* what) {
+        scheduler::get().point(access::read, &of, what);
+        scheduler::get().trace_value(of.alive);
     }
 
     static void fail(const std::string& why) { scheduler::get().fail(why); }
 
     static inline int alive = 0;
 
-    body other_;
-    const bool ends_context_; // rather, the handler of the first waiter destroys the context
-    boost::intrusive_ptr<registry_type> registry_;
+    const plan plan_;
     state_pointer giver_;
-    bool context_alive_ = true;
+    state_pointer permit_of_second_;
     int ended_ = 0;
 };
 
-void explore(const std::string& title, const chain::body& other, bool ends_context = false) {
+void explore(const std::string& title, const chain::plan& plan) {
     exploration all;
     all.run(
-        "chain:" + title, {bound(any_number, 1)},
-        [&] { return std::make_unique<chain>(other, ends_context); },
-        std::string("  thread a serves a waiter whose handler ") +
-            (ends_context ? "destroys the context" : "holds a permit of another semaphore") +
-            "\n  thread b: " + title);
+        "chain:" + title, {bound(any_number, 0), bound(long_run() ? 2 : 1, 1)},
+        [&] { return std::make_unique<chain>(plan); },
+        "  thread a serves a waiter whose handler holds a permit of another semaphore\n  " + title);
+}
+
+void ends_here(chain& c) {
+    c.here.shut_down();
+    c.give_back_second();
+}
+void releases_second(chain& c) {
+    c.other_giver->release(1);
+}
+void destroys_first(chain& c) {
+    chain::destroy(c.first);
+}
+void destroys_second(chain& c) {
+    chain::destroy(c.second);
 }
 
 } // namespace
@@ -156,25 +195,49 @@ void explore(const std::string& title, const chain::body& other, bool ends_conte
 BOOST_AUTO_TEST_SUITE(model_chains)
 
 BOOST_AUTO_TEST_CASE(the_second_semaphore_dies_while_its_waiter_is_served_in_the_chain) {
-    explore("destroy_second", [](chain& c) { chain::destroy(c.second); });
+    explore("destroy_second", {.other = destroys_second});
 }
 
 BOOST_AUTO_TEST_CASE(the_first_semaphore_dies_while_it_is_served) {
-    explore("destroy_first", [](chain& c) { chain::destroy(c.first); });
+    explore("destroy_first", {.other = destroys_first});
 }
 
 BOOST_AUTO_TEST_CASE(the_context_goes_in_the_middle_of_the_chain) {
-    explore("shutdown", [](chain& c) { c.shut_down(); });
+    explore("shutdown", {.other = [](chain& c) {
+                c.here.shut_down();
+            }});
 }
 
 BOOST_AUTO_TEST_CASE(a_handler_destroys_the_context_while_another_thread_submits_to_it) {
-    explore(
-        "release_second", [](chain& c) { c.other_giver->release(1); }, true);
+    explore("context_goes|release_second", {.first_goes = ends_here, .other = releases_second});
 }
 
 BOOST_AUTO_TEST_CASE(a_handler_destroys_the_context_while_a_semaphore_dies) {
-    explore(
-        "destroy_second_while_the_context_goes", [](chain& c) { chain::destroy(c.second); }, true);
+    explore("context_goes|destroy_second", {.first_goes = ends_here, .other = destroys_second});
+}
+
+// The first handler gives back what the second waits for, and ends another context: what is yet to
+// be submitted goes first, in a submission inside of its own. There the second handler ends the
+// context of the first, and waits for neither of the two submissions.
+BOOST_AUTO_TEST_CASE(a_context_ends_inside_of_two_submissions_to_it) {
+    const body gives_back_and_ends_elsewhere = [](chain& c) {
+        c.give_back_second();
+        c.elsewhere.shut_down();
+    };
+    const body ends_the_first = [](chain& c) {
+        c.here.shut_down();
+    };
+    const auto both_go = [&](const std::string& title, const body& other, bool elsewhere) {
+        explore(
+            "both_contexts_go|" + title,
+            {gives_back_and_ends_elsewhere, ends_the_first, other, elsewhere});
+    };
+    both_go("destroy_first", destroys_first, false);
+    both_go("destroy_second", destroys_second, false);
+    both_go("release_second", releases_second, false);
+    // Not so with thread b submitting to the other context: its handler would then wait for a's
+    // submission, and a's for b's. Who ends a context must not be waited for in another's handler.
+    both_go("destroy_first,second_elsewhere", destroys_first, true);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
