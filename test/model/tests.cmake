@@ -4,7 +4,7 @@ if(CMAKE_CXX_FLAGS MATCHES "-fsanitize=[a-z,]*thread")
     return()
 endif()
 
-asio_semaphore_tests(model scheduler.cpp away.cpp chains.cpp triples.cpp TIMEOUT 600 NO_ASIO)
+asio_semaphore_tests(model scheduler.cpp away.cpp chains.cpp lifetimes.cpp triples.cpp TIMEOUT 600 NO_ASIO)
 asio_semaphore_tests(model pairs.cpp TIMEOUT 600 NO_ASIO LONG)
 
 # Fails on purpose; the script runs what it prints then.
@@ -15,7 +15,7 @@ add_dependencies(tests_model test_model_replay)
 add_test(NAME model/replay COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/model/replay $<TARGET_FILE:test_model_replay>)
 set_tests_properties(model/replay PROPERTIES LABELS model TIMEOUT 120)
 
-foreach(name IN ITEMS scheduler replay away chains pairs triples)
+foreach(name IN ITEMS scheduler replay away chains lifetimes pairs triples)
     # The library's assertions fail the schedule in which they fail.
     target_compile_definitions(test_model_${name} PRIVATE BOOST_ENABLE_ASSERT_HANDLER)
     # Hundreds of thousands of schedules: optimised in every build.
@@ -25,7 +25,7 @@ endforeach()
 # Lifetime errors fail the schedule in which they happen. A build that brings sanitizers of its own
 # keeps those.
 if(NOT CMAKE_CXX_FLAGS MATCHES "-fsanitize")
-    foreach(name IN ITEMS scheduler replay away chains pairs)
+    foreach(name IN ITEMS scheduler replay away chains lifetimes pairs)
         target_compile_options(test_model_${name} PRIVATE -fsanitize=address,undefined)
         target_link_options(test_model_${name} PRIVATE -fsanitize=address,undefined)
     endforeach()
