@@ -316,6 +316,20 @@ BOOST_AUTO_TEST_CASE(also_where_the_context_had_no_semaphore_before) {
     }
 }
 
+BOOST_AUTO_TEST_CASE(a_service_that_another_thread_was_faster_to_make_ends_nothing) {
+    // Asio makes services without a lock, and destroys all but the first that is ready.
+    result waiting, timed;
+    semaphore->async_acquire(recording(waiting));
+    semaphore->async_acquire_for(std::chrono::hours(1), recording(timed));
+    std::make_unique<asio_semaphore::detail::semaphore_service>(*context).reset();
+    std::make_unique<asio_semaphore::detail::deadline_service>(*context).reset();
+    BOOST_TEST(semaphore->waiting() == 2u);
+    semaphore->release(2);
+    context->run();
+    BOOST_TEST(waiting.succeeded());
+    BOOST_TEST(timed.succeeded());
+}
+
 BOOST_AUTO_TEST_CASE(a_dying_handler_may_destroy_another_semaphore) {
     auto other = std::make_unique<async_semaphore>(*context, 0);
     result of_other;

@@ -76,15 +76,18 @@ template <typename Signature, typename Handler>
 struct completion {
     template <typename StatePointer>
     completion(Handler& h, outcome r, const StatePointer& state, std::ptrdiff_t n) :
+        held(permit_access::make(state, r == outcome::granted ? n : 0)),
         handler(std::move(h)),
-        result(r),
-        held(permit_access::make(state, r == outcome::granted ? n : 0)) {}
+        result(r) {}
+    completion(completion&&) = default;
+    completion& operator=(completion&&) = delete;
+    ~completion() { held.reset(); } // before the handler is destroyed
 
     void operator()() { call_handler<Signature>(handler, result, held); }
 
+    permit held; // first: it gives back also where the handler does not let itself be moved
     Handler handler;
     outcome result;
-    permit held;
 };
 
 #if ASIO_SEMAPHORE_HAS_IMMEDIATE_EXECUTOR

@@ -12,6 +12,8 @@
 #include <boost/config.hpp>
 #include <boost/smart_ptr/intrusive_ptr.hpp>
 
+#include <atomic>
+
 namespace asio_semaphore::detail {
 
 class BOOST_SYMBOL_VISIBLE semaphore_service final
@@ -35,6 +37,7 @@ private:
     ASIO_SEMAPHORE_DECL void shutdown() override;
 
     const boost::intrusive_ptr<state_registry<threads>> registry_;
+    std::atomic<int> deadline_services_{0};
 };
 
 /// The same for operations with a deadline: younger than Asio's service of their timers, this is
@@ -45,12 +48,15 @@ public:
 
     /// @pre The context has a service of timers.
     ASIO_SEMAPHORE_DECL explicit deadline_service(boost::asio::execution_context& context);
+
+    /// Where threads ask for the context's first, Asio destroys all but one that they made: that
+    /// must not end anything.
     ASIO_SEMAPHORE_DECL ~deadline_service() override;
 
 private:
     ASIO_SEMAPHORE_DECL void shutdown() override;
 
-    const boost::intrusive_ptr<state_registry<threads>> registry_;
+    semaphore_service& semaphores_; // older than this
 };
 
 } // namespace asio_semaphore::detail

@@ -38,10 +38,13 @@ ASIO_SEMAPHORE_DECL boost::intrusive_ptr<semaphore_state<threads>> semaphore_ser
 ASIO_SEMAPHORE_DECL
 deadline_service::deadline_service(boost::asio::execution_context& context) :
     boost::asio::execution_context::service(context),
-    registry_(boost::asio::use_service<semaphore_service>(context).registry_) {}
+    semaphores_(boost::asio::use_service<semaphore_service>(context)) {
+    ++semaphores_.deadline_services_;
+}
 
 ASIO_SEMAPHORE_DECL deadline_service::~deadline_service() {
-    registry_->shutdown();
+    if (--semaphores_.deadline_services_ == 0)
+        semaphores_.shutdown();
 }
 
 ASIO_SEMAPHORE_DECL void deadline_service::shutdown() {}

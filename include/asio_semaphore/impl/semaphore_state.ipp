@@ -27,7 +27,8 @@ semaphore_state<Threads>::critical_section::critical_section(semaphore_state& st
     waiting_before_ = state.waiting();
 }
 
-// Inlined by force, here and below, is what every hand-over goes through: that saves 18 instructions of 663.
+// Inlined by force, here and below, is what every hand-over goes through: that saves 18
+// instructions of 663.
 template <typename Threads>
 BOOST_FORCEINLINE semaphore_state<Threads>::critical_section::~critical_section() {
     if (taken.empty()) {
