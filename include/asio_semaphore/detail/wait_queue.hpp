@@ -50,8 +50,8 @@ public:
     /// From now on the semaphore's executor has outstanding work as long as the operation lives.
     virtual void keep_busy() noexcept = 0;
 
-    waiter* next = nullptr; // unset outside of queue and list
-    waiter* previous = nullptr;
+    waiter* next; // unset outside of queue and list, both
+    waiter* previous;
     union {
         cancellation_link<Threads>* links; // until taken: who may cancel it; guarded by the state's
                                            // mutex
