@@ -33,8 +33,9 @@ namespace asio_semaphore {
  * `async_acquire` the handler's author does, also when the handler's result loses a race and is
  * thrown away.
  *
- * In a coroutine that often finds a permit free, try first: `if (!sem.try_acquire()) co_await
- * sem.async_acquire(...)` does not suspend then.
+ * In a coroutine that often finds a permit free, try first: with `auto held =
+ * sem.try_acquire_permit(); if (!held) held = co_await sem.async_acquire_permit(...)` it does not
+ * suspend then.
  *
  * What follows holds for all operations; each one says only what is its own.
  *
@@ -42,7 +43,8 @@ namespace asio_semaphore {
  * `std::ptrdiff_t`, as in `std::counting_semaphore`, so that a negative count is seen and refused:
  * asynchronous operations complete with `boost::asio::error::invalid_argument`, the others throw
  * `std::invalid_argument`. Acquiring 0 permits succeeds at once, changes nothing and gives an empty
- * permit; on a closed semaphore it is refused as any other.
+ * permit; on a closed semaphore it is refused as any other. A count that can never be served is
+ * told before all else: also on a closed semaphore, and before a deadline that has passed.
  *
  * @par Fairness
  * Grants are made in the order of initiation: a large request at the head holds back smaller ones
@@ -125,7 +127,8 @@ public:
     basic_async_semaphore(basic_async_semaphore&& other) noexcept :
         executor_(other.executor_), state_(std::move(other.state_)) {}
 
-    /// The same from a semaphore for an executor that is convertible to this one's.
+    /// The same from a semaphore for an executor that is convertible to this one's, of the same
+    /// execution context.
     template <
         typename Executor1, typename = std::enable_if_t<std::is_convertible_v<Executor1, Executor>>>
     basic_async_semaphore(basic_async_semaphore<Executor1>&& other) noexcept(
@@ -133,7 +136,7 @@ public:
         executor_(other.executor_), state_(std::move(other.state_)) {}
 
     /// Aborts the operations that wait here, as the destructor does, and takes over those of @p
-    /// other.
+    /// other, its permits and its executor.
     basic_async_semaphore& operator=(basic_async_semaphore&& other) {
         if (this != &other) {
             basic_async_semaphore old(std::move(*this));

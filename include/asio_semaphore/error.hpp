@@ -19,7 +19,7 @@ enum class error {
     exceeds_max,  ///< More permits were asked for than the semaphore can ever hold.
     over_release, ///< The release would raise the available permits above the maximum; nothing was
                   ///< released.
-    queue_full    ///< As many operations wait already as are allowed to.
+    queue_full    ///< Reserved: no operation of this version completes with it.
 };
 
 /// The category of @ref error; its id is fixed, so that it compares equal across shared libraries.

@@ -86,8 +86,8 @@ public:
     permit split(std::ptrdiff_t n);
 
     /// Takes over all that @p other holds, which is empty afterwards. With itself: no effect.
-    /** @throws std::invalid_argument if both hold permits, of different semaphores; nothing changed
-     * then */
+    /** @throws std::invalid_argument if both hold permits, of different semaphores, or together
+     * more than a count can tell; nothing changed then */
     void merge(permit&& other);
 
     /// Exchanges what the two hold, of whichever semaphores. So does `swap(a, b)`.

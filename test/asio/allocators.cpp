@@ -233,7 +233,7 @@ BOOST_AUTO_TEST_CASE(also_when_the_executor_drops_or_refuses_the_delivery) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(also_when_the_cancellation_slot_refuses, *boost::unit_test::disabled()) {
+BOOST_AUTO_TEST_CASE(also_when_the_cancellation_slot_refuses) {
     const permit held = semaphore.try_acquire_permit();
     int in_use = 0;
     result bare, timed;

@@ -330,6 +330,26 @@ BOOST_AUTO_TEST_CASE(a_service_that_another_thread_was_faster_to_make_ends_nothi
     BOOST_TEST(timed.succeeded());
 }
 
+BOOST_AUTO_TEST_CASE(and_calls_nobody) {
+    // It is destroyed under a lock of Asio's: what this thread has yet to submit waits.
+    support::ways how;
+    asio_semaphore::basic_async_semaphore<support::wayward_executor> dropping(
+        support::wayward_executor(*context, how), 0);
+    result second;
+    bool checked = false;
+    dropping.async_acquire_permit(dying([&] {
+        asio::io_context elsewhere;
+        std::make_unique<asio_semaphore::detail::semaphore_service>(elsewhere).reset();
+        BOOST_TEST(second.pending());
+        checked = true;
+    }));
+    dropping.async_acquire_permit(recording(second));
+    how.now = support::ways::way::drop;
+    dropping.release(2);
+    BOOST_TEST(checked);
+    BOOST_TEST(second.was_dropped());
+}
+
 BOOST_AUTO_TEST_CASE(a_dying_handler_may_destroy_another_semaphore) {
     auto other = std::make_unique<async_semaphore>(*context, 0);
     result of_other;

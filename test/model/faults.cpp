@@ -39,4 +39,44 @@ BOOST_AUTO_TEST_CASE(a_keeper_that_cannot_be_made_costs_one_handler_and_no_permi
     BOOST_TEST(context.stopped()); // nobody keeps it busy any more
 }
 
+// With deadlines not even Asio's timers survive that: they ask their executor in noexcept
+// functions.
+BOOST_AUTO_TEST_CASE(an_executor_that_cannot_be_asked_for_a_property_costs_no_permit) {
+    namespace asio = boost::asio;
+    using faults::plan;
+    for (const bool queued : {false, true}) {
+        for (int k = 0;; ++k) {
+            BOOST_TEST_CONTEXT("allocation " << k << (queued ? ", waiting" : ", at once")) {
+                asio::io_context context;
+                const asio::any_io_executor executor = faults::large_executor(context);
+                asio_semaphore::async_semaphore semaphore(executor, queued ? 0 : 3);
+                support::result bare, owned;
+                bool threw = false;
+                plan::get().make(faults::kind::operator_new, k, faults::times::once);
+                try {
+                    const plan::armed now;
+                    semaphore.async_acquire(2, support::recording(bare));
+                    semaphore.async_acquire_permit(support::recording(owned));
+                    if (queued)
+                        semaphore.release(3);
+                } catch (const std::bad_alloc&) {
+                    threw = true;
+                }
+                const bool failed = plan::get().fired();
+                plan::get().make_none();
+                if (queued && threw)
+                    semaphore.release(3);
+                support::poll(context);
+                if (bare.calls > 0)
+                    semaphore.release(2);
+                owned.held.reset();
+                BOOST_TEST(semaphore.available() == 3);
+                BOOST_TEST(semaphore.waiting() == 0u);
+                if (!failed)
+                    break;
+            }
+        }
+    }
+}
+
 BOOST_AUTO_TEST_SUITE_END()

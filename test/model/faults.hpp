@@ -195,6 +195,15 @@ private:
     asio::io_context* context_;
 };
 
+/// The same, too large for any_io_executor to hold without an allocation.
+class large_executor : public executor {
+public:
+    using executor::executor;
+
+private:
+    [[maybe_unused]] char large_[64] = {};
+};
+
 /// Runs what it is given right there, unless it throws, or drops it.
 class inline_executor {
 public:

@@ -31,6 +31,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -179,10 +180,10 @@ public:
     }
 
     /// Completes the operation later, with what it has come to already.
+    /// @param held what was granted: the caller's until nothing can fail any more
     static void complete_later(
-        Handler& handler, Route route, const state_pointer& state, std::ptrdiff_t n,
-        outcome result) {
-        permit held = permit_access::make(state, result == outcome::granted ? n : 0);
+        Handler& handler, Route route, const state_pointer& state, std::ptrdiff_t n, outcome result,
+        permit& held) {
         memory own(handler);
         own.construct(handler, std::move(route), n);
         held.forget(); // the operation's from here on
@@ -202,7 +203,7 @@ private:
         memory& operator=(const memory&) = delete;
         ~memory() {
             if (block != nullptr)
-                free();
+                give_up();
         }
 
         template <typename... Args>
@@ -221,6 +222,19 @@ private:
             if (operation != nullptr)
                 std::exchange(operation, nullptr)->~acquire_operation();
             allocator_traits::deallocate(allocator, std::exchange(block, nullptr), 1);
+        }
+
+        BOOST_NOINLINE void give_up() noexcept {
+            std::optional<Handler> handler; // destroyed last: it may own the memory
+            BOOST_TRY {
+                if (operation != nullptr)
+                    handler.emplace(std::move(operation->handler_));
+            }
+            BOOST_CATCH(...) {
+                // It stays where it is.
+            }
+            BOOST_CATCH_END
+            free();
         }
 
         allocator_type allocator;
@@ -336,10 +350,14 @@ BOOST_NOINLINE void complete_elsewhere(
     const state_pointer& state, std::ptrdiff_t n, Deadline deadline, outcome result) {
     using route = general_route<Executor, HandlerExecutor>;
     using operation = acquire_operation<Signature, Handler, route, Deadline>;
-    if (result == outcome::queued)
+    if (result == outcome::queued) {
         operation::start(handler, route(executor, handler_executor), state, n, deadline);
-    else
-        operation::complete_later(handler, route(executor, handler_executor), state, n, result);
+    } else {
+        // Before the route, which may fail to be made.
+        permit held = permit_access::make(state, result == outcome::granted ? n : 0);
+        operation::complete_later(
+            handler, route(executor, handler_executor), state, n, result, held);
+    }
 }
 
 /// Posts the completion of an acquire that has ended, or queues one that has to wait.

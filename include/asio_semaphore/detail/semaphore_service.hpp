@@ -23,7 +23,9 @@ public:
 
     ASIO_SEMAPHORE_DECL explicit semaphore_service(boost::asio::execution_context& context);
 
-    /// Asio does not shut down a service that is created while the context shuts down already.
+    /// Asio may not shut down a service that is created while the context shuts down already. And
+    /// where threads ask for the context's first, it destroys all but one that they made, under a
+    /// lock of its own: that must not end or call anything.
     ASIO_SEMAPHORE_DECL ~semaphore_service() override;
 
     /// Counts as in the constructor of basic_async_semaphore. @throws std::invalid_argument
@@ -49,8 +51,7 @@ public:
     /// @pre The context has a service of timers.
     ASIO_SEMAPHORE_DECL explicit deadline_service(boost::asio::execution_context& context);
 
-    /// Where threads ask for the context's first, Asio destroys all but one that they made: that
-    /// must not end anything.
+    /// As for a semaphore_service.
     ASIO_SEMAPHORE_DECL ~deadline_service() override;
 
 private:

@@ -40,7 +40,7 @@
 namespace asio_semaphore::detail {
 
 template <typename Threads>
-class semaphore_state final {
+class BOOST_SYMBOL_VISIBLE semaphore_state final {
 public:
     using queue_type = wait_queue<Threads>;
     using taken_type = taken_waiters<Threads>;

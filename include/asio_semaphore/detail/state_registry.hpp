@@ -34,6 +34,13 @@ public:
     /// are in the middle of. Again is harmless.
     void shutdown() noexcept;
 
+    /// For the service: whether there are, or were made for it, states that it has to end. Where it
+    /// alone has the registry nobody can add one meanwhile.
+    bool has_states() const noexcept {
+        // relaxed: what follows orders, the mutex or the deletion.
+        return references_.load(std::memory_order_relaxed) > 1;
+    }
+
     friend void intrusive_ptr_add_ref(state_registry* registry) noexcept {
         // relaxed: whoever adds a reference holds one, or has just made the registry.
         registry->references_.fetch_add(1, std::memory_order_relaxed);

@@ -56,7 +56,7 @@ private:
 };
 
 /// What programs run on: the machine's threads.
-struct threads {
+struct BOOST_SYMBOL_VISIBLE threads {
     using mutex = brief_mutex<threads>;
 
     template <typename T>

@@ -13,7 +13,8 @@ semaphore_service::semaphore_service(boost::asio::execution_context& context) :
     boost::asio::execution_context::service(context), registry_(new state_registry<threads>) {}
 
 ASIO_SEMAPHORE_DECL semaphore_service::~semaphore_service() {
-    registry_->shutdown();
+    if (registry_->has_states())
+        registry_->shutdown();
 }
 
 ASIO_SEMAPHORE_DECL void semaphore_service::shutdown() {

@@ -22,3 +22,7 @@ void second_waits(asio_semaphore::async_semaphore& semaphore, int& granted) {
 asio_semaphore::permit second_takes(asio_semaphore::async_semaphore& semaphore) {
     return semaphore.try_acquire_permit();
 }
+
+std::unique_ptr<dropping_semaphore> second_makes(boost::asio::io_context& context) {
+    return std::make_unique<dropping_semaphore>(dropping_executor{&context}, 0);
+}
