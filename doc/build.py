@@ -2,11 +2,15 @@
 """Builds the site from doc/*.md and the public headers with Doxygen, and checks it.
 
     doc/build.py OUTPUT            writes OUTPUT/html, fails on any warning, broken link or missing heading
+    doc/build.py --embed           writes the code of the snippets into the guides
     doc/build.py --filter FILE     prints FILE as Doxygen shall read it; Doxygen calls this
 
 The guides read well in a repository browser too, so they say things in plain Markdown. For the site the filter turns
 links between guides into Doxygen's references, and links to sources into links to pages that show these sources; a link
 whose text is the name of a test leads to that test.
+
+Code in the guides is that of doc/snippets, which is compiled and run: a comment <!-- \\snippet FILE NAME --> says which
+part of which file follows it. Where the two differ the site is not built.
 """
 
 import html.parser
@@ -15,6 +19,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 import urllib.parse
 from pathlib import Path
 
@@ -116,8 +121,38 @@ def code(match):
     return f"<code>{text}</code>"
 
 
-def filter_markdown(path):
+SNIPPET = re.compile(r"^<!-- (\\(snippet|include) (\S+) ?(\w*)) -->\n```cpp\n(.*?)^```$", re.M | re.S)
+
+
+def snippet_code(page, kind, file, name):
+    """What Doxygen would show: a file, or the lines between two marks in it."""
+    path = next((d / file for d in (DOC / "snippets", ROOT / "example") if (d / file).is_file()), None)
+    if path is None:
+        fail(f"{page.relative_to(ROOT)}: there is no {file}")
     text = path.read_text()
+    if kind == "snippet":
+        parts = re.split(rf"^ *//! \[{name}\]\n", text, flags=re.M)
+        if len(parts) != 3:
+            fail(f"{page.relative_to(ROOT)}: no part {name} in {file}")
+        text = parts[1]
+    return textwrap.dedent(text).strip("\n") + "\n"
+
+
+def with_snippets(page):
+    """The page with the code as it is in the snippets now."""
+    return SNIPPET.sub(
+        lambda m: f"<!-- {m[1]} -->\n```cpp\n{snippet_code(page, m[2], m[3], m[4])}```", page.read_text())
+
+
+def embed():
+    for page in [INDEX, *guides()]:
+        page.write_text(with_snippets(page))
+
+
+def filter_markdown(path):
+    if with_snippets(path) != path.read_text():
+        fail(f"{path.relative_to(ROOT)}: its code is not that of the snippets; doc/build.py --embed writes it")
+    text = SNIPPET.sub(r"\1", path.read_text())
     pages = guides()
 
     def outside_code(part):
@@ -342,6 +377,8 @@ def main():
     if len(sys.argv) == 3 and sys.argv[1] == "--filter":
         path = Path(sys.argv[2]).resolve()
         sys.stdout.write(filter_markdown(path) if path.suffix == ".md" else filter_header(path))
+    elif sys.argv[1:] == ["--embed"]:
+        embed()
     elif len(sys.argv) == 2 and not sys.argv[1].startswith("-"):
         output = Path(sys.argv[1]).resolve()
         output.mkdir(parents=True, exist_ok=True)

@@ -27,14 +27,15 @@ struct fixture {
 //! [client_gone]
 awaitable<std::string> serve(asio::local::stream_protocol::socket& client, async_semaphore& limit) {
     using namespace asio::experimental::awaitable_operators;
-    // Whichever ends first cancels the other; a permit granted to the loser goes back by itself.
+    // || waits for a success. With as_tuple an error is a result too, so that whichever ends first
+    // cancels the other; a permit granted to the loser goes back by itself.
     auto first = co_await (
-        limit.async_acquire_permit(use_awaitable) ||
-        client.async_wait(asio::socket_base::wait_read, use_awaitable));
+        limit.async_acquire_permit(as_tuple(use_awaitable)) ||
+        client.async_wait(asio::socket_base::wait_read, as_tuple(use_awaitable)));
     if (first.index() == 1)
         co_return "the client has gone";
-    const permit held = std::get<0>(std::move(first));
-    co_return "served";
+    const auto [ec, held] = std::get<0>(std::move(first));
+    co_return ec ? "the server stops" : "served";
 }
 //! [client_gone]
 
@@ -116,6 +117,21 @@ BOOST_AUTO_TEST_CASE(a_client_that_goes) {
     context.run();
     BOOST_TEST(end == "the client has gone");
     BOOST_TEST(limit.waiting() == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(a_server_that_stops_while_the_client_waits) {
+    asio::local::stream_protocol::socket here(context), there(context);
+    asio::local::connect_pair(here, there);
+    std::string end;
+    const auto one = [&]() -> awaitable<void> {
+        end = co_await serve(here, limit);
+    };
+    const permit held = limit.try_acquire_permit();
+    asio::co_spawn(context, one(), asio::detached);
+    support::poll(context);
+    limit.close();
+    context.run(); // the client says and does nothing
+    BOOST_TEST(end == "the server stops");
 }
 
 BOOST_AUTO_TEST_CASE(a_client_that_stays) {

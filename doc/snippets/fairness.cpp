@@ -55,7 +55,8 @@ private:
 //! [bytes]
 
 //! [readers]
-/// Many readers or one writer, in the order in which they come: nobody starves.
+/// Many readers or one writer, in the order in which they come: nobody starves. Not recursive: who
+/// holds it must not ask for it again, not even to read, as a writer may wait in between.
 class read_write_lock {
 public:
     explicit read_write_lock(asio::io_context& context) : semaphore_(context, all, all) {}

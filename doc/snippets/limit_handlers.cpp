@@ -70,6 +70,7 @@ awaitable<void> session(tcp::socket socket, [[maybe_unused]] permit held) {
 awaitable<void> accept_loop(tcp::acceptor& acceptor, async_semaphore& sessions) {
     for (;;) {
         permit held = co_await sessions.async_acquire_permit(use_awaitable);
+        // Throws where accepting fails; example 07 goes on then.
         tcp::socket socket = co_await acceptor.async_accept(use_awaitable);
         asio::co_spawn(
             acceptor.get_executor(), session(std::move(socket), std::move(held)), asio::detached);
@@ -83,7 +84,7 @@ namespace refusing {
 enum class reply { done, busy, shutting_down };
 
 awaitable<reply> answer(async_semaphore& limit, std::size_t longest_queue) {
-    if (limit.waiting() >= longest_queue)
+    if (limit.available() <= 0 && limit.waiting() >= longest_queue)
         co_return reply::busy;
     auto [ec, held] = co_await limit.async_acquire_permit_for(2s, as_tuple(use_awaitable));
     if (ec == asio::error::timed_out)
@@ -97,7 +98,7 @@ awaitable<reply> answer(async_semaphore& limit, std::size_t longest_queue) {
 } // namespace refusing
 
 //! [adjust]
-class adjustable_limit {
+class adjustable_limit { // set() is for one thread, or one strand
 public:
     adjustable_limit(asio::io_context& context, std::ptrdiff_t limit) :
         semaphore_(context, limit), limit_(limit) {}

@@ -169,7 +169,8 @@ BOOST_AUTO_TEST_CASE(or_with_a_timer) {
         using namespace asio::experimental::awaitable_operators;
         asio::steady_timer timer(context, 1ms);
         auto first = co_await (
-            sem.async_acquire_permit(asio::use_awaitable) || timer.async_wait(asio::use_awaitable));
+            sem.async_acquire_permit(asio::as_tuple(asio::use_awaitable)) ||
+            timer.async_wait(asio::use_awaitable));
         //! [or]
         winner = first.index();
     });

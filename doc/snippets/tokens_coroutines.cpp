@@ -49,7 +49,8 @@ asio::experimental::coro<std::ptrdiff_t> counts(asio::io_context&, async_semapho
 //! [coro]
 
 //! [co_composed]
-/// An operation of one's own, made of two acquires: of both semaphores or of neither.
+/// An operation of one's own, made of two acquires: of both semaphores or of neither. Everybody has
+/// to name the two in the same order.
 template <typename Token>
 auto async_acquire_both(async_semaphore& a, async_semaphore& b, Token&& token) {
     return asio::async_initiate<Token, void(error_code, permit, permit)>(

@@ -54,6 +54,7 @@ if(ASIO_SEMAPHORE_INSTALL AND ASIO_SEMAPHORE_BUILD_COMPILED)
     package_consumer(find_package NEEDS installed OPTIONS ${here} -DEXPECTED_DIR=${package_prefix})
     package_consumer(find_package_build_tree SOURCE ${package_source}/find_package NEEDS installed
         OPTIONS -Dasio_semaphore_DIR=${PROJECT_BINARY_DIR})
+    package_consumer(readme NEEDS installed OPTIONS ${here})
     package_consumer(static_in_shared NEEDS installed OPTIONS ${here})
     package_consumer(two_shared_libraries NEEDS installed OPTIONS ${here})
     package_consumer(unknown_component SOURCE ${package_source}/missing_component NEEDS installed
