@@ -50,8 +50,8 @@ gate::enter(tcp::socket& socket, boost::beast::flat_buffer& buffer) {
     }
 
     const auto start = std::chrono::steady_clock::now();
-    // Whichever ends first, also with an error, cancels the other. A permit that is granted while the client hangs up
-    // goes back by itself.
+    // Whichever ends first, also with an error, cancels the other. A permit that is granted while
+    // the client hangs up goes back by itself.
     auto first = co_await (
         semaphore_->async_acquire_permit_for(max_wait_, asio::as_tuple(asio::use_awaitable)) ||
         client_gone(socket, buffer));
