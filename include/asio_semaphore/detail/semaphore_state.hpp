@@ -31,7 +31,6 @@
 
 #include <boost/smart_ptr/intrusive_ptr.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -50,9 +49,9 @@ public:
 
     /// The largest count that the word can hold beside its flags.
     static constexpr std::ptrdiff_t max() noexcept {
-        return static_cast<std::ptrdiff_t>(std::min<std::int64_t>(
-            std::numeric_limits<std::ptrdiff_t>::max(),
-            std::numeric_limits<std::int64_t>::max() / one_permit));
+        constexpr std::int64_t word = std::numeric_limits<std::int64_t>::max() / one_permit;
+        constexpr std::ptrdiff_t count = std::numeric_limits<std::ptrdiff_t>::max();
+        return word < count ? static_cast<std::ptrdiff_t>(word) : count;
     }
 
     /// Starts with one reference. @pre 0 <= initial <= max_permits <= max()

@@ -180,7 +180,7 @@ BOOST_NOINLINE void semaphore_state<Threads>::put_back(std::ptrdiff_t n) noexcep
                    "adopted without having been acquired, or released by hand too");
         // relaxed: after a misuse anything will do that is not beyond the maximum.
         const std::int64_t room = max_ - available_in(word_.load(std::memory_order_relaxed));
-        n = static_cast<std::ptrdiff_t>(std::min<std::int64_t>(n, room));
+        n = room < n ? static_cast<std::ptrdiff_t>(room) : n;
     }
     drop(1);
 }
@@ -284,7 +284,8 @@ void semaphore_state<Threads>::disarm(link_type& link) noexcept {
 template <typename Threads>
 void semaphore_state<Threads>::end(phase p, outcome result) noexcept {
     critical_section section(*this);
-    phase_ = std::max(phase_, p);
+    if (phase_ < p)
+        phase_ = p;
     // relaxed, both: whoever sees the flags of an end goes through the mutex, and as parts of the
     // release sequences in the word they cut none off.
     word_.fetch_or(closed_flag, std::memory_order_relaxed);

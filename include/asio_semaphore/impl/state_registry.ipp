@@ -3,7 +3,7 @@
 #include <asio_semaphore/detail/semaphore_state.hpp>
 #include <asio_semaphore/detail/state_registry.hpp>
 
-#include <algorithm>
+#include <cstddef>
 #include <utility>
 
 namespace asio_semaphore::detail {
@@ -44,15 +44,15 @@ void state_registry<Threads>::shutdown() noexcept {
         states.swap(states_);
         // All states first: a handler that is destroyed below must not find one that would still
         // submit.
-        const auto dying = [&](state_type* state) {
+        std::size_t kept = 0;
+        for (state_type* state : states) {
             state->registry_index_ = not_listed;
             if (!state->try_add_reference())
-                return true; // its destructor waits for the mutex; it has neither waiters nor
-                             // batches
+                continue; // its destructor waits for the mutex; it has neither waiters nor batches
             state->shut(doomed, keepers);
-            return false;
-        };
-        states.erase(std::remove_if(states.begin(), states.end(), dying), states.end());
+            states[kept++] = state;
+        }
+        states.resize(kept);
     }
     for (const state_type* state : states)
         state->await_submissions();
