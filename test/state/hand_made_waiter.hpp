@@ -35,7 +35,7 @@ void put_back(boost::intrusive_ptr<semaphore_state<Threads>> state, std::ptrdiff
 }
 
 template <typename Threads>
-class basic_hand_made_waiter : public waiter<Threads> {
+class basic_hand_made_waiter final : public waiter<Threads> {
     using base = waiter<Threads>;
 
 public:
