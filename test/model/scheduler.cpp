@@ -34,7 +34,6 @@ public:
     model_atomic<int> x{0}, y{0};
     model_mutex m1, m2;
     int plain = 0;
-    model_atomic<int>* leaked = nullptr;
 
 private:
     std::vector<body> bodies_;
@@ -187,8 +186,9 @@ BOOST_AUTO_TEST_CASE(finds_what_relies_on_a_compare_exchange_that_cannot_fail_sp
 }
 
 BOOST_AUTO_TEST_CASE(finds_a_leak) {
-    const auto leak = [](trial& t) {
-        t.leaked = new model_atomic<int>(0);
+    static std::vector<model_atomic<int>*> leaked; // which LeakSanitizer need not report as well
+    const auto leak = [](trial&) {
+        leaked.push_back(new model_atomic<int>(0));
     };
     BOOST_TEST(explore({leak}).failure.find("leaked") == 0u);
 }

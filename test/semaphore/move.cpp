@@ -38,7 +38,7 @@ struct unassignable_executor {
     operator==(const unassignable_executor& a, const unassignable_executor& b) noexcept {
         return &a.context == &b.context;
     }
-    friend bool
+    [[maybe_unused]] friend bool
     operator!=(const unassignable_executor& a, const unassignable_executor& b) noexcept {
         return !(a == b);
     }
