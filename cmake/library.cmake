@@ -42,32 +42,32 @@ set(headers
     include/asio_semaphore.hpp
     include/asio_semaphore/async_semaphore.hpp
     include/asio_semaphore/config.hpp
-    include/asio_semaphore/detail/acquire_operation.hpp
-    include/asio_semaphore/detail/cancellation_link.hpp
-    include/asio_semaphore/detail/completion.hpp
-    include/asio_semaphore/detail/executors.hpp
-    include/asio_semaphore/detail/failure_of.hpp
-    include/asio_semaphore/detail/initiate_acquire.hpp
-    include/asio_semaphore/detail/route.hpp
-    include/asio_semaphore/detail/semaphore_service.hpp
-    include/asio_semaphore/detail/semaphore_state.hpp
-    include/asio_semaphore/detail/state_registry.hpp
-    include/asio_semaphore/detail/threads.hpp
-    include/asio_semaphore/detail/wait_queue.hpp
-    include/asio_semaphore/detail/with_permit_operation.hpp
+    include/asio_semaphore/detail/operation/acquire_operation.hpp
+    include/asio_semaphore/detail/operation/completion.hpp
+    include/asio_semaphore/detail/operation/executors.hpp
+    include/asio_semaphore/detail/operation/failure_of.hpp
+    include/asio_semaphore/detail/operation/initiate_acquire.hpp
+    include/asio_semaphore/detail/operation/route.hpp
+    include/asio_semaphore/detail/operation/semaphore_service.hpp
+    include/asio_semaphore/detail/operation/with_permit_operation.hpp
+    include/asio_semaphore/detail/state/cancellation_link.hpp
+    include/asio_semaphore/detail/state/semaphore_state.hpp
+    include/asio_semaphore/detail/state/state_registry.hpp
+    include/asio_semaphore/detail/state/threads.hpp
+    include/asio_semaphore/detail/state/wait_queue.hpp
     include/asio_semaphore/error.hpp
     include/asio_semaphore/permit.hpp
     include/asio_semaphore/version.hpp
     include/asio_semaphore/with_permit.hpp)
 # Bodies: included at the end of their headers, or compiled from src/; not headers to include on their own.
 set(bodies
-    include/asio_semaphore/impl/cancellation_link.ipp
+    include/asio_semaphore/detail/operation/impl/semaphore_service.ipp
+    include/asio_semaphore/detail/state/impl/cancellation_link.ipp
+    include/asio_semaphore/detail/state/impl/semaphore_state.ipp
+    include/asio_semaphore/detail/state/impl/state_registry.ipp
     include/asio_semaphore/impl/error.ipp
     include/asio_semaphore/impl/permit.ipp
-    include/asio_semaphore/impl/semaphore_service.ipp
-    include/asio_semaphore/impl/semaphore_state.ipp
-    include/asio_semaphore/impl/src.hpp
-    include/asio_semaphore/impl/state_registry.ipp)
+    include/asio_semaphore/impl/src.hpp)
 
 foreach(target IN LISTS targets)
     if(target STREQUAL asio_semaphore)

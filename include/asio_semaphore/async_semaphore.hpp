@@ -1,10 +1,10 @@
 #pragma once
 
 #include <asio_semaphore/config.hpp>
-#include <asio_semaphore/detail/executors.hpp>
-#include <asio_semaphore/detail/initiate_acquire.hpp>
-#include <asio_semaphore/detail/semaphore_service.hpp>
-#include <asio_semaphore/detail/semaphore_state.hpp>
+#include <asio_semaphore/detail/operation/executors.hpp>
+#include <asio_semaphore/detail/operation/initiate_acquire.hpp>
+#include <asio_semaphore/detail/operation/semaphore_service.hpp>
+#include <asio_semaphore/detail/state/semaphore_state.hpp>
 #include <asio_semaphore/error.hpp>
 #include <asio_semaphore/permit.hpp>
 

@@ -1,7 +1,7 @@
 #pragma once
 
 #include <asio_semaphore/config.hpp>
-#include <asio_semaphore/detail/semaphore_state.hpp>
+#include <asio_semaphore/detail/state/semaphore_state.hpp>
 
 #include <boost/smart_ptr/intrusive_ptr.hpp>
 

@@ -1,8 +1,8 @@
 #pragma once
 
 #include <asio_semaphore/async_semaphore.hpp>
-#include <asio_semaphore/detail/failure_of.hpp>
-#include <asio_semaphore/detail/with_permit_operation.hpp>
+#include <asio_semaphore/detail/operation/failure_of.hpp>
+#include <asio_semaphore/detail/operation/with_permit_operation.hpp>
 
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/async_result.hpp>

@@ -16,8 +16,8 @@
 //     what they can do afterwards as well, or wait for it;
 //   - `waiting_`, which is used under its mutex only, is used together with the step before.
 
-#include <asio_semaphore/detail/semaphore_state.hpp>
-#include <asio_semaphore/impl/semaphore_state.ipp>
+#include <asio_semaphore/detail/state/impl/semaphore_state.ipp>
+#include <asio_semaphore/detail/state/semaphore_state.hpp>
 
 #include <boost/container/static_vector.hpp>
 #include <boost/smart_ptr/intrusive_ptr.hpp>

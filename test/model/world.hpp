@@ -5,8 +5,8 @@
 
 #include "scheduler.hpp"
 
-#include <asio_semaphore/detail/semaphore_state.hpp>
-#include <asio_semaphore/impl/semaphore_state.ipp>
+#include <asio_semaphore/detail/state/impl/semaphore_state.ipp>
+#include <asio_semaphore/detail/state/semaphore_state.hpp>
 
 #include <boost/smart_ptr/intrusive_ptr.hpp>
 

@@ -1,4 +1,4 @@
-#include <asio_semaphore/detail/cancellation_link.hpp>
+#include <asio_semaphore/detail/state/cancellation_link.hpp>
 
 #include "hand_made_waiter.hpp"
 

@@ -3,7 +3,7 @@
 // A waiter without an operation behind it, for driving the state layer by hand. It notes what the
 // state layer did with it, and lets go of its reference to the state as an operation does.
 
-#include <asio_semaphore/detail/semaphore_state.hpp>
+#include <asio_semaphore/detail/state/semaphore_state.hpp>
 
 #include <boost/smart_ptr/intrusive_ptr.hpp>
 #include <boost/test/unit_test.hpp>

@@ -1,4 +1,4 @@
-#include <asio_semaphore/detail/semaphore_state.hpp>
+#include <asio_semaphore/detail/state/semaphore_state.hpp>
 
 #include "hand_made_waiter.hpp"
 

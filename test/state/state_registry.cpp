@@ -1,4 +1,4 @@
-#include <asio_semaphore/detail/state_registry.hpp>
+#include <asio_semaphore/detail/state/state_registry.hpp>
 
 #include "hand_made_waiter.hpp"
 

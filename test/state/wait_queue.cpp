@@ -1,6 +1,6 @@
-#include <asio_semaphore/detail/wait_queue.hpp>
+#include <asio_semaphore/detail/state/wait_queue.hpp>
 
-#include <asio_semaphore/detail/threads.hpp>
+#include <asio_semaphore/detail/state/threads.hpp>
 
 #include <boost/test/unit_test.hpp>
 

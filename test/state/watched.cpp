@@ -1,9 +1,9 @@
 // The state layer on locks and atomics that report what it does with them: which values anybody
 // could ever have read, which paths take a lock, and when a state is freed.
 
-#include <asio_semaphore/detail/semaphore_state.hpp>
+#include <asio_semaphore/detail/state/semaphore_state.hpp>
 // The bodies, also where the library is compiled: it has them for its own threads alone.
-#include <asio_semaphore/impl/semaphore_state.ipp>
+#include <asio_semaphore/detail/state/impl/semaphore_state.ipp>
 
 #include "hand_made_waiter.hpp"
 

@@ -47,8 +47,8 @@ inline std::atomic<std::uint64_t>& next_thread() {
     return seed;
 }
 
-/// How the thread hesitates, where it does (nervous/asio_semaphore/detail/threads.hpp). Apart from
-/// what it does, which must not depend on that.
+/// How the thread hesitates, where it does (nervous/asio_semaphore/detail/state/threads.hpp). Apart
+/// from what it does, which must not depend on that.
 inline random& chance_of_this_thread() {
     thread_local random chance(next_thread().fetch_add(1, std::memory_order_relaxed));
     return chance;

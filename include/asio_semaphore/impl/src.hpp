@@ -9,8 +9,8 @@
 #error "define ASIO_SEMAPHORE_SEPARATE_COMPILATION in every translation unit of the program"
 #endif
 
+#include <asio_semaphore/detail/operation/impl/semaphore_service.ipp>
+#include <asio_semaphore/detail/state/impl/semaphore_state.ipp>
+#include <asio_semaphore/detail/state/impl/state_registry.ipp>
 #include <asio_semaphore/impl/error.ipp>
 #include <asio_semaphore/impl/permit.ipp>
-#include <asio_semaphore/impl/semaphore_service.ipp>
-#include <asio_semaphore/impl/semaphore_state.ipp>
-#include <asio_semaphore/impl/state_registry.ipp>

@@ -5,8 +5,8 @@
 // share the registry, so that either may die first.
 
 #include <asio_semaphore/config.hpp>
-#include <asio_semaphore/detail/threads.hpp>
-#include <asio_semaphore/detail/wait_queue.hpp>
+#include <asio_semaphore/detail/state/threads.hpp>
+#include <asio_semaphore/detail/state/wait_queue.hpp>
 
 #include <cstdint>
 #include <limits>

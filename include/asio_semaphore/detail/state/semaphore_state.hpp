@@ -24,10 +24,10 @@
 //     are given back, and of reduce.
 
 #include <asio_semaphore/config.hpp>
-#include <asio_semaphore/detail/cancellation_link.hpp>
-#include <asio_semaphore/detail/state_registry.hpp>
-#include <asio_semaphore/detail/threads.hpp>
-#include <asio_semaphore/detail/wait_queue.hpp>
+#include <asio_semaphore/detail/state/cancellation_link.hpp>
+#include <asio_semaphore/detail/state/state_registry.hpp>
+#include <asio_semaphore/detail/state/threads.hpp>
+#include <asio_semaphore/detail/state/wait_queue.hpp>
 
 #include <boost/smart_ptr/intrusive_ptr.hpp>
 
@@ -232,5 +232,5 @@ extern template class asio_semaphore::detail::cancellation_link<asio_semaphore::
 extern template class asio_semaphore::detail::semaphore_state<asio_semaphore::detail::threads>;
 extern template class asio_semaphore::detail::state_registry<asio_semaphore::detail::threads>;
 #else
-#include <asio_semaphore/impl/semaphore_state.ipp>
+#include <asio_semaphore/detail/state/impl/semaphore_state.ipp>
 #endif

@@ -6,8 +6,8 @@
 // any_io_executor; and the general one, for every other pair.
 
 #include <asio_semaphore/config.hpp>
-#include <asio_semaphore/detail/executors.hpp>
-#include <asio_semaphore/detail/semaphore_state.hpp>
+#include <asio_semaphore/detail/operation/executors.hpp>
+#include <asio_semaphore/detail/state/semaphore_state.hpp>
 
 #include <boost/asio/execution.hpp>
 #include <boost/asio/io_context.hpp>

@@ -11,7 +11,7 @@
 #include <thread>
 
 #define threads calm_threads
-#include "../../../../../include/asio_semaphore/detail/threads.hpp"
+#include "../../../../../../include/asio_semaphore/detail/state/threads.hpp"
 #undef threads
 
 namespace asio_semaphore::detail {

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <asio_semaphore/detail/semaphore_service.hpp>
+#include <asio_semaphore/detail/operation/semaphore_service.hpp>
 
 #include <boost/throw_exception.hpp>
 

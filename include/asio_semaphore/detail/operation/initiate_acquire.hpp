@@ -6,7 +6,7 @@
 // where the semaphore goes, and survives it.
 
 #include <asio_semaphore/config.hpp>
-#include <asio_semaphore/detail/acquire_operation.hpp>
+#include <asio_semaphore/detail/operation/acquire_operation.hpp>
 
 #include <chrono>
 #include <cstddef>

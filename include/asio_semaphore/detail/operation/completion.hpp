@@ -4,7 +4,7 @@
 // handler brings an immediate executor. Asio layer.
 
 #include <asio_semaphore/config.hpp>
-#include <asio_semaphore/detail/executors.hpp>
+#include <asio_semaphore/detail/operation/executors.hpp>
 #include <asio_semaphore/error.hpp>
 #include <asio_semaphore/permit.hpp>
 

@@ -1,9 +1,9 @@
 #pragma once
 
-#include <asio_semaphore/detail/semaphore_state.hpp>
+#include <asio_semaphore/detail/state/semaphore_state.hpp>
 
-#include <asio_semaphore/impl/cancellation_link.ipp>
-#include <asio_semaphore/impl/state_registry.ipp>
+#include <asio_semaphore/detail/state/impl/cancellation_link.ipp>
+#include <asio_semaphore/detail/state/impl/state_registry.ipp>
 
 #include <boost/assert.hpp>
 #include <boost/config.hpp>

@@ -5,8 +5,8 @@
 // registry does; see there.
 
 #include <asio_semaphore/config.hpp>
-#include <asio_semaphore/detail/semaphore_state.hpp>
-#include <asio_semaphore/detail/state_registry.hpp>
+#include <asio_semaphore/detail/state/semaphore_state.hpp>
+#include <asio_semaphore/detail/state/state_registry.hpp>
 
 #include <boost/asio/execution_context.hpp>
 #include <boost/config.hpp>
@@ -63,5 +63,5 @@ private:
 } // namespace asio_semaphore::detail
 
 #if !defined(ASIO_SEMAPHORE_SEPARATE_COMPILATION)
-#include <asio_semaphore/impl/semaphore_service.ipp>
+#include <asio_semaphore/detail/operation/impl/semaphore_service.ipp>
 #endif

@@ -11,11 +11,11 @@
 // owner of that memory.
 
 #include <asio_semaphore/config.hpp>
-#include <asio_semaphore/detail/completion.hpp>
-#include <asio_semaphore/detail/executors.hpp>
-#include <asio_semaphore/detail/route.hpp>
-#include <asio_semaphore/detail/semaphore_service.hpp>
-#include <asio_semaphore/detail/semaphore_state.hpp>
+#include <asio_semaphore/detail/operation/completion.hpp>
+#include <asio_semaphore/detail/operation/executors.hpp>
+#include <asio_semaphore/detail/operation/route.hpp>
+#include <asio_semaphore/detail/operation/semaphore_service.hpp>
+#include <asio_semaphore/detail/state/semaphore_state.hpp>
 #include <asio_semaphore/permit.hpp>
 
 #include <boost/asio/associated_allocator.hpp>

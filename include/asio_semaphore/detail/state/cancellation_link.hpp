@@ -10,8 +10,8 @@
 //   its last access to the link; the destructor that reads the null therefore needs no lock.
 
 #include <asio_semaphore/config.hpp>
-#include <asio_semaphore/detail/threads.hpp>
-#include <asio_semaphore/detail/wait_queue.hpp>
+#include <asio_semaphore/detail/state/threads.hpp>
+#include <asio_semaphore/detail/state/wait_queue.hpp>
 
 #include <boost/smart_ptr/intrusive_ptr.hpp>
 

@@ -1,7 +1,7 @@
 #pragma once
 
-#include <asio_semaphore/detail/cancellation_link.hpp>
-#include <asio_semaphore/detail/semaphore_state.hpp>
+#include <asio_semaphore/detail/state/cancellation_link.hpp>
+#include <asio_semaphore/detail/state/semaphore_state.hpp>
 
 #include <utility>
 

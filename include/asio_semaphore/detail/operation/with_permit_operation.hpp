@@ -9,8 +9,8 @@
 // keeper: whatever becomes of any of them, it goes back.
 
 #include <asio_semaphore/config.hpp>
-#include <asio_semaphore/detail/acquire_operation.hpp>
-#include <asio_semaphore/detail/executors.hpp>
+#include <asio_semaphore/detail/operation/acquire_operation.hpp>
+#include <asio_semaphore/detail/operation/executors.hpp>
 #include <asio_semaphore/permit.hpp>
 
 #include <boost/asio/associated_allocator.hpp>
