@@ -44,12 +44,14 @@ set(headers
     include/asio_semaphore/config.hpp
     include/asio_semaphore/detail/operation/acquire_operation.hpp
     include/asio_semaphore/detail/operation/completion.hpp
+    include/asio_semaphore/detail/operation/deadline_timer.hpp
     include/asio_semaphore/detail/operation/executors.hpp
     include/asio_semaphore/detail/operation/failure_of.hpp
     include/asio_semaphore/detail/operation/initiate_acquire.hpp
     include/asio_semaphore/detail/operation/route.hpp
     include/asio_semaphore/detail/operation/semaphore_service.hpp
     include/asio_semaphore/detail/operation/with_permit_operation.hpp
+    include/asio_semaphore/detail/state/alarm.hpp
     include/asio_semaphore/detail/state/cancellation_link.hpp
     include/asio_semaphore/detail/state/semaphore_state.hpp
     include/asio_semaphore/detail/state/state_registry.hpp
@@ -62,6 +64,7 @@ set(headers
 # Bodies: included at the end of their headers, or compiled from src/; not headers to include on their own.
 set(bodies
     include/asio_semaphore/detail/operation/impl/semaphore_service.ipp
+    include/asio_semaphore/detail/state/impl/alarm.ipp
     include/asio_semaphore/detail/state/impl/cancellation_link.ipp
     include/asio_semaphore/detail/state/impl/semaphore_state.ipp
     include/asio_semaphore/detail/state/impl/state_registry.ipp

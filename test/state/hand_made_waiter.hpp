@@ -17,8 +17,9 @@
 namespace asio_semaphore::detail {
 
 inline std::ostream& operator<<(std::ostream& out, outcome o) {
-    const char* const names[] = {"granted", "queued",  "invalid_argument", "exceeds_max",
-                                 "closed",  "aborted", "timed_out",        "abandoned"};
+    const char* const names[] = {"granted",          "queued",      "unalarmed",
+                                 "invalid_argument", "exceeds_max", "closed",
+                                 "aborted",          "timed_out",   "abandoned"};
     return out << names[static_cast<std::size_t>(o)];
 }
 
@@ -34,23 +35,24 @@ void put_back(boost::intrusive_ptr<semaphore_state<Threads>> state, std::ptrdiff
     state.detach()->put_back(n);
 }
 
-template <typename Threads>
-class basic_hand_made_waiter final : public waiter<Threads> {
-    using base = waiter<Threads>;
-
+/// @tparam Waiter of the state layer: waiter or timed_waiter
+template <typename Threads, template <typename> class Waiter>
+class basic_hand_made_waiter final : public Waiter<Threads> {
 public:
     using state_type = semaphore_state<Threads>;
     using state_pointer = boost::intrusive_ptr<state_type>;
 
-    explicit basic_hand_made_waiter(std::ptrdiff_t n, bool is_busy = true) noexcept :
-        base(n, is_busy) {}
+    /// @param args those of the state layer's waiter
+    template <typename... Args>
+    explicit basic_hand_made_waiter(std::ptrdiff_t n, Args... args) noexcept :
+        Waiter<Threads>(n, args...) {}
     basic_hand_made_waiter(const basic_hand_made_waiter&) = delete;
     basic_hand_made_waiter& operator=(const basic_hand_made_waiter&) = delete;
 
     /// How often it was handed to its executor, and how often destroyed.
     int submitted = 0, destroyed = 0;
-    /// How often it was told to keep the executor busy, and whether the thread runs that.
-    int kept_busy = 0;
+    /// Whether it holds outstanding work, and whether the thread runs its executor.
+    bool holds_work = false;
     bool inside = false;
 
     /// Runs instead of noting `submitted` alone, with the reference that came along.
@@ -71,7 +73,7 @@ private:
     void submit() noexcept override { end(submitted); }
     void destroy() noexcept override { end(destroyed); }
     bool is_inside() const noexcept override { return inside; }
-    void keep_busy() noexcept override { ++kept_busy; }
+    void hold_work() noexcept override { holds_work = true; }
 
     void end(int& times) {
         state_pointer owner(this->state, false);
@@ -81,7 +83,8 @@ private:
     }
 };
 
-using hand_made_waiter = basic_hand_made_waiter<threads>;
+using hand_made_waiter = basic_hand_made_waiter<threads, waiter>;
+using hand_made_timed_waiter = basic_hand_made_waiter<threads, timed_waiter>;
 using state = semaphore_state<threads>;
 using state_pointer = boost::intrusive_ptr<state>;
 using link_type = cancellation_link<threads>;

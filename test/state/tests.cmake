@@ -1,7 +1,7 @@
 asio_semaphore_tests(state
-    away.cpp
-    busy.cpp
+    alarm.cpp
     cancellation_link.cpp
+    outstanding_work.cpp
     semaphore_state.cpp
     state_registry.cpp
     wait_queue.cpp

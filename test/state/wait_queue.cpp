@@ -19,7 +19,7 @@ struct idle_waiter final : waiter_type {
     void submit() noexcept override { BOOST_ERROR("not to be submitted"); }
     void destroy() noexcept override { BOOST_ERROR("not to be destroyed"); }
     bool is_inside() const noexcept override { return false; }
-    void keep_busy() noexcept override {}
+    void hold_work() noexcept override {}
 };
 
 struct fixture {
@@ -79,6 +79,20 @@ BOOST_AUTO_TEST_CASE(the_only_waiter_may_leave_and_come_back) {
     queue.remove(a);
 }
 
+BOOST_AUTO_TEST_CASE(all_may_move_to_another_queue_and_leave_it_from_the_middle) {
+    queue_type ending;
+    ending.take(queue);
+    BOOST_TEST(ending.empty());
+    for (auto* w : {&a, &b, &c})
+        queue.push_back(*w);
+    ending.take(queue);
+    BOOST_TEST(queue.empty());
+    queue.push_back(d);
+    queue_type::remove(b);
+    BOOST_TEST(drain(ending) == (counts{1, 3}), boost::test_tools::per_element());
+    BOOST_TEST(drain(queue) == (counts{4}), boost::test_tools::per_element());
+}
+
 BOOST_AUTO_TEST_CASE(the_taken_come_in_the_order_in_which_they_left) {
     for (auto* w : {&a, &b, &c, &d})
         queue.push_back(*w);
@@ -86,7 +100,6 @@ BOOST_AUTO_TEST_CASE(the_taken_come_in_the_order_in_which_they_left) {
         queue.remove(*w);
         taken.push_back(*w);
     }
-    BOOST_TEST(&taken.front() == &b);
     BOOST_TEST(&taken.back() == &a);
     BOOST_TEST(drain(taken) == (counts{2, 4, 1}), boost::test_tools::per_element());
     BOOST_TEST(drain(queue) == (counts{3}), boost::test_tools::per_element());

@@ -8,6 +8,7 @@
 #include "hand_made_waiter.hpp"
 
 #include <cstdint>
+#include <deque>
 #include <mutex>
 #include <optional>
 #include <type_traits>
@@ -84,7 +85,7 @@ struct watched {
         T value_;
     };
 
-    static void yield() noexcept { BOOST_TEST_REQUIRE(false, "waits for itself"); }
+    static void back_off(int) noexcept { BOOST_TEST_REQUIRE(false, "waits for itself"); }
 
     template <typename T>
     static T*& thread_pointer() noexcept {
@@ -93,7 +94,7 @@ struct watched {
     }
 };
 
-using waiter_type = test::basic_hand_made_waiter<watched>;
+using waiter_type = test::basic_hand_made_waiter<watched, asio_semaphore::detail::waiter>;
 using state = asio_semaphore::detail::semaphore_state<watched>;
 using link_type = asio_semaphore::detail::cancellation_link<watched>;
 using registry = asio_semaphore::detail::state_registry<watched>;
@@ -173,7 +174,7 @@ BOOST_AUTO_TEST_CASE(a_release_that_serves_some_shows_the_remainder_alone) {
 
 BOOST_AUTO_TEST_CASE(a_head_that_is_cancelled_shows_no_permit_of_those_behind_it) {
     const auto s = make(2);
-    link_type canceller(s, outcome::aborted);
+    link_type canceller(s);
     canceller.attach(three);
     s->enqueue(three);
     s->enqueue(two);
@@ -231,7 +232,7 @@ BOOST_AUTO_TEST_CASE(no_lock_is_held_while_a_waiter_is_submitted_or_destroyed) {
         BOOST_TEST_CONTEXT(e.name) {
             waiter_type w{1};
             w.on_end = note;
-            link_type canceller(s, outcome::aborted);
+            link_type canceller(s);
             canceller.attach(w);
             BOOST_TEST(s->enqueue(w) == outcome::queued);
             e.end(*s, canceller);
@@ -246,10 +247,39 @@ BOOST_AUTO_TEST_CASE(no_lock_is_held_while_a_waiter_is_submitted_or_destroyed) {
     BOOST_TEST(seen.locked == 0);
 }
 
+BOOST_AUTO_TEST_CASE(other_threads_are_let_in_while_many_are_ended) {
+    const struct {
+        const char* name;
+        void (*end)(state&, registry&);
+        int locks; // beside one for each thousand
+    } ends[] = {
+        {"cancel", [](state& x, registry&) { x.cancel(); }, 0},
+        {"close", [](state& x, registry&) { x.close(); }, 0},
+        {"abort", [](state& x, registry&) { x.abort(); }, 0},
+        // To list, to shut, to look for an alarm; and twice the registry's.
+        {"shutdown", [](state&, registry& r) { r.shutdown(); }, 4},
+    };
+    for (const auto& e : ends) {
+        BOOST_TEST_CONTEXT(e.name) {
+            states.reset(new registry);
+            const auto s = make(0);
+            std::deque<waiter_type> many;
+            for (int i = 0; i < 4500; ++i)
+                s->enqueue(many.emplace_back(1));
+            seen.locks = 0;
+            e.end(*s, *states);
+            BOOST_TEST(seen.locks == 5 + e.locks);
+            for (const waiter_type& w : many)
+                BOOST_TEST_REQUIRE(w.submitted + w.destroyed == 1);
+            BOOST_TEST(s->waiting() == 0u);
+        }
+    }
+}
+
 BOOST_AUTO_TEST_CASE(a_state_is_freed_with_its_last_reference_and_not_before) {
     auto s = make(0);
     BOOST_TEST(seen.states == 1);
-    std::optional<link_type> canceller(std::in_place, s, outcome::aborted);
+    std::optional<link_type> canceller(std::in_place, s);
     state_pointer of_a;
     a.on_end = [&](state_pointer reference) {
         of_a = std::move(reference);
@@ -275,7 +305,7 @@ BOOST_AUTO_TEST_CASE(a_state_is_not_freed_while_it_submits) {
     };
     b.on_end = [&](state_pointer of_b) {
         of_b.reset();
-        alive_at_b = seen.states; // the batch is not over yet
+        alive_at_b = seen.states; // the section is not over yet
     };
     s->enqueue(a);
     s->enqueue(b);
@@ -322,7 +352,7 @@ BOOST_AUTO_TEST_CASE(a_shutdown_in_the_middle_of_a_submission_does_not_wait_for_
     BOOST_TEST(three.submitted == 0);
 }
 
-BOOST_AUTO_TEST_CASE(a_shutdown_in_the_last_submission_of_a_batch_does_not_wait_for_itself) {
+BOOST_AUTO_TEST_CASE(a_shutdown_in_the_last_submission_of_a_section_does_not_wait_for_itself) {
     auto s = make(0);
     a.on_end = [&](state_pointer of_a) {
         states->shutdown();

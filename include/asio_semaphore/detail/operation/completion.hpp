@@ -1,7 +1,8 @@
 #pragma once
 
 // The completion of an acquire that ends inside its initiation: it still runs later, unless the
-// handler brings an immediate executor. Asio layer.
+// handler brings an immediate executor. Asio layer. The handler has been moved out of the caller's
+// object already.
 
 #include <asio_semaphore/config.hpp>
 #include <asio_semaphore/detail/operation/executors.hpp>
@@ -9,6 +10,7 @@
 #include <asio_semaphore/permit.hpp>
 
 #include <boost/asio/associated_allocator.hpp>
+#include <boost/asio/associated_executor.hpp>
 #include <boost/asio/associator.hpp>
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/error.hpp>
@@ -63,10 +65,10 @@ inline constexpr bool can_be_called =
 template <typename Signature, typename Handler>
 BOOST_FORCEINLINE void call_handler(Handler& handler, outcome result, permit& held) {
     if constexpr (std::is_same_v<Signature, permit_signature>) {
-        static_cast<Handler&&>(handler)(to_error_code(result), std::move(held));
+        static_cast<Handler&&>(handler)(detail::to_error_code(result), std::move(held));
     } else {
         held.forget();
-        static_cast<Handler&&>(handler)(to_error_code(result));
+        static_cast<Handler&&>(handler)(detail::to_error_code(result));
     }
 }
 
@@ -83,7 +85,7 @@ struct completion {
     completion& operator=(completion&&) = delete;
     ~completion() { held.reset(); } // before the handler is destroyed
 
-    void operator()() { call_handler<Signature>(handler, result, held); }
+    void operator()() { detail::call_handler<Signature>(handler, result, held); }
 
     permit held; // first: it gives back also where the handler does not let itself be moved
     Handler handler;
@@ -103,30 +105,54 @@ template <typename Signature, typename Handler, typename IoExecutor, typename St
 void complete_immediately(
     Handler& handler, const IoExecutor& io_executor, const StatePointer& state, std::ptrdiff_t n,
     outcome result) {
-    if constexpr (
-        std::is_same_v<immediate_executor_of<Handler>, asio::system_executor> &&
-        !has_executor<Handler> && std::is_same_v<Signature, bare_signature>) {
-        // The system executor runs it in any thread, hence in this one, and does not let it throw
-        // either. Nothing can come between the permits and the handler, so that no object has to
-        // hold them.
-        [&]() noexcept {
-            static_cast<Handler&&>(handler)(to_error_code(result));
-        }();
-    } else {
-        const auto immediate = asio::get_associated_immediate_executor(handler, io_executor);
-        asio::dispatch(immediate, completion<Signature, Handler>(handler, result, state, n));
-    }
+    const auto immediate = asio::get_associated_immediate_executor(handler, io_executor);
+    asio::dispatch(immediate, completion<Signature, Handler>(handler, result, state, n));
 }
+
+/// Whether the immediate executor calls the handler here in any case: the system executor runs it
+/// in any thread, hence in this one, and does not let it throw either. Nothing can come between the
+/// permits and the handler, so that no object has to hold them.
+template <typename Signature, typename Handler>
+inline constexpr bool is_called_in_place =
+    std::is_same_v<immediate_executor_of<Handler>, asio::system_executor> &&
+    !has_executor<Handler> && std::is_same_v<Signature, bare_signature>;
 #endif
 
-/// Where handler and semaphore run on one io_context.
-template <typename Signature, typename Handler, typename StatePointer>
-void post_completion(
-    Handler& handler, asio::io_context::executor_type executor, const StatePointer& state,
-    std::ptrdiff_t n, outcome result) {
-    // Read before the handler moves.
+template <
+    typename Signature, typename Handler, typename HandlerExecutor, typename IoExecutor,
+    typename StatePointer>
+BOOST_FORCEINLINE void post_completion_to(
+    Handler& handler, const HandlerExecutor& associated, const IoExecutor& io_executor,
+    const StatePointer& state, std::ptrdiff_t n, outcome result) {
+    // Both may be parts of the handler, which moves.
+    const HandlerExecutor executor(associated);
     const auto allocator = asio::get_associated_allocator(handler);
-    detail::post_to(executor, completion<Signature, Handler>(handler, result, state, n), allocator);
+    detail::submit_to(
+        executor, io_executor, completion<Signature, Handler>(handler, result, state, n),
+        allocator);
+}
+
+/// Rarer, and kept out of the way of the others.
+template <
+    typename Signature, typename Handler, typename HandlerExecutor, typename IoExecutor,
+    typename StatePointer>
+BOOST_NOINLINE void post_completion_elsewhere(
+    Handler& handler, const HandlerExecutor& associated, const IoExecutor& io_executor,
+    const StatePointer& state, std::ptrdiff_t n, outcome result) {
+    detail::post_completion_to<Signature>(handler, associated, io_executor, state, n, result);
+}
+
+/// Has the handler called later, on its executor. Takes what the state granted.
+template <typename Signature, typename Handler, typename IoExecutor, typename StatePointer>
+BOOST_FORCEINLINE void post_completion(
+    Handler& handler, const IoExecutor& io_executor, const StatePointer& state, std::ptrdiff_t n,
+    outcome result) {
+    const auto& associated = asio::get_associated_executor(handler, io_executor);
+    if (const auto* const context = detail::as_io_context(associated))
+        detail::post_completion_to<Signature>(handler, *context, io_executor, state, n, result);
+    else if constexpr (!std::is_same_v<std::decay_t<decltype(associated)>, detail::io_executor>)
+        detail::post_completion_elsewhere<Signature>(
+            handler, associated, io_executor, state, n, result);
 }
 
 } // namespace asio_semaphore::detail

@@ -1,6 +1,7 @@
 #pragma once
 
-// What the library asks of executors, of either of Asio's models. Asio layer.
+// What the library asks of executors, of either of Asio's models. Asio layer. Nothing here is
+// called unqualified: a handler's namespace may have functions of the same names.
 
 #include <asio_semaphore/config.hpp>
 
@@ -10,12 +11,12 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/is_executor.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/prefer.hpp>
 #include <boost/asio/query.hpp>
 #include <boost/asio/require.hpp>
 
-#include <memory>
+#include <boost/config.hpp>
+
 #include <type_traits>
 #include <utility>
 
@@ -48,30 +49,18 @@ asio::execution_context& context_of(const Executor& executor) {
         return asio::query(executor, asio::execution::context);
 }
 
-/// The context of an executor of whichever kind, or null where it does not tell.
-template <typename Executor>
-const asio::execution_context* known_context_of(const Executor& executor) {
-    if constexpr (is_networking_ts_executor<Executor>) {
-        return std::addressof(executor.context());
-    } else if constexpr (has_context<Executor>) {
-        using context = decltype(asio::query(executor, asio::execution::context));
-        if constexpr (std::is_convertible_v<context, const asio::execution_context&>)
-            return std::addressof(static_cast<const asio::execution_context&>(
-                asio::query(executor, asio::execution::context)));
-    }
-    return nullptr;
-}
-
-/// Has executor run f later, never here.
+/// Has executor run f later, never here. What executor refers to may go with f.
 template <typename Executor, typename Function, typename Allocator>
-void post_to(const Executor& executor, Function&& f, const Allocator& allocator) {
-    if constexpr (is_networking_ts_executor<Executor>)
-        executor.post(std::forward<Function>(f), allocator);
-    else
-        asio::prefer(
+BOOST_FORCEINLINE void post_to(const Executor& executor, Function&& f, const Allocator& allocator) {
+    if constexpr (is_networking_ts_executor<Executor>) {
+        const Executor own(executor);
+        own.post(std::forward<Function>(f), allocator);
+    } else {
+        const auto own = asio::prefer(
             asio::require(executor, asio::execution::blocking.never),
-            asio::execution::relationship.fork, asio::execution::allocator(allocator))
-            .execute(std::forward<Function>(f));
+            asio::execution::allocator(allocator));
+        own.execute(std::forward<Function>(f));
+    }
 }
 
 /// Has executor run f, here if it likes; it may be able to do no more than execute.
@@ -84,10 +73,44 @@ void dispatch_to(const Executor& executor, Function&& f, const Allocator& alloca
             .execute(std::forward<Function>(f));
 }
 
+/// A function on its way to an executor that can do no more than execute.
+template <typename Executor, typename Function, typename Allocator>
+struct relayed {
+    Executor executor;
+    Function function;
+    Allocator allocator;
+
+    void operator()() { detail::dispatch_to(executor, std::move(function), allocator); }
+};
+
+/// Has executor run f later, never here. Where executor cannot promise that, f goes by way of @p
+/// io, the semaphore's executor, which can.
+template <typename Executor, typename IoExecutor, typename Function, typename Allocator>
+void submit_to(
+    const Executor& executor, const IoExecutor& io, Function&& f, const Allocator& allocator) {
+    if constexpr (can_post<Executor>)
+        detail::post_to(executor, std::forward<Function>(f), allocator);
+    else
+        detail::post_to(
+            io,
+            relayed<Executor, std::decay_t<Function>, Allocator>{
+                executor, std::forward<Function>(f), allocator},
+            allocator);
+}
+
 template <typename Executor1, typename Executor2>
 bool is_same(const Executor1& first, const Executor2& second) noexcept {
     if constexpr (std::is_same_v<Executor1, Executor2>)
         return first == second;
+    else
+        return false;
+}
+
+/// Whether a handler's executor is the semaphore's because it has none of its own.
+template <typename Executor1, typename Executor2>
+bool is_identical(const Executor1& first, const Executor2& second) noexcept {
+    if constexpr (std::is_same_v<Executor1, Executor2>)
+        return &first == &second;
     else
         return false;
 }
@@ -108,29 +131,20 @@ template <typename Handler>
 inline constexpr bool has_executor =
     !std::is_same_v<asio::associated_executor_t<Handler, no_executor>, no_executor>;
 
-template <typename Executor, typename = void>
-struct is_type_erased : std::false_type {};
-template <typename Executor>
-struct is_type_erased<
-    Executor, std::void_t<decltype(std::declval<const Executor&>()
-                                       .template target<asio::io_context::executor_type>())>>
-    : std::true_type {};
-
-/// An executor that is kept busy.
+/// An executor that is kept busy: it has outstanding work.
 template <typename Executor, bool = is_networking_ts_executor<Executor>>
 class busy_executor {
 public:
-    explicit busy_executor(const Executor& executor) :
-        executor_(executor),
-        work_(asio::prefer(executor, asio::execution::outstanding_work.tracked)) {}
+    using executor_type = std::decay_t<typename asio::prefer_result<
+        Executor, asio::execution::outstanding_work_t::tracked_t>::type>;
 
-    const Executor& get_executor() const noexcept { return executor_; }
+    explicit busy_executor(const Executor& executor) :
+        executor_(asio::prefer(executor, asio::execution::outstanding_work.tracked)) {}
+
+    const executor_type& get_executor() const noexcept { return executor_; }
 
 private:
-    Executor executor_;
-    std::decay_t<typename asio::prefer_result<
-        Executor, asio::execution::outstanding_work_t::tracked_t>::type>
-        work_;
+    executor_type executor_;
 };
 
 // executor_work_guard alone would do, but takes strands of any_io_executor for what they are not.
@@ -140,30 +154,24 @@ public:
     using asio::executor_work_guard<Executor>::executor_work_guard;
 };
 
+using io_executor = asio::io_context::executor_type;
+
+template <typename Executor, typename = void>
+struct is_type_erased : std::false_type {};
+template <typename Executor>
+struct is_type_erased<
+    Executor, std::void_t<decltype(std::declval<const Executor&>().template target<io_executor>())>>
+    : std::true_type {};
+
 /// The io_context executor that this one is or holds, or null.
 template <typename Executor>
-const asio::io_context::executor_type* as_io_context(const Executor& executor) noexcept {
-    if constexpr (std::is_same_v<Executor, asio::io_context::executor_type>)
+const io_executor* as_io_context(const Executor& executor) noexcept {
+    if constexpr (std::is_same_v<Executor, io_executor>)
         return &executor;
     else if constexpr (is_type_erased<Executor>::value)
-        return executor.template target<asio::io_context::executor_type>();
+        return executor.template target<io_executor>();
     else
         return nullptr;
-}
-
-/// The executor of the io_context that both are executors of, or null.
-template <typename IoExecutor, typename HandlerExecutor>
-const asio::io_context::executor_type*
-common_io_context(const IoExecutor& io_executor, const HandlerExecutor& handler_executor) noexcept {
-    const auto* const first = as_io_context(io_executor);
-    if (first == nullptr)
-        return nullptr;
-    if constexpr (std::is_same_v<IoExecutor, HandlerExecutor>) {
-        if (&io_executor == &handler_executor) // the handler has none of its own
-            return first;
-    }
-    const auto* const second = as_io_context(handler_executor);
-    return second != nullptr && *first == *second ? first : nullptr;
 }
 
 } // namespace asio_semaphore::detail

@@ -24,8 +24,8 @@ using not_a_count = std::enable_if_t<
 /// A wait in the steady clock's units; one that is longer than the clock can tell is as long as it
 /// can tell, and one that is not a number is over.
 template <typename Rep, typename Period>
-deadline_at::clock::duration saturated(const std::chrono::duration<Rep, Period>& wait) {
-    using result = deadline_at::clock::duration;
+deadline_clock::duration saturated(const std::chrono::duration<Rep, Period>& wait) {
+    using result = deadline_clock::duration;
     using comparable = std::chrono::duration<long double, result::period>;
     if (comparable(wait) >= comparable(result::max()))
         return result::max();
@@ -34,13 +34,12 @@ deadline_at::clock::duration saturated(const std::chrono::duration<Rep, Period>&
     return std::chrono::duration_cast<result>(wait);
 }
 
-inline deadline_at deadline_after(deadline_at::clock::duration wait) {
-    using clock = deadline_at::clock;
+inline deadline_at deadline_after(deadline_clock::duration wait) {
+    using clock = deadline_clock;
     const auto now = clock::now();
     if (wait <= clock::duration::zero())
-        return deadline_at(now);
-    return deadline_at(
-        wait < clock::time_point::max() - now ? now + wait : clock::time_point::max());
+        return {now};
+    return {wait < never - now ? now + wait : never};
 }
 
 template <typename Signature, typename Executor>
@@ -69,25 +68,17 @@ public:
 
     template <typename Handler>
     void operator()(Handler&& handler, std::ptrdiff_t n) const {
-        start(std::forward<Handler>(handler), n, no_deadline());
+        detail::start_acquire<Signature, std::decay_t<Handler>>(
+            std::forward<Handler>(handler), *executor_, *state_, n, no_deadline());
     }
 
     template <typename Handler>
-    void operator()(Handler&& handler, std::ptrdiff_t n, deadline_at::clock::duration wait) const {
-        start(std::forward<Handler>(handler), n, deadline_after(wait));
+    void operator()(Handler&& handler, std::ptrdiff_t n, deadline_clock::duration wait) const {
+        detail::start_acquire<Signature, std::decay_t<Handler>>(
+            std::forward<Handler>(handler), *executor_, *state_, n, detail::deadline_after(wait));
     }
 
 private:
-    template <typename Handler, typename Deadline>
-    void start(Handler&& handler, std::ptrdiff_t n, Deadline deadline) const {
-        if constexpr (std::is_same_v<Handler, std::decay_t<Handler>>) {
-            start_acquire<Signature>(handler, *executor_, *state_, n, deadline);
-        } else { // an lvalue, which remains the caller's
-            std::decay_t<Handler> own(std::forward<Handler>(handler));
-            start_acquire<Signature>(own, *executor_, *state_, n, deadline);
-        }
-    }
-
     struct owned {
         Executor executor;
         state_pointer state;

@@ -1,20 +1,17 @@
 #pragma once
 
-// How an operation gets from where it ends to its handler, with outstanding work on every executor
-// concerned until that has run. Asio layer. There are two routes: the short one, where handler and
-// semaphore run on the same io_context, which is posted to as such even if both see it as
-// any_io_executor; and the general one, for every other pair.
+// How an operation that leaves the queue gets to its handler: one hop, to the handler's executor.
+// Asio layer. Until it is submitted there, the operation holds outstanding work on that executor
+// and on the semaphore's. There are two routes: the short one, where handler and semaphore run on
+// the same io_context, which is posted to as such even if both see it as any_io_executor; and the
+// general one, for every other pair.
 
 #include <asio_semaphore/config.hpp>
 #include <asio_semaphore/detail/operation/executors.hpp>
-#include <asio_semaphore/detail/state/semaphore_state.hpp>
 
 #include <boost/asio/execution.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/recycling_allocator.hpp>
 #include <boost/asio/require.hpp>
-#include <boost/assert.hpp>
-#include <boost/smart_ptr/intrusive_ptr.hpp>
 
 #include <cstddef>
 #include <new>
@@ -75,181 +72,98 @@ private:
 /// Where handler and semaphore run on one io_context.
 class io_context_route {
 public:
-    using io_executor_type = asio::io_context::executor_type;
-
-    explicit io_context_route(const io_executor_type& executor) noexcept : idle_(executor) {}
-    /// On the way into the operation, not yet busy.
-    io_context_route(io_context_route&& other) noexcept : idle_(other.idle_) {
-        BOOST_ASSERT(!other.busy_now_);
-    }
-    io_context_route& operator=(io_context_route&&) = delete;
+    template <typename IoExecutor>
+    io_context_route(const IoExecutor&, const io_executor& executor) noexcept : idle_(executor) {}
+    io_context_route(const io_context_route&) = delete;
+    io_context_route& operator=(const io_context_route&) = delete;
     ~io_context_route() {
-        if (busy_now_)
+        if (holds_work_)
             busy_.~busy_type();
         else
-            idle_.~io_executor_type();
+            idle_.~io_executor();
     }
 
-    io_executor_type io_executor() const noexcept {
-        return busy_now_ ? asio::require(busy_, asio::execution::outstanding_work.untracked)
-                         : idle_;
+    void hold_work() noexcept {
+        if (holds_work_)
+            return;
+        const io_executor executor = idle_;
+        idle_.~io_executor();
+        ::new (static_cast<void*>(&busy_)) busy_type(executor);
+        holds_work_ = true;
     }
-
-    /// Whether the io_context has outstanding work as long as the route lives, ...
-    static constexpr bool is_busy = false;
-    /// ... which this brings about: not everybody who waits needs to, and each costs two atomic
-    /// operations.
-    void keep_busy() noexcept {
-        const io_executor_type executor = idle_;
-        idle_.~io_executor_type();
-        ::new (static_cast<void*>(&busy_))
-            busy_type(asio::require(executor, asio::execution::outstanding_work.tracked));
-        busy_now_ = true;
-    }
-    bool is_inside() const noexcept { return io_executor().running_in_this_thread(); }
-
-    /// Each operation brings the storage for its own delivery.
-    using storage = post_storage;
-
-    /// The queue of the io_context keeps it busy from the post on.
-    struct until_called {
-        explicit until_called(const io_context_route&) noexcept {}
-    };
+    bool is_inside() const noexcept { return executor().running_in_this_thread(); }
 
     template <typename Allocator, typename Function>
-    static void post(const io_context_route& route, storage& own, const Allocator&, Function&& f) {
-        post_to(route.io_executor(), std::forward<Function>(f), post_allocator<std::byte>(own));
+    void submit(const Allocator&, Function&& f) {
+        detail::post_to(executor(), std::forward<Function>(f), post_allocator<std::byte>(storage_));
     }
 
 private:
-    using busy_type = std::decay_t<asio::require_result<
-        io_executor_type, asio::execution::outstanding_work_t::tracked_t>::type>;
+    using busy_type = busy_executor<io_executor>;
+
+    io_executor executor() const noexcept {
+        return holds_work_ ? asio::require(
+                                 busy_.get_executor(), asio::execution::outstanding_work.untracked)
+                           : idle_;
+    }
 
     // One of the two, in the space of one.
     union {
-        io_executor_type idle_;
+        io_executor idle_;
         busy_type busy_;
     };
-    bool busy_now_ = false;
+    bool holds_work_ = false;
+    post_storage storage_;
 };
 
-/// Keeps an executor busy for operations that are away.
-template <typename Executor>
-class away_work final : public away_keeper {
-    using allocator_type = asio::recycling_allocator<away_work>;
-
+/// Outstanding work on the semaphore's executor, for an operation that goes by another.
+template <typename IoExecutor>
+class io_work {
 public:
-    static away_work& make(const Executor& executor) {
-        allocator_type allocator;
-        away_work* const memory = allocator.allocate(1);
-        return *::new (static_cast<void*>(memory)) away_work(executor);
-    }
-
-    void end() noexcept override {
-        this->~away_work();
-        allocator_type().deallocate(this, 1);
+    explicit io_work(const IoExecutor& executor) {
+        if (const io_executor* const context = detail::as_io_context(executor))
+            context_.emplace(*context);
+        else if constexpr (!std::is_same_v<IoExecutor, io_executor>)
+            other_.emplace(executor);
     }
 
 private:
-    explicit away_work(const Executor& executor) noexcept : work_(executor) {}
-    ~away_work() = default;
-
-    const busy_executor<Executor> work_;
+    std::optional<busy_executor<io_executor>> context_; // much cheaper than any_io_executor
+    std::optional<busy_executor<IoExecutor>> other_;
 };
 
-/// That an operation is away, unless it is empty.
-class away {
-public:
-    using state_pointer = boost::intrusive_ptr<semaphore_state<threads>>;
-
-    away() noexcept = default;
-    away(away&&) noexcept = default;
-    away& operator=(away&&) = delete;
-    ~away() {
-        if (state_)
-            state_->come_back();
-    }
-
-    /// @param from the semaphore's executor, which stays busy; once more is harmless
-    template <typename Executor>
-    void go(semaphore_state<threads>* state, const Executor& from) {
-        if (state == nullptr || state_)
-            return;
-        const bool keeper_wanted = state->go_away();
-        state_ = state;
-        if (keeper_wanted)
-            state->keep(away_work<Executor>::make(from));
-    }
-
-private:
-    state_pointer state_;
-};
-
-/// Where they run on different executors, or on others than io_contexts.
-/**
- * On its way to an executor of another context the operation lets go of the semaphore's, whose
- * context may end before the other comes to run the handler.
- */
+/// Everywhere else.
 template <typename IoExecutor, typename HandlerExecutor>
 class general_route {
 public:
-    using io_executor_type = IoExecutor;
-
     general_route(const IoExecutor& io_executor, const HandlerExecutor& handler_executor) :
-        io_work_(std::in_place, io_executor), handler_work_(handler_executor) {}
-
-    IoExecutor io_executor() const noexcept { return io_work_->get_executor(); }
-
-    void leave(semaphore_state<threads>* state) {
-        if (known_context_of(io_work_->get_executor()) !=
-            known_context_of(handler_work_.get_executor()))
-            away_.go(state, io_work_->get_executor());
-        io_work_.reset();
+        handler_work_(handler_executor) {
+        if (!can_post<HandlerExecutor> || !detail::is_same(io_executor, handler_executor))
+            io_work_.emplace(io_executor);
     }
 
-    static constexpr bool is_busy = true;
-    static void keep_busy() noexcept {}
+    // It holds work from the start: to count may be to call an executor of the user's.
+    static void hold_work() noexcept {}
     static bool is_inside() noexcept { return false; }
 
-    struct storage {};
-    using until_called = general_route;
-
     template <typename Allocator, typename Function>
-    static void
-    post(const general_route& route, storage&, const Allocator& allocator, Function&& f) {
-        // Copied: the route goes with the function.
-        const IoExecutor io_executor = route.io_executor();
-        const HandlerExecutor handler_executor = route.handler_work_.get_executor();
-        if (is_same(io_executor, handler_executor)) {
-            post_to(io_executor, std::forward<Function>(f), allocator);
-            return;
+    void submit(const Allocator& allocator, Function&& f) {
+        // The route goes with the function, the work only when that is submitted.
+        const auto io = std::move(io_work_);
+        if constexpr (can_post<HandlerExecutor>) {
+            detail::post_to(handler_work_.get_executor(), std::forward<Function>(f), allocator);
+        } else {
+            const auto executor = handler_work_.get_executor();
+            detail::submit_to(executor, io->get_executor(), std::forward<Function>(f), allocator);
         }
-        // Dispatched from there, as by every I/O object: what the handler's executor runs inline
-        // runs on the semaphore's threads, and an executor that can do no more than execute is
-        // enough.
-        post_to(
-            io_executor,
-            dispatched<std::decay_t<Function>, Allocator>{
-                handler_executor, std::forward<Function>(f), allocator},
-            allocator);
     }
 
 private:
-    template <typename Function, typename Allocator>
-    struct dispatched {
-        HandlerExecutor executor;
-        Function function;
-        Allocator allocator;
+    using io_work_type = std::conditional_t<
+        can_post<HandlerExecutor>, io_work<IoExecutor>, busy_executor<IoExecutor>>;
 
-        void operator()() {
-            function.leave_io_executor();
-            dispatch_to(executor, std::move(function), allocator);
-        }
-    };
-
-    std::optional<busy_executor<IoExecutor>> io_work_; // until it leaves
     busy_executor<HandlerExecutor> handler_work_;
-    away away_;
+    std::optional<io_work_type> io_work_; // empty where both are the same executor
 };
 
 } // namespace asio_semaphore::detail

@@ -12,8 +12,6 @@
 #include <boost/config.hpp>
 #include <boost/smart_ptr/intrusive_ptr.hpp>
 
-#include <atomic>
-
 namespace asio_semaphore::detail {
 
 class BOOST_SYMBOL_VISIBLE semaphore_service final
@@ -34,30 +32,9 @@ public:
         std::ptrdiff_t max_permits);
 
 private:
-    friend class deadline_service;
-
     ASIO_SEMAPHORE_DECL void shutdown() override;
 
     const boost::intrusive_ptr<state_registry<threads>> registry_;
-    std::atomic<int> deadline_services_{0};
-};
-
-/// The same for operations with a deadline: younger than Asio's service of their timers, this is
-/// destroyed before that, even where all of them came while the context shut down already.
-class BOOST_SYMBOL_VISIBLE deadline_service final : public boost::asio::execution_context::service {
-public:
-    inline static boost::asio::execution_context::id id;
-
-    /// @pre The context has a service of timers.
-    ASIO_SEMAPHORE_DECL explicit deadline_service(boost::asio::execution_context& context);
-
-    /// As for a semaphore_service.
-    ASIO_SEMAPHORE_DECL ~deadline_service() override;
-
-private:
-    ASIO_SEMAPHORE_DECL void shutdown() override;
-
-    semaphore_service& semaphores_; // older than this
 };
 
 } // namespace asio_semaphore::detail

@@ -44,7 +44,7 @@ public:
     void cancel(asio::cancellation_type_t type) {
         // Between the grant and the start nobody listens: the start looks whether there was one.
         stage expected = stage::waiting;
-        if (ends_an_acquire(type))
+        if (detail::ends_an_acquire(type))
             stage_.compare_exchange_strong(expected, stage::cancelled);
         else
             expected = stage_;
@@ -112,7 +112,9 @@ public:
     permit_keeper& operator=(permit_keeper&&) = delete;
     ~permit_keeper() { end(); }
 
-    cancellation_slot_type get_cancellation_slot() const noexcept { return slot_of(relay_); }
+    cancellation_slot_type get_cancellation_slot() const noexcept {
+        return detail::slot_of(relay_);
+    }
 
     template <typename... Args>
     void operator()(Args&&... args) {
@@ -155,22 +157,25 @@ public:
         I&& initiation, A&&... args) :
         relay_(std::move(relay)),
         executor_(executor),
+        is_elsewhere_(!detail::is_same(executor, asio::get_associated_executor(handler, executor))),
         handler_work_(asio::get_associated_executor(handler, executor)),
         handler_(std::forward<H>(handler)),
         initiation_(std::forward<I>(initiation)),
         args_(std::forward<A>(args)...) {}
 
     executor_type get_executor() const noexcept { return executor_; }
-    cancellation_slot_type get_cancellation_slot() const noexcept { return slot_of(relay_); }
+    cancellation_slot_type get_cancellation_slot() const noexcept {
+        return detail::slot_of(relay_);
+    }
     const Handler& handler() const noexcept { return handler_; }
 
     void operator()(boost::system::error_code ec, permit held) {
         if constexpr (has_executor<Handler>) {
-            const handler_executor_type executor = handler_work_.get_executor();
-            if (!is_same(executor_, executor)) {
+            if (is_elsewhere_) {
+                const auto executor = handler_work_.get_executor(); // it goes along
                 const auto allocator = asio::get_associated_allocator(handler_);
                 busy_executor<Executor> operation_work(executor_);
-                dispatch_to(
+                detail::dispatch_to(
                     executor,
                     dispatched{std::move(operation_work), std::move(*this), ec, std::move(held)},
                     allocator);
@@ -223,6 +228,7 @@ private:
 
     std::shared_ptr<cancellation_relay> relay_;
     Executor executor_; // kept busy by the acquire, whose handler's it is
+    bool is_elsewhere_; // the handler has an executor of its own
     busy_executor<handler_executor_type> handler_work_;
     Handler handler_;
     Initiation initiation_;
@@ -262,11 +268,12 @@ private:
     static void start(Self& self, I&& initiation, Handler&& handler, Args&&... args) {
         using awaiter = permit_awaiter<
             Failure, std::decay_t<Handler>, Initiation, Executor, std::decay_t<Args>...>;
-        // Read before the handler moves.
-        auto relay = detail::relay_from(asio::get_associated_cancellation_slot(handler));
+        // Read before the handler moves; then it is not the caller's any more, whatever throws.
+        const auto slot = asio::get_associated_cancellation_slot(handler);
+        std::decay_t<Handler> own(std::forward<Handler>(handler));
         std::move(self.acquire_)(awaiter(
-            std::move(relay), self.executor_, std::forward<Handler>(handler),
-            std::forward<I>(initiation), std::forward<Args>(args)...));
+            detail::relay_from(slot), self.executor_, std::move(own), std::forward<I>(initiation),
+            std::forward<Args>(args)...));
     }
 
     Initiation initiation_;

@@ -1,8 +1,8 @@
 #pragma once
 
-// Who gets how many permits, and when. State layer: no Asio, no allocation, no handler: it knows
-// waiters only as links of a queue with a count, and hands those that it takes out of the queue to
-// `deliver`, with no lock held.
+// Who gets how many permits, and when. State layer: no Asio, no allocation, no handler. It knows
+// waiters only as links of a queue with a count, and submits those that it takes out of the queue
+// with no lock held.
 //
 // While nobody waits, permits come and go by compare-and-swap on one word. With somebody waiting
 // the word's queued flag is set; then only the holder of mutex_ changes the word, and every event
@@ -15,15 +15,21 @@
 //   closed         | refused                | CAS             | -                | -
 //
 // Invariants, at every unlock of mutex_:
-//   - No lost wake-up: the queued flag is set if and only if the queue is not empty; then the
-//     semaphore is open, and the head of the queue needs more than is available.
-//   - Outstanding work: somebody in the queue keeps the semaphore's executor busy for all of it;
-//     and so does the last of those who leave it together, until it is submitted, unless this
-//     thread is running that executor.
+//   - No lost wake-up: the queued flag is set if and only if the queue is not empty (until the
+//     context goes); then the semaphore is open, and the head of the queue needs more than is
+//     available.
 //   - Conservation: available changes only by the n of an acquire that is granted, of permits that
 //     are given back, and of reduce.
+//
+// What keeps the semaphore's execution context running, and there, until an operation is submitted:
+//   - In the queue: one waiter, the holder, holds outstanding work for all.
+//   - Between queue and submission, unless the submitting thread runs that context: the last of
+//     those who leave in one call holds work, and a shutdown waits for the end of the call, which
+//     is counted as a section in lifetime_.
+// After the shutdown nobody submits.
 
 #include <asio_semaphore/config.hpp>
+#include <asio_semaphore/detail/state/alarm.hpp>
 #include <asio_semaphore/detail/state/cancellation_link.hpp>
 #include <asio_semaphore/detail/state/state_registry.hpp>
 #include <asio_semaphore/detail/state/threads.hpp>
@@ -34,16 +40,19 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <mutex>
 
 namespace asio_semaphore::detail {
 
 template <typename Threads>
-class BOOST_SYMBOL_VISIBLE semaphore_state final {
+class BOOST_SYMBOL_VISIBLE semaphore_state final : private list_node { // of the registry
 public:
     using queue_type = wait_queue<Threads>;
     using taken_type = taken_waiters<Threads>;
     using waiter_type = waiter<Threads>;
+    using timed_waiter_type = timed_waiter<Threads>;
+    using alarm_type = alarm<Threads>;
     using link_type = cancellation_link<Threads>;
     using registry_type = state_registry<Threads>;
 
@@ -85,12 +94,13 @@ public:
                 return outcome::granted;
         }
         const bool may_wait = n > 0 && n <= max_ && (word & closed_flag) == 0;
-        return may_wait ? outcome::queued : not_taken(n);
+        return may_wait ? outcome::queued : end_at_once(n);
     }
 
-    /// Grants w.count permits or puts w at the end of the queue, its links armed; `queued` says
-    /// that it waits. From then on it may be delivered at any moment: the caller touches it no
-    /// more. With any other outcome it is the caller's still.
+    /// Grants w.count permits or puts w at the end of the queue, its link armed; `queued` says
+    /// that it waits. From then on it may be submitted at any moment: the caller touches it no
+    /// more. With any other outcome it is the caller's still; `unalarmed` asks the caller to have
+    /// the alarm set for its deadline, and to try again.
     /// @pre 0 < w.count <= max_permits()
     outcome enqueue(waiter_type& w) noexcept;
 
@@ -117,8 +127,8 @@ public:
     /// Gives back what a permit held, and its reference; never more than the maximum.
     void put_back(std::ptrdiff_t n) noexcept;
 
-    /// Aborts every waiter and returns how many there were.
-    std::size_t cancel() noexcept;
+    /// Aborts those who wait when it begins, and returns how many those were.
+    std::size_t cancel() noexcept { return end(phase::open, outcome::aborted); }
 
     /// Admits nobody from now on; waiters and later acquires end as `closed`.
     void close() noexcept { end(phase::closed, outcome::closed); }
@@ -127,14 +137,10 @@ public:
     /// operations may live on.
     void abort() noexcept { end(phase::destroyed, outcome::aborted); }
 
-    /// An operation goes away: on to its handler's executor, in another context. Until it comes
-    /// back the semaphore's executor is to stay busy, but this one's context may be gone by then;
-    /// so the state does that, by the means of one keeper for all. True asks the caller to bring
-    /// one.
-    bool go_away() noexcept;
-    void keep(away_keeper& keeper) noexcept;
-    /// Its handler has been called, or destroyed.
-    void come_back() noexcept;
+    /// The alarm; null until there is one.
+    alarm_type* find_alarm() noexcept;
+    /// Makes this the alarm, unless there is one or the context has gone.
+    void install_alarm(std::unique_ptr<alarm_type> made) noexcept;
 
     /// Lifetime. The semaphore object, permits, links, unstarted operations and taken waiters hold
     /// references; waiters in the queue hold none, so that a handler may own its semaphore.
@@ -145,65 +151,79 @@ public:
     friend void intrusive_ptr_release(semaphore_state* state) noexcept { state->drop(1); }
 
 private:
+    friend alarm_type;
     friend link_type;
     friend registry_type;
 
     enum class phase : unsigned char { open, closed, destroyed, shut };
 
+    /// How many leave the queue in one critical section at the most, where it need not be all.
+    static constexpr int at_a_time = 1000;
+
     static constexpr std::int64_t queued_flag = 1;
     static constexpr std::int64_t closed_flag = 2;
     static constexpr std::int64_t one_permit = 4;
-    static constexpr std::uint64_t one_batch = std::uint64_t(1) << 40;
+    static constexpr std::uint64_t one_section = std::uint64_t(1) << 40;
 
     // As wide as the word everywhere: with a debt, max() is further away than a ptrdiff_t can tell.
     static std::int64_t available_in(std::int64_t word) noexcept { return word >> 2; }
 
-    ~semaphore_state() { registry_->erase(*this); }
+    ~semaphore_state();
 
-    outcome not_taken(std::ptrdiff_t n) noexcept;
+    outcome end_at_once(std::ptrdiff_t n) noexcept;
     bool add(std::ptrdiff_t delta) noexcept;
     bool stays_in_range(std::int64_t available, std::ptrdiff_t delta) const noexcept;
-    void end(phase p, outcome result) noexcept;
+    std::size_t end(phase p, outcome result) noexcept;
     void cancel(link_type& link) noexcept;
     void disarm(link_type& link) noexcept;
 
     // Under mutex_.
     void settle(std::int64_t available, taken_type& taken) noexcept;
     void take(waiter_type& w, outcome result, taken_type& taken) noexcept;
-    void take_all(outcome result, taken_type& taken) noexcept;
-    void relieve(waiter_type& w, link_type* links) noexcept;
-    static void keep_busy(waiter_type& w) noexcept;
-    outcome ended_locked() const noexcept;
+    void pass_work_on() noexcept;
+    std::size_t take_some(queue_type& queue, outcome result, taken_type& taken) noexcept;
+    void make_way(taken_type& taken) noexcept;
+    outcome why_not() const noexcept;
 
-    // Holds mutex_; who was taken out of the queue meanwhile is delivered after the unlock.
-    class critical_section {
+    // A call that takes waiters out of the queue, in one or more critical sections, and then
+    // submits them with no lock held.
+    class section {
     public:
-        explicit critical_section(semaphore_state& state) noexcept;
-        critical_section(const critical_section&) = delete;
-        critical_section& operator=(const critical_section&) = delete;
-        ~critical_section();
+        explicit section(semaphore_state& state) noexcept;
+        section(const section&) = delete;
+        section& operator=(const section&) = delete;
+        ~section();
+
+        /// Between two critical sections.
+        void let_others_in() noexcept;
 
         taken_type taken;
 
     private:
+        void count(bool is_section) noexcept;
+
         semaphore_state& state_;
         std::size_t waiting_before_;
+        bool is_counted_ = false;
     };
-    static void deliver(taken_type& taken) noexcept;
+    static void submit(taken_type& taken) noexcept;
     static void submit_all(taken_type& taken) noexcept;
+    void end_section(ends what) noexcept;
 
     // One submit_all that the thread is in the middle of; the innermost is the thread's pointer.
-    struct submitting {
+    struct submission {
         taken_type* const rest;
-        semaphore_state* ending; // whose batch ends with the waiter that is being submitted
-        submitting* const outer;
+        semaphore_state* section_of; // whose section ends with the waiter that is being submitted
+        submission* const outer;
     };
 
     // For the registry, when the execution context goes.
     bool try_add_reference() noexcept;
-    void shut(taken_type& doomed, away_keeper*& keepers) noexcept;
+    void shut() noexcept;
     static void submit_rest() noexcept;
-    void await_submissions() const noexcept;
+    void await_sections() const noexcept;
+    void shut_alarm() noexcept;
+    void abandon_queue(taken_type& abandoned) noexcept;
 
     void drop(std::uint64_t share) noexcept;
 
@@ -212,22 +232,21 @@ private:
     const std::ptrdiff_t max_;
     typename Threads::mutex mutex_; // a leaf: nothing is called while it is held
     phase phase_ = phase::open;     // guarded by mutex_
-    std::uint32_t away_ = 0;        // guarded by mutex_: operations that are away
     queue_type queue_;              // guarded by mutex_
-    waiter_type* busy_ = nullptr;   // guarded by mutex_: who in the queue keeps the executor busy
-    away_keeper* keeper_ = nullptr; // guarded by mutex_: does so for those who are away, if any
+    waiter_type* holder_ = nullptr; // guarded by mutex_: who in the queue holds outstanding work
+    std::unique_ptr<alarm_type> alarm_; // guarded by mutex_; once there is one it stays
     typename Threads::template atomic<std::size_t> waiting_{0}; // written under mutex_
-    // References in the low 40 bits; above them batches, each the waiters taken in one critical
-    // section and not yet handed to their executors, by a thread that does not run the execution
-    // context. A batch keeps the state alive as a reference does, and the context waits for it.
+    // References in the low 40 bits; above them the sections that threads are in, which keep the
+    // state alive as a reference does.
     typename Threads::template atomic<std::uint64_t> lifetime_{1};
     const boost::intrusive_ptr<registry_type> registry_;
-    std::uint32_t registry_index_ = registry_type::not_listed; // guarded by the registry's mutex
+    bool is_listed_ = false; // guarded by the registry's mutex, as is the place in its list
 };
 
 } // namespace asio_semaphore::detail
 
 #if defined(ASIO_SEMAPHORE_SEPARATE_COMPILATION)
+extern template class asio_semaphore::detail::alarm<asio_semaphore::detail::threads>;
 extern template class asio_semaphore::detail::cancellation_link<asio_semaphore::detail::threads>;
 extern template class asio_semaphore::detail::semaphore_state<asio_semaphore::detail::threads>;
 extern template class asio_semaphore::detail::state_registry<asio_semaphore::detail::threads>;

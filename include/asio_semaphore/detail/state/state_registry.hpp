@@ -9,9 +9,7 @@
 #include <asio_semaphore/detail/state/wait_queue.hpp>
 
 #include <cstdint>
-#include <limits>
 #include <mutex>
-#include <vector>
 
 namespace asio_semaphore::detail {
 
@@ -20,13 +18,11 @@ class state_registry {
 public:
     using state_type = semaphore_state<Threads>;
 
-    static constexpr std::uint32_t not_listed = std::numeric_limits<std::uint32_t>::max();
-
     state_registry() = default;
     state_registry(const state_registry&) = delete;
     state_registry& operator=(const state_registry&) = delete;
 
-    void insert(state_type& state);
+    void insert(state_type& state) noexcept;
     void erase(state_type& state) noexcept;
 
     /// Ends every state here and to come: none submits anything afterwards. Destroys the waiting
@@ -53,9 +49,11 @@ public:
     }
 
 private:
+    state_type* take_one() noexcept;
+
     typename Threads::mutex mutex_;
-    std::vector<state_type*> states_; // guarded by mutex_
-    bool shut_ = false;               // guarded by mutex_
+    intrusive_list states_; // guarded by mutex_
+    bool shut_ = false;     // guarded by mutex_
     typename Threads::template atomic<std::uint32_t> references_{0};
 };
 

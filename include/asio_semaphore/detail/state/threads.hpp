@@ -19,9 +19,8 @@ namespace asio_semaphore::detail {
 /// locked instruction.
 /**
  * Next to std::mutex it saves the locked instruction of the unlock, and 39 bytes in every
- * semaphore. Whoever finds it locked looks again a few times, then lets other threads run, then
- * sleeps, so that a holder that the system has suspended, even one of lower priority, comes to its
- * end.
+ * semaphore. Whoever finds it locked backs off, so that a holder that the system has suspended
+ * comes to its end.
  */
 template <typename Threads>
 class brief_mutex {
@@ -47,7 +46,7 @@ private:
         do {
             // relaxed: a look only; the exchange decides.
             for (int looks = 0; locked_.load(std::memory_order_relaxed); ++looks)
-                Threads::wait_for_unlock(looks);
+                Threads::back_off(looks);
             // acquire: as in lock [a_mutex_taken_in_turn].
         } while (locked_.exchange(true, std::memory_order_acquire));
     }
@@ -62,11 +61,10 @@ struct BOOST_SYMBOL_VISIBLE threads {
     template <typename T>
     using atomic = std::atomic<T>;
 
-    /// Lets other threads run, between two looks at something that they will change shortly.
-    static void yield() noexcept { std::this_thread::yield(); }
-
-    /// After so many looks at a mutex that was locked each time.
-    static void wait_for_unlock(int looks) noexcept {
+    /// Waits between two looks at something that another thread changes shortly, after so many
+    /// looks: at first not at all, then other threads may run, then it sleeps. So the other thread
+    /// comes to its end even where it has a lower priority and this one its processor.
+    static void back_off(int looks) noexcept {
         constexpr int spins = 64, yields = 64;
         if (looks >= spins + yields)
             std::this_thread::sleep_for(std::chrono::microseconds(50));

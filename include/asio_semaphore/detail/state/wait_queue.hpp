@@ -20,7 +20,8 @@ class cancellation_link;
 /// How an acquire ends.
 enum class outcome : unsigned char {
     granted,
-    queued, ///< not ended: it waits
+    queued,    ///< not ended: it waits
+    unalarmed, ///< not ended: it may wait once the alarm is set for its deadline
     invalid_argument,
     exceeds_max,
     closed,
@@ -29,13 +30,69 @@ enum class outcome : unsigned char {
     abandoned ///< its execution context is gone: the handler is destroyed, not called
 };
 
+/// What an intrusive list links.
+struct list_node {
+    list_node* next; // unset while in no list, both
+    list_node* previous;
+};
+
+/// A ring with an end: who leaves it need not know in which list it is.
+class intrusive_list {
+public:
+    intrusive_list() noexcept : end_{&end_, &end_} {}
+    intrusive_list(const intrusive_list&) = delete;
+    intrusive_list& operator=(const intrusive_list&) = delete;
+    ~intrusive_list() { BOOST_ASSERT(empty()); }
+
+    bool empty() const noexcept { return end_.next == &end_; }
+    list_node& front() const noexcept { return *end_.next; }
+    list_node& back() const noexcept { return *end_.previous; }
+
+    void push_back(list_node& node) noexcept {
+        join(*end_.previous, node);
+        join(node, end_);
+    }
+
+    static void remove(list_node& node) noexcept { join(*node.previous, *node.next); }
+
+    /// Moves all of @p other here. @pre empty()
+    void take(intrusive_list& other) noexcept {
+        if (other.empty())
+            return;
+        join(end_, *other.end_.next);
+        join(*other.end_.previous, end_);
+        other.end_ = {&other.end_, &other.end_};
+    }
+
+    template <typename F>
+    void for_each(F f) const {
+        for (list_node* node = end_.next; node != &end_; node = node->next)
+            f(*node);
+    }
+
+private:
+    static void join(list_node& first, list_node& second) noexcept {
+        first.next = &second;
+        second.previous = &first;
+    }
+
+    list_node end_;
+};
+
+/// What is due when a waiter that left the queue has been submitted.
+enum class ends : unsigned char {
+    nothing,
+    section,          ///< those who left together in one call are all submitted
+    section_and_alarm ///< and nobody waits with a deadline any more: the timer is to be switched
+                      ///< off
+};
+
 /// The part of a waiting operation that the state layer sees.
 template <typename Threads>
-class waiter {
+class waiter : public list_node {
 public:
-    /// @param is_busy whether it keeps the semaphore's executor busy from the start
-    explicit waiter(std::ptrdiff_t n, bool is_busy = true) noexcept :
-        links(nullptr), count(n), keeps_busy(is_busy) {}
+    explicit waiter(std::ptrdiff_t n, bool has_deadline = false) noexcept :
+        link(nullptr), count(n), is_timed(has_deadline) {}
     waiter(const waiter&) = delete;
     waiter& operator=(const waiter&) = delete;
 
@@ -45,42 +102,25 @@ public:
     virtual void destroy() noexcept = 0;
 
     // Under the mutex, and calling nothing but Asio's own executors:
-    /// Whether this thread is running the semaphore's executor, which then stays busy, and stays.
+    /// Holds outstanding work on the semaphore's executor until it is submitted, if it does not
+    /// anyway. Not everybody who waits needs to, and each costs two atomic operations.
+    virtual void hold_work() noexcept = 0;
+    /// Whether this thread is running the semaphore's executor. Then that thread is work, and
+    /// nobody can destroy the context meanwhile.
     virtual bool is_inside() const noexcept = 0;
-    /// From now on the semaphore's executor has outstanding work as long as the operation lives.
-    virtual void keep_busy() noexcept = 0;
 
-    waiter* next; // unset outside of queue and list, both
-    waiter* previous;
     union {
-        cancellation_link<Threads>* links; // until taken: who may cancel it; guarded by the state's
-                                           // mutex
-        semaphore_state<Threads>* state;   // from then on: owns one reference
+        cancellation_link<Threads>* link; // until taken: who may cancel it; guarded by the state's
+                                          // mutex
+        semaphore_state<Threads>* state;  // from then on: owns one reference
     };
     const std::ptrdiff_t count;
     outcome result = outcome::queued;
-    bool keeps_busy;         // guarded by the state's mutex: keep_busy() need not be called
-    bool ends_batch = false; // the last of those that left the queue in one critical section
+    ends then = ends::nothing; // set when taken
+    const bool is_timed;       // it is a timed_waiter
 
 protected:
     ~waiter() = default;
-};
-
-/// What keeps the semaphore's executor busy for operations that are away: that have gone on to
-/// their handlers' executors in other contexts.
-class away_keeper {
-public:
-    away_keeper() noexcept = default;
-    away_keeper(const away_keeper&) = delete;
-    away_keeper& operator=(const away_keeper&) = delete;
-
-    /// Keeps it busy no longer, and is gone.
-    virtual void end() noexcept = 0;
-
-    away_keeper* next = nullptr;
-
-protected:
-    ~away_keeper() = default;
 };
 
 template <typename Threads>
@@ -88,45 +128,21 @@ class wait_queue {
 public:
     using waiter_type = waiter<Threads>;
 
-    wait_queue() noexcept = default;
-    wait_queue(const wait_queue&) = delete;
-    wait_queue& operator=(const wait_queue&) = delete;
-    ~wait_queue() { BOOST_ASSERT(empty()); }
+    bool empty() const noexcept { return list_.empty(); }
+    waiter_type& front() const noexcept { return static_cast<waiter_type&>(list_.front()); }
+    waiter_type& back() const noexcept { return static_cast<waiter_type&>(list_.back()); }
+    void push_back(waiter_type& w) noexcept { list_.push_back(w); }
+    static void remove(waiter_type& w) noexcept { intrusive_list::remove(w); }
 
-    bool empty() const noexcept { return head_ == nullptr; }
-    waiter_type& front() const noexcept { return *head_; }
-    waiter_type& back() const noexcept { return *head_->previous; }
-
-    void push_back(waiter_type& w) noexcept {
-        if (head_ == nullptr) {
-            head_ = w.next = w.previous = &w;
-        } else {
-            join(back(), w);
-            join(w, *head_);
-        }
-    }
-
-    void remove(waiter_type& w) noexcept {
-        if (w.next == &w) {
-            head_ = nullptr;
-        } else {
-            join(*w.previous, *w.next);
-            if (head_ == &w)
-                head_ = w.next;
-        }
-    }
+    /// Moves all of @p other here. @pre empty()
+    void take(wait_queue& other) noexcept { list_.take(other.list_); }
 
 private:
-    static void join(waiter_type& first, waiter_type& second) noexcept {
-        first.next = &second;
-        second.previous = &first;
-    }
-
-    waiter_type* head_ = nullptr; // a ring: the head's previous is the last
+    intrusive_list list_;
 };
 
-/// Waiters that have left their queues and have yet to be performed, in the order in which they
-/// left.
+/// Waiters that have left their queues and have yet to be submitted or destroyed, in the order in
+/// which they left.
 template <typename Threads>
 class taken_waiters {
 public:
@@ -138,7 +154,6 @@ public:
     ~taken_waiters() { BOOST_ASSERT(empty()); }
 
     bool empty() const noexcept { return first_ == nullptr; }
-    waiter_type& front() const noexcept { return *first_; }
     waiter_type& back() const noexcept { return *last_; }
 
     void push_back(waiter_type& w) noexcept {
@@ -147,8 +162,8 @@ public:
     }
 
     waiter_type& pop_front() noexcept {
-        waiter_type& first = front();
-        first_ = first.next;
+        waiter_type& first = *first_;
+        first_ = static_cast<waiter_type*>(first.next);
         return first;
     }
 
@@ -160,7 +175,10 @@ public:
 
 private:
     void append(waiter_type& first, waiter_type& last) noexcept {
-        (first_ == nullptr ? first_ : last_->next) = &first;
+        if (first_ == nullptr)
+            first_ = &first;
+        else
+            last_->next = &first;
         last_ = &last;
     }
 

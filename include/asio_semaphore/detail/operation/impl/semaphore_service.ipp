@@ -36,18 +36,4 @@ ASIO_SEMAPHORE_DECL boost::intrusive_ptr<semaphore_state<threads>> semaphore_ser
     return {new state(initial, max_permits, service.registry_), false};
 }
 
-ASIO_SEMAPHORE_DECL
-deadline_service::deadline_service(boost::asio::execution_context& context) :
-    boost::asio::execution_context::service(context),
-    semaphores_(boost::asio::use_service<semaphore_service>(context)) {
-    ++semaphores_.deadline_services_;
-}
-
-ASIO_SEMAPHORE_DECL deadline_service::~deadline_service() {
-    if (--semaphores_.deadline_services_ == 0)
-        semaphores_.shutdown();
-}
-
-ASIO_SEMAPHORE_DECL void deadline_service::shutdown() {}
-
 } // namespace asio_semaphore::detail

@@ -8,9 +8,8 @@
 namespace asio_semaphore::detail {
 
 template <typename Threads>
-cancellation_link<Threads>::cancellation_link(
-    boost::intrusive_ptr<state_type> state, outcome result) noexcept :
-    state_(std::move(state)), result_(result) {}
+cancellation_link<Threads>::cancellation_link(boost::intrusive_ptr<state_type> state) noexcept :
+    state_(std::move(state)) {}
 
 template <typename Threads>
 cancellation_link<Threads>::~cancellation_link() {

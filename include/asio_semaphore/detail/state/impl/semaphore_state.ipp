@@ -2,12 +2,14 @@
 
 #include <asio_semaphore/detail/state/semaphore_state.hpp>
 
+#include <asio_semaphore/detail/state/impl/alarm.ipp>
 #include <asio_semaphore/detail/state/impl/cancellation_link.ipp>
 #include <asio_semaphore/detail/state/impl/state_registry.ipp>
 
 #include <boost/assert.hpp>
 #include <boost/config.hpp>
 
+#include <memory>
 #include <utility>
 
 namespace asio_semaphore::detail {
@@ -21,42 +23,64 @@ semaphore_state<Threads>::semaphore_state(
 }
 
 template <typename Threads>
-semaphore_state<Threads>::critical_section::critical_section(semaphore_state& state) noexcept :
-    state_(state) {
+semaphore_state<Threads>::~semaphore_state() {
+    registry_->erase(*this);
+}
+
+template <typename Threads>
+semaphore_state<Threads>::section::section(semaphore_state& state) noexcept : state_(state) {
     state.mutex_.lock();
     waiting_before_ = state.waiting();
 }
 
-// Inlined by force, here and below, is what every hand-over goes through: that saves 18
-// instructions of 663.
+// Inlined by force, here and below, is what every hand-over goes through.
 template <typename Threads>
-BOOST_FORCEINLINE semaphore_state<Threads>::critical_section::~critical_section() {
+BOOST_FORCEINLINE semaphore_state<Threads>::section::~section() {
     if (taken.empty()) {
         state_.mutex_.unlock();
         return;
     }
-    std::uint64_t share = waiting_before_ - state_.waiting();
     waiter_type& last = taken.back();
-    // Whoever runs the execution context is work that keeps it busy, and nobody can destroy it
-    // meanwhile; but what has to wait for an outer submission outlasts that run.
-    if (Threads::template thread_pointer<submitting>() != nullptr || !last.is_inside()) {
-        keep_busy(last);
-        last.ends_batch = true;
-        share += one_batch;
+    const bool is_idle = state_.alarm_ != nullptr && state_.alarm_->is_idle();
+    // What has to wait for an outer submission outlasts what this thread is inside of.
+    if (is_counted_ || is_idle || Threads::template thread_pointer<submission>() != nullptr ||
+        !last.is_inside()) {
+        last.then = is_idle ? ends::section_and_alarm : ends::section;
+        last.hold_work();
+        count(true);
+    } else {
+        count(false);
     }
-    // A reference for each, and the batch. relaxed: the caller's own reference keeps the state
-    // until here, and whoever has to wait for the batch passes the mutex first.
-    state_.lifetime_.fetch_add(share, std::memory_order_relaxed);
     state_.mutex_.unlock();
-    deliver(taken);
+    submit(taken);
+}
+
+// A reference for each that was taken in this critical section, and the section itself.
+template <typename Threads>
+BOOST_FORCEINLINE void semaphore_state<Threads>::section::count(bool is_section) noexcept {
+    const std::uint64_t taken_now = waiting_before_ - state_.waiting();
+    const bool adds_section = is_section && !std::exchange(is_counted_, true);
+    // relaxed: the caller's own reference keeps the state until here, and whoever has to wait for
+    // the section passes the mutex first.
+    state_.lifetime_.fetch_add(
+        taken_now + (adds_section ? one_section : 0), std::memory_order_relaxed);
 }
 
 template <typename Threads>
-void semaphore_state<Threads>::deliver(taken_type& taken) noexcept {
+BOOST_NOINLINE void semaphore_state<Threads>::section::let_others_in() noexcept {
+    taken.back().hold_work();
+    count(true);
+    state_.mutex_.unlock();
+    state_.mutex_.lock();
+    waiting_before_ = state_.waiting();
+}
+
+template <typename Threads>
+void semaphore_state<Threads>::submit(taken_type& taken) noexcept {
     // An executor may drop or run what it is given right here, and so give back permits, of any
-    // semaphore. Those whom that serves join the list that is being worked off already: the stack
-    // does not grow with the number of waiters.
-    if (submitting* const current = Threads::template thread_pointer<submitting>())
+    // semaphore. Those who are granted by that join the list that is being worked off already: the
+    // stack does not grow with the number of waiters.
+    if (submission* const current = Threads::template thread_pointer<submission>())
         current->rest->append(taken);
     else
         submit_all(taken);
@@ -64,31 +88,43 @@ void semaphore_state<Threads>::deliver(taken_type& taken) noexcept {
 
 template <typename Threads>
 void semaphore_state<Threads>::submit_all(taken_type& taken) noexcept {
-    submitting*& current = Threads::template thread_pointer<submitting>();
-    submitting here{&taken, nullptr, current};
+    submission*& current = Threads::template thread_pointer<submission>();
+    submission here{&taken, nullptr, current};
     current = &here;
     while (!taken.empty()) {
         waiter_type& w = taken.pop_front();
-        here.ending = w.ends_batch ? w.state : nullptr;
+        const ends then = w.then;
+        here.section_of = then != ends::nothing ? w.state : nullptr;
         w.submit(); // w may be gone now, and the semaphore object too
-        if (here.ending != nullptr)
-            here.ending->drop(one_batch);
+        if (then != ends::nothing)
+            here.section_of->end_section(then);
     }
     current = here.outer;
+}
+
+template <typename Threads>
+BOOST_FORCEINLINE void semaphore_state<Threads>::end_section(ends what) noexcept {
+    if (what == ends::section_and_alarm)
+        alarm_->try_post();
+    drop(one_section);
 }
 
 template <typename Threads>
 outcome semaphore_state<Threads>::enqueue(waiter_type& w) noexcept {
     std::lock_guard<typename Threads::mutex> lock(mutex_);
     if (phase_ != phase::open)
-        return ended_locked();
-    for (link_type* link = w.links; link != nullptr; link = link->next_) {
-        if (link->fired_)
-            return link->result_;
-    }
+        return why_not();
+    if (w.link != nullptr && w.link->fired_)
+        return outcome::aborted;
+    deadline_node* const deadline =
+        w.is_timed ? static_cast<timed_waiter_type*>(std::addressof(w)) : nullptr;
+    const bool may_wait =
+        deadline == nullptr || (alarm_ != nullptr && alarm_->provides_for(deadline->at));
     auto word = word_.load(std::memory_order_relaxed); // relaxed: as in try_acquire
     while ((word & queued_flag) == 0) {
         const bool fits = available_in(word) >= w.count;
+        if (!fits && !may_wait)
+            return outcome::unalarmed;
         // acquire: permits given back by compare-and-swap until here are taken, or handed on under
         // the mutex from here on [release_and_acquire]. Not release: this gives nothing back, and
         // whoever sees the flag goes through the mutex.
@@ -100,24 +136,28 @@ outcome semaphore_state<Threads>::enqueue(waiter_type& w) noexcept {
             break;
         }
     }
+    if (!may_wait)
+        return outcome::unalarmed;
     queue_.push_back(w);
-    if (busy_ == nullptr) {
-        keep_busy(w);
-        busy_ = &w;
+    if (holder_ == nullptr) {
+        w.hold_work();
+        holder_ = &w;
     }
+    if (deadline != nullptr)
+        alarm_->deadlines_.insert(*deadline);
     // relaxed, both: the mutex orders them.
     waiting_.store(waiting() + 1, std::memory_order_relaxed);
-    for (link_type* link = w.links; link != nullptr; link = link->next_)
-        link->target_.store(&w, std::memory_order_relaxed);
+    if (w.link != nullptr)
+        w.link->target_.store(&w, std::memory_order_relaxed);
     return outcome::queued;
 }
 
 template <typename Threads>
-BOOST_NOINLINE outcome semaphore_state<Threads>::not_taken(std::ptrdiff_t n) noexcept {
+BOOST_NOINLINE outcome semaphore_state<Threads>::end_at_once(std::ptrdiff_t n) noexcept {
     outcome ended = outcome::queued;
     if (!is_open()) {
         std::lock_guard<typename Threads::mutex> lock(mutex_);
-        ended = ended_locked();
+        ended = why_not();
     }
     if (ended == outcome::abandoned)
         return ended;
@@ -128,8 +168,9 @@ BOOST_NOINLINE outcome semaphore_state<Threads>::not_taken(std::ptrdiff_t n) noe
     return n == 0 && ended == outcome::queued ? outcome::granted : ended;
 }
 
+// Under mutex_: how an acquire ends where the semaphore is not open.
 template <typename Threads>
-outcome semaphore_state<Threads>::ended_locked() const noexcept {
+outcome semaphore_state<Threads>::why_not() const noexcept {
     switch (phase_) {
     case phase::shut:
         return outcome::abandoned;
@@ -160,14 +201,16 @@ BOOST_NOINLINE bool semaphore_state<Threads>::add(std::ptrdiff_t delta) noexcept
                     std::memory_order_release, std::memory_order_relaxed))
                 return true;
         }
-        critical_section section(*this);
-        if (queue_.empty())
+        section here(*this);
+        word =
+            word_.load(std::memory_order_relaxed); // relaxed: the flag is ours, or does not count
+        if ((word & queued_flag) == 0)
             continue;
         // Somebody waits and the mutex is ours: the word holds still.
-        const std::int64_t available = this->available();
+        const std::int64_t available = available_in(word);
         if (!stays_in_range(available, delta))
             return false;
-        settle(available + delta, section.taken);
+        settle(available + delta, here.taken);
         return true;
     }
 }
@@ -201,71 +244,86 @@ semaphore_state<Threads>::settle(std::int64_t available, taken_type& taken) noex
         available * one_permit + (queue_.empty() ? 0 : queued_flag), std::memory_order_release);
 }
 
+// Somebody has left the queue, or somebody who was in it is gone: whoever fits now is granted.
+template <typename Threads>
+void semaphore_state<Threads>::make_way(taken_type& taken) noexcept {
+    // relaxed: the flag changes under the mutex only.
+    if ((word_.load(std::memory_order_relaxed) & queued_flag) != 0)
+        settle(available(), taken);
+}
+
 template <typename Threads>
 BOOST_FORCEINLINE void
 semaphore_state<Threads>::take(waiter_type& w, outcome result, taken_type& taken) noexcept {
-    queue_.remove(w);
+    queue_type::remove(w);
     waiting_.store(waiting() - 1, std::memory_order_relaxed); // relaxed: the mutex orders it
-    link_type* const links = w.links;
+    link_type* const link = w.link;
     w.state = this;
     w.result = result;
     taken.push_back(w);
-    if (links != nullptr || busy_ == &w)
-        relieve(w, links);
+    if (holder_ == &w)
+        pass_work_on();
+    if (w.is_timed)
+        alarm_->deadlines_.remove(static_cast<timed_waiter_type&>(w));
+    // release: the last access to the link; its destructor may free it as soon as it reads the null
+    // [grant_and_end_of_the_link].
+    if (link != nullptr)
+        link->target_.store(nullptr, std::memory_order_release);
 }
 
-// Of its links, and of keeping the executor busy for others.
+// To the last: in a queue that never empties, a waiter's turn to do so comes once a round.
 template <typename Threads>
-BOOST_NOINLINE void semaphore_state<Threads>::relieve(waiter_type& w, link_type* links) noexcept {
-    while (links != nullptr) {
-        link_type* const next = links->next_;
-        // release: the last access to the link; its destructor may free it as soon as it reads the
-        // null [grant_and_end_of_the_link].
-        links->target_.store(nullptr, std::memory_order_release);
-        links = next;
-    }
-    if (busy_ == &w) {
-        // The last: in a queue that never empties, a waiter's turn to do so comes once a round.
-        busy_ = queue_.empty() ? nullptr : &queue_.back();
-        if (busy_ != nullptr)
-            keep_busy(*busy_);
-    }
-}
-
-// The only thing that is called under the mutex: it counts, of an executor that is one of Asio's.
-template <typename Threads>
-void semaphore_state<Threads>::keep_busy(waiter_type& w) noexcept {
-    if (!w.keeps_busy) {
-        w.keep_busy();
-        w.keeps_busy = true;
-    }
+BOOST_NOINLINE void semaphore_state<Threads>::pass_work_on() noexcept {
+    holder_ = queue_.empty() ? nullptr : &queue_.back();
+    if (holder_ != nullptr)
+        holder_->hold_work();
 }
 
 template <typename Threads>
-void semaphore_state<Threads>::take_all(outcome result, taken_type& taken) noexcept {
-    while (!queue_.empty())
-        take(queue_.front(), result, taken);
+std::size_t
+semaphore_state<Threads>::take_some(queue_type& queue, outcome result, taken_type& taken) noexcept {
+    const std::size_t before = waiting();
+    for (int n = 0; n < at_a_time && !queue.empty(); ++n)
+        take(queue.front(), result, taken);
+    return before - waiting();
 }
 
+// Those who wait now leave the queue at once, but stay where they can be found: until its turn
+// comes, each may still be cancelled, or run out of time.
 template <typename Threads>
-std::size_t semaphore_state<Threads>::cancel() noexcept {
-    critical_section section(*this);
-    const std::size_t cancelled = waiting();
-    if (cancelled > 0) {
-        take_all(outcome::aborted, section.taken);
-        settle(available(), section.taken);
+std::size_t semaphore_state<Threads>::end(phase p, outcome result) noexcept {
+    std::size_t ended = 0;
+    queue_type ending;
+    section here(*this);
+    if (phase_ == phase::shut)
+        return ended;
+    if (phase_ < p) {
+        phase_ = p;
+        // relaxed, here and below: whoever sees the flags of an end goes through the mutex, and as
+        // parts of the release sequences in the word they cut none off.
+        word_.fetch_or(closed_flag, std::memory_order_relaxed);
     }
-    return cancelled;
+    if (queue_.empty())
+        return ended;
+    ending.take(queue_);
+    word_.fetch_and(~queued_flag, std::memory_order_relaxed);
+    for (;;) {
+        ended += take_some(ending, result, here.taken);
+        if (ending.empty())
+            return ended;
+        here.let_others_in();
+    }
 }
 
 template <typename Threads>
 void semaphore_state<Threads>::cancel(link_type& link) noexcept {
-    critical_section section(*this);
+    section here(*this);
     link.fired_ = true;
     // relaxed: written under the mutex only.
-    if (waiter_type* const w = link.target_.load(std::memory_order_relaxed)) {
-        take(*w, link.result_, section.taken);
-        settle(available(), section.taken);
+    waiter_type* const w = link.target_.load(std::memory_order_relaxed);
+    if (w != nullptr && phase_ != phase::shut) {
+        take(*w, outcome::aborted, here.taken);
+        make_way(here.taken);
     }
 }
 
@@ -273,97 +331,66 @@ template <typename Threads>
 void semaphore_state<Threads>::disarm(link_type& link) noexcept {
     std::lock_guard<typename Threads::mutex> lock(mutex_);
     // relaxed: written under the mutex only.
-    if (waiter_type* const w = link.target_.load(std::memory_order_relaxed)) {
-        link_type** place = &w->links;
-        while (*place != &link)
-            place = &(*place)->next_;
-        *place = link.next_;
-    }
+    if (waiter_type* const w = link.target_.load(std::memory_order_relaxed))
+        w->link = nullptr;
 }
 
 template <typename Threads>
-void semaphore_state<Threads>::end(phase p, outcome result) noexcept {
-    critical_section section(*this);
-    if (phase_ < p)
-        phase_ = p;
-    // relaxed, both: whoever sees the flags of an end goes through the mutex, and as parts of the
-    // release sequences in the word they cut none off.
-    word_.fetch_or(closed_flag, std::memory_order_relaxed);
-    take_all(result, section.taken);
-    word_.fetch_and(~queued_flag, std::memory_order_relaxed);
-}
-
-template <typename Threads>
-bool semaphore_state<Threads>::go_away() noexcept {
+auto semaphore_state<Threads>::find_alarm() noexcept -> alarm_type* {
     std::lock_guard<typename Threads::mutex> lock(mutex_);
-    ++away_;
-    return keeper_ == nullptr && phase_ != phase::shut;
+    return alarm_.get();
 }
 
 template <typename Threads>
-void semaphore_state<Threads>::keep(away_keeper& keeper) noexcept {
-    {
-        std::lock_guard<typename Threads::mutex> lock(mutex_);
-        if (keeper_ == nullptr && phase_ != phase::shut) {
-            keeper_ = &keeper;
-            return;
-        }
-    }
-    keeper.end();
-}
-
-template <typename Threads>
-void semaphore_state<Threads>::come_back() noexcept {
-    away_keeper* last = nullptr;
-    {
-        std::lock_guard<typename Threads::mutex> lock(mutex_);
-        if (--away_ == 0)
-            last = std::exchange(keeper_, nullptr);
-        // The context must not go in the middle of that, as in that of a submission. relaxed: as
-        // for a batch.
-        if (last != nullptr)
-            lifetime_.fetch_add(one_batch, std::memory_order_relaxed);
-    }
-    if (last != nullptr) {
-        last->end();
-        drop(one_batch);
-    }
-}
-
-template <typename Threads>
-void semaphore_state<Threads>::shut(taken_type& doomed, away_keeper*& keepers) noexcept {
+void semaphore_state<Threads>::install_alarm(std::unique_ptr<alarm_type> made) noexcept {
     std::lock_guard<typename Threads::mutex> lock(mutex_);
-    const std::size_t before = waiting();
+    if (alarm_ == nullptr && phase_ != phase::shut)
+        alarm_.swap(made);
+}
+
+template <typename Threads>
+void semaphore_state<Threads>::shut() noexcept {
+    std::lock_guard<typename Threads::mutex> lock(mutex_);
     phase_ = phase::shut;
-    // relaxed, all three: as in end, and as whoever adds a reference.
+    // The queue stays as it is, for abandon_queue; nobody else serves it. relaxed: as in end.
     word_.fetch_or(closed_flag, std::memory_order_relaxed);
-    take_all(outcome::abandoned, doomed);
     word_.fetch_and(~queued_flag, std::memory_order_relaxed);
-    lifetime_.fetch_add(before, std::memory_order_relaxed);
-    if (keeper_ != nullptr) {
-        keeper_->next = keepers;
-        keepers = std::exchange(keeper_, nullptr);
-    }
 }
 
 // A handler that its executor dropped may destroy a context: what this thread has yet to submit
-// there goes first, ...
+// there goes first. What the thread is in the middle of submitting is not waited for below.
 template <typename Threads>
 void semaphore_state<Threads>::submit_rest() noexcept {
-    if (submitting* const current = Threads::template thread_pointer<submitting>())
+    if (submission* const current = Threads::template thread_pointer<submission>())
         submit_all(*current->rest);
 }
 
-// ... and what it is in the middle of submitting is not waited for.
 template <typename Threads>
-void semaphore_state<Threads>::await_submissions() const noexcept {
+void semaphore_state<Threads>::await_sections() const noexcept {
     std::uint64_t own = 0;
-    for (auto* s = Threads::template thread_pointer<submitting>(); s != nullptr; s = s->outer)
-        own += s->ending == this ? one_batch : 0;
+    for (auto* s = Threads::template thread_pointer<submission>(); s != nullptr; s = s->outer)
+        own += s->section_of == this ? one_section : 0;
     // acquire: the submissions happened before what is destroyed next, and before the context goes
-    // [grant_and_shutdown, comes_back_and_shutdown].
-    while (lifetime_.load(std::memory_order_acquire) >= own + one_batch)
-        Threads::yield();
+    // [grant_and_shutdown].
+    for (int looks = 0; lifetime_.load(std::memory_order_acquire) >= own + one_section; ++looks)
+        Threads::back_off(looks);
+}
+
+template <typename Threads>
+void semaphore_state<Threads>::shut_alarm() noexcept {
+    if (alarm_type* const alarm = find_alarm())
+        alarm->shut();
+}
+
+template <typename Threads>
+void semaphore_state<Threads>::abandon_queue(taken_type& abandoned) noexcept {
+    for (bool is_empty = false; !is_empty;) {
+        std::lock_guard<typename Threads::mutex> lock(mutex_);
+        const std::size_t n = take_some(queue_, outcome::abandoned, abandoned);
+        // relaxed: the caller holds a reference.
+        lifetime_.fetch_add(n, std::memory_order_relaxed);
+        is_empty = queue_.empty();
+    }
 }
 
 template <typename Threads>

@@ -1,0 +1,162 @@
+#pragma once
+
+// Waiters with a deadline, and the one timer that ends their waits. State layer: the time is passed
+// in, and the timer belongs to who derives from alarm. All members are guarded by the mutex of the
+// state that has the alarm.
+//
+// A timer may be touched only where its executor runs, and by one thread at a time. So whoever
+// needs it looked after has the executor call `claim` later, and who is called so touches it as
+// long as `next` says so. Whether a waiter's deadline is provided for is decided in the critical
+// section in which the waiter enters the queue.
+
+#include <asio_semaphore/config.hpp>
+#include <asio_semaphore/detail/state/wait_queue.hpp>
+
+#include <boost/config.hpp>
+#include <boost/intrusive/rbtree_algorithms.hpp>
+
+#include <chrono>
+
+namespace asio_semaphore::detail {
+
+using time_point = std::chrono::steady_clock::time_point;
+
+/// The deadline of who waits for ever.
+inline constexpr time_point never = time_point::max();
+
+/// A place in the order of deadlines.
+struct deadline_node {
+    explicit deadline_node(time_point t) noexcept : at(t) {}
+
+    const time_point at;
+    deadline_node* parent; // unset while in no set, all
+    deadline_node* left;
+    deadline_node* right;
+    bool is_red;
+};
+
+/// Deadlines in their order; O(log n) for each in any case, since clients may choose them.
+class deadline_set {
+public:
+    deadline_set() noexcept { algorithms::init_header(&header_); }
+    deadline_set(const deadline_set&) = delete;
+    deadline_set& operator=(const deadline_set&) = delete;
+
+    bool empty() const noexcept { return header_.parent == nullptr; }
+    /// The earliest. @pre !empty()
+    deadline_node& first() const noexcept { return *header_.left; }
+    time_point earliest() const noexcept { return empty() ? never : first().at; }
+
+    void insert(deadline_node& node) noexcept {
+        const auto earlier = [](const deadline_node* a, const deadline_node* b) {
+            return a->at < b->at;
+        };
+        // From the end: most come in the order of their deadlines.
+        algorithms::insert_equal(&header_, &header_, &node, earlier);
+    }
+    void remove(deadline_node& node) noexcept { algorithms::erase(&header_, &node); }
+
+private:
+    struct traits {
+        using node = deadline_node;
+        using node_ptr = deadline_node*;
+        using const_node_ptr = const deadline_node*;
+        using color = bool;
+
+        static node_ptr get_parent(const_node_ptr n) { return n->parent; }
+        static void set_parent(node_ptr n, node_ptr to) { n->parent = to; }
+        static node_ptr get_left(const_node_ptr n) { return n->left; }
+        static void set_left(node_ptr n, node_ptr to) { n->left = to; }
+        static node_ptr get_right(const_node_ptr n) { return n->right; }
+        static void set_right(node_ptr n, node_ptr to) { n->right = to; }
+        static color get_color(const_node_ptr n) { return n->is_red; }
+        static void set_color(node_ptr n, color to) { n->is_red = to; }
+        static constexpr color black() { return false; }
+        static constexpr color red() { return true; }
+    };
+    using algorithms = boost::intrusive::rbtree_algorithms<traits>;
+
+    deadline_node header_{never};
+};
+
+/// A waiter that waits no longer than until its deadline.
+template <typename Threads>
+class timed_waiter : public waiter<Threads>, public deadline_node {
+public:
+    timed_waiter(std::ptrdiff_t n, time_point deadline) noexcept :
+        waiter<Threads>(n, true), deadline_node(deadline) {}
+
+protected:
+    ~timed_waiter() = default;
+};
+
+template <typename Threads>
+class BOOST_SYMBOL_VISIBLE alarm {
+public:
+    using state_type = semaphore_state<Threads>;
+
+    /// Of a state that owns it.
+    explicit alarm(state_type& state) noexcept : state_(state) {}
+    alarm(const alarm&) = delete;
+    alarm& operator=(const alarm&) = delete;
+    virtual ~alarm() = default;
+
+    /// Has the timer's executor call claim later; throws where that fails. Whoever makes that
+    /// certain calls posted(), and dropped() should it not come to the call after all.
+    virtual void post() = 0;
+    /// Destroys the timer: the execution context goes.
+    virtual void shut() noexcept = 0;
+
+    /// Where post fails: an idle timer stays as it is set, and fires once for nothing.
+    void try_post() noexcept;
+
+    void posted() noexcept;
+    void dropped() noexcept;
+
+    /// While it lives somebody with this deadline is about to enter the queue.
+    class expectation {
+    public:
+        expectation(alarm& a, time_point deadline) noexcept;
+        expectation(const expectation&) = delete;
+        expectation& operator=(const expectation&) = delete;
+        ~expectation();
+
+    private:
+        alarm& alarm_;
+    };
+
+    /// True where the caller may touch the timer, as long as next() says so.
+    bool claim() noexcept;
+    /// True has the caller set the timer for @p at, or switch it off where that is `never`, and
+    /// come again. False: the timer is not the caller's any more.
+    bool next(time_point& at) noexcept;
+    /// The caller could not set the timer, which is not the caller's any more.
+    void failed() noexcept;
+    /// The timer has fired: ends all whose deadline has passed. The result is that of claim.
+    bool expire(time_point now) noexcept;
+
+private:
+    friend state_type;
+
+    /// Whether who enters the queue with this deadline now is seen in time: the timer is set for
+    /// then or earlier, or somebody will look at the deadlines yet.
+    bool provides_for(time_point deadline) const noexcept {
+        return set_for_ <= deadline || will_be_looked_at();
+    }
+    bool will_be_looked_at() const noexcept { return posted_ > 0 || is_claimed_; }
+    /// Whether the timer is set for nobody.
+    bool is_idle() const noexcept {
+        return deadlines_.empty() && set_for_ != never && expected_ == 0 && !will_be_looked_at();
+    }
+    bool claim_locked() noexcept;
+
+    state_type& state_; // guards by its mutex all that follows
+    deadline_set deadlines_;
+    time_point set_for_ = never; // the timer looks at the deadlines then
+    time_point wanted_ = never;  // the earliest deadline of those who are expected
+    int expected_ = 0;           // who are about to enter the queue
+    int posted_ = 0;             // calls of claim that are certain, and yet to come
+    bool is_claimed_ = false;    // a thread touches the timer
+};
+
+} // namespace asio_semaphore::detail

@@ -1,0 +1,366 @@
+// Deadlines in the state layer, with the time passed in: who is timed out, and what the timer is
+// set for.
+
+#include <asio_semaphore/detail/state/alarm.hpp>
+
+#include "hand_made_waiter.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <deque>
+#include <memory>
+#include <random>
+#include <stdexcept>
+#include <vector>
+
+namespace {
+
+using namespace test;
+
+constexpr time_point at(int t) {
+    return time_point(time_point::duration(t));
+}
+
+constexpr long off = -1;
+
+/// For messages.
+long ticks(time_point t) {
+    return t == never ? off : static_cast<long>(t.time_since_epoch().count());
+}
+
+/// An executor with a timer, by hand.
+class hand_made_alarm final : public alarm<threads> {
+public:
+    using alarm::alarm;
+
+    void post() override {
+        if (refuses)
+            throw std::runtime_error("refused");
+        ++posts;
+        posted();
+    }
+    void shut() noexcept override { is_shut = true; }
+
+    /// Runs what has been posted.
+    void run() {
+        for (; posts > 0; --posts) {
+            if (claim())
+                set();
+        }
+    }
+    void set() {
+        for (time_point t; next(t);) {
+            set_for = ticks(t);
+            ++times_set;
+        }
+    }
+    void fire(time_point now) {
+        if (set_for <= ticks(now))
+            set_for = off;
+        if (expire(now))
+            set();
+    }
+
+    int posts = 0;
+    long set_for = off;
+    int times_set = 0;
+    bool refuses = false;
+    bool is_shut = false;
+};
+
+struct fixture : state_fixture {
+    fixture() {
+        auto made = std::make_unique<hand_made_alarm>(*s);
+        timer = made.get();
+        s->install_alarm(std::move(made));
+    }
+
+    /// As an initiation does.
+    outcome enqueue(hand_made_timed_waiter& w) {
+        const time_point deadline = w.at;
+        outcome result = s->enqueue(w);
+        if (result == outcome::unalarmed) {
+            const hand_made_alarm::expectation expected(*timer, deadline);
+            timer->post();
+            result = s->enqueue(w);
+        }
+        return result;
+    }
+
+    state_pointer s = make(0);
+    hand_made_alarm* timer;
+    hand_made_timed_waiter five{1, at(5)}, seven{1, at(7)}, nine{1, at(9)};
+};
+
+} // namespace
+
+BOOST_FIXTURE_TEST_SUITE(state_alarm, fixture)
+
+BOOST_AUTO_TEST_CASE(deadlines_come_in_their_order) {
+    const auto seed = std::random_device()();
+    BOOST_TEST_MESSAGE("seed " << seed);
+    std::mt19937 random(seed);
+    deadline_set set;
+    BOOST_TEST(ticks(set.earliest()) == off);
+    std::deque<deadline_node> nodes;
+    std::vector<deadline_node*> there;
+    for (int i = 0; i < 2000; ++i) {
+        if (there.empty() || random() % 3 != 0) {
+            nodes.emplace_back(at(static_cast<int>(random() % 500)));
+            there.push_back(&nodes.back());
+            set.insert(nodes.back());
+        } else {
+            const auto gone = there.begin() + static_cast<std::ptrdiff_t>(random() % there.size());
+            set.remove(**gone);
+            there.erase(gone);
+        }
+        time_point earliest = never;
+        for (const deadline_node* node : there)
+            earliest = std::min(earliest, node->at);
+        BOOST_TEST_REQUIRE(ticks(set.earliest()) == ticks(earliest));
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_waiter_is_timed_out_at_its_deadline_and_not_before) {
+    BOOST_TEST(enqueue(five) == outcome::queued);
+    timer->run();
+    BOOST_TEST(timer->set_for == 5);
+    timer->fire(at(4));
+    BOOST_TEST(five.untouched());
+    timer->fire(at(5));
+    BOOST_TEST(five.ended_as(outcome::timed_out));
+    BOOST_TEST(s->waiting() == 0u);
+    BOOST_TEST(s->available() == 0);
+}
+
+BOOST_AUTO_TEST_CASE(nobody_enters_the_queue_without_an_alarm) {
+    BOOST_TEST(s->enqueue(five) == outcome::unalarmed);
+    BOOST_TEST(s->waiting() == 0u);
+    const auto without = make(0);
+    BOOST_TEST(without->find_alarm() == nullptr);
+    BOOST_TEST(without->enqueue(five) == outcome::unalarmed);
+    BOOST_TEST(without->release(1));
+    BOOST_TEST(without->enqueue(five) == outcome::granted);
+}
+
+BOOST_AUTO_TEST_CASE(one_timer_set_once_for_those_who_come_in_order) {
+    for (auto* w : {&five, &seven, &nine})
+        BOOST_TEST(enqueue(*w) == outcome::queued);
+    timer->run();
+    BOOST_TEST(timer->times_set == 1);
+    timer->fire(at(5));
+    BOOST_TEST(timer->set_for == 7);
+    timer->fire(at(8));
+    BOOST_TEST(seven.ended_as(outcome::timed_out));
+    BOOST_TEST(timer->set_for == 9);
+    BOOST_TEST(timer->times_set == 3);
+    s->cancel();
+}
+
+BOOST_AUTO_TEST_CASE(an_earlier_deadline_sets_the_timer_earlier) {
+    enqueue(nine);
+    timer->run();
+    enqueue(five);
+    timer->run();
+    BOOST_TEST(timer->set_for == 5);
+    s->cancel();
+}
+
+BOOST_AUTO_TEST_CASE(the_timer_stays_as_it_is_where_the_earliest_leaves) {
+    enqueue(five);
+    enqueue(nine);
+    timer->run();
+    s->release(1);
+    BOOST_TEST(five.ended_as(outcome::granted));
+    timer->run();
+    BOOST_TEST(timer->set_for == 5);
+    timer->fire(at(5)); // for nothing
+    BOOST_TEST(nine.untouched());
+    BOOST_TEST(timer->set_for == 9);
+    timer->fire(at(9));
+    BOOST_TEST(nine.ended_as(outcome::timed_out));
+}
+
+BOOST_AUTO_TEST_CASE(the_timer_is_switched_off_when_the_last_deadline_leaves) {
+    hand_made_waiter patient{1};
+    enqueue(five);
+    enqueue(seven);
+    s->enqueue(patient);
+    timer->run();
+    s->release(1);
+    BOOST_TEST(timer->posts == 0);
+    s->release(1);
+    BOOST_TEST(timer->posts == 1);
+    timer->run();
+    BOOST_TEST(timer->set_for == off);
+    s->release(1);
+    BOOST_TEST(timer->posts == 0);
+}
+
+BOOST_AUTO_TEST_CASE(the_timer_stays_on_for_who_comes_before_it_is_switched_off) {
+    enqueue(five);
+    timer->run();
+    s->release(1);
+    enqueue(nine);
+    timer->run();
+    BOOST_TEST(timer->set_for == 5);
+    BOOST_TEST(timer->times_set == 1);
+    timer->fire(at(5));
+    BOOST_TEST(timer->set_for == 9);
+    s->cancel();
+}
+
+BOOST_AUTO_TEST_CASE(a_timer_whose_waiter_has_left_already_is_not_set) {
+    enqueue(five);
+    s->release(1); // before the executor has run
+    BOOST_TEST(timer->posts == 1);
+    timer->run();
+    BOOST_TEST(timer->times_set == 0);
+}
+
+BOOST_AUTO_TEST_CASE(a_timer_is_set_for_who_is_about_to_enter_the_queue) {
+    {
+        const hand_made_alarm::expectation expected(*timer, at(5));
+        timer->post();
+        timer->run(); // before the waiter enters
+        BOOST_TEST(timer->set_for == 5);
+        BOOST_TEST(s->enqueue(five) == outcome::queued);
+    }
+    BOOST_TEST(timer->posts == 0);
+    timer->fire(at(5));
+    BOOST_TEST(five.ended_as(outcome::timed_out));
+    {
+        const hand_made_alarm::expectation expected(*timer, at(7));
+        timer->post();
+        timer->run();
+        BOOST_TEST(timer->set_for == 7);
+        // The waiter does not enter, after all.
+    }
+    BOOST_TEST(timer->posts == 1);
+    timer->run();
+    BOOST_TEST(timer->set_for == off);
+}
+
+BOOST_AUTO_TEST_CASE(a_refused_switch_off_is_harmless) {
+    enqueue(five);
+    timer->run();
+    timer->refuses = true;
+    s->release(1);
+    BOOST_TEST(five.ended_as(outcome::granted));
+    timer->fire(at(5));
+    BOOST_TEST(timer->set_for == off);
+}
+
+BOOST_AUTO_TEST_CASE(a_post_that_is_dropped_provides_for_nobody) {
+    BOOST_TEST(enqueue(five) == outcome::queued);
+    timer->posts = 0;
+    timer->dropped();
+    BOOST_TEST(s->enqueue(seven) == outcome::unalarmed);
+    BOOST_TEST(enqueue(nine) == outcome::queued);
+    timer->run();
+    BOOST_TEST(timer->set_for == 5);
+    s->cancel();
+}
+
+BOOST_AUTO_TEST_CASE(a_timer_that_could_not_be_set_provides_for_nobody) {
+    enqueue(five);
+    timer->posts = 0;
+    BOOST_TEST_REQUIRE(timer->claim());
+    time_point t;
+    BOOST_TEST_REQUIRE(timer->next(t));
+    timer->failed();
+    BOOST_TEST(enqueue(seven) == outcome::queued);
+    timer->run();
+    BOOST_TEST(timer->set_for == 5);
+    s->cancel();
+}
+
+BOOST_AUTO_TEST_CASE(one_thread_touches_the_timer_and_looks_again_for_the_others) {
+    enqueue(nine);
+    timer->posts = 0;
+    BOOST_TEST_REQUIRE(timer->claim());
+    time_point t;
+    BOOST_TEST_REQUIRE(timer->next(t));
+    BOOST_TEST(ticks(t) == 9);
+    BOOST_TEST(s->enqueue(five) == outcome::queued); // the thread that touches it will see
+    timer->posted();
+    BOOST_TEST(!timer->claim());
+    BOOST_TEST(!timer->expire(at(1)));
+    BOOST_TEST_REQUIRE(timer->next(t));
+    BOOST_TEST(ticks(t) == 5);
+    BOOST_TEST(!timer->next(t));
+    s->cancel();
+}
+
+BOOST_AUTO_TEST_CASE(who_runs_out_of_time_makes_way) {
+    hand_made_timed_waiter large{3, at(5)};
+    hand_made_waiter small{1};
+    s->release(1);
+    BOOST_TEST(enqueue(large) == outcome::queued);
+    s->enqueue(small);
+    timer->run();
+    timer->fire(at(6));
+    BOOST_TEST(large.ended_as(outcome::timed_out));
+    BOOST_TEST(small.ended_as(outcome::granted));
+    BOOST_TEST(s->available() == 0);
+}
+
+BOOST_AUTO_TEST_CASE(many_who_run_out_of_time_at_once) {
+    std::deque<hand_made_timed_waiter> many;
+    for (int i = 0; i < 2500; ++i)
+        BOOST_TEST_REQUIRE(enqueue(many.emplace_back(1, at(5 + i % 2))) == outcome::queued);
+    timer->run();
+    timer->fire(at(5));
+    BOOST_TEST(s->waiting() == 1250u);
+    timer->fire(at(6));
+    for (const auto& w : many)
+        BOOST_TEST_REQUIRE(w.ended_as(outcome::timed_out));
+    BOOST_TEST(timer->set_for == off);
+}
+
+BOOST_AUTO_TEST_CASE(a_deadline_ends_who_is_cancelled_no_second_time) {
+    link_type canceller(s);
+    canceller.attach(five);
+    enqueue(five);
+    timer->run();
+    canceller.fire();
+    timer->fire(at(5));
+    BOOST_TEST(five.ended_as(outcome::aborted));
+    hand_made_timed_waiter again{1, at(6)};
+    link_type late(s);
+    late.attach(again);
+    enqueue(again);
+    timer->run();
+    timer->fire(at(6));
+    late.fire();
+    BOOST_TEST(again.ended_as(outcome::timed_out));
+}
+
+BOOST_AUTO_TEST_CASE(a_shutdown_destroys_the_timer_before_the_waiters) {
+    five.on_end = [&](state_pointer) {
+        BOOST_TEST(timer->is_shut);
+    };
+    enqueue(five);
+    states->shutdown();
+    BOOST_TEST(five.destroyed == 1);
+    timer->run();
+    BOOST_TEST(timer->times_set == 0);
+    timer->fire(at(9));
+    BOOST_TEST(timer->times_set == 0);
+    s->install_alarm(std::make_unique<hand_made_alarm>(*s));
+    BOOST_TEST(s->find_alarm() == timer);
+}
+
+BOOST_AUTO_TEST_CASE(a_state_that_is_shut_takes_no_alarm) {
+    states->shutdown();
+    const auto late = make(0);
+    late->install_alarm(std::make_unique<hand_made_alarm>(*late));
+    BOOST_TEST(late->find_alarm() == nullptr);
+}
+
+BOOST_AUTO_TEST_CASE(the_first_alarm_stays) {
+    s->install_alarm(std::make_unique<hand_made_alarm>(*s));
+    BOOST_TEST(s->find_alarm() == timer);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
