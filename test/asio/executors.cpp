@@ -21,6 +21,7 @@
 #include <chrono>
 #include <functional>
 #include <future>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -284,25 +285,23 @@ BOOST_AUTO_TEST_CASE(both_executors_have_outstanding_work_while_an_operation_wai
     BOOST_TEST(handler_book.work == 0);
 }
 
-BOOST_AUTO_TEST_CASE(and_until_its_handler_has_run) {
+BOOST_AUTO_TEST_CASE(and_until_its_handler_has_been_submitted) {
     for (const bool waits : {false, true}) {
         BOOST_TEST_CONTEXT("waits " << waits) {
             permit held = waits ? semaphore.try_acquire_permit() : permit();
-            int io_work = 0, handler_work = 0;
-            semaphore.async_acquire_permit(asio::bind_executor(on_handler, [&](error_code, permit) {
-                io_work = io_book.work;
-                handler_work = handler_book.work;
-            }));
+            int io_work = -1;
+            semaphore.async_acquire_permit(asio::bind_executor(
+                on_handler, [&](error_code, permit) { io_work = io_book.work; }));
+            BOOST_TEST(io_book.work >= (waits ? 1 : 0));
             held.reset();
-            BOOST_TEST(handler_book.work >= 1);
-            support::poll(io_context);
-            BOOST_TEST(handler_book.work >= 1);
-            BOOST_TEST(io_book.work >= 1);
-            support::poll(handler_context);
-            BOOST_TEST(io_work >= 1);
-            BOOST_TEST(handler_work >= 1);
+            // Submitted: its executor has it, and the semaphore's has nothing more to do with it.
             BOOST_TEST(io_book.work == 0);
+            BOOST_TEST(handler_book.submitted == 1);
+            BOOST_TEST(io_book.submitted == 0);
+            BOOST_TEST(support::poll(handler_context) == 1u);
+            BOOST_TEST(io_work == 0);
             BOOST_TEST(handler_book.work == 0);
+            handler_book.submitted = 0;
         }
     }
 }
@@ -340,10 +339,88 @@ BOOST_AUTO_TEST_CASE(an_abandoned_operation_leaves_no_work_behind) {
     {
         asio::io_context dying;
         basic_async_semaphore<tracker> other(tracker(dying.get_executor(), io_book), 0);
-        other.async_acquire(asio::bind_executor(on_handler, [](error_code) {}));
+        auto owner = std::make_shared<basic_async_semaphore<tracker>>(std::move(other));
+        // Owned by its own handler: the context goes first.
+        owner->async_acquire(asio::bind_executor(on_handler, [owner](error_code) {}));
         BOOST_TEST(handler_book.work >= 1);
+        BOOST_TEST(io_book.work >= 1);
     }
     BOOST_TEST(handler_book.work == 0);
+    BOOST_TEST(io_book.work == 0);
+}
+
+// A strand as the semaphore's executor, a context that is busy, or that nobody runs: no station on
+// the way to a handler that has an executor of its own.
+BOOST_AUTO_TEST_CASE(a_semaphore_on_a_strand_does_not_make_its_holders_take_turns) {
+    const auto strand = asio::make_strand(io_context);
+    async_semaphore many(strand, 3, 3);
+    std::atomic<int> inside{0};
+    for (int i = 0; i < 3; ++i)
+        many.async_acquire_permit(
+            asio::bind_executor(asio::make_strand(io_context), [&](error_code, permit) {
+                // Each needs the others to run at the same time.
+                ++inside;
+                while (inside < 3)
+                    std::this_thread::yield();
+            }));
+    support::run_on_threads(io_context, 3);
+    BOOST_TEST(inside == 3);
+}
+
+BOOST_AUTO_TEST_CASE(a_context_that_nobody_runs_holds_up_no_handler_elsewhere) {
+    async_semaphore idle(io_context, 1, 1);
+    result first, second, refused, late;
+    const auto there = [&](result& r) {
+        return asio::bind_executor(handler_context.get_executor(), recording(r));
+    };
+    idle.async_acquire_permit(there(first));
+    idle.async_acquire_permit(there(second));
+    idle.async_acquire_permit(2, there(refused));
+    idle.async_acquire_permit_for(std::chrono::seconds(0), there(late));
+    handler_context.poll();
+    BOOST_TEST(first.succeeded());
+    BOOST_TEST(refused.failed(asio_semaphore::error::exceeds_max));
+    BOOST_TEST(late.failed(asio::error::timed_out));
+    first.held.reset();
+    handler_context.poll();
+    BOOST_TEST(second.succeeded());
+}
+
+BOOST_AUTO_TEST_CASE(a_context_may_end_while_a_handler_is_on_its_way_elsewhere) {
+    for (const bool waits : {false, true}) {
+        BOOST_TEST_CONTEXT("waits " << waits) {
+            result on_its_way;
+            {
+                asio::io_context ending;
+                async_semaphore other(ending, 1, 1);
+                permit held = waits ? other.try_acquire_permit() : permit();
+                other.async_acquire_permit(
+                    asio::bind_executor(handler_context.get_executor(), recording(on_its_way)));
+            }
+            support::poll(handler_context);
+            BOOST_TEST(on_its_way.succeeded());
+            on_its_way.held.reset();
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(
+    an_executor_that_can_do_no_more_than_execute_is_reached_by_way_of_the_semaphores) {
+    int ran = 0;
+    result granted, queued;
+    const auto minimal = [&](result& r) {
+        return asio::bind_executor(support::minimal_executor{&ran}, recording(r));
+    };
+    semaphore.async_acquire_permit(minimal(granted));
+    semaphore.async_acquire_permit(minimal(queued));
+    BOOST_TEST(io_book.submitted == 1);
+    BOOST_TEST(ran == 0);
+    support::poll(io_context);
+    BOOST_TEST(granted.succeeded());
+    granted.held.reset();
+    BOOST_TEST(ran == 1);
+    support::poll(io_context);
+    BOOST_TEST(queued.succeeded());
     BOOST_TEST(io_book.work == 0);
 }
 

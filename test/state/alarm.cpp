@@ -82,7 +82,7 @@ struct fixture : state_fixture {
         if (result == outcome::unalarmed) {
             const hand_made_alarm::expectation expected(*timer, deadline);
             timer->post();
-            result = s->enqueue(w);
+            result = s->enqueue(w, true);
         }
         return result;
     }

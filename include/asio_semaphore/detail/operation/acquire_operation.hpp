@@ -282,8 +282,8 @@ void start_waiting(
     Deadline deadline) {
     using handler_executor = asio::associated_executor_t<Handler, Executor>;
     const auto& associated = asio::get_associated_executor(handler, executor);
-    const io_executor* const io = detail::as_io_context(executor);
-    const io_executor* own = io;
+    const io_context_executor* const io = detail::as_io_context(executor);
+    const io_context_executor* own = io;
     if (io != nullptr && !detail::is_identical(executor, associated))
         own = detail::as_io_context(associated);
     if (own != nullptr && *io == *own)

@@ -150,7 +150,8 @@ BOOST_FORCEINLINE void post_completion(
     const auto& associated = asio::get_associated_executor(handler, io_executor);
     if (const auto* const context = detail::as_io_context(associated))
         detail::post_completion_to<Signature>(handler, *context, io_executor, state, n, result);
-    else if constexpr (!std::is_same_v<std::decay_t<decltype(associated)>, detail::io_executor>)
+    else if constexpr (!std::is_same_v<
+                           std::decay_t<decltype(associated)>, detail::io_context_executor>)
         detail::post_completion_elsewhere<Signature>(
             handler, associated, io_executor, state, n, result);
 }

@@ -54,18 +54,14 @@ public:
 private:
     static BOOST_NOINLINE outcome
     alarm_and_enqueue(const Executor& executor, state_pointer state, timed_waiter<threads>& w) {
-        for (;;) {
-            if (state->find_alarm() == nullptr)
-                state->install_alarm(std::make_unique<deadline_timer>(*state, executor));
-            alarm<threads>* const timer = state->find_alarm();
-            if (timer == nullptr) // the context goes, as the queue will tell
-                return state->enqueue(w);
-            const expectation expected(*timer, w.at);
-            timer->post();
-            const outcome result = state->enqueue(w);
-            if (result != outcome::unalarmed)
-                return result;
-        }
+        if (state->find_alarm() == nullptr)
+            state->install_alarm(std::make_unique<deadline_timer>(*state, executor));
+        alarm<threads>* const timer = state->find_alarm();
+        if (timer == nullptr) // the context goes, as the queue will tell
+            return state->enqueue(w);
+        const expectation expected(*timer, w.at);
+        timer->post();
+        return state->enqueue(w, true);
     }
 
     /// What the executor is given.

@@ -154,22 +154,23 @@ public:
     using asio::executor_work_guard<Executor>::executor_work_guard;
 };
 
-using io_executor = asio::io_context::executor_type;
+using io_context_executor = asio::io_context::executor_type;
 
 template <typename Executor, typename = void>
 struct is_type_erased : std::false_type {};
 template <typename Executor>
 struct is_type_erased<
-    Executor, std::void_t<decltype(std::declval<const Executor&>().template target<io_executor>())>>
+    Executor,
+    std::void_t<decltype(std::declval<const Executor&>().template target<io_context_executor>())>>
     : std::true_type {};
 
 /// The io_context executor that this one is or holds, or null.
 template <typename Executor>
-const io_executor* as_io_context(const Executor& executor) noexcept {
-    if constexpr (std::is_same_v<Executor, io_executor>)
+const io_context_executor* as_io_context(const Executor& executor) noexcept {
+    if constexpr (std::is_same_v<Executor, io_context_executor>)
         return &executor;
     else if constexpr (is_type_erased<Executor>::value)
-        return executor.template target<io_executor>();
+        return executor.template target<io_context_executor>();
     else
         return nullptr;
 }

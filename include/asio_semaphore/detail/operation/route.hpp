@@ -73,21 +73,22 @@ private:
 class io_context_route {
 public:
     template <typename IoExecutor>
-    io_context_route(const IoExecutor&, const io_executor& executor) noexcept : idle_(executor) {}
+    io_context_route(const IoExecutor&, const io_context_executor& executor) noexcept :
+        idle_(executor) {}
     io_context_route(const io_context_route&) = delete;
     io_context_route& operator=(const io_context_route&) = delete;
     ~io_context_route() {
         if (holds_work_)
             busy_.~busy_type();
         else
-            idle_.~io_executor();
+            idle_.~io_context_executor();
     }
 
     void hold_work() noexcept {
         if (holds_work_)
             return;
-        const io_executor executor = idle_;
-        idle_.~io_executor();
+        const io_context_executor executor = idle_;
+        idle_.~io_context_executor();
         ::new (static_cast<void*>(&busy_)) busy_type(executor);
         holds_work_ = true;
     }
@@ -99,9 +100,9 @@ public:
     }
 
 private:
-    using busy_type = busy_executor<io_executor>;
+    using busy_type = busy_executor<io_context_executor>;
 
-    io_executor executor() const noexcept {
+    io_context_executor executor() const noexcept {
         return holds_work_ ? asio::require(
                                  busy_.get_executor(), asio::execution::outstanding_work.untracked)
                            : idle_;
@@ -109,7 +110,7 @@ private:
 
     // One of the two, in the space of one.
     union {
-        io_executor idle_;
+        io_context_executor idle_;
         busy_type busy_;
     };
     bool holds_work_ = false;
@@ -121,14 +122,14 @@ template <typename IoExecutor>
 class io_work {
 public:
     explicit io_work(const IoExecutor& executor) {
-        if (const io_executor* const context = detail::as_io_context(executor))
+        if (const io_context_executor* const context = detail::as_io_context(executor))
             context_.emplace(*context);
-        else if constexpr (!std::is_same_v<IoExecutor, io_executor>)
+        else if constexpr (!std::is_same_v<IoExecutor, io_context_executor>)
             other_.emplace(executor);
     }
 
 private:
-    std::optional<busy_executor<io_executor>> context_; // much cheaper than any_io_executor
+    std::optional<busy_executor<io_context_executor>> context_; // much cheaper than any_io_executor
     std::optional<busy_executor<IoExecutor>> other_;
 };
 

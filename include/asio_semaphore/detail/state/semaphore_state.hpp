@@ -99,10 +99,11 @@ public:
 
     /// Grants w.count permits or puts w at the end of the queue, its link armed; `queued` says
     /// that it waits. From then on it may be submitted at any moment: the caller touches it no
-    /// more. With any other outcome it is the caller's still; `unalarmed` asks the caller to have
-    /// the alarm set for its deadline, and to try again.
+    /// more. With any other outcome it is the caller's still; `unalarmed` asks the caller to post
+    /// the alarm, expecting w, and to try again.
+    /// @param is_alarmed the caller has done so
     /// @pre 0 < w.count <= max_permits()
-    outcome enqueue(waiter_type& w) noexcept;
+    outcome enqueue(waiter_type& w, bool is_alarmed = false) noexcept;
 
     /// Gives n permits back, and serves the queue. False, with nothing changed, where that would
     /// exceed the maximum.

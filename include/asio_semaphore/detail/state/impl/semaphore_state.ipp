@@ -110,7 +110,7 @@ BOOST_FORCEINLINE void semaphore_state<Threads>::end_section(ends what) noexcept
 }
 
 template <typename Threads>
-outcome semaphore_state<Threads>::enqueue(waiter_type& w) noexcept {
+outcome semaphore_state<Threads>::enqueue(waiter_type& w, bool is_alarmed) noexcept {
     std::lock_guard<typename Threads::mutex> lock(mutex_);
     if (phase_ != phase::open)
         return why_not();
@@ -118,8 +118,8 @@ outcome semaphore_state<Threads>::enqueue(waiter_type& w) noexcept {
         return outcome::aborted;
     deadline_node* const deadline =
         w.is_timed ? static_cast<timed_waiter_type*>(std::addressof(w)) : nullptr;
-    const bool may_wait =
-        deadline == nullptr || (alarm_ != nullptr && alarm_->provides_for(deadline->at));
+    const bool may_wait = deadline == nullptr || is_alarmed ||
+                          (alarm_ != nullptr && alarm_->provides_for(deadline->at));
     auto word = word_.load(std::memory_order_relaxed); // relaxed: as in try_acquire
     while ((word & queued_flag) == 0) {
         const bool fits = available_in(word) >= w.count;
