@@ -68,10 +68,18 @@ awaitable<void> session(tcp::socket socket, [[maybe_unused]] permit held) {
 
 //! [sessions]
 awaitable<void> accept_loop(tcp::acceptor& acceptor, async_semaphore& sessions) {
-    for (;;) {
+    asio::steady_timer pause(acceptor.get_executor());
+    for (error_code ec;;) {
         permit held = co_await sessions.async_acquire_permit(use_awaitable);
-        // Throws where accepting fails; example 07 goes on then.
-        tcp::socket socket = co_await acceptor.async_accept(use_awaitable);
+        tcp::socket socket =
+            co_await acceptor.async_accept(asio::redirect_error(use_awaitable, ec));
+        if (ec == asio::error::operation_aborted || !acceptor.is_open())
+            co_return;
+        if (ec) { // no file descriptor is left, perhaps: some have to be closed first
+            pause.expires_after(50ms);
+            co_await pause.async_wait(use_awaitable);
+            continue;
+        }
         asio::co_spawn(
             acceptor.get_executor(), session(std::move(socket), std::move(held)), asio::detached);
     }
