@@ -39,7 +39,7 @@ asio::awaitable<void> job(async_semaphore& semaphore, int number) {
 
 int main() {
     asio::io_context context;
-    async_semaphore semaphore(context, 2);
+    async_semaphore semaphore(context, 2, 2);
     for (int number = 1; number <= 4; ++number)
         asio::co_spawn(context, job(semaphore, number), asio::detached);
     context.run(); // the wait: run() returns when no work is left
