@@ -108,10 +108,11 @@ awaitable<reply> answer(async_semaphore& limit, std::size_t longest_queue) {
 //! [adjust]
 class adjustable_limit { // set() is for one thread, or one strand
 public:
-    adjustable_limit(asio::io_context& context, std::ptrdiff_t limit) :
-        semaphore_(context, limit), limit_(limit) {}
+    adjustable_limit(asio::io_context& context, std::ptrdiff_t limit, std::ptrdiff_t largest) :
+        semaphore_(context, limit, largest), limit_(limit) {}
 
     void set(std::ptrdiff_t limit) {
+        limit = std::min(limit, semaphore_.max_permits());
         if (limit > limit_)
             semaphore_.release(limit - limit_); // more may run, and those who wait start
         else
@@ -184,7 +185,7 @@ BOOST_AUTO_TEST_CASE(a_queue_that_is_too_long_is_refused) {
 }
 
 BOOST_AUTO_TEST_CASE(a_limit_can_be_adjusted) {
-    adjustable_limit limit(context, 2);
+    adjustable_limit limit(context, 2, 5);
     for (int i = 0; i < 4; ++i)
         start(requests::handle(limit.semaphore()));
     support::poll(context);
@@ -194,7 +195,10 @@ BOOST_AUTO_TEST_CASE(a_limit_can_be_adjusted) {
     BOOST_TEST(limit.semaphore().available() == -1);
     held.reset();
     BOOST_TEST(limit.semaphore().available() == 1);
-    limit.set(5);
+    held = limit.semaphore().try_acquire_permit();
+    limit.set(6); // more than the largest
+    BOOST_TEST(limit.semaphore().available() == 4);
+    held.reset();
     BOOST_TEST(limit.semaphore().available() == 5);
 }
 
