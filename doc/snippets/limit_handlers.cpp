@@ -15,8 +15,8 @@
 namespace {
 
 namespace asio = boost::asio;
-using asio::as_tuple;
 using asio::awaitable;
+using asio::redirect_error;
 using asio::use_awaitable;
 using asio::ip::tcp;
 using asio_semaphore::async_semaphore;
@@ -61,8 +61,7 @@ awaitable<void> session(tcp::socket socket, [[maybe_unused]] permit held) {
     char data[64];
     error_code ec;
     while (!ec)
-        co_await socket.async_read_some(
-            asio::buffer(data), asio::redirect_error(use_awaitable, ec));
+        co_await socket.async_read_some(asio::buffer(data), redirect_error(use_awaitable, ec));
     --running;
 }
 
@@ -71,8 +70,7 @@ awaitable<void> accept_loop(tcp::acceptor& acceptor, async_semaphore& sessions) 
     asio::steady_timer pause(acceptor.get_executor());
     for (error_code ec;;) {
         permit held = co_await sessions.async_acquire_permit(use_awaitable);
-        tcp::socket socket =
-            co_await acceptor.async_accept(asio::redirect_error(use_awaitable, ec));
+        tcp::socket socket = co_await acceptor.async_accept(redirect_error(use_awaitable, ec));
         if (ec == asio::error::operation_aborted || !acceptor.is_open())
             co_return;
         if (ec) { // no file descriptor is left, perhaps: some have to be closed first
@@ -94,7 +92,9 @@ enum class reply { done, busy, shutting_down };
 awaitable<reply> answer(async_semaphore& limit, std::size_t longest_queue) {
     if (limit.available() <= 0 && limit.waiting() >= longest_queue)
         co_return reply::busy;
-    auto [ec, held] = co_await limit.async_acquire_permit_for(2s, as_tuple(use_awaitable));
+    error_code ec;
+    const permit held =
+        co_await limit.async_acquire_permit_for(2s, redirect_error(use_awaitable, ec));
     if (ec == asio::error::timed_out)
         co_return reply::busy;
     if (ec) // the semaphore is closed, or the operation was cancelled
