@@ -155,12 +155,19 @@ def filter_markdown(path):
     text = SNIPPET.sub(r"\1", path.read_text())
     pages = guides()
 
+    seen = []
+
+    def heading(m):
+        seen.append(anchor(path, m[2]))
+        again = seen.count(seen[-1]) - 1 # in the changelog: links lead to the first
+        return f"{m[1]} {m[2]} {{#{seen[-1]}{again or ''}}}"
+
     def outside_code(part):
         part = LINK.sub(lambda m: site_link(path, m[1], m[2]) or m[0], part)
         part = re.sub(r"`([^`]+)`", code, part)
         if path == INDEX: # whose headings would stand in the tree between the guides
             return part
-        return HEADING.sub(lambda m: f"{m[1]} {m[2]} {{#{anchor(path, m[2])}}}", part)
+        return HEADING.sub(heading, part)
 
     parts = re.split(r"(^```.*?^```$)", text, flags=re.M | re.S)
     text = "".join(part if part.startswith("```") else outside_code(part) for part in parts)

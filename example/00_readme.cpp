@@ -17,7 +17,7 @@ asio::awaitable<void> query(async_semaphore& limit, int& running, int& most) {
 
 int main() {
     asio::io_context context;
-    async_semaphore limit(context, 3);
+    async_semaphore limit(context, 3, 3);
     int running = 0, most = 0;
     for (int i = 0; i < 100; ++i)
         asio::co_spawn(context, query(limit, running, most), asio::detached);

@@ -43,7 +43,7 @@ asio::awaitable<void> fetch_by_hand(async_semaphore& semaphore, int page) {
 
 int main() {
     asio::io_context context;
-    async_semaphore semaphore(context, 2);
+    async_semaphore semaphore(context, 2, 2);
     for (int page = 1; page <= 9; ++page)
         asio::co_spawn(context, fetch(semaphore, page), asio::detached);
     asio::co_spawn(context, fetch_by_hand(semaphore, 10), asio::detached);

@@ -18,7 +18,7 @@ using namespace std::chrono_literals;
 
 class printer {
 public:
-    explicit printer(asio::io_context& context) : context_(context), trays_(context, 3) {}
+    explicit printer(asio::io_context& context) : context_(context), trays_(context, 3, 3) {}
 
     void print(int job, std::ptrdiff_t trays) {
         trays_.async_acquire_permit(trays, [this, job](error_code ec, asio_semaphore::permit held) {

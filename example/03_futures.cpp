@@ -16,7 +16,7 @@ namespace asio = boost::asio;
 
 int main() {
     asio::thread_pool pool(1);
-    asio_semaphore::async_semaphore licences(pool, 3);
+    asio_semaphore::async_semaphore licences(pool, 3, 3);
 
     std::atomic<int> inside{0}, most{0};
     std::barrier three_meet(3); // nobody leaves before three have met: so many did work at once

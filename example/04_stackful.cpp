@@ -18,7 +18,7 @@ using namespace std::chrono_literals;
 
 int main() {
     asio::io_context context;
-    asio_semaphore::async_semaphore pumps(context, 2);
+    asio_semaphore::async_semaphore pumps(context, 2, 2);
     int at_pumps = 0, most = 0;
 
     for (int car = 1; car <= 5; ++car)

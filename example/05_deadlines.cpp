@@ -27,7 +27,7 @@ const char* to_text(error_code ec) {
 
 int main() {
     asio::io_context context;
-    asio_semaphore::async_semaphore semaphore(context, 1);
+    asio_semaphore::async_semaphore semaphore(context, 1, 1);
     permit held = semaphore.try_acquire_permit(); // nobody else gets in for now
 
     const auto report = [](const char* who) {

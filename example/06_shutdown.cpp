@@ -3,13 +3,14 @@
 
 #include <asio_semaphore.hpp>
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <boost/system/error_code.hpp>
 
 #include <chrono>
 #include <iostream>
@@ -19,8 +20,9 @@ using asio_semaphore::async_semaphore;
 using namespace std::chrono_literals;
 
 asio::awaitable<void> job(async_semaphore& semaphore, int number) {
-    const auto [ec, held] =
-        co_await semaphore.async_acquire_permit(asio::as_tuple(asio::use_awaitable));
+    boost::system::error_code ec;
+    const auto held =
+        co_await semaphore.async_acquire_permit(asio::redirect_error(asio::use_awaitable, ec));
     if (ec) {
         std::cout << "job " << number
                   << (ec == asio_semaphore::error::closed ? " is refused\n" : " fails\n");
@@ -39,7 +41,7 @@ asio::awaitable<void> job(async_semaphore& semaphore, int number) {
 
 int main() {
     asio::io_context context;
-    async_semaphore semaphore(context, 2);
+    async_semaphore semaphore(context, 2, 2);
     for (int number = 1; number <= 4; ++number)
         asio::co_spawn(context, job(semaphore, number), asio::detached);
     context.run(); // the wait: run() returns when no work is left

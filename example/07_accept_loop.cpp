@@ -6,6 +6,7 @@
 #include <boost/asio.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <deque>
 #include <iostream>
 #include <utility>
@@ -17,19 +18,23 @@ int begun = 0, running = 0;
 
 asio::awaitable<void> session(tcp::socket socket, [[maybe_unused]] asio_semaphore::permit held) {
     std::cout << "session " << ++begun << " begins, " << ++running << " running\n";
-    char data[64];
-    boost::system::error_code ec;
-    while (!ec)
-        co_await socket.async_read_some(
-            asio::buffer(data), asio::redirect_error(asio::use_awaitable, ec));
+    co_await socket.async_wait(tcp::socket::wait_read, asio::use_awaitable); // it hangs up
     --running;
 }
 
 asio::awaitable<void>
 accept_loop(tcp::acceptor& acceptor, asio_semaphore::async_semaphore& sessions) {
-    for (;;) {
+    asio::steady_timer pause(acceptor.get_executor());
+    for (boost::system::error_code ec;;) {
         auto held = co_await sessions.async_acquire_permit(asio::use_awaitable);
-        auto socket = co_await acceptor.async_accept(asio::use_awaitable);
+        auto socket = co_await acceptor.async_accept(asio::redirect_error(asio::use_awaitable, ec));
+        if (ec == asio::error::operation_aborted || !acceptor.is_open())
+            co_return;
+        if (ec) { // no file descriptor is left, perhaps: some have to be closed first
+            pause.expires_after(std::chrono::milliseconds(50));
+            co_await pause.async_wait(asio::use_awaitable);
+            continue;
+        }
         asio::co_spawn(
             acceptor.get_executor(), session(std::move(socket), std::move(held)), asio::detached);
     }
@@ -38,7 +43,7 @@ accept_loop(tcp::acceptor& acceptor, asio_semaphore::async_semaphore& sessions) 
 int main() {
     asio::io_context context;
     tcp::acceptor acceptor(context, {asio::ip::address_v4::loopback(), 0});
-    asio_semaphore::async_semaphore sessions(context, 2);
+    asio_semaphore::async_semaphore sessions(context, 2, 2);
     asio::co_spawn(context, accept_loop(acceptor, sessions), asio::detached);
 
     std::deque<tcp::socket> clients;

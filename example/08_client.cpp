@@ -7,7 +7,7 @@
 
 int main(int argc, char** argv) {
     return run_client(argc, argv, [](asio::io_context& context, tcp::endpoint server) {
-        asio_semaphore::async_semaphore limit(context, 10);
+        asio_semaphore::async_semaphore limit(context, 10, 10);
         int fetched = 0;
         const auto done = [&fetched](std::exception_ptr failure) {
             if (failure)

@@ -13,7 +13,7 @@
 class connection_pool {
 public:
     connection_pool(asio::io_context& context, tcp::endpoint server, int most) :
-        server_(server), limit_(context, most) {}
+        server_(server), limit_(context, most, most) {}
 
     template <typename CompletionToken>
     auto async_query(std::string text, CompletionToken&& token) {

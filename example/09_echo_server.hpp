@@ -4,6 +4,7 @@
 
 #include <boost/asio.hpp>
 
+#include <chrono>
 #include <cstddef>
 #include <utility>
 
@@ -22,8 +23,17 @@ public:
 
 private:
     asio::awaitable<void> listen() {
-        for (;;) {
-            auto client = co_await acceptor_.async_accept(asio::use_awaitable);
+        asio::steady_timer pause(acceptor_.get_executor());
+        for (boost::system::error_code ec;;) {
+            auto client =
+                co_await acceptor_.async_accept(asio::redirect_error(asio::use_awaitable, ec));
+            if (ec == asio::error::operation_aborted || !acceptor_.is_open())
+                co_return;
+            if (ec) { // no file descriptor is left, perhaps
+                pause.expires_after(std::chrono::milliseconds(50));
+                co_await pause.async_wait(asio::use_awaitable);
+                continue;
+            }
             ++accepted_;
             asio::co_spawn(acceptor_.get_executor(), echo(std::move(client)), asio::detached);
         }

@@ -34,7 +34,7 @@ awaitable<std::string> serve(asio::local::stream_protocol::socket& client, async
         client.async_wait(asio::socket_base::wait_read, as_tuple(use_awaitable)));
     if (first.index() == 1)
         co_return "the client has gone";
-    const auto [ec, held] = std::get<0>(std::move(first));
+    const auto& [ec, held] = std::get<0>(first);
     co_return ec ? "the server stops" : "served";
 }
 //! [client_gone]
@@ -77,7 +77,9 @@ BOOST_AUTO_TEST_CASE(a_coroutine) {
     std::string end;
     //! [coroutine]
     const auto wait = [&]() -> awaitable<void> {
-        auto [ec, p] = co_await limit.async_acquire_permit(as_tuple(use_awaitable));
+        error_code ec;
+        const permit p =
+            co_await limit.async_acquire_permit(asio::redirect_error(use_awaitable, ec));
         end = ec == asio::error::operation_aborted ? "cancelled" : "granted";
     };
     asio::cancellation_signal stop;

@@ -17,8 +17,8 @@
 namespace {
 
 namespace asio = boost::asio;
-using asio::as_tuple;
 using asio::awaitable;
+using asio::redirect_error;
 using asio::use_awaitable;
 using asio_semaphore::async_semaphore;
 using asio_semaphore::permit;
@@ -41,7 +41,9 @@ struct fixture {
 
 //! [for]
 awaitable<std::string> answer(async_semaphore& limit, std::chrono::milliseconds patience) {
-    auto [ec, held] = co_await limit.async_acquire_permit_for(patience, as_tuple(use_awaitable));
+    error_code ec;
+    const permit held =
+        co_await limit.async_acquire_permit_for(patience, redirect_error(use_awaitable, ec));
     if (ec == asio::error::timed_out)
         co_return "busy, try again later";
     if (ec)
@@ -55,7 +57,9 @@ awaitable<std::string>
 answer_until(async_semaphore& limit, std::chrono::steady_clock::time_point deadline) {
     // What is left may be zero or negative: the permit is then granted at once or not at all.
     const auto left = deadline - std::chrono::steady_clock::now();
-    auto [ec, held] = co_await limit.async_acquire_permit_for(left, as_tuple(use_awaitable));
+    error_code ec;
+    const permit held =
+        co_await limit.async_acquire_permit_for(left, redirect_error(use_awaitable, ec));
     co_return ec ? "too late" : "done";
 }
 //! [budget]

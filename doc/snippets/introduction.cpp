@@ -19,7 +19,7 @@ BOOST_AUTO_TEST_SUITE(doc_introduction)
 BOOST_AUTO_TEST_CASE(step_by_step) {
     //! [steps]
     asio::io_context context;
-    async_semaphore limit(context, 2);
+    async_semaphore limit(context, 2, 2);
 
     permit first = limit.try_acquire_permit(); // both permits are free:
     permit second = limit.try_acquire_permit();
@@ -45,15 +45,14 @@ BOOST_AUTO_TEST_CASE(step_by_step) {
 BOOST_AUTO_TEST_CASE(the_maximum) {
     //! [maximum]
     asio::io_context context;
-    async_semaphore open_end(context, 10);    // ten permits now, and more may be added
     async_semaphore exactly(context, 10, 10); // never more than ten
-
-    open_end.release(5);
-    BOOST_TEST(open_end.available() == 15);
-
     error_code ec;
     exactly.release(1, ec); // one that nobody has acquired
     BOOST_TEST((ec == asio_semaphore::error::over_release));
+
+    async_semaphore open_end(context, 10); // ten permits now, and any number may be added
+    open_end.release(1);
+    BOOST_TEST(open_end.available() == 11); // eleven may run from now on, and nobody is told
 
     exactly.async_acquire_permit(11, [&](error_code result, permit) { ec = result; });
     context.run();

@@ -15,8 +15,8 @@
 namespace {
 
 namespace asio = boost::asio;
-using asio::as_tuple;
 using asio::awaitable;
+using asio::redirect_error;
 using asio::use_awaitable;
 using asio::ip::tcp;
 using asio_semaphore::async_semaphore;
@@ -61,17 +61,23 @@ awaitable<void> session(tcp::socket socket, [[maybe_unused]] permit held) {
     char data[64];
     error_code ec;
     while (!ec)
-        co_await socket.async_read_some(
-            asio::buffer(data), asio::redirect_error(use_awaitable, ec));
+        co_await socket.async_read_some(asio::buffer(data), redirect_error(use_awaitable, ec));
     --running;
 }
 
 //! [sessions]
 awaitable<void> accept_loop(tcp::acceptor& acceptor, async_semaphore& sessions) {
-    for (;;) {
+    asio::steady_timer pause(acceptor.get_executor());
+    for (error_code ec;;) {
         permit held = co_await sessions.async_acquire_permit(use_awaitable);
-        // Throws where accepting fails; example 07 goes on then.
-        tcp::socket socket = co_await acceptor.async_accept(use_awaitable);
+        tcp::socket socket = co_await acceptor.async_accept(redirect_error(use_awaitable, ec));
+        if (ec == asio::error::operation_aborted || !acceptor.is_open())
+            co_return;
+        if (ec) { // no file descriptor is left, perhaps: some have to be closed first
+            pause.expires_after(50ms);
+            co_await pause.async_wait(use_awaitable);
+            continue;
+        }
         asio::co_spawn(
             acceptor.get_executor(), session(std::move(socket), std::move(held)), asio::detached);
     }
@@ -86,7 +92,9 @@ enum class reply { done, busy, shutting_down };
 awaitable<reply> answer(async_semaphore& limit, std::size_t longest_queue) {
     if (limit.available() <= 0 && limit.waiting() >= longest_queue)
         co_return reply::busy;
-    auto [ec, held] = co_await limit.async_acquire_permit_for(2s, as_tuple(use_awaitable));
+    error_code ec;
+    const permit held =
+        co_await limit.async_acquire_permit_for(2s, redirect_error(use_awaitable, ec));
     if (ec == asio::error::timed_out)
         co_return reply::busy;
     if (ec) // the semaphore is closed, or the operation was cancelled
@@ -100,10 +108,11 @@ awaitable<reply> answer(async_semaphore& limit, std::size_t longest_queue) {
 //! [adjust]
 class adjustable_limit { // set() is for one thread, or one strand
 public:
-    adjustable_limit(asio::io_context& context, std::ptrdiff_t limit) :
-        semaphore_(context, limit), limit_(limit) {}
+    adjustable_limit(asio::io_context& context, std::ptrdiff_t limit, std::ptrdiff_t largest) :
+        semaphore_(context, limit, largest), limit_(limit) {}
 
     void set(std::ptrdiff_t limit) {
+        limit = std::min(limit, semaphore_.max_permits());
         if (limit > limit_)
             semaphore_.release(limit - limit_); // more may run, and those who wait start
         else
@@ -176,7 +185,7 @@ BOOST_AUTO_TEST_CASE(a_queue_that_is_too_long_is_refused) {
 }
 
 BOOST_AUTO_TEST_CASE(a_limit_can_be_adjusted) {
-    adjustable_limit limit(context, 2);
+    adjustable_limit limit(context, 2, 5);
     for (int i = 0; i < 4; ++i)
         start(requests::handle(limit.semaphore()));
     support::poll(context);
@@ -186,7 +195,10 @@ BOOST_AUTO_TEST_CASE(a_limit_can_be_adjusted) {
     BOOST_TEST(limit.semaphore().available() == -1);
     held.reset();
     BOOST_TEST(limit.semaphore().available() == 1);
-    limit.set(5);
+    held = limit.semaphore().try_acquire_permit();
+    limit.set(6); // more than the largest
+    BOOST_TEST(limit.semaphore().available() == 4);
+    held.reset();
     BOOST_TEST(limit.semaphore().available() == 5);
 }
 

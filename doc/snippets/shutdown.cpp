@@ -13,8 +13,8 @@
 namespace {
 
 namespace asio = boost::asio;
-using asio::as_tuple;
 using asio::awaitable;
+using asio::redirect_error;
 using asio::use_awaitable;
 using asio_semaphore::async_semaphore;
 using asio_semaphore::permit;
@@ -39,7 +39,8 @@ struct fixture {
 
 //! [job]
 awaitable<void> job(async_semaphore& limit) {
-    auto [ec, held] = co_await limit.async_acquire_permit(as_tuple(use_awaitable));
+    error_code ec;
+    const permit held = co_await limit.async_acquire_permit(redirect_error(use_awaitable, ec));
     if (ec) { // error::closed
         ++refused;
         co_return;
@@ -60,8 +61,9 @@ awaitable<void> drain(async_semaphore& limit) {
 
 //! [drain_for]
 awaitable<bool> drain_for(async_semaphore& limit, std::chrono::seconds patience) {
-    auto [ec, all] = co_await limit.async_acquire_permit_for(
-        patience, limit.max_permits(), as_tuple(use_awaitable));
+    error_code ec;
+    const permit all = co_await limit.async_acquire_permit_for(
+        patience, limit.max_permits(), redirect_error(use_awaitable, ec));
     limit.close();
     co_return !ec; // false: some were still at work, and go on
 }

@@ -115,7 +115,8 @@ BOOST_AUTO_TEST_CASE(as_tuple) {
     std::ptrdiff_t count = 0;
     start([&]() -> awaitable<void> {
         //! [as_tuple]
-        auto [ec, held] = co_await sem.async_acquire_permit(asio::as_tuple(asio::use_awaitable));
+        auto result = co_await sem.async_acquire_permit(asio::as_tuple(asio::use_awaitable));
+        auto& [ec, held] = result;
         //! [as_tuple]
         BOOST_TEST(!ec);
         count = held.count();
@@ -149,8 +150,9 @@ BOOST_AUTO_TEST_CASE(cancel_after) {
     error_code seen;
     start([&]() -> awaitable<void> {
         //! [cancel_after]
-        auto [ec, held] = co_await sem.async_acquire_permit(
-            asio::cancel_after(1ms, asio::as_tuple(asio::use_awaitable)));
+        error_code ec;
+        permit held = co_await sem.async_acquire_permit(
+            asio::cancel_after(1ms, asio::redirect_error(asio::use_awaitable, ec)));
         //! [cancel_after]
         seen = ec;
     });

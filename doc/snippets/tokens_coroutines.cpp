@@ -57,12 +57,12 @@ auto async_acquire_both(async_semaphore& a, async_semaphore& b, Token&& token) {
         co_composed<void(error_code, permit, permit)>(
             [](auto state, async_semaphore& one, async_semaphore& two) -> void {
                 state.throw_if_cancelled(false);
-                auto [e1, first] =
-                    co_await one.async_acquire_permit(asio::as_tuple(asio::deferred));
+                auto of_one = co_await one.async_acquire_permit(asio::as_tuple(asio::deferred));
+                auto& [e1, first] = of_one;
                 if (e1)
                     co_return {e1, permit(), permit()};
-                auto [e2, second] =
-                    co_await two.async_acquire_permit(asio::as_tuple(asio::deferred));
+                auto of_two = co_await two.async_acquire_permit(asio::as_tuple(asio::deferred));
+                auto& [e2, second] = of_two;
                 if (e2)
                     first.reset();
                 co_return {e2, std::move(first), std::move(second)};

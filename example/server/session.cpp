@@ -145,8 +145,8 @@ asio::awaitable<std::optional<session::response>> session::answer(const request&
 
 asio::awaitable<std::optional<session::response>> session::answer_work(const request& asked) {
     // The permit lives as long as the handler runs, and no longer: not while a slow client reads.
-    auto [verdict, held] = co_await shared_.entry.enter(stream_.socket(), buffer_);
-    switch (verdict) {
+    const gate::admission entry = co_await shared_.entry.enter(stream_.socket(), buffer_);
+    switch (entry.result) {
     case gate::verdict::client_gone:
         co_return std::nullopt;
     case gate::verdict::admitted:
@@ -157,7 +157,7 @@ asio::awaitable<std::optional<session::response>> session::answer_work(const req
     }
     auto reply = respond(
         asked, http::status::service_unavailable,
-        verdict == gate::verdict::closed ? "the server ends\n" : "too busy\n");
+        entry.result == gate::verdict::closed ? "the server ends\n" : "too busy\n");
     const auto seconds = std::chrono::ceil<std::chrono::seconds>(shared_.entry.max_wait()).count();
     reply.set(http::field::retry_after, std::to_string(std::max<long>(1, seconds)));
     co_return reply;

@@ -106,8 +106,13 @@ public:
     static constexpr std::ptrdiff_t max() noexcept { return state_type::max(); }
 
     /// A semaphore with @p initial free permits, of at most @p max_permits.
-    /** @throws std::invalid_argument unless 0 <= initial <= max_permits and 1 <= max_permits <=
-     * max() */
+    /**
+     * Where the number of permits is fixed give it as the maximum too: `limit(executor, n, n)`. A
+     * permit that comes back twice is then an error, instead of one more that runs from then on.
+     *
+     * @throws std::invalid_argument unless 0 <= initial <= max_permits and 1 <= max_permits <=
+     * max()
+     */
     basic_async_semaphore(
         const executor_type& executor, std::ptrdiff_t initial, std::ptrdiff_t max_permits = max()) :
         executor_(executor),
@@ -389,6 +394,11 @@ public:
      * All or nothing: where `available()` would exceed `max_permits()` before anybody is granted,
      * nothing changes. A debt is paid before anybody is granted. On a closed semaphore the permits
      * are counted. release(0) has no effect.
+     *
+     * With a maximum it gives back what is out. It does not see permits that are held: adding
+     * permits, so that with the held ones they exceed the maximum, is misuse that shows only when
+     * those come back. `release` refuses them then, and a @ref permit gives back what fits. To
+     * raise a limit, construct the semaphore with a maximum that leaves room for it.
      *
      * @throws std::invalid_argument if n < 0
      * @throws boost::system::system_error with @ref error::over_release

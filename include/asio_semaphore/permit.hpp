@@ -26,6 +26,10 @@ struct permit_access;
  * Giving back serves the semaphore's queue, as `release` does: the handlers of those whom it grants
  * are submitted to their executors, never called inside.
  *
+ * The semaphore's maximum is never exceeded. A permit for which it has no room is the sign of a
+ * mistake: it was adopted without having been acquired, or released by hand too, or permits were
+ * added while it was held. It then gives back what fits, and debug builds assert.
+ *
  * @par Thread safety
  * Distinct permits: safe, also of the same semaphore. One permit: as any value, one thread at a
  * time.
@@ -37,9 +41,9 @@ public:
 
     /// Takes over n permits that were acquired by hand, with `async_acquire` or `try_acquire`.
     /**
-     * They must be held and must not be released by hand any more. Breaking that is caught when the
-     * permit gives them back: the semaphore's maximum is never exceeded, and debug builds assert.
-     * Adopted from a moved-from semaphore, which has none, the permit is empty.
+     * They must be held and must not be released by hand any more. Breaking that shows when the
+     * permit gives them back. Adopted from a moved-from semaphore, which has none, the permit is
+     * empty.
      *
      * @throws std::invalid_argument if n < 0
      */

@@ -1,4 +1,8 @@
-"""A recipe for Conan 2 that packages the tree it lies in: conan create packaging/conan [-o '&:header_only=False']."""
+"""A recipe for Conan 2 that packages the tree it lies in: conan create packaging/conan [-o '&:header_only=False'].
+
+The package has the one target that the option chooses: asio_semaphore::asio_semaphore, or with header_only=False
+asio_semaphore::compiled.
+"""
 
 import os
 import re
@@ -78,24 +82,20 @@ class AsioSemaphore(ConanFile):
         rmdir(self, os.path.join(self.package_folder, "lib", "pkgconfig"))
         rmdir(self, os.path.join(self.package_folder, "share", "doc"))
 
+    # One target a package: beside the components of a package its root target has the definitions of them all, and those of
+    # the two modes must not meet in one program.
     def package_info(self):
+        header_only = self.options.header_only
         self.cpp_info.set_property("cmake_file_name", "asio_semaphore")
+        self.cpp_info.set_property("cmake_target_name",
+                                   "asio_semaphore::asio_semaphore" if header_only else "asio_semaphore::compiled")
+        self.cpp_info.set_property("pkg_config_name", "asio_semaphore" if header_only else "asio_semaphore-compiled")
+        self.cpp_info.defines = ["ASIO_SEMAPHORE_HEADER_ONLY" if header_only else "ASIO_SEMAPHORE_SEPARATE_COMPILATION"]
+        self.cpp_info.requires = ["boost::headers"]
         self.cpp_info.bindirs = []
-        plain = self.cpp_info.components["asio_semaphore"]
-        plain.set_property("cmake_target_name", "asio_semaphore::asio_semaphore")
-        plain.set_property("pkg_config_name", "asio_semaphore")
-        plain.defines = ["ASIO_SEMAPHORE_HEADER_ONLY"]
-        plain.libdirs = []
-        components = [plain]
-        if not self.options.header_only:
-            compiled = self.cpp_info.components["compiled"]
-            compiled.set_property("cmake_target_name", "asio_semaphore::compiled")
-            compiled.set_property("pkg_config_name", "asio_semaphore-compiled")
-            compiled.defines = ["ASIO_SEMAPHORE_SEPARATE_COMPILATION"]
-            compiled.libs = ["asio_semaphore"]
-            components.append(compiled)
-        for component in components:
-            component.requires = ["boost::headers"]
-            component.bindirs = []
-            if self.settings.os in ("Linux", "FreeBSD"):
-                component.system_libs = ["pthread"]
+        if header_only:
+            self.cpp_info.libdirs = []
+        else:
+            self.cpp_info.libs = ["asio_semaphore"]
+        if self.settings.os in ("Linux", "FreeBSD"):
+            self.cpp_info.system_libs = ["pthread"]

@@ -28,7 +28,7 @@ class Options(dict):
 class Component:
     def __init__(self):
         self.properties, self.components = {}, {}
-        self.libs, self.requires = [], []
+        self.libs, self.requires, self.defines = [], [], []
 
     def set_property(self, name, value):
         self.properties[name] = value
@@ -38,6 +38,26 @@ class Components(dict):
     def __missing__(self, name):
         self[name] = Component()
         return self[name]
+
+
+def targets_of(name, cpp_info):
+    """What CMakeDeps makes of it: for each target the definitions that it brings, and what is linked with it.
+
+    The root target has those of all components. A component with the root target's name is the same target.
+    """
+    targets = {}
+
+    def add(target, component):
+        defines, libs = targets.setdefault(target, (set(), set()))
+        defines.update(component.defines)
+        libs.update(component.libs)
+
+    root = cpp_info.properties.get("cmake_target_name", "%s::%s" % (name, name))
+    add(root, cpp_info)
+    for component_name, component in cpp_info.components.items():
+        add(component.properties.get("cmake_target_name", "%s::%s" % (name, component_name)), component)
+        add(root, component)
+    return targets
 
 
 class ConanFile:
@@ -122,7 +142,7 @@ spec.loader.exec_module(recipe_module)
 (recipe_class,) = (value for value in vars(recipe_module).values()
                    if isinstance(value, type) and issubclass(value, ConanFile) and value is not ConanFile)
 
-for header_only in (True, False):
+for header_only in (False, True):
     here = os.path.join(directory, "header_only" if header_only else "compiled")
     package = recipe_class()
     package.recipe_folder = os.path.dirname(os.path.abspath(recipe))
@@ -144,11 +164,16 @@ for header_only in (True, False):
     assert package.package_type == ("header-library" if header_only else "static-library")
     assert required == ["boost"], required
     assert package.cpp_info.properties["cmake_file_name"] == "asio_semaphore"
-    targets = [component.properties["cmake_target_name"] for component in package.cpp_info.components.values()]
-    assert targets == ["asio_semaphore::asio_semaphore"] + ([] if header_only else ["asio_semaphore::compiled"]), targets
-    for component in package.cpp_info.components.values():
+    targets = targets_of(package.name, package.cpp_info)
+    assert targets == (
+        {"asio_semaphore::asio_semaphore": ({"ASIO_SEMAPHORE_HEADER_ONLY"}, set())} if header_only else
+        {"asio_semaphore::compiled": ({"ASIO_SEMAPHORE_SEPARATE_COMPILATION"}, {"asio_semaphore"})}), targets
+    assert package.cpp_info.properties["pkg_config_name"] == (
+        "asio_semaphore" if header_only else "asio_semaphore-compiled")
+    for component in [package.cpp_info, *package.cpp_info.components.values()]:
         assert component.requires == ["boost::headers"]
-        for library in component.libs:
+    for _, libraries in targets.values():
+        for library in libraries:
             assert os.path.exists(os.path.join(package.package_folder, "lib", "lib%s.a" % library)), library
     for file in ("include/asio_semaphore.hpp", "include/asio_semaphore/impl/error.ipp", "licenses/LICENSE"):
         assert os.path.exists(os.path.join(package.package_folder, file)), file

@@ -110,6 +110,13 @@ else()
     message(STATUS "Test package/conan_recipe: not there, python3 was not found")
 endif()
 
+get_property(multi_config GLOBAL PROPERTY GENERATOR_IS_MULTI_CONFIG)
+if(NOT multi_config)
+    package_test(build_type COMMAND ${CMAKE_COMMAND}
+        -Dsource=${PROJECT_SOURCE_DIR} -Dconsumer=${package_source}/add_subdirectory -Dbuild=${package_build}/build_type
+        -Dparent=${parent} -Dgenerator=${CMAKE_GENERATOR} -P ${package_source}/build_type.cmake)
+endif()
+
 # Parsed by CMake, with nothing missing.
 package_test(presets COMMAND ${CMAKE_COMMAND} -Dsource=${PROJECT_SOURCE_DIR} -P ${package_source}/presets.cmake)
 

@@ -1,4 +1,5 @@
-// A permit that was adopted without having been acquired is caught when it gives back: debug builds
+// A permit for which the maximum has no room, because it was adopted without having been acquired
+// or because permits were added while it was held, is caught when it gives back: debug builds
 // assert, and no build lets the semaphore exceed its maximum.
 //
 // Header-only, the assertion is ours to handle here. The compiled library has Boost's own, which
@@ -15,6 +16,7 @@
 
 #include <csignal>
 #include <mutex>
+#include <string>
 
 #include <sys/wait.h>
 #include <unistd.h>
@@ -24,12 +26,14 @@ namespace {
 using namespace test;
 
 [[maybe_unused]] int assertions = 0;
+[[maybe_unused]] std::string said;
 
 #if defined(BOOST_ENABLE_ASSERT_HANDLER)
 void with_misuse(void (*misuse)()) {
     assertions = 0;
     misuse();
     BOOST_TEST(assertions == 1);
+    BOOST_TEST(said.find("see doc/troubleshooting.md") != said.npos, said);
 }
 #elif defined(NDEBUG)
 void with_misuse(void (*misuse)()) {
@@ -58,8 +62,9 @@ namespace boost {
 void assertion_failed(const char*, const char*, const char*, long) {
     ++assertions;
 }
-void assertion_failed_msg(const char*, const char*, const char*, const char*, long) {
+void assertion_failed_msg(const char*, const char* message, const char*, const char*, long) {
     ++assertions;
+    said = message;
 }
 } // namespace boost
 #endif
@@ -88,6 +93,41 @@ BOOST_AUTO_TEST_CASE(a_permit_released_by_hand_too_does_not_exceed_it_either) {
         BOOST_TEST(!held);
         BOOST_TEST(semaphore.available() == 3);
     });
+}
+
+BOOST_AUTO_TEST_CASE(permits_that_were_added_while_others_were_held_do_not_exceed_it) {
+    with_misuse([] {
+        asio::io_context context;
+        async_semaphore semaphore(context, 10, 10);
+        permit held = semaphore.try_acquire_permit(5);
+        semaphore.release(5); // accepted: of those that are held it does not know
+        BOOST_TEST(semaphore.available() == 10);
+        permit others = semaphore.try_acquire_permit(3);
+        held.reset(); // three of five fit
+        BOOST_TEST(!held);
+        BOOST_TEST(semaphore.available() == 10);
+        others.forget();
+    });
+}
+
+BOOST_FIXTURE_TEST_CASE(released_by_hand_what_is_too_much_is_refused_then, fixture) {
+    async_semaphore semaphore(context, 10, 10);
+    BOOST_TEST(semaphore.try_acquire(5));
+    semaphore.release(5);
+    BOOST_TEST(semaphore.try_acquire(10)); // fifteen are out
+    semaphore.release(10);
+    error_code ec;
+    semaphore.release(5, ec);
+    BOOST_TEST(ec == over_release);
+    BOOST_TEST(semaphore.available() == 10);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_maximum_that_leaves_room_takes_what_was_added, fixture) {
+    async_semaphore semaphore(context, 10, 15);
+    permit held = semaphore.try_acquire_permit(5);
+    semaphore.release(5);
+    held.reset();
+    BOOST_TEST(semaphore.available() == 15);
 }
 
 BOOST_AUTO_TEST_CASE(beside_a_queue_as_well) {

@@ -167,8 +167,9 @@ asio::awaitable<void> coroutine(async_semaphore& semaphore, int& done) {
     held.reset();
     co_await semaphore.async_acquire(asio::use_awaitable);
     semaphore.release();
-    const auto [ec, none] =
+    const auto result =
         co_await semaphore.async_acquire_permit_for(0s, 99, asio::as_tuple(asio::use_awaitable));
+    const auto& [ec, none] = result;
     CHECK(ec == asio::error::timed_out && !none);
     asio::steady_timer timer(
         co_await asio::this_coro::executor, asio::steady_timer::time_point::min());

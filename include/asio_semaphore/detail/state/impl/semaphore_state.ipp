@@ -219,8 +219,9 @@ template <typename Threads>
 BOOST_NOINLINE void semaphore_state<Threads>::put_back(std::ptrdiff_t n) noexcept {
     while (!release(n)) {
         BOOST_ASSERT_MSG(
-            false, "a permit gives back more than the semaphore's maximum: it was "
-                   "adopted without having been acquired, or released by hand too");
+            false, "a permit gives back more than the semaphore's maximum: it was adopted without "
+                   "having been acquired, or released by hand too, or permits were added while "
+                   "it was held, or a compiler destroyed it twice; see doc/troubleshooting.md");
         // relaxed: after a misuse anything will do that is not beyond the maximum.
         const std::int64_t room = max_ - available_in(word_.load(std::memory_order_relaxed));
         n = room < n ? static_cast<std::ptrdiff_t>(room) : n;
