@@ -51,8 +51,8 @@ public:
 
     /// How often it was handed to its executor, and how often destroyed.
     int submitted = 0, destroyed = 0;
-    /// Whether it holds outstanding work, and whether the thread runs its executor.
-    bool holds_work = false;
+    /// How often it was told to hold outstanding work, and whether the thread runs its executor.
+    int told_to_work = 0;
     bool inside = false;
 
     /// Runs instead of noting `submitted` alone, with the reference that came along.
@@ -73,7 +73,7 @@ private:
     void submit() noexcept override { end(submitted); }
     void destroy() noexcept override { end(destroyed); }
     bool is_inside() const noexcept override { return inside; }
-    void hold_work() noexcept override { holds_work = true; }
+    void hold_work() noexcept override { ++told_to_work; }
 
     void end(int& times) {
         state_pointer owner(this->state, false);

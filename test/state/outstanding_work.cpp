@@ -13,7 +13,8 @@ using namespace test;
 
 struct fixture : state_fixture {
     state_pointer s = make(0);
-    hand_made_waiter a{1}, b{1}, c{1};
+    // They do not hold work by themselves.
+    hand_made_waiter a{1, false}, b{1, false}, c{1, false};
 };
 
 } // namespace
@@ -23,9 +24,9 @@ BOOST_FIXTURE_TEST_SUITE(state_outstanding_work, fixture)
 BOOST_AUTO_TEST_CASE(one_for_all_who_wait) {
     for (auto* w : {&a, &b, &c})
         s->enqueue(*w);
-    BOOST_TEST(a.holds_work);
-    BOOST_TEST(!b.holds_work);
-    BOOST_TEST(!c.holds_work);
+    BOOST_TEST(a.told_to_work == 1);
+    BOOST_TEST(b.told_to_work == 0);
+    BOOST_TEST(c.told_to_work == 0);
     s->cancel();
 }
 
@@ -35,14 +36,14 @@ BOOST_AUTO_TEST_CASE(who_leaves_passes_it_on_to_the_last) {
         s->enqueue(*w);
     s->release(1);
     BOOST_TEST(a.submitted == 1);
-    BOOST_TEST(!b.holds_work);
-    BOOST_TEST(c.holds_work);
+    BOOST_TEST(b.told_to_work == 0);
+    BOOST_TEST(c.told_to_work == 1);
     b.inside = true;
     s->release(1);
-    BOOST_TEST(!b.holds_work);
-    BOOST_TEST(c.holds_work);
+    BOOST_TEST(b.told_to_work == 0);
+    BOOST_TEST(c.told_to_work == 1);
     s->release(1);
-    BOOST_TEST(c.holds_work);
+    BOOST_TEST(c.told_to_work == 1);
 }
 
 BOOST_AUTO_TEST_CASE(another_who_leaves_passes_nothing_on) {
@@ -53,8 +54,8 @@ BOOST_AUTO_TEST_CASE(another_who_leaves_passes_nothing_on) {
         s->enqueue(*w);
     canceller.fire();
     BOOST_TEST(b.ended_as(outcome::aborted));
-    BOOST_TEST(!b.holds_work);
-    BOOST_TEST(!c.holds_work);
+    BOOST_TEST(b.told_to_work == 0);
+    BOOST_TEST(c.told_to_work == 0);
     s->cancel();
 }
 
@@ -62,7 +63,7 @@ BOOST_AUTO_TEST_CASE(a_queue_that_was_empty_begins_anew) {
     s->enqueue(a);
     s->release(1);
     s->enqueue(b);
-    BOOST_TEST(b.holds_work);
+    BOOST_TEST(b.told_to_work == 1);
     s->release(1);
 }
 
@@ -70,7 +71,7 @@ BOOST_AUTO_TEST_CASE(outside_the_last_holds_work_until_it_is_submitted) {
     for (auto* w : {&a, &b, &c})
         s->enqueue(*w);
     b.on_end = [&](state_pointer of_b) {
-        BOOST_TEST(b.holds_work); // before it is submitted
+        BOOST_TEST(b.told_to_work == 1); // before it is submitted
         of_b->release(0);
     };
     s->release(2);
@@ -85,7 +86,7 @@ BOOST_AUTO_TEST_CASE(a_thread_inside_is_work_enough) {
         s->enqueue(*w);
     s->release(2);
     BOOST_TEST(b.submitted == 1);
-    BOOST_TEST(!b.holds_work);
+    BOOST_TEST(b.told_to_work == 0);
     s->release(1);
 }
 
@@ -96,11 +97,11 @@ BOOST_AUTO_TEST_CASE(a_thread_in_the_middle_of_a_submission_is_not_inside) {
     a.on_end = [&](state_pointer) {
         other->release(2);
         BOOST_TEST(c.untouched());
-        BOOST_TEST(c.holds_work);
+        BOOST_TEST(c.told_to_work == 1);
     };
     b.inside = c.inside = true;
     s->enqueue(a);
-    hand_made_waiter last{1};
+    hand_made_waiter last{1, false};
     for (auto* w : {&b, &c, &last})
         other->enqueue(*w);
     s->release(1);
@@ -113,17 +114,29 @@ BOOST_AUTO_TEST_CASE(a_thread_in_the_middle_of_a_submission_is_not_inside) {
 BOOST_AUTO_TEST_CASE(while_many_are_ended_somebody_holds_work) {
     std::deque<hand_made_waiter> many;
     for (int i = 0; i < 2500; ++i)
-        s->enqueue(many.emplace_back(1));
+        s->enqueue(many.emplace_back(1, false));
     many.back().on_end = [&](state_pointer) {
         int holding = 0;
         for (const hand_made_waiter& w : many)
-            holding += w.holds_work ? 1 : 0;
+            holding += w.told_to_work;
         // The one of the queue, and the last of each of the critical sections.
         BOOST_TEST(holding == 4);
-        BOOST_TEST(many.back().holds_work);
+        BOOST_TEST(many.back().told_to_work == 1);
     };
     BOOST_TEST(s->cancel() == 2500u);
     BOOST_TEST(many.back().submitted == 1);
+}
+
+BOOST_AUTO_TEST_CASE(who_holds_work_anyway_is_not_told_to) {
+    hand_made_waiter own{1};
+    own.inside = true; // nobody asks
+    s->enqueue(own);
+    s->enqueue(a);
+    BOOST_TEST(a.told_to_work == 0);
+    s->release(1);
+    BOOST_TEST(own.told_to_work == 0);
+    BOOST_TEST(a.told_to_work == 1);
+    s->release(1);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -74,12 +74,12 @@ struct deadline_at {
 /// What the queue sees of an operation.
 template <typename Deadline>
 struct waiter_with : waiter<threads> {
-    waiter_with(std::ptrdiff_t n, no_deadline) noexcept : waiter<threads>(n) {}
+    waiter_with(std::ptrdiff_t n, no_deadline, bool works) noexcept : waiter<threads>(n, works) {}
 };
 template <>
 struct waiter_with<deadline_at> : timed_waiter<threads> {
-    waiter_with(std::ptrdiff_t n, deadline_at deadline) noexcept :
-        timed_waiter<threads>(n, deadline.at) {}
+    waiter_with(std::ptrdiff_t n, deadline_at deadline, bool works) noexcept :
+        timed_waiter<threads>(n, deadline.at, works) {}
 };
 
 // In Asio's handler tracking operations have names; see the macros below, of which nothing is left
@@ -214,7 +214,9 @@ private:
     acquire_operation(
         Handler& handler, const Executor& executor, const HandlerExecutor& associated,
         std::ptrdiff_t n, Deadline deadline) :
-        base(n, deadline), route_(executor, associated), handler_(std::move(handler)) {}
+        base(n, deadline, Route::holds_work),
+        route_(executor, associated),
+        handler_(std::move(handler)) {}
     ~acquire_operation() = default;
 
     void submit() noexcept override {
@@ -282,13 +284,9 @@ void start_waiting(
     Deadline deadline) {
     using handler_executor = asio::associated_executor_t<Handler, Executor>;
     const auto& associated = asio::get_associated_executor(handler, executor);
-    const io_context_executor* const io = detail::as_io_context(executor);
-    const io_context_executor* own = io;
-    if (io != nullptr && !detail::is_identical(executor, associated))
-        own = detail::as_io_context(associated);
-    if (own != nullptr && *io == *own)
+    if (const auto* const shared = detail::common_io_context(executor, associated))
         acquire_operation<Signature, Handler, io_context_route, Deadline>::start(
-            handler, executor, *own, state, n, deadline);
+            handler, executor, *shared, state, n, deadline);
     else
         acquire_operation<Signature, Handler, general_route<Executor, handler_executor>, Deadline>::
             start(handler, executor, associated, state, n, deadline);

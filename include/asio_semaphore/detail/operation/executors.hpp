@@ -49,17 +49,21 @@ asio::execution_context& context_of(const Executor& executor) {
         return asio::query(executor, asio::execution::context);
 }
 
-/// Has executor run f later, never here. What executor refers to may go with f.
+/// Has executor run f later, never here. The executor may be a part of f, and go with it.
 template <typename Executor, typename Function, typename Allocator>
 BOOST_FORCEINLINE void post_to(const Executor& executor, Function&& f, const Allocator& allocator) {
     if constexpr (is_networking_ts_executor<Executor>) {
         const Executor own(executor);
         own.post(std::forward<Function>(f), allocator);
+    } else if constexpr (std::is_reference_v<decltype(asio::require(
+                             executor, asio::execution::blocking.never))>) {
+        const Executor own(executor);
+        asio::prefer(own, asio::execution::allocator(allocator)).execute(std::forward<Function>(f));
     } else {
-        const auto own = asio::prefer(
+        asio::prefer(
             asio::require(executor, asio::execution::blocking.never),
-            asio::execution::allocator(allocator));
-        own.execute(std::forward<Function>(f));
+            asio::execution::allocator(allocator))
+            .execute(std::forward<Function>(f));
     }
 }
 
@@ -101,16 +105,7 @@ void submit_to(
 template <typename Executor1, typename Executor2>
 bool is_same(const Executor1& first, const Executor2& second) noexcept {
     if constexpr (std::is_same_v<Executor1, Executor2>)
-        return first == second;
-    else
-        return false;
-}
-
-/// Whether a handler's executor is the semaphore's because it has none of its own.
-template <typename Executor1, typename Executor2>
-bool is_identical(const Executor1& first, const Executor2& second) noexcept {
-    if constexpr (std::is_same_v<Executor1, Executor2>)
-        return &first == &second;
+        return &first == &second || first == second; // mostly a handler has none of its own
     else
         return false;
 }
@@ -173,6 +168,21 @@ const io_context_executor* as_io_context(const Executor& executor) noexcept {
         return executor.template target<io_context_executor>();
     else
         return nullptr;
+}
+
+/// The executor of the io_context that both are executors of, or null.
+template <typename IoExecutor, typename HandlerExecutor>
+const io_context_executor*
+common_io_context(const IoExecutor& io_executor, const HandlerExecutor& handler_executor) noexcept {
+    const io_context_executor* const first = detail::as_io_context(io_executor);
+    if (first == nullptr)
+        return nullptr;
+    if constexpr (std::is_same_v<IoExecutor, HandlerExecutor>) {
+        if (&io_executor == &handler_executor)
+            return first;
+    }
+    const io_context_executor* const second = detail::as_io_context(handler_executor);
+    return second != nullptr && *first == *second ? first : nullptr;
 }
 
 } // namespace asio_semaphore::detail

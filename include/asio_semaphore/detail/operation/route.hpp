@@ -72,25 +72,26 @@ private:
 /// Where handler and semaphore run on one io_context.
 class io_context_route {
 public:
+    /// Not everybody who waits needs to, and each costs two atomic operations.
+    static constexpr bool holds_work = false;
+
     template <typename IoExecutor>
     io_context_route(const IoExecutor&, const io_context_executor& executor) noexcept :
         idle_(executor) {}
     io_context_route(const io_context_route&) = delete;
     io_context_route& operator=(const io_context_route&) = delete;
     ~io_context_route() {
-        if (holds_work_)
+        if (is_busy_)
             busy_.~busy_type();
         else
             idle_.~io_context_executor();
     }
 
     void hold_work() noexcept {
-        if (holds_work_)
-            return;
         const io_context_executor executor = idle_;
         idle_.~io_context_executor();
         ::new (static_cast<void*>(&busy_)) busy_type(executor);
-        holds_work_ = true;
+        is_busy_ = true;
     }
     bool is_inside() const noexcept { return executor().running_in_this_thread(); }
 
@@ -103,9 +104,9 @@ private:
     using busy_type = busy_executor<io_context_executor>;
 
     io_context_executor executor() const noexcept {
-        return holds_work_ ? asio::require(
-                                 busy_.get_executor(), asio::execution::outstanding_work.untracked)
-                           : idle_;
+        return is_busy_ ? asio::require(
+                              busy_.get_executor(), asio::execution::outstanding_work.untracked)
+                        : idle_;
     }
 
     // One of the two, in the space of one.
@@ -113,7 +114,7 @@ private:
         io_context_executor idle_;
         busy_type busy_;
     };
-    bool holds_work_ = false;
+    bool is_busy_ = false;
     post_storage storage_;
 };
 
@@ -137,13 +138,16 @@ private:
 template <typename IoExecutor, typename HandlerExecutor>
 class general_route {
 public:
+    /// From the start: to count it may be to call an executor of the user's, which is not done
+    /// under a lock.
+    static constexpr bool holds_work = true;
+
     general_route(const IoExecutor& io_executor, const HandlerExecutor& handler_executor) :
         handler_work_(handler_executor) {
         if (!can_post<HandlerExecutor> || !detail::is_same(io_executor, handler_executor))
             io_work_.emplace(io_executor);
     }
 
-    // It holds work from the start: to count may be to call an executor of the user's.
     static void hold_work() noexcept {}
     static bool is_inside() noexcept { return false; }
 

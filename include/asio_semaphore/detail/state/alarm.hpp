@@ -83,8 +83,8 @@ private:
 template <typename Threads>
 class timed_waiter : public waiter<Threads>, public deadline_node {
 public:
-    timed_waiter(std::ptrdiff_t n, time_point deadline) noexcept :
-        waiter<Threads>(n, true), deadline_node(deadline) {}
+    timed_waiter(std::ptrdiff_t n, time_point deadline, bool works = true) noexcept :
+        waiter<Threads>(n, works, true), deadline_node(deadline) {}
 
 protected:
     ~timed_waiter() = default;

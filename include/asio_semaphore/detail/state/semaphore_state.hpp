@@ -173,6 +173,7 @@ private:
 
     outcome end_at_once(std::ptrdiff_t n) noexcept;
     bool add(std::ptrdiff_t delta) noexcept;
+    bool add_and_serve(std::ptrdiff_t delta, bool& is_done) noexcept;
     bool stays_in_range(std::int64_t available, std::ptrdiff_t delta) const noexcept;
     std::size_t end(phase p, outcome result) noexcept;
     void cancel(link_type& link) noexcept;
@@ -181,6 +182,8 @@ private:
     // Under mutex_.
     void settle(std::int64_t available, taken_type& taken) noexcept;
     void take(waiter_type& w, outcome result, taken_type& taken) noexcept;
+    static void let_hold_work(waiter_type& w) noexcept;
+    void leave_alarm(timed_waiter_type& w) noexcept;
     void pass_work_on() noexcept;
     std::size_t take_some(queue_type& queue, outcome result, taken_type& taken) noexcept;
     void make_way(taken_type& taken) noexcept;
@@ -207,7 +210,6 @@ private:
         std::size_t waiting_before_;
         bool is_counted_ = false;
     };
-    static void submit(taken_type& taken) noexcept;
     static void submit_all(taken_type& taken) noexcept;
     void end_section(ends what) noexcept;
 

@@ -91,8 +91,9 @@ enum class ends : unsigned char {
 template <typename Threads>
 class waiter : public list_node {
 public:
-    explicit waiter(std::ptrdiff_t n, bool has_deadline = false) noexcept :
-        link(nullptr), count(n), is_timed(has_deadline) {}
+    /// @param works whether it holds outstanding work on the semaphore's executor by itself
+    explicit waiter(std::ptrdiff_t n, bool works = true, bool has_deadline = false) noexcept :
+        link(nullptr), count(n), is_timed(has_deadline), holds_work(works) {}
     waiter(const waiter&) = delete;
     waiter& operator=(const waiter&) = delete;
 
@@ -101,9 +102,9 @@ public:
     /// Destroys it, handler and all: there is no executor any more.
     virtual void destroy() noexcept = 0;
 
-    // Under the mutex, and calling nothing but Asio's own executors:
-    /// Holds outstanding work on the semaphore's executor until it is submitted, if it does not
-    /// anyway. Not everybody who waits needs to, and each costs two atomic operations.
+    // For who does not hold work by itself; under the mutex, and calling nothing but Asio's own
+    // executors:
+    /// Holds work from now on until it is submitted.
     virtual void hold_work() noexcept = 0;
     /// Whether this thread is running the semaphore's executor. Then that thread is work, and
     /// nobody can destroy the context meanwhile.
@@ -118,6 +119,7 @@ public:
     outcome result = outcome::queued;
     ends then = ends::nothing; // set when taken
     const bool is_timed;       // it is a timed_waiter
+    bool holds_work;           // guarded by the state's mutex
 
 protected:
     ~waiter() = default;

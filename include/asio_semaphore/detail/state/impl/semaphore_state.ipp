@@ -41,18 +41,24 @@ BOOST_FORCEINLINE semaphore_state<Threads>::section::~section() {
         return;
     }
     waiter_type& last = taken.back();
+    submission* const outer = Threads::template thread_pointer<submission>();
     const bool is_idle = state_.alarm_ != nullptr && state_.alarm_->is_idle();
     // What has to wait for an outer submission outlasts what this thread is inside of.
-    if (is_counted_ || is_idle || Threads::template thread_pointer<submission>() != nullptr ||
-        !last.is_inside()) {
+    if (is_counted_ || is_idle || outer != nullptr || last.holds_work || !last.is_inside()) {
         last.then = is_idle ? ends::section_and_alarm : ends::section;
-        last.hold_work();
+        let_hold_work(last);
         count(true);
     } else {
         count(false);
     }
     state_.mutex_.unlock();
-    submit(taken);
+    // An executor may drop or run what it is given right here, and so give back permits, of any
+    // semaphore. Those who are granted by that join the list that is being worked off already: the
+    // stack does not grow with the number of waiters.
+    if (outer != nullptr)
+        outer->rest->append(taken);
+    else
+        submit_all(taken);
 }
 
 // A reference for each that was taken in this critical section, and the section itself.
@@ -68,22 +74,11 @@ BOOST_FORCEINLINE void semaphore_state<Threads>::section::count(bool is_section)
 
 template <typename Threads>
 BOOST_NOINLINE void semaphore_state<Threads>::section::let_others_in() noexcept {
-    taken.back().hold_work();
+    let_hold_work(taken.back());
     count(true);
     state_.mutex_.unlock();
     state_.mutex_.lock();
     waiting_before_ = state_.waiting();
-}
-
-template <typename Threads>
-void semaphore_state<Threads>::submit(taken_type& taken) noexcept {
-    // An executor may drop or run what it is given right here, and so give back permits, of any
-    // semaphore. Those who are granted by that join the list that is being worked off already: the
-    // stack does not grow with the number of waiters.
-    if (submission* const current = Threads::template thread_pointer<submission>())
-        current->rest->append(taken);
-    else
-        submit_all(taken);
 }
 
 template <typename Threads>
@@ -140,7 +135,7 @@ outcome semaphore_state<Threads>::enqueue(waiter_type& w, bool is_alarmed) noexc
         return outcome::unalarmed;
     queue_.push_back(w);
     if (holder_ == nullptr) {
-        w.hold_work();
+        let_hold_work(w);
         holder_ = &w;
     }
     if (deadline != nullptr)
@@ -201,18 +196,26 @@ BOOST_NOINLINE bool semaphore_state<Threads>::add(std::ptrdiff_t delta) noexcept
                     std::memory_order_release, std::memory_order_relaxed))
                 return true;
         }
-        section here(*this);
-        word =
-            word_.load(std::memory_order_relaxed); // relaxed: the flag is ours, or does not count
-        if ((word & queued_flag) == 0)
-            continue;
-        // Somebody waits and the mutex is ours: the word holds still.
-        const std::int64_t available = available_in(word);
-        if (!stays_in_range(available, delta))
-            return false;
-        settle(available + delta, here.taken);
-        return true;
+        bool is_done = false;
+        if (add_and_serve(delta, is_done))
+            return is_done;
     }
+}
+
+// False where nobody waits any more.
+template <typename Threads>
+BOOST_FORCEINLINE bool
+semaphore_state<Threads>::add_and_serve(std::ptrdiff_t delta, bool& is_done) noexcept {
+    section here(*this);
+    const auto word = word_.load(std::memory_order_relaxed); // relaxed: the flag is the mutex's
+    if ((word & queued_flag) == 0)
+        return false;
+    // Somebody waits and the mutex is ours: the word holds still.
+    const std::int64_t available = available_in(word);
+    is_done = stays_in_range(available, delta);
+    if (is_done)
+        settle(available + delta, here.taken);
+    return true;
 }
 
 template <typename Threads>
@@ -265,11 +268,16 @@ semaphore_state<Threads>::take(waiter_type& w, outcome result, taken_type& taken
     if (holder_ == &w)
         pass_work_on();
     if (w.is_timed)
-        alarm_->deadlines_.remove(static_cast<timed_waiter_type&>(w));
+        leave_alarm(static_cast<timed_waiter_type&>(w));
     // release: the last access to the link; its destructor may free it as soon as it reads the null
     // [grant_and_end_of_the_link].
     if (link != nullptr)
         link->target_.store(nullptr, std::memory_order_release);
+}
+
+template <typename Threads>
+BOOST_NOINLINE void semaphore_state<Threads>::leave_alarm(timed_waiter_type& w) noexcept {
+    alarm_->deadlines_.remove(w);
 }
 
 // To the last: in a queue that never empties, a waiter's turn to do so comes once a round.
@@ -277,7 +285,16 @@ template <typename Threads>
 BOOST_NOINLINE void semaphore_state<Threads>::pass_work_on() noexcept {
     holder_ = queue_.empty() ? nullptr : &queue_.back();
     if (holder_ != nullptr)
-        holder_->hold_work();
+        let_hold_work(*holder_);
+}
+
+// The only thing that is called under the mutex: it counts, of an executor that is one of Asio's.
+template <typename Threads>
+BOOST_FORCEINLINE void semaphore_state<Threads>::let_hold_work(waiter_type& w) noexcept {
+    if (!w.holds_work) {
+        w.hold_work();
+        w.holds_work = true;
+    }
 }
 
 template <typename Threads>
