@@ -55,7 +55,7 @@ template <typename Subject>
 heap_use waiter(long& handlers) {
     constexpr long waiters = 1000;
     asio::io_context context;
-    Subject subject(context, 0);
+    Subject subject(context.get_executor(), 0);
     subject.acquire(chain<Subject>{&subject, 0});
     const heap_use start = heap_taken();
     for (long i = 0; i < waiters; ++i)
@@ -75,7 +75,7 @@ long size_of(Args... args) {
     std::unique_ptr<Semaphore> semaphores[6];
     for (auto& semaphore : semaphores) {
         const heap_use start = heap_taken();
-        semaphore = std::make_unique<Semaphore>(context, args...);
+        semaphore = std::make_unique<Semaphore>(context.get_executor(), args...);
         bytes = (heap_taken() - start).bytes;
     }
     return bytes;

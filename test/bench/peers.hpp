@@ -28,8 +28,8 @@ class channel_semaphore {
 public:
     static constexpr bool gives_permits = false;
 
-    channel_semaphore(asio::io_context& context, std::ptrdiff_t permits) :
-        channel_(context, 1000000) {
+    channel_semaphore(const typename Channel::executor_type& executor, std::ptrdiff_t permits) :
+        channel_(executor, 1000000) {
         release_many(permits);
     }
 
@@ -76,8 +76,8 @@ public:
     static constexpr const char* name = "timer";
     static constexpr bool gives_permits = false;
 
-    timer_semaphore(asio::io_context& context, std::ptrdiff_t permits) :
-        timer_(context, clock::time_point::max()), free_(permits) {}
+    timer_semaphore(const Executor& executor, std::ptrdiff_t permits) :
+        timer_(executor, clock::time_point::max()), free_(permits) {}
 
     template <typename Token>
     auto acquire(Token&& token) {
@@ -121,8 +121,8 @@ public:
     static constexpr const char* name = "mutex, deque, post";
     static constexpr bool gives_permits = false;
 
-    mutex_semaphore(asio::io_context& context, std::ptrdiff_t permits) :
-        executor_(context.get_executor()), free_(permits) {}
+    mutex_semaphore(const Executor& executor, std::ptrdiff_t permits) :
+        executor_(executor), free_(permits) {}
 
     template <typename Function>
     void acquire(Function f) {

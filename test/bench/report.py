@@ -147,10 +147,14 @@ def table(directory):
             goal = next((f.split()[1].rstrip(",") for line in memory if line[0] == what
                          for f in line[3:] if f.startswith("goal")), "")
             out.append("| " + " | ".join([what, goal] + [values.get(w, "") for w in who]) + " |")
-    counts = lines(os.path.join(directory, "instructions.tsv"))
+    counts = read(os.path.join(directory, "instructions.tsv"))
     if counts:
-        out += ["", "**W13: instructions an operation, exact**", "", "| | instructions | goal |", "|---|---|---|"]
-        out += [f"| {line[0]} | {line[1]} | {line[2].removeprefix('goal ') if len(line) > 2 else ''} |" for line in counts]
+        out += ["", "**W13: instructions an operation, exact**", "",
+                "| | instructions | goal | concurrent_channel | ours / its |", "|---|---|---|---|---|"]
+        for r in counts:
+            count, peer, goal = (r[k].replace("-", "") for k in ("count", "peer", "goal"))
+            ratio = figure(int(count) / int(peer)) if peer else ""
+            out.append(f"| {r['what']} | {count} | {goal} | {peer} | {ratio} |")
     compiled = read(os.path.join(directory, "compile_time.tsv"))
     if compiled:
         goals = {(OURS, "include"): "1.00", (OURS, "one use"): "1.30"}
