@@ -3,8 +3,8 @@
 
     report.py RESULTS
 
-RESULTS is a directory with suite.tsv, alone.tsv, memory.tsv, compile_time.tsv, instructions.tsv,
-scale.tsv and machine.txt; table.md and chart.svg are written beside them."""
+RESULTS is a directory with suite.tsv, alone.tsv, memory.tsv, lock_time.tsv, compile_time.tsv,
+instructions.tsv, scale.tsv and machine.txt; table.md and chart.svg are written beside them."""
 
 import csv
 import math
@@ -155,6 +155,11 @@ def table(directory):
             count, peer, goal = (r[k].replace("-", "") for k in ("count", "peer", "goal"))
             ratio = figure(int(count) / int(peer)) if peer else ""
             out.append(f"| {r['what']} | {count} | {goal} | {peer} | {ratio} |")
+    held = read(os.path.join(directory, "lock_time.tsv"))
+    if held:
+        out += ["", "**How long others are held up: the longest time under a lock (goal 200 µs; `release(n)` is atomic)**", "",
+                "| what | waiting | µs | at a time |", "|---|---|---|---|"]
+        out += [f"| {r['what']} | {r['waiting']} | {figure(float(r['us']))} | {r['at a time']} |" for r in held]
     compiled = read(os.path.join(directory, "compile_time.tsv"))
     if compiled:
         goals = {(OURS, "include"): "1.00", (OURS, "one use"): "1.30"}
