@@ -44,6 +44,13 @@ ROWS = [
     ("W8 with handlers", 100000, "release(10⁵), with the handlers", 1.7, None),
     ("W11", 0, "`try_acquire`, `release` by two threads", 1.15, None),
 ]
+# executor in the suite, what it is
+PLACES = [
+    ("strand", "the semaphore on a strand"),
+    ("strand a handler", "the semaphore on an io_context, each handler on a strand of its own"),
+    ("thread_pool", "a `thread_pool`"),
+    ("own executor", "an executor that is not Asio's"),
+]
 COLOURS = {OURS: "#0b5cad", PERMITS: "#5a9bd8", "channel": "#b9a44c", "concurrent_channel": "#d98032",
            "timer": "#b0413e", "mutex, deque, post": "#7d7d7d", "std::counting_semaphore": "#9a9a9a"}
 
@@ -107,6 +114,20 @@ def ratio_table(suite, alone):
     return out
 
 
+def place_table(suite):
+    out = ["| | work | where | ours | with permits | concurrent_channel | ours / its |", "|---|---|---|---|---|---|---|"]
+    peer = "concurrent_channel"
+    for row, size, text, *_ in ROWS:
+        for place, where in PLACES:
+            mine, theirs = (suite.ratio(row, who, size, executor=place) for who in (OURS, peer))
+            if mine and theirs:
+                out.append("| " + " | ".join(
+                    [re.split(r"[ /]", row)[0], text, where] +
+                    [cell(suite, row, who, size, place) for who in (OURS, PERMITS, peer)] +
+                    [("✓ " if mine <= theirs else "✗ ") + figure(mine / theirs)]) + " |")
+    return out
+
+
 def behind(suite):
     for row, size, text, *_ in ROWS:
         mine = suite.ratio(row, OURS, size)
@@ -125,6 +146,8 @@ def table(directory):
     out += ["Ratios to a baseline of the same round: medians, with quartiles. `any_io_executor` and a second, "
             "sleeping thread in the process, where it is not said otherwise. ✓ and ✗ tell whether the goal is met.", ""]
     out += ratio_table(suite, alone)
+    out += ["", "The same where the executor is not an `io_context`'s:", ""]
+    out += place_table(suite)
     out += ["", "| base | ns |", "|---|---|"]
     for (row, who, _, _), r in suite.all.items():
         if not r["base"]:
