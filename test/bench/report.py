@@ -130,11 +130,12 @@ def place_table(suite):
 
 def behind(suite):
     for row, size, text, *_ in ROWS:
-        mine = suite.ratio(row, OURS, size)
-        for peer in COMPARABLE:
-            theirs = suite.ratio(row, peer, size)
-            if mine and theirs and mine > theirs:
-                yield f"- {text}: {figure(mine)} against {figure(theirs)} of {peer}"
+        for executor, where in [(ANY, "")] + [(place, f", {where}") for place, where in PLACES]:
+            mine = suite.ratio(row, OURS, size, executor=executor)
+            for peer in COMPARABLE:
+                theirs = suite.ratio(row, peer, size, executor=executor)
+                if mine and theirs and mine > theirs:
+                    yield f"- {text}{where}: {figure(mine)} against {figure(theirs)} of {peer}"
 
 
 def table(directory):
