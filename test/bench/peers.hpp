@@ -7,6 +7,9 @@
 #include "subjects.hpp"
 
 #include <boost/asio/basic_waitable_timer.hpp>
+#if BOOST_VERSION >= 108600
+#include <boost/asio/cancel_after.hpp>
+#endif
 #include <boost/asio/compose.hpp>
 #include <boost/asio/experimental/channel.hpp>
 #include <boost/asio/experimental/concurrent_channel.hpp>
@@ -37,7 +40,15 @@ public:
     auto acquire(Token&& token) {
         return channel_.async_receive(std::forward<Token>(token));
     }
-    void release() { channel_.try_send(error_code()); }
+#if BOOST_VERSION >= 108600
+    template <typename Token>
+    auto acquire_for(std::chrono::nanoseconds patience, Token&& token) {
+        return channel_.async_receive(asio::cancel_after(patience, std::forward<Token>(token)));
+    }
+#endif
+    void release() {
+        channel_.try_send(error_code());
+    }
     void release_many(std::ptrdiff_t n) {
         // One by one: try_send_n does not compile for messages that are an error_code.
         while (n-- > 0)

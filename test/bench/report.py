@@ -194,7 +194,7 @@ def table(directory):
                        f"<sub>{r['lower']}–{r['upper']}</sub> | {goals.get((r['who'], r['what']), '')} |")
     scale = lines(os.path.join(directory, "scale.tsv"))
     if scale:
-        out += ["", "**Scale**"]
+        out += ["", "**Scale** (goal with a deadline: 250 ns to queue)"]
         for line in scale:
             if line[0] == "what":
                 out += ["", "| " + " | ".join(line) + " |", "|" + "---|" * len(line)]

@@ -6,6 +6,7 @@
 
 #include <asio_semaphore/async_semaphore.hpp>
 
+#include <chrono>
 #include <cstddef>
 #include <utility>
 
@@ -27,6 +28,10 @@ public:
     auto acquire(Token&& token) {
         return semaphore_.async_acquire(std::forward<Token>(token));
     }
+    template <typename Token>
+    auto acquire_for(std::chrono::nanoseconds patience, Token&& token) {
+        return semaphore_.async_acquire_for(patience, std::forward<Token>(token));
+    }
     void release() { semaphore_.release(); }
     void release_many(std::ptrdiff_t n) { semaphore_.release(n); }
     bool try_acquire() { return semaphore_.try_acquire(); }
@@ -47,6 +52,10 @@ public:
     template <typename Token>
     auto acquire(Token&& token) {
         return semaphore_.async_acquire_permit(std::forward<Token>(token));
+    }
+    template <typename Token>
+    auto acquire_for(std::chrono::nanoseconds patience, Token&& token) {
+        return semaphore_.async_acquire_permit_for(patience, std::forward<Token>(token));
     }
     void release(asio_semaphore::permit& held) { held.reset(); }
     void release_many(std::ptrdiff_t n) { semaphore_.release(n); }
