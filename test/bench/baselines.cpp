@@ -15,7 +15,8 @@ namespace {
 /// Takes nothing, posts: acquiring is one round trip through the io_context's queue.
 class post_only {
 public:
-    post_only(asio::io_context& context, std::ptrdiff_t) : executor_(context.get_executor()) {}
+    post_only(const asio::io_context::executor_type& executor, std::ptrdiff_t) :
+        executor_(executor) {}
 
     template <typename Handler>
     void acquire(Handler&& handler) {
@@ -32,7 +33,7 @@ class post_in_coroutine {
 public:
     static constexpr bool gives_permits = false;
 
-    post_in_coroutine(asio::io_context&, std::ptrdiff_t) {}
+    post_in_coroutine(const asio::io_context::executor_type&, std::ptrdiff_t) {}
 
     template <typename Token>
     auto acquire(Token&& token) {
@@ -44,7 +45,7 @@ public:
 /// The least that a thread-safe counter can do.
 class lone_counter {
 public:
-    lone_counter(asio::io_context&, std::ptrdiff_t permits) : free_(permits) {}
+    lone_counter(const asio::io_context::executor_type&, std::ptrdiff_t permits) : free_(permits) {}
 
     bool try_acquire() {
         auto free = free_.load(std::memory_order_relaxed);
@@ -68,7 +69,8 @@ private:
 
 class standard_semaphore {
 public:
-    standard_semaphore(asio::io_context&, std::ptrdiff_t permits) : semaphore_(permits) {}
+    standard_semaphore(const asio::io_context::executor_type&, std::ptrdiff_t permits) :
+        semaphore_(permits) {}
     bool try_acquire() { return semaphore_.try_acquire(); }
     void release() { semaphore_.release(); }
 

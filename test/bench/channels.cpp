@@ -24,6 +24,7 @@ void add_channels(suite& s) {
     using executor = asio::any_io_executor;
     add_on<executor>(s);
     add_on<asio::io_context::executor_type>(s);
+    add_places<concurrent_channel>(s);
     add_cancellations<channel, executor>(s, 100000, 20);
     add_cancellations<concurrent_channel, executor>(s, 100000, 20);
     add_mass_release<channel, executor>(s, 1000000);

@@ -12,6 +12,7 @@
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include <chrono>
 #include <cstdlib>
 #include <iostream>
 #include <memory>
@@ -49,20 +50,21 @@ double blocks_each(Run run) {
     return static_cast<double>((end - between).blocks - (between - start).blocks) / (many - few);
 }
 
-/// What one waiter in the queue takes. Its handler is of two words, as one that is bound to an
-/// object.
-template <typename Subject>
-heap_use waiter(long& handlers) {
+/// What one waiter in the queue takes that @p acquire starts. Its handler is of two words, as one
+/// that is bound to an object.
+template <typename Subject, typename Acquire>
+heap_use waiter(Acquire acquire) {
     constexpr long waiters = 1000;
     asio::io_context context;
-    Subject subject(context, 0);
-    subject.acquire(chain<Subject>{&subject, 0});
+    Subject subject(context.get_executor(), 0);
+    acquire(subject, chain<Subject>{&subject, 0});
     const heap_use start = heap_taken();
     for (long i = 0; i < waiters; ++i)
-        subject.acquire(chain<Subject>{&subject, 0});
+        acquire(subject, chain<Subject>{&subject, 0});
     const heap_use taken = heap_taken() - start;
     subject.release_many(1);
-    handlers += static_cast<long>(context.run());
+    if (context.run() == 0)
+        within_limits = false;
     return {taken.blocks / waiters, taken.bytes / waiters};
 }
 
@@ -75,7 +77,7 @@ long size_of(Args... args) {
     std::unique_ptr<Semaphore> semaphores[6];
     for (auto& semaphore : semaphores) {
         const heap_use start = heap_taken();
-        semaphore = std::make_unique<Semaphore>(context, args...);
+        semaphore = std::make_unique<Semaphore>(context.get_executor(), args...);
         bytes = (heap_taken() - start).bytes;
     }
     return bytes;
@@ -90,12 +92,19 @@ void measure_handlers(bool ours) {
     report(
         "W9 blocks, hand-over", Subject::name,
         blocks_each([](long n) { run_chains<Subject>(n, 1000, 1); }), none);
-    long handlers = 0;
-    const heap_use one = waiter<Subject>(handlers);
+    const auto one = waiter<Subject>([](Subject& s, auto handler) { s.acquire(handler); });
     report("W9 blocks, waiter", Subject::name, static_cast<double>(one.blocks), ours ? 1 : -1);
     report("W9 bytes, waiter", Subject::name, static_cast<double>(one.bytes), ours ? 128 : -1);
-    if (handlers == 0)
-        within_limits = false;
+}
+
+template <typename Subject>
+void measure_deadlines(bool ours) {
+    const auto one = waiter<Subject>(
+        [](Subject& s, auto handler) { s.acquire_for(std::chrono::hours(1), handler); });
+    report("S7 blocks, waiter with a deadline", Subject::name, static_cast<double>(one.blocks));
+    report(
+        "S7 bytes, waiter with a deadline", Subject::name, static_cast<double>(one.bytes),
+        ours ? 272 : -1);
 }
 
 template <typename Subject>
@@ -179,12 +188,17 @@ int main() {
 
     measure_handlers<plain_semaphore<executor>>(ours);
     measure_coroutines<plain_semaphore<executor>>(ours);
+    measure_deadlines<plain_semaphore<executor>>(ours);
     measure_handlers<permit_semaphore<executor>>(ours);
+    measure_deadlines<permit_semaphore<executor>>(ours);
     measure_coroutines<permit_semaphore<executor>>(ours);
     measure_with_permit();
     measure_handlers<channel<executor>>(peer);
     measure_coroutines<channel<executor>>(peer);
     measure_handlers<concurrent_channel<executor>>(peer);
+#if BOOST_VERSION >= 108600
+    measure_deadlines<concurrent_channel<executor>>(peer);
+#endif
     measure_handlers<timer_semaphore<executor>>(peer);
     measure_coroutines<timer_semaphore<executor>>(peer);
     measure_handlers<mutex_semaphore<executor>>(peer);

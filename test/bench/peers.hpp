@@ -7,6 +7,9 @@
 #include "subjects.hpp"
 
 #include <boost/asio/basic_waitable_timer.hpp>
+#if BOOST_VERSION >= 108600
+#include <boost/asio/cancel_after.hpp>
+#endif
 #include <boost/asio/compose.hpp>
 #include <boost/asio/experimental/channel.hpp>
 #include <boost/asio/experimental/concurrent_channel.hpp>
@@ -28,8 +31,8 @@ class channel_semaphore {
 public:
     static constexpr bool gives_permits = false;
 
-    channel_semaphore(asio::io_context& context, std::ptrdiff_t permits) :
-        channel_(context, 1000000) {
+    channel_semaphore(const typename Channel::executor_type& executor, std::ptrdiff_t permits) :
+        channel_(executor, 1000000) {
         release_many(permits);
     }
 
@@ -37,7 +40,15 @@ public:
     auto acquire(Token&& token) {
         return channel_.async_receive(std::forward<Token>(token));
     }
-    void release() { channel_.try_send(error_code()); }
+#if BOOST_VERSION >= 108600
+    template <typename Token>
+    auto acquire_for(std::chrono::nanoseconds patience, Token&& token) {
+        return channel_.async_receive(asio::cancel_after(patience, std::forward<Token>(token)));
+    }
+#endif
+    void release() {
+        channel_.try_send(error_code());
+    }
     void release_many(std::ptrdiff_t n) {
         // One by one: try_send_n does not compile for messages that are an error_code.
         while (n-- > 0)
@@ -76,8 +87,8 @@ public:
     static constexpr const char* name = "timer";
     static constexpr bool gives_permits = false;
 
-    timer_semaphore(asio::io_context& context, std::ptrdiff_t permits) :
-        timer_(context, clock::time_point::max()), free_(permits) {}
+    timer_semaphore(const Executor& executor, std::ptrdiff_t permits) :
+        timer_(executor, clock::time_point::max()), free_(permits) {}
 
     template <typename Token>
     auto acquire(Token&& token) {
@@ -121,8 +132,8 @@ public:
     static constexpr const char* name = "mutex, deque, post";
     static constexpr bool gives_permits = false;
 
-    mutex_semaphore(asio::io_context& context, std::ptrdiff_t permits) :
-        executor_(context.get_executor()), free_(permits) {}
+    mutex_semaphore(const Executor& executor, std::ptrdiff_t permits) :
+        executor_(executor), free_(permits) {}
 
     template <typename Function>
     void acquire(Function f) {

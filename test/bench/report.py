@@ -3,8 +3,8 @@
 
     report.py RESULTS
 
-RESULTS is a directory with suite.tsv, alone.tsv, memory.tsv, compile_time.tsv, instructions.tsv,
-scale.tsv and machine.txt; table.md and chart.svg are written beside them."""
+RESULTS is a directory with suite.tsv, alone.tsv, memory.tsv, lock_time.tsv, compile_time.tsv,
+instructions.tsv, scale.tsv and machine.txt; table.md and chart.svg are written beside them."""
 
 import csv
 import math
@@ -43,6 +43,13 @@ ROWS = [
     ("W8 call", 100000, "release(10⁵), the call", 1.1, None),
     ("W8 with handlers", 100000, "release(10⁵), with the handlers", 1.7, None),
     ("W11", 0, "`try_acquire`, `release` by two threads", 1.15, None),
+]
+# executor in the suite, what it is
+PLACES = [
+    ("strand", "the semaphore on a strand"),
+    ("strand a handler", "the semaphore on an io_context, each handler on a strand of its own"),
+    ("thread_pool", "a `thread_pool`"),
+    ("own executor", "an executor that is not Asio's"),
 ]
 COLOURS = {OURS: "#0b5cad", PERMITS: "#5a9bd8", "channel": "#b9a44c", "concurrent_channel": "#d98032",
            "timer": "#b0413e", "mutex, deque, post": "#7d7d7d", "std::counting_semaphore": "#9a9a9a"}
@@ -107,13 +114,28 @@ def ratio_table(suite, alone):
     return out
 
 
+def place_table(suite):
+    out = ["| | work | where | ours | with permits | concurrent_channel | ours / its |", "|---|---|---|---|---|---|---|"]
+    peer = "concurrent_channel"
+    for row, size, text, *_ in ROWS:
+        for place, where in PLACES:
+            mine, theirs = (suite.ratio(row, who, size, executor=place) for who in (OURS, peer))
+            if mine and theirs:
+                out.append("| " + " | ".join(
+                    [re.split(r"[ /]", row)[0], text, where] +
+                    [cell(suite, row, who, size, place) for who in (OURS, PERMITS, peer)] +
+                    [("✓ " if mine <= theirs else "✗ ") + figure(mine / theirs)]) + " |")
+    return out
+
+
 def behind(suite):
     for row, size, text, *_ in ROWS:
-        mine = suite.ratio(row, OURS, size)
-        for peer in COMPARABLE:
-            theirs = suite.ratio(row, peer, size)
-            if mine and theirs and mine > theirs:
-                yield f"- {text}: {figure(mine)} against {figure(theirs)} of {peer}"
+        for executor, where in [(ANY, "")] + [(place, f", {where}") for place, where in PLACES]:
+            mine = suite.ratio(row, OURS, size, executor=executor)
+            for peer in COMPARABLE:
+                theirs = suite.ratio(row, peer, size, executor=executor)
+                if mine and theirs and mine > theirs:
+                    yield f"- {text}{where}: {figure(mine)} against {figure(theirs)} of {peer}"
 
 
 def table(directory):
@@ -125,6 +147,8 @@ def table(directory):
     out += ["Ratios to a baseline of the same round: medians, with quartiles. `any_io_executor` and a second, "
             "sleeping thread in the process, where it is not said otherwise. ✓ and ✗ tell whether the goal is met.", ""]
     out += ratio_table(suite, alone)
+    out += ["", "The same where the executor is not an `io_context`'s:", ""]
+    out += place_table(suite)
     out += ["", "| base | ns |", "|---|---|"]
     for (row, who, _, _), r in suite.all.items():
         if not r["base"]:
@@ -147,13 +171,24 @@ def table(directory):
             goal = next((f.split()[1].rstrip(",") for line in memory if line[0] == what
                          for f in line[3:] if f.startswith("goal")), "")
             out.append("| " + " | ".join([what, goal] + [values.get(w, "") for w in who]) + " |")
-    counts = lines(os.path.join(directory, "instructions.tsv"))
+    counts = read(os.path.join(directory, "instructions.tsv"))
     if counts:
-        out += ["", "**W13: instructions an operation, exact**", "", "| | instructions | goal |", "|---|---|---|"]
-        out += [f"| {line[0]} | {line[1]} | {line[2].removeprefix('goal ') if len(line) > 2 else ''} |" for line in counts]
+        out += ["", "**W13: instructions an operation, exact**", "",
+                "| | instructions | goal | concurrent_channel | ours / its |", "|---|---|---|---|---|"]
+        for r in counts:
+            count, peer, goal = (r[k].replace("-", "") for k in ("count", "peer", "goal"))
+            ratio = figure(int(count) / int(peer)) if peer else ""
+            out.append(f"| {r['what']} | {count} | {goal} | {peer} | {ratio} |")
+    held = read(os.path.join(directory, "lock_time.tsv"))
+    if held:
+        out += ["", "**How long others are held up: the longest time under a lock (goal 200 µs; `release(n)` is atomic)**", "",
+                "| what | waiting | µs | at a time |", "|---|---|---|---|"]
+        out += [f"| {r['what']} | {r['waiting']} | {figure(float(r['us']))} | {r['at a time']} |" for r in held]
     compiled = read(os.path.join(directory, "compile_time.tsv"))
     if compiled:
-        goals = {(OURS, "include"): "1.00", (OURS, "one use"): "1.30"}
+        object_ = "one use, to an object with -O2"
+        goals = {(OURS, "include"): "1.10", (OURS, object_): "2.40",
+                 (OURS + ", compiled", "include"): "1.00", (OURS + ", compiled", object_): "2.00"}
         out += ["", "**W12: compile time, next to a translation unit with `steady_timer.hpp` alone**", "",
                 "| who | what | s | ratio | goal |", "|---|---|---|---|---|"]
         for r in compiled:
@@ -161,7 +196,7 @@ def table(directory):
                        f"<sub>{r['lower']}–{r['upper']}</sub> | {goals.get((r['who'], r['what']), '')} |")
     scale = lines(os.path.join(directory, "scale.tsv"))
     if scale:
-        out += ["", "**Scale**"]
+        out += ["", "**Scale** (goal with a deadline: 250 ns to queue)"]
         for line in scale:
             if line[0] == "what":
                 out += ["", "| " + " | ".join(line) + " |", "|" + "---|" * len(line)]

@@ -28,6 +28,15 @@ double heap_bytes() {
     return static_cast<double>(info.uordblks + info.hblkhd);
 }
 
+/// From here on so many bytes come from what the process has, not fresh from the system: that may
+/// cost more than all that is done with them.
+void have_memory(std::size_t bytes) {
+    mallopt(M_MMAP_MAX, 0);
+    mallopt(M_TRIM_THRESHOLD, -1);
+    const std::vector<char> touched(bytes, 1);
+    keep(touched.back());
+}
+
 bool complete = true;
 
 void expect(long calls, long waiters) {
@@ -37,14 +46,16 @@ void expect(long calls, long waiters) {
     }
 }
 
-void grant(long waiters) {
+/// @param acquire starts an operation
+template <typename Acquire>
+void grant(const char* what, long waiters, Acquire acquire) {
     asio::io_context context;
     semaphore sem(context, 0);
     long calls = 0;
     const double before = heap_bytes();
     const auto start = thread_clock::now();
     for (long i = 0; i < waiters; ++i)
-        sem.async_acquire(counting_handler{&calls});
+        acquire(sem, counting_handler{&calls});
     const auto queued = thread_clock::now();
     const double memory = heap_bytes() - before;
     sem.release(waiters);
@@ -52,7 +63,7 @@ void grant(long waiters) {
     context.run();
     const auto end = thread_clock::now();
     expect(calls, waiters);
-    std::cout << "granted\t" << waiters << '\t' << nanoseconds(queued - start, waiters) << '\t'
+    std::cout << what << '\t' << waiters << '\t' << nanoseconds(queued - start, waiters) << '\t'
               << nanoseconds(released - queued, waiters) << '\t'
               << nanoseconds(end - released, waiters) << '\t'
               << memory / static_cast<double>(waiters) << '\n';
@@ -119,12 +130,26 @@ int main(int argc, char** argv) {
     pin_to_processor(0);
     second_thread asleep;
 
+    const auto plainly = [](semaphore& sem, auto handler) {
+        sem.async_acquire(handler);
+    };
+    const auto with_deadline = [](semaphore& sem, auto handler) {
+        sem.async_acquire_for(std::chrono::hours(1), handler);
+    };
+
     std::cout << "what\tN\tns to queue\tns to grant or cancel\tns to run\tbytes each\n";
     // What is done for the first time in a process counts with the first hundred.
     for (long n = 100; n <= largest; n *= 10)
-        grant(n);
+        grant("granted", n, plainly);
+    for (long n = 100; n <= largest; n *= 10)
+        grant("granted, with a deadline", n, with_deadline);
     for (long n = 1000; n <= largest; n *= 10)
         cancel(n);
+    have_memory(static_cast<std::size_t>(largest) * 600);
+    for (long n = 1000; n <= largest; n *= 10)
+        grant("granted, memory at hand", n, plainly);
+    for (long n = 1000; n <= largest; n *= 10)
+        grant("granted, with a deadline, memory at hand", n, with_deadline);
     std::cout << "what\tN\tns to make\tns an acquire\tns to destroy\tbytes each\n";
     for (long n = 10; n <= 10000; n *= 10)
         many(n);

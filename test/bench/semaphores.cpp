@@ -22,6 +22,8 @@ void add_semaphores(suite& s) {
     constexpr long million = 1000000;
     add_on<asio::any_io_executor>(s);
     add_on<asio::io_context::executor_type>(s);
+    add_places<plain_semaphore>(s);
+    add_places<permit_semaphore>(s);
     add_cancellations<plain_semaphore, asio::any_io_executor>(s, million, million);
     add_mass_release<plain_semaphore, asio::any_io_executor>(s, million);
 }

@@ -44,6 +44,25 @@ void add_chains(suite& s, bool thread_safe) {
     }
 }
 
+/// W1, W5 in another place than on an io_context.
+template <template <typename> class Subject, typename Place>
+void add_chains_in(suite& s) {
+    using subject = Subject<asio::any_io_executor>;
+    s.add({"W1", subject::name, Place::name, 0, "B0", [](long n) {
+               return run_chains<subject, Place>(n, 1, 1);
+           }});
+    s.add({"W5/1", subject::name, Place::name, 0, "B0K", [](long n) {
+               return run_chains<subject, Place>(n, 1000, 1);
+           }});
+}
+template <template <typename> class Subject>
+void add_places(suite& s) {
+    add_chains_in<Subject, on_strand>(s);
+    add_chains_in<Subject, on_strands>(s);
+    add_chains_in<Subject, on_pool>(s);
+    add_chains_in<Subject, on_own_executor>(s);
+}
+
 /// W2, W5c: coroutines.
 template <template <typename> class Subject, typename Executor>
 void add_coroutines(suite& s) {

@@ -4,6 +4,7 @@
 // them without their preparation.
 
 #include "harness.hpp"
+#include "places.hpp"
 #include "subjects.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
@@ -29,40 +30,32 @@
 
 namespace bench {
 
-constexpr int default_hint = BOOST_ASIO_CONCURRENCY_HINT_DEFAULT;
-
-/// Runs the context empty, on one thread or on both.
-inline measurement timed_run(asio::io_context& context, long operations, int threads = 1) {
-    if (threads == 2)
-        return second_thread::together([&] { context.run(); }, operations);
-    const auto start = thread_clock::now();
-    context.run();
-    return {thread_clock::now() - start, operations};
-}
-
 /// A chain: its handler gives back and acquires again, so many times.
-template <typename Subject>
+template <typename Subject, typename Binding = unbound>
 struct chain {
     Subject* subject;
     long left;
+    [[no_unique_address]] Binding binding = {};
 
     void operator()(error_code, auto... held) {
         subject->release(held...);
         if (left-- > 0)
-            subject->acquire(chain{subject, left});
+            subject->acquire(binding(chain(*this)));
     }
 };
 
 /// One chain never waits; more chains than permits make every acquire wait for a hand-over.
-template <typename Subject>
+template <typename Subject, typename Place = on_context>
 measurement
 run_chains(long operations, int chains, int permits, int threads = 1, int hint = default_hint) {
-    asio::io_context context(hint);
-    Subject subject(context, permits);
+    Place place(hint);
+    Subject subject(place.executor(), permits);
     const long laps = operations / chains + 1;
-    for (int i = 0; i < chains; ++i)
-        subject.acquire(chain<Subject>{&subject, laps - 1});
-    return timed_run(context, laps * chains, threads);
+    for (int i = 0; i < chains; ++i) {
+        auto binding = place.next_binding();
+        subject.acquire(binding(chain<Subject, decltype(binding)>{&subject, laps - 1, binding}));
+    }
+    return place.run(laps * chains, threads);
 }
 
 template <typename Subject, typename Token>
@@ -82,7 +75,7 @@ measurement run_coroutines(
     long operations, int chains, int permits, Token token, int threads = 1,
     int hint = default_hint) {
     asio::io_context context(hint);
-    Subject subject(context, permits);
+    Subject subject(context.get_executor(), permits);
     const long laps = operations / chains + 1;
     for (int i = 0; i < chains; ++i)
         asio::co_spawn(context, chain_coroutine(subject, token, laps), asio::detached);
@@ -95,7 +88,7 @@ measurement run_coroutines(
 template <typename Subject>
 measurement run_immediately(long operations) {
     asio::io_context context;
-    Subject subject(context, 1);
+    Subject subject(context.get_executor(), 1);
     long calls = 0;
     const auto start = thread_clock::now();
     for (long i = 0; i < operations; ++i) {
@@ -118,7 +111,7 @@ void try_and_release(Subject& subject, long times) {
 template <typename Subject>
 measurement run_tries(long operations, int permits, int threads = 1) {
     asio::io_context context;
-    Subject subject(context, permits);
+    Subject subject(context.get_executor(), permits);
     if (threads == 2)
         return second_thread::together(
             [&] { try_and_release(subject, operations / 2 + 1); }, operations / 2 * 2 + 2);
@@ -155,7 +148,7 @@ run_cancellations(long operations, std::size_t n, succession order, std::size_t 
     while (result.operations < operations) {
         std::vector<asio::cancellation_signal> signals(n);
         asio::io_context context;
-        Subject subject(context, 0);
+        Subject subject(context.get_executor(), 0);
         long calls = 0;
         for (asio::cancellation_signal& signal : signals)
             subject.acquire(asio::bind_cancellation_slot(signal.slot(), counting_handler{&calls}));
@@ -177,7 +170,7 @@ measurement run_mass_release(long operations, std::size_t n, timing what) {
     measurement result;
     while (result.operations < operations) {
         asio::io_context context;
-        Subject subject(context, 0);
+        Subject subject(context.get_executor(), 0);
         long calls = 0;
         for (std::size_t i = 0; i < n; ++i)
             subject.acquire(counting_handler{&calls});

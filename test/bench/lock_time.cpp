@@ -1,0 +1,111 @@
+// How long other threads are held up by one that ends very many waiters: the longest time that a
+// lock of the state layer is held, in processor time, and how many waiters go meanwhile. Fails
+// where those are too many; no time fails it. The results go to standard output, tab separated.
+//
+//   bench_lock_time [--quick]
+
+#include <asio_semaphore/async_semaphore.hpp>
+
+#include <boost/asio/io_context.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdlib>
+#include <iostream>
+#include <memory>
+#include <string_view>
+
+namespace {
+
+namespace asio = boost::asio;
+using asio_semaphore::async_semaphore;
+using boost::system::error_code;
+
+/// More are never taken at a time, but by a release or by a reduce.
+constexpr std::size_t at_a_time = 1024;
+
+struct world {
+    std::unique_ptr<asio::io_context> context = std::make_unique<asio::io_context>();
+    std::unique_ptr<async_semaphore> semaphore = std::make_unique<async_semaphore>(*context, 0);
+};
+
+enum class deadline { without, with };
+
+struct act {
+    const char* name;
+    void (*perform)(world&);
+    bool at_once = false;
+};
+
+const act acts[] = {
+    {"cancel",
+     [](world& w) {
+         w.semaphore->cancel();
+     }},
+    {"close",
+     [](world& w) {
+         w.semaphore->close();
+     }},
+    {"destroy the semaphore",
+     [](world& w) {
+         w.semaphore.reset();
+     }},
+    {"destroy the context",
+     [](world& w) {
+         w.context.reset();
+     }},
+    {"release(N)",
+     [](world& w) { w.semaphore->release(static_cast<std::ptrdiff_t>(w.semaphore->waiting())); },
+     true},
+};
+
+void perform(const act& a, long waiters, deadline d, bench::lock_watch& watch) {
+    world w;
+    for (long i = 0; i < waiters; ++i) {
+        if (d == deadline::with)
+            w.semaphore->async_acquire_for(std::chrono::hours(1), [](error_code) {});
+        else
+            w.semaphore->async_acquire([](error_code) {});
+    }
+    // A semaphore that is being destroyed tells it still.
+    watch.waiting = [&semaphore = *w.semaphore] {
+        return semaphore.waiting();
+    };
+    bench::lock_watch::instance = &watch;
+    a.perform(w);
+    bench::lock_watch::instance = nullptr;
+    if (w.context)
+        w.context->run();
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+    const bool quick = argc > 1 && std::string_view(argv[1]) == "--quick";
+    const long waiters = quick ? 10000 : 1000000;
+    const int rounds = quick ? 1 : 3;
+    bench::pin_to_processor(0);
+
+    bool within_limits = true;
+    std::cout << "what\twaiting\tus\tat a time\n";
+    for (const deadline d : {deadline::without, deadline::with}) {
+        for (const act& a : acts) {
+            bench::lock_watch least{std::chrono::hours(1), 0, {}};
+            for (int i = 0; i < rounds; ++i) {
+                bench::lock_watch round;
+                perform(a, waiters, d, round);
+                least.longest = std::min(least.longest, round.longest);
+                least.most = std::max(least.most, round.most);
+            }
+            std::cout << a.name << (d == deadline::with ? ", with deadlines" : "") << '\t'
+                      << waiters << '\t'
+                      << std::chrono::duration<double, std::micro>(least.longest).count() << '\t'
+                      << least.most << '\n';
+            if (!a.at_once && least.most > at_a_time) {
+                std::cerr << a.name << ": " << least.most << " waiters go under one lock\n";
+                within_limits = false;
+            }
+        }
+    }
+    return within_limits ? EXIT_SUCCESS : EXIT_FAILURE;
+}

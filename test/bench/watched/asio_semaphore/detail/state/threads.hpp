@@ -1,0 +1,59 @@
+#pragma once
+
+// Found before the library's header of this name by lock_time.cpp: the same seam, with a mutex that
+// tells how long it was held, and how many waiters went meanwhile. For programs of one thread.
+
+#include <bench/harness.hpp>
+
+#define threads unwatched_threads
+#include "../../../../../../include/asio_semaphore/detail/state/threads.hpp"
+#undef threads
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <functional>
+
+namespace bench {
+
+struct lock_watch {
+    std::chrono::nanoseconds longest{}; ///< that a lock was held
+    std::size_t most = 0;               ///< that went under one lock
+    std::function<std::size_t()> waiting;
+
+    static inline lock_watch* instance = nullptr;
+};
+
+} // namespace bench
+
+namespace asio_semaphore::detail {
+
+class watched_mutex {
+public:
+    void lock() noexcept {
+        mutex_.lock();
+        if (const auto* const watch = bench::lock_watch::instance) {
+            waiting_ = watch->waiting();
+            since_ = bench::thread_clock::now();
+        }
+    }
+
+    void unlock() noexcept {
+        if (auto* const watch = bench::lock_watch::instance) {
+            watch->longest = std::max(watch->longest, bench::thread_clock::now() - since_);
+            watch->most = std::max(watch->most, waiting_ - watch->waiting());
+        }
+        mutex_.unlock();
+    }
+
+private:
+    brief_mutex<unwatched_threads> mutex_;
+    std::size_t waiting_ = 0;                 // guarded by mutex_
+    bench::thread_clock::time_point since_{}; // guarded by mutex_
+};
+
+struct threads : unwatched_threads {
+    using mutex = watched_mutex;
+};
+
+} // namespace asio_semaphore::detail
