@@ -98,12 +98,10 @@ BOOST_AUTO_TEST_CASE(one_refusal_costs_only_the_operation_that_it_meets) {
     result refused, served;
     const permit held = wayward.try_acquire_permit();
     other_how.now = ways::way::fail;
-    // The handler's executor refuses where it is submitted to, on the context's thread.
     wayward.async_acquire_permit(
         asio::bind_executor(wayward_executor(context, other_how), recording(refused)));
     wayward.async_acquire_permit(recording(served));
-    wayward.release();
-    BOOST_CHECK_THROW(context.poll(), executor_failure);
+    BOOST_CHECK_NO_THROW(wayward.release());
     BOOST_TEST(refused.was_dropped());
     poll();
     BOOST_TEST(served.succeeded());

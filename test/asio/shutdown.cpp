@@ -322,7 +322,6 @@ BOOST_AUTO_TEST_CASE(a_service_that_another_thread_was_faster_to_make_ends_nothi
     semaphore->async_acquire(recording(waiting));
     semaphore->async_acquire_for(std::chrono::hours(1), recording(timed));
     std::make_unique<asio_semaphore::detail::semaphore_service>(*context).reset();
-    std::make_unique<asio_semaphore::detail::deadline_service>(*context).reset();
     BOOST_TEST(semaphore->waiting() == 2u);
     semaphore->release(2);
     context->run();
@@ -459,10 +458,8 @@ BOOST_AUTO_TEST_CASE(
             result first, second;
             started(own, how, asio::bind_executor(elsewhere.get_executor(), recording(first)));
             started(own, how, asio::bind_executor(elsewhere.get_executor(), recording(second)));
-            support::poll(*dying);
-            BOOST_TEST(book.work > 0);
-            dying.reset();
             BOOST_TEST(book.work == 0);
+            dying.reset();
             support::poll(elsewhere);
             for (result* called : {&first, &second})
                 BOOST_TEST(

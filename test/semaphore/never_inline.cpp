@@ -372,8 +372,10 @@ BOOST_AUTO_TEST_CASE(no_lock_is_held_while_an_allocator_is_called) {
     called_back();
     doomed.reset();
     BOOST_TEST(called_back());
-    BOOST_TEST(on_its_way.abandoned());
     BOOST_TEST(waits.abandoned());
+    other.reset();
+    BOOST_TEST(called_back());
+    BOOST_TEST(on_its_way.abandoned());
     BOOST_TEST(own.available() == 2);
 }
 

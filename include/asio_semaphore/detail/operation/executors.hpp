@@ -14,6 +14,7 @@
 #include <boost/asio/prefer.hpp>
 #include <boost/asio/query.hpp>
 #include <boost/asio/require.hpp>
+#include <boost/asio/system_executor.hpp>
 
 #include <boost/config.hpp>
 
@@ -36,6 +37,27 @@ inline constexpr bool can_post =
 template <typename Executor>
 inline constexpr bool has_context = is_networking_ts_executor<Executor> ||
                                     asio::can_query<Executor, asio::execution::context_t>::value;
+
+/// By its type, an executor that runs functions at once where it is: system_executor, which is what
+/// handlers of Asio's parallel_group have where nobody gave them an executor, and the executors of
+/// futures. Required not to, they would start the system context's threads, which are not the
+/// program's.
+template <typename Executor, typename = void>
+inline constexpr bool is_inline_by_type = false;
+template <typename Executor>
+inline constexpr bool is_inline_by_type<
+    Executor, std::void_t<decltype(asio::query(
+                  std::declval<const Executor&>(), asio::execution::blocking))>> =
+    std::is_same_v<
+        std::decay_t<decltype(asio::query(
+            std::declval<const Executor&>(), asio::execution::blocking))>,
+        asio::execution::blocking_t::possibly_t> ||
+    std::is_same_v<Executor, asio::system_executor>;
+
+/// Whether a handler is posted straight to its executor. The others are dispatched to theirs on the
+/// semaphore's.
+template <typename Executor>
+inline constexpr bool is_posted_to = can_post<Executor> && !is_inline_by_type<Executor>;
 
 template <typename Executor>
 asio::execution_context& context_of(const Executor& executor) {
@@ -77,7 +99,7 @@ void dispatch_to(const Executor& executor, Function&& f, const Allocator& alloca
             .execute(std::forward<Function>(f));
 }
 
-/// A function on its way to an executor that can do no more than execute.
+/// A function on its way to an executor that it cannot be posted to.
 template <typename Executor, typename Function, typename Allocator>
 struct relayed {
     Executor executor;
@@ -87,12 +109,12 @@ struct relayed {
     void operator()() { detail::dispatch_to(executor, std::move(function), allocator); }
 };
 
-/// Has executor run f later, never here. Where executor cannot promise that, f goes by way of @p
-/// io, the semaphore's executor, which can.
+/// Has executor run f later, never here; by way of @p io, the semaphore's executor, where executor
+/// is not to be posted to.
 template <typename Executor, typename IoExecutor, typename Function, typename Allocator>
-void submit_to(
+BOOST_FORCEINLINE void submit_to(
     const Executor& executor, const IoExecutor& io, Function&& f, const Allocator& allocator) {
-    if constexpr (can_post<Executor>)
+    if constexpr (is_posted_to<Executor> || std::is_same_v<Executor, IoExecutor>)
         detail::post_to(executor, std::forward<Function>(f), allocator);
     else
         detail::post_to(

@@ -144,7 +144,7 @@ public:
 
     general_route(const IoExecutor& io_executor, const HandlerExecutor& handler_executor) :
         handler_work_(handler_executor) {
-        if (!can_post<HandlerExecutor> || !detail::is_same(io_executor, handler_executor))
+        if (!is_direct || !detail::is_same(io_executor, handler_executor))
             io_work_.emplace(io_executor);
     }
 
@@ -155,7 +155,7 @@ public:
     void submit(const Allocator& allocator, Function&& f) {
         // The route goes with the function, the work only when that is submitted.
         const auto io = std::move(io_work_);
-        if constexpr (can_post<HandlerExecutor>) {
+        if constexpr (is_direct) {
             detail::post_to(handler_work_.get_executor(), std::forward<Function>(f), allocator);
         } else {
             const auto executor = handler_work_.get_executor();
@@ -164,8 +164,10 @@ public:
     }
 
 private:
-    using io_work_type = std::conditional_t<
-        can_post<HandlerExecutor>, io_work<IoExecutor>, busy_executor<IoExecutor>>;
+    static constexpr bool is_direct =
+        is_posted_to<HandlerExecutor> || std::is_same_v<HandlerExecutor, IoExecutor>;
+    using io_work_type =
+        std::conditional_t<is_direct, io_work<IoExecutor>, busy_executor<IoExecutor>>;
 
     busy_executor<HandlerExecutor> handler_work_;
     std::optional<io_work_type> io_work_; // empty where both are the same executor
