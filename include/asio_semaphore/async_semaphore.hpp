@@ -54,11 +54,22 @@ namespace asio_semaphore {
  * which handlers then *run* is their executors' affair.
  *
  * @par Executor
- * A handler runs on its associated executor, `get_executor()` by default; never inside the function
- * that starts the operation, nor inside `release`, `cancel`, `close`, `reduce`, a permit's
- * destructor or the emission of a cancellation. The one exception: from Boost 1.82 on, an operation
- * that completes at once is submitted to the handler's immediate executor, if it has one. Both
- * executors are kept busy (outstanding work) until the handler has run.
+ * A handler runs on its associated executor, `get_executor()` by default, and is posted straight to
+ * it. The semaphore's executor is no station on the way of a handler that has its own: a semaphore
+ * on a strand does not make its holders take turns, and one whose context is busy, or is not run at
+ * all, holds up nobody else's handlers. The exception are executors that a function cannot be
+ * posted to because they run it at once in any thread (`system_executor`, those of futures,
+ * `inline_executor`, and any that cannot be required never to block): they get the handler on the
+ * semaphore's executor.
+ *
+ * No handler runs inside the function that starts the operation, nor inside `release`, `cancel`,
+ * `close`, `reduce`, a permit's destructor or the emission of a cancellation. The one exception:
+ * from Boost 1.82 on, an operation that completes at once is submitted to the handler's immediate
+ * executor, if it has one.
+ *
+ * Both executors have outstanding work until the handler has been submitted to its own. So
+ * `run()` of either context returns no sooner, and the semaphore's context may end while a handler
+ * is on its way elsewhere.
  *
  * @par Cancellation
  * Through the handler's cancellation slot, in constant time, with any of the types terminal,
@@ -77,19 +88,23 @@ namespace asio_semaphore {
  * them along; what remains keeps its executor, can be assigned to and destroyed, and otherwise is
  * as a closed semaphore without permits. Permits and lazy operations may outlive it. Destroying the
  * execution context destroys the waiting handlers without calling them, even those that own the
- * semaphore. A handler that is on its way in another context then runs there all the same; as
- * everywhere in Asio the context of a handler's executor has to outlive the operation. When its
- * context has gone, what remains of a semaphore that was moved can only be destroyed or assigned
- * to.
+ * semaphore. As everywhere in Asio the context of a handler's executor has to outlive the
+ * operation. When its context has gone, what remains of a semaphore that was moved can only be
+ * destroyed or assigned to.
  *
  * @tparam Executor any I/O executor: one with an execution context, which can run a function later
  */
 template <typename Executor = boost::asio::any_io_executor>
 class basic_async_semaphore {
     using state_type = detail::semaphore_state<detail::threads>;
-    using initiate = detail::initiate_acquire<void(boost::system::error_code), Executor>;
-    using initiate_permit =
-        detail::initiate_acquire<void(boost::system::error_code, permit), Executor>;
+    using bare = void(boost::system::error_code);
+    using owned = void(boost::system::error_code, permit);
+    template <typename Signature>
+    using initiate = detail::initiate_acquire<Signature, Executor>;
+    template <typename Signature, typename Token, typename... Args>
+    using initiated = decltype(boost::asio::async_initiate<Token, Signature>(
+        std::declval<initiate<Signature>>(), std::declval<Token&>(), std::declval<Args>()...));
+    using duration = detail::deadline_clock::duration;
 
 public:
     /// Where handlers run that have no executor of their own.
@@ -212,10 +227,8 @@ public:
             Token BOOST_ASIO_DEFAULT_COMPLETION_TOKEN_TYPE(executor_type),
         typename = detail::not_a_count<Token>>
     auto async_acquire(Token&& token BOOST_ASIO_DEFAULT_COMPLETION_TOKEN(executor_type))
-        -> decltype(boost::asio::async_initiate<Token, void(boost::system::error_code)>(
-            std::declval<initiate>(), token, std::ptrdiff_t(1))) {
-        return boost::asio::async_initiate<Token, void(boost::system::error_code)>(
-            initiate(executor_, state_), token, std::ptrdiff_t(1));
+        -> initiated<bare, Token, std::ptrdiff_t> {
+        return start<bare>(token, std::ptrdiff_t(1));
     }
 
     /// Acquires @p n permits, all of them or none. @copydetails async_acquire
@@ -223,10 +236,8 @@ public:
                   Token BOOST_ASIO_DEFAULT_COMPLETION_TOKEN_TYPE(executor_type)>
     auto async_acquire(
         std::ptrdiff_t n, Token&& token BOOST_ASIO_DEFAULT_COMPLETION_TOKEN(executor_type))
-        -> decltype(boost::asio::async_initiate<Token, void(boost::system::error_code)>(
-            std::declval<initiate>(), token, n)) {
-        return boost::asio::async_initiate<Token, void(boost::system::error_code)>(
-            initiate(executor_, state_), token, n);
+        -> initiated<bare, Token, std::ptrdiff_t> {
+        return start<bare>(token, n);
     }
 
     /// As @ref async_acquire, but waits no longer than @p wait.
@@ -248,8 +259,8 @@ public:
      * them ends the operation.
      *
      * @par Executor
-     * As @ref async_acquire. The timer runs on `get_executor()` and is gone when the handler is
-     * called.
+     * As @ref async_acquire. All deadlines of a semaphore share one timer on `get_executor()`: they
+     * end waits only while that executor's context runs.
      *
      * @par Errors
      * `boost::asio::error::timed_out`, and those of @ref async_acquire.
@@ -262,10 +273,8 @@ public:
     auto async_acquire_for(
         const std::chrono::duration<Rep, Period>& wait,
         Token&& token BOOST_ASIO_DEFAULT_COMPLETION_TOKEN(executor_type))
-        -> decltype(boost::asio::async_initiate<Token, void(boost::system::error_code)>(
-            std::declval<initiate>(), token, std::ptrdiff_t(1), detail::saturated(wait))) {
-        return boost::asio::async_initiate<Token, void(boost::system::error_code)>(
-            initiate(executor_, state_), token, std::ptrdiff_t(1), detail::saturated(wait));
+        -> initiated<bare, Token, std::ptrdiff_t, duration> {
+        return start<bare>(token, std::ptrdiff_t(1), detail::saturated(wait));
     }
 
     /// Acquires @p n permits, all of them or none. @copydetails async_acquire_for
@@ -276,10 +285,8 @@ public:
     auto async_acquire_for(
         const std::chrono::duration<Rep, Period>& wait, std::ptrdiff_t n,
         Token&& token BOOST_ASIO_DEFAULT_COMPLETION_TOKEN(executor_type))
-        -> decltype(boost::asio::async_initiate<Token, void(boost::system::error_code)>(
-            std::declval<initiate>(), token, n, detail::saturated(wait))) {
-        return boost::asio::async_initiate<Token, void(boost::system::error_code)>(
-            initiate(executor_, state_), token, n, detail::saturated(wait));
+        -> initiated<bare, Token, std::ptrdiff_t, duration> {
+        return start<bare>(token, n, detail::saturated(wait));
     }
 
     /// Acquires one permit, owned by an object that gives it back. The form to prefer.
@@ -311,10 +318,8 @@ public:
             Token BOOST_ASIO_DEFAULT_COMPLETION_TOKEN_TYPE(executor_type),
         typename = detail::not_a_count<Token>>
     auto async_acquire_permit(Token&& token BOOST_ASIO_DEFAULT_COMPLETION_TOKEN(executor_type))
-        -> decltype(boost::asio::async_initiate<Token, void(boost::system::error_code, permit)>(
-            std::declval<initiate_permit>(), token, std::ptrdiff_t(1))) {
-        return boost::asio::async_initiate<Token, void(boost::system::error_code, permit)>(
-            initiate_permit(executor_, state_), token, std::ptrdiff_t(1));
+        -> initiated<owned, Token, std::ptrdiff_t> {
+        return start<owned>(token, std::ptrdiff_t(1));
     }
 
     /// Acquires @p n permits, all of them or none. @copydetails async_acquire_permit
@@ -322,10 +327,8 @@ public:
                   Token BOOST_ASIO_DEFAULT_COMPLETION_TOKEN_TYPE(executor_type)>
     auto async_acquire_permit(
         std::ptrdiff_t n, Token&& token BOOST_ASIO_DEFAULT_COMPLETION_TOKEN(executor_type))
-        -> decltype(boost::asio::async_initiate<Token, void(boost::system::error_code, permit)>(
-            std::declval<initiate_permit>(), token, n)) {
-        return boost::asio::async_initiate<Token, void(boost::system::error_code, permit)>(
-            initiate_permit(executor_, state_), token, n);
+        -> initiated<owned, Token, std::ptrdiff_t> {
+        return start<owned>(token, n);
     }
 
     /// As @ref async_acquire_permit, but waits no longer than @p wait.
@@ -356,10 +359,8 @@ public:
     auto async_acquire_permit_for(
         const std::chrono::duration<Rep, Period>& wait,
         Token&& token BOOST_ASIO_DEFAULT_COMPLETION_TOKEN(executor_type))
-        -> decltype(boost::asio::async_initiate<Token, void(boost::system::error_code, permit)>(
-            std::declval<initiate_permit>(), token, std::ptrdiff_t(1), detail::saturated(wait))) {
-        return boost::asio::async_initiate<Token, void(boost::system::error_code, permit)>(
-            initiate_permit(executor_, state_), token, std::ptrdiff_t(1), detail::saturated(wait));
+        -> initiated<owned, Token, std::ptrdiff_t, duration> {
+        return start<owned>(token, std::ptrdiff_t(1), detail::saturated(wait));
     }
 
     /// Acquires @p n permits, all of them or none. @copydetails async_acquire_permit_for
@@ -370,10 +371,8 @@ public:
     auto async_acquire_permit_for(
         const std::chrono::duration<Rep, Period>& wait, std::ptrdiff_t n,
         Token&& token BOOST_ASIO_DEFAULT_COMPLETION_TOKEN(executor_type))
-        -> decltype(boost::asio::async_initiate<Token, void(boost::system::error_code, permit)>(
-            std::declval<initiate_permit>(), token, n, detail::saturated(wait))) {
-        return boost::asio::async_initiate<Token, void(boost::system::error_code, permit)>(
-            initiate_permit(executor_, state_), token, n, detail::saturated(wait));
+        -> initiated<owned, Token, std::ptrdiff_t, duration> {
+        return start<owned>(token, n, detail::saturated(wait));
     }
 
     /// Acquires n permits if they are free and nobody waits, and says whether it did.
@@ -452,6 +451,12 @@ private:
     friend permit;
     template <typename Executor1>
     friend class basic_async_semaphore;
+
+    template <typename Signature, typename Token, typename... Args>
+    auto start(Token& token, Args... args) -> initiated<Signature, Token, Args...> {
+        return boost::asio::async_initiate<Token, Signature>(
+            initiate<Signature>(executor_, state_), token, std::move(args)...);
+    }
 
     static void require_non_negative(std::ptrdiff_t n, const char* message) {
         if (n < 0)

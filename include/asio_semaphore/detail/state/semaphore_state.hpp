@@ -204,13 +204,13 @@ private:
         taken_type taken;
 
     private:
-        void count(bool is_section) noexcept;
+        void count(std::uint64_t sections) noexcept;
 
         semaphore_state& state_;
         std::size_t waiting_before_;
-        bool is_counted_ = false;
+        std::uint64_t counted_ = 0; // as a section, in lifetime_
     };
-    static void submit_all(taken_type& taken) noexcept;
+    static void submit_all(taken_type taken) noexcept;
     void end_section(ends what) noexcept;
 
     // One submit_all that the thread is in the middle of; the innermost is the thread's pointer.

@@ -151,8 +151,9 @@ public:
     using waiter_type = waiter<Threads>;
 
     taken_waiters() noexcept = default;
-    taken_waiters(const taken_waiters&) = delete;
-    taken_waiters& operator=(const taken_waiters&) = delete;
+    taken_waiters(taken_waiters&& other) noexcept :
+        first_(std::exchange(other.first_, nullptr)), last_(other.last_) {}
+    taken_waiters& operator=(taken_waiters&&) = delete;
     ~taken_waiters() { BOOST_ASSERT(empty()); }
 
     bool empty() const noexcept { return first_ == nullptr; }

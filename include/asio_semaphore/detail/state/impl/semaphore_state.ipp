@@ -44,12 +44,12 @@ BOOST_FORCEINLINE semaphore_state<Threads>::section::~section() {
     submission* const outer = Threads::template thread_pointer<submission>();
     const bool is_idle = state_.alarm_ != nullptr && state_.alarm_->is_idle();
     // What has to wait for an outer submission outlasts what this thread is inside of.
-    if (is_counted_ || is_idle || outer != nullptr || last.holds_work || !last.is_inside()) {
+    if (is_idle || outer != nullptr || last.holds_work || counted_ != 0 || !last.is_inside()) {
         last.then = is_idle ? ends::section_and_alarm : ends::section;
         let_hold_work(last);
-        count(true);
+        count(one_section);
     } else {
-        count(false);
+        count(0);
     }
     state_.mutex_.unlock();
     // An executor may drop or run what it is given right here, and so give back permits, of any
@@ -58,31 +58,30 @@ BOOST_FORCEINLINE semaphore_state<Threads>::section::~section() {
     if (outer != nullptr)
         outer->rest->append(taken);
     else
-        submit_all(taken);
+        submit_all(std::move(taken));
 }
 
 // A reference for each that was taken in this critical section, and the section itself.
 template <typename Threads>
-BOOST_FORCEINLINE void semaphore_state<Threads>::section::count(bool is_section) noexcept {
-    const std::uint64_t taken_now = waiting_before_ - state_.waiting();
-    const bool adds_section = is_section && !std::exchange(is_counted_, true);
+BOOST_FORCEINLINE void semaphore_state<Threads>::section::count(std::uint64_t sections) noexcept {
     // relaxed: the caller's own reference keeps the state until here, and whoever has to wait for
     // the section passes the mutex first.
     state_.lifetime_.fetch_add(
-        taken_now + (adds_section ? one_section : 0), std::memory_order_relaxed);
+        waiting_before_ - state_.waiting() + sections - counted_, std::memory_order_relaxed);
+    counted_ = sections;
 }
 
 template <typename Threads>
 BOOST_NOINLINE void semaphore_state<Threads>::section::let_others_in() noexcept {
     let_hold_work(taken.back());
-    count(true);
+    count(one_section);
     state_.mutex_.unlock();
     state_.mutex_.lock();
     waiting_before_ = state_.waiting();
 }
 
 template <typename Threads>
-void semaphore_state<Threads>::submit_all(taken_type& taken) noexcept {
+void semaphore_state<Threads>::submit_all(taken_type taken) noexcept {
     submission*& current = Threads::template thread_pointer<submission>();
     submission here{&taken, nullptr, current};
     current = &here;
@@ -380,7 +379,7 @@ void semaphore_state<Threads>::shut() noexcept {
 template <typename Threads>
 void semaphore_state<Threads>::submit_rest() noexcept {
     if (submission* const current = Threads::template thread_pointer<submission>())
-        submit_all(*current->rest);
+        submit_all(std::move(*current->rest));
 }
 
 template <typename Threads>
