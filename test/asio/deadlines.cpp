@@ -7,6 +7,9 @@
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/deferred.hpp>
+#include <boost/asio/execution.hpp>
+#include <boost/asio/execution_context.hpp>
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <boost/test/unit_test.hpp>
@@ -18,6 +21,7 @@
 #include <iostream>
 #include <limits>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <random>
 #include <ratio>
@@ -35,6 +39,72 @@ using boost::system::error_code;
 using support::recording;
 using support::result;
 using namespace std::chrono_literals;
+
+/// A context whose queue outlives its services.
+class own_context : public asio::execution_context {
+public:
+    class executor_type {
+    public:
+        explicit executor_type(own_context& context) noexcept : context_(&context) {}
+
+        own_context& query(asio::execution::context_t) const noexcept { return *context_; }
+        static constexpr asio::execution::blocking_t query(asio::execution::blocking_t) noexcept {
+            return asio::execution::blocking.never;
+        }
+        template <typename Function>
+        void execute(Function f) const {
+            const std::lock_guard<std::mutex> lock(context_->mutex_);
+            context_->queue_.push_back(std::make_unique<held<Function>>(std::move(f)));
+        }
+        friend bool operator==(const executor_type& a, const executor_type& b) noexcept {
+            return a.context_ == b.context_;
+        }
+        friend bool operator!=(const executor_type& a, const executor_type& b) noexcept {
+            return !(a == b);
+        }
+
+    private:
+        own_context* context_;
+    };
+
+    ~own_context() {
+        shutdown();
+        destroy();
+    }
+
+    executor_type get_executor() noexcept { return executor_type(*this); }
+
+    std::size_t poll() {
+        std::size_t n = 0;
+        for (; const auto next = pop(); ++n)
+            next->run();
+        return n;
+    }
+
+private:
+    struct function {
+        virtual ~function() = default;
+        virtual void run() = 0;
+    };
+    template <typename F>
+    struct held final : function {
+        explicit held(F&& f) : function_(std::move(f)) {}
+        void run() override { std::move(function_)(); }
+        F function_;
+    };
+
+    std::unique_ptr<function> pop() {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        if (queue_.empty())
+            return nullptr;
+        auto first = std::move(queue_.front());
+        queue_.erase(queue_.begin());
+        return first;
+    }
+
+    std::mutex mutex_;
+    std::vector<std::unique_ptr<function>> queue_;
+};
 
 const error_code timed_out = asio::error::timed_out;
 const error_code aborted = asio::error::operation_aborted;
@@ -349,6 +419,79 @@ BOOST_AUTO_TEST_CASE(a_deadline_on_its_last_tick_and_a_grant_yield_one_completio
         pool.wait();
         BOOST_REQUIRE(calls == 1);
         BOOST_REQUIRE(other.available() == 1);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_context_of_ones_own_times_out) {
+    own_context own;
+    async_semaphore other(own.get_executor(), 0);
+    result late;
+    other.async_acquire_permit_for(1ms, recording(late));
+    while (late.pending())
+        own.poll();
+    BOOST_TEST(late.failed(timed_out));
+}
+
+// What is left in it is destroyed after the timers' service.
+BOOST_AUTO_TEST_CASE(a_queue_that_outlives_its_contexts_services_may_hold_every_stage) {
+    result granted, cancelled, waiting, posted;
+    {
+        own_context own;
+        async_semaphore other(own.get_executor(), 0);
+        other.async_acquire_permit_for(1h, recording(granted));
+        other.async_acquire_permit_for(1h, recording(waiting));
+        own.poll(); // the timer is set
+        other.release();
+        async_semaphore second(own.get_executor(), 0);
+        second.async_acquire_permit_for(1h, recording(cancelled));
+        second.cancel();
+        async_semaphore third(own.get_executor(), 0);
+        third.async_acquire_permit_for(1h, recording(posted)); // the timer is about to be set
+    }
+    for (const result* r : {&granted, &cancelled, &waiting, &posted})
+        BOOST_TEST(r->was_dropped());
+}
+
+// With this hint Asio has no locks around its timers: they are not touched from another thread.
+BOOST_AUTO_TEST_CASE(the_timer_is_touched_on_its_executor_alone) {
+    asio::io_context unsafe(BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO);
+    async_semaphore other(unsafe, 0);
+    auto work = asio::make_work_guard(unsafe);
+    constexpr int rounds = 300;
+    std::atomic<int> ended{0};
+    std::thread elsewhere([&] {
+        for (int i = 0; i < rounds; ++i) {
+            other.async_acquire_permit_for(i % 3 == 0 ? 20us : 1h, [&](error_code, permit held) {
+                static_cast<void>(held.forget());
+                ++ended;
+            });
+            other.release();
+        }
+    });
+    std::thread runner([&] { unsafe.run(); });
+    elsewhere.join();
+    while (ended < rounds)
+        std::this_thread::yield();
+    work.reset();
+    runner.join();
+    BOOST_TEST(other.waiting() == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(the_context_runs_no_longer_than_those_who_wait) {
+    for (const bool from_outside : {false, true}) {
+        BOOST_TEST_CONTEXT("from outside " << from_outside) {
+            asio::io_context own;
+            async_semaphore other(own, 0);
+            result first, second;
+            other.async_acquire_permit_for(1h, recording(first));
+            other.async_acquire_permit_for(1h, recording(second));
+            if (from_outside)
+                own.poll(); // the timer is set
+            other.release(2);
+            own.run();
+            BOOST_TEST(first.succeeded());
+            BOOST_TEST(second.succeeded());
+        }
     }
 }
 

@@ -239,4 +239,35 @@ BOOST_AUTO_TEST_CASE(the_system_executor_leads_to_the_associated_one_too) {
 
 #endif
 
+#if BOOST_VERSION >= 108200
+// Of its own type, without bind_immediate_executor around it.
+struct with_its_own_immediate_executor {
+    using immediate_executor_type = asio::system_executor;
+    immediate_executor_type get_immediate_executor() const noexcept { return {}; }
+
+    void operator()(error_code) { called_in = this; }
+    void operator()(error_code, permit) { called_in = this; }
+
+    std::shared_ptr<int> captured = std::make_shared<int>();
+    static inline const void* called_in = nullptr;
+};
+
+BOOST_AUTO_TEST_CASE(the_handler_is_moved_out_of_the_callers_object_before_it_is_called) {
+    for (const std::ptrdiff_t n : {1, -1}) {
+        for (const bool owned : {false, true}) {
+            with_its_own_immediate_executor handler;
+            const std::weak_ptr<int> captured = handler.captured;
+            if (owned)
+                semaphore->async_acquire_permit(n, std::move(handler));
+            else
+                semaphore->async_acquire(n, std::move(handler));
+            BOOST_TEST(handler.called_in != nullptr);
+            BOOST_TEST(handler.called_in != &handler);
+            BOOST_TEST(captured.expired());
+            semaphore.emplace(context, 1);
+        }
+    }
+}
+#endif
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -367,4 +367,36 @@ BOOST_AUTO_TEST_CASE(the_initiation_never_waits) {
         BOOST_REQUIRE(r.failed(asio::error::operation_aborted));
 }
 
+// However an initiation ends, the caller's object is empty afterwards.
+BOOST_AUTO_TEST_CASE(a_handler_that_is_dropped_leaves_nothing_in_the_callers_object) {
+    const auto captured = std::make_shared<int>();
+    std::optional<async_semaphore> survivor;
+    {
+        asio::io_context gone;
+        survivor.emplace(gone, 1);
+    }
+    auto dropped = [captured](error_code, auto&&...) {
+    };
+    survivor->async_acquire(std::move(dropped));
+    BOOST_TEST(captured.use_count() == 1);
+
+    support::ways how;
+    basic_async_semaphore<support::wayward_executor> refusing(
+        support::wayward_executor(context, how), 1);
+    how.now = support::ways::way::fail;
+    auto refused = [captured](error_code, permit) {
+    };
+    BOOST_CHECK_THROW(refusing.async_acquire_permit(std::move(refused)), support::executor_failure);
+    BOOST_TEST(captured.use_count() == 1);
+    BOOST_TEST(refusing.available() == 1);
+
+    support::memory_book book;
+    book.left = 0;
+    const permit held = semaphore.try_acquire_permit();
+    auto waits = asio::bind_allocator(
+        support::counting_allocator<>(book), [captured](error_code, permit) {});
+    BOOST_CHECK_THROW(semaphore.async_acquire_permit(std::move(waits)), std::bad_alloc);
+    BOOST_TEST(captured.use_count() == 1);
+}
+
 BOOST_AUTO_TEST_SUITE_END()

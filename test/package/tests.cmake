@@ -123,6 +123,8 @@ package_test(presets COMMAND ${CMAKE_COMMAND} -Dsource=${PROJECT_SOURCE_DIR} -P 
 package_test(include_rules COMMAND ${CMAKE_COMMAND}
     -Dsource=${PROJECT_SOURCE_DIR} "-Dlisted=${headers_joined}|${bodies_joined}" -P ${package_source}/include_rules.cmake)
 
+package_test(qualified_calls COMMAND ${CMAKE_COMMAND} -Dsource=${PROJECT_SOURCE_DIR} -P ${package_source}/qualified_calls.cmake)
+
 # The compiler alone, with what the header-only target and our own programs ask for.
 if(CMAKE_CXX_COMPILER_ID MATCHES "GNU|Clang" AND NOT CMAKE_CXX_COMPILER_FRONTEND_VARIANT STREQUAL "MSVC")
     get_target_property(boost_include ${first} INTERFACE_INCLUDE_DIRECTORIES)

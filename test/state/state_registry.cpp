@@ -1,5 +1,8 @@
 #include <asio_semaphore/detail/state/state_registry.hpp>
 
+// The bodies, also where the library is compiled: it has them for its own threads alone.
+#include <asio_semaphore/detail/state/impl/semaphore_state.ipp>
+
 #include "hand_made_waiter.hpp"
 
 #include <optional>
@@ -170,6 +173,36 @@ BOOST_AUTO_TEST_CASE(shutdown_waits_for_a_submission_that_another_thread_is_in_t
     BOOST_TEST(waited);
     BOOST_TEST(a.submitted == 1);
     BOOST_TEST(b.destroyed == 1);
+}
+
+// A thread of a higher priority that only yields would never let the other one go on.
+BOOST_AUTO_TEST_CASE(the_longer_a_shutdown_waits_the_more_it_gives_way) {
+    static std::atomic<int> most_looks{0};
+    struct patient : threads {
+        using mutex = brief_mutex<patient>;
+        static void back_off(int looks) noexcept {
+            most_looks = looks;
+            threads::back_off(looks);
+        }
+    };
+    const boost::intrusive_ptr<state_registry<patient>> patients(new state_registry<patient>);
+    const boost::intrusive_ptr<semaphore_state<patient>> s(
+        new semaphore_state<patient>(0, 1, patients), false);
+    basic_hand_made_waiter<patient, waiter> w{1};
+    std::atomic<bool> submitting{false};
+    w.on_end = [&](auto) {
+        submitting = true;
+        while (most_looks < 1000)
+            std::this_thread::yield();
+    };
+    s->enqueue(w);
+    std::thread releaser([&] { s->release(1); });
+    while (!submitting)
+        std::this_thread::yield();
+    patients->shutdown();
+    releaser.join();
+    BOOST_TEST(most_looks >= 1000);
+    BOOST_TEST(w.submitted == 1);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

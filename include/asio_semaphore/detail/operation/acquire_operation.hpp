@@ -293,10 +293,10 @@ void start_waiting(
 }
 
 /// Starts an acquire of n permits. @param state null for a semaphore that has been moved from
-/// @param handler moved from in any case, also where it is destroyed without being called
+/// @param handler the initiation's own, which destroys it if nothing else becomes of it
 template <typename Signature, typename Handler, typename Executor, typename Deadline>
 void start_acquire(
-    Handler handler, const Executor& executor, const state_pointer& state, std::ptrdiff_t n,
+    Handler& handler, const Executor& executor, const state_pointer& state, std::ptrdiff_t n,
     Deadline deadline) {
     static_assert(
         can_be_called<Signature, Handler>,

@@ -48,7 +48,7 @@ inline boost::system::error_code failure_code(outcome result) noexcept {
 }
 
 inline boost::system::error_code to_error_code(outcome result) noexcept {
-    return result == outcome::granted ? boost::system::error_code() : failure_code(result);
+    return result == outcome::granted ? boost::system::error_code() : detail::failure_code(result);
 }
 
 /// The permits go to the caller, who gives them back by hand ...

@@ -68,17 +68,22 @@ public:
 
     template <typename Handler>
     void operator()(Handler&& handler, std::ptrdiff_t n) const {
-        detail::start_acquire<Signature, std::decay_t<Handler>>(
-            std::forward<Handler>(handler), *executor_, *state_, n, no_deadline());
+        start(std::forward<Handler>(handler), n, no_deadline());
     }
 
     template <typename Handler>
     void operator()(Handler&& handler, std::ptrdiff_t n, deadline_clock::duration wait) const {
-        detail::start_acquire<Signature, std::decay_t<Handler>>(
-            std::forward<Handler>(handler), *executor_, *state_, n, detail::deadline_after(wait));
+        start(std::forward<Handler>(handler), n, detail::deadline_after(wait));
     }
 
 private:
+    template <typename Handler, typename Deadline>
+    void start(Handler&& handler, std::ptrdiff_t n, Deadline deadline) const {
+        // From here on it is not the caller's any more, whatever becomes of it.
+        std::decay_t<Handler> own(std::forward<Handler>(handler));
+        detail::start_acquire<Signature>(own, *executor_, *state_, n, deadline);
+    }
+
     struct owned {
         Executor executor;
         state_pointer state;
