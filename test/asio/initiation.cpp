@@ -369,7 +369,7 @@ BOOST_AUTO_TEST_CASE(the_initiation_never_waits) {
 
 // However an initiation ends, the caller's object is empty afterwards.
 BOOST_AUTO_TEST_CASE(a_handler_that_is_dropped_leaves_nothing_in_the_callers_object) {
-    const auto captured = std::make_shared<int>();
+    auto captured = std::make_shared<int>(); // not const, so that it can be moved
     std::optional<async_semaphore> survivor;
     {
         asio::io_context gone;
