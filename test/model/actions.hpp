@@ -50,29 +50,28 @@ enum : unsigned {
 class contest final : public world {
 public:
     contest(const beginning& b, const std::vector<const action*>& actions, unsigned who_is_inside) :
-        world(b), actions_(actions) {
+        world(with_deadlines(b, actions)), actions_(actions) {
         inside = who_is_inside;
         references.resize(actions_.size());
         own_links.resize(actions_.size());
-        newcomer_links.resize(actions_.size());
         notes.resize(actions_.size());
         bool expires = false;
         for (const action* a : actions_)
             expires = expires || (a->uses & newcomer_deadline) != 0;
+        // The earliest newcomers' deadline passes at any time: the timer is set for it already.
+        if (expires)
+            set_timer(at(first_newcomers_deadline));
+        int newcomers_deadline = first_newcomers_deadline;
         for (std::size_t i = 0; i < actions_.size(); ++i) {
             const action& a = *actions_[i];
             first_.push_back(records.size());
             if (a.acquires > 0)
-                records.push_back({.count = a.count, .then = a.then});
+                records.push_back(
+                    {.count = a.count,
+                     .then = a.then,
+                     .deadline = expires ? at(newcomers_deadline++) : never});
             if (a.reference)
                 references[i] = target(i).object.state();
-            if (expires && a.acquires > 0)
-                newcomer_links[i] =
-                    std::make_shared<link_type>(first->object.state(), detail::outcome::timed_out);
-            if (timer == nullptr && newcomer_links[i] != nullptr) {
-                timer = newcomer_links[i];
-                timed_record_ = first_[i];
-            }
         }
     }
 
@@ -92,25 +91,19 @@ public:
     std::size_t first_record(std::size_t thread) const { return first_[thread]; }
 
     link_type& new_link(std::size_t thread) {
-        own_links[thread] =
-            std::make_unique<link_type>(references[thread], detail::outcome::aborted);
+        own_links[thread] = std::make_unique<link_type>(references[thread]);
         return *own_links[thread];
     }
 
-    /// The thread's acquire. Its deadline is somebody else's business; it keeps that link alive
-    /// until the operation is in the queue.
+    /// The thread's acquire. Its deadline is somebody else's business.
     void start(std::size_t thread, link_type* slot = nullptr) {
-        const std::shared_ptr<link_type> deadline = std::move(newcomer_links[thread]);
-        acquire_as(
-            first_[thread], target(thread), actions_[thread]->elsewhere, {deadline.get(), slot});
+        acquire_as(first_[thread], target(thread), actions_[thread]->elsewhere, slot);
     }
 
-    /// The deadline of the first thread that acquires passes, before or after it is queued. The
-    /// timer lets go of the link.
-    void expire_newcomer() {
-        const std::shared_ptr<link_type> link = std::move(timer);
-        fire(*link, timed_record_);
-    }
+    /// The deadline of the head passes, or that of the first thread that acquires, before or after
+    /// it is queued.
+    void expire_head() { reach(at(1)); }
+    void expire_newcomer() { reach(at(first_newcomers_deadline)); }
 
     void end() override {
         for (const record& r : records) {
@@ -125,20 +118,23 @@ public:
 
     void tear_down() override {
         own_links.clear();
-        newcomer_links.clear();
-        timer.reset();
         world::tear_down();
     }
 
     std::vector<state_pointer> references;
     std::vector<std::unique_ptr<link_type>> own_links; // in the slots of the threads' own signals
-    std::vector<std::shared_ptr<link_type>> newcomer_links; // of deadlines, until they are queued
-    std::shared_ptr<link_type> timer;                       // the first of them
 
 private:
+    static constexpr int first_newcomers_deadline = 5;
+
+    static beginning with_deadlines(beginning b, const std::vector<const action*>& actions) {
+        for (const action* a : actions)
+            b.timed |= (a->uses & head_deadline) != 0 ? 1 : 0;
+        return b;
+    }
+
     std::vector<const action*> actions_;
     std::vector<std::size_t> first_;
-    std::size_t timed_record_ = 0;
 };
 
 inline const std::vector<action>& actions() {
@@ -259,7 +255,7 @@ inline const std::vector<action>& actions() {
          .run =
              [](c& w, n t) {
                  w.slots[0].reset();
-                 w.slots[0] = std::make_unique<link_type>(w.references[t], aborted);
+                 w.slots[0] = std::make_unique<link_type>(w.references[t]);
                  w.then("acquire");
                  w.start(t, w.slots[0].get());
                  w.then("cancel");
@@ -271,12 +267,7 @@ inline const std::vector<action>& actions() {
          .acquires = 1,
          .several = true},
         {.name = "expire_head",
-         .run =
-             [](c& w, n) {
-                 w.fire(*w.deadlines[0], 0);
-                 w.then("destroy timer");
-                 w.deadlines[0].reset();
-             },
+         .run = [](c& w, n) { w.expire_head(); },
          .causes = timed_out,
          .uses = head_deadline,
          .waiters = 1,
@@ -351,9 +342,10 @@ inline const std::vector<beginning>& beginnings() {
         {"dropping", 0, 0, {1, 1}, fate::drop},
         {"in_debt", 0, 1, {1}, fate::forget},
         {"nearly_full", 2, 0, {}, fate::forget, 3, 0},
-        {"busy_head", 0, 0, {1, 1}, fate::forget, 100, 2, 1},
-        {"busy_second", 0, 0, {1, 1}, fate::forget, 100, 2, 2},
+        {"elsewhere_head", 0, 0, {1, 1}, fate::forget, 100, 2, 1},
+        {"elsewhere_second", 0, 0, {1, 1}, fate::forget, 100, 2, 2},
         {"two_semaphores", 0, 0, {1}, fate::keep, 100, 2, 0, true},
+        {"timed_head", 0, 0, {1, 1}, fate::forget, 100, 2, 0, false, false, 1},
     };
     return table;
 }

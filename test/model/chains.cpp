@@ -126,7 +126,7 @@ private:
         }
         void destroy() noexcept override { end(); }
         bool is_inside() const noexcept override { return false; }
-        void keep_busy() noexcept override {}
+        void hold_work() noexcept override {}
 
         void end() {
             chain& c = all;

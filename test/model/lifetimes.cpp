@@ -33,7 +33,7 @@ public:
     enum : unsigned { head_slot = 1, second_slot = 2, head_deadline = 4 };
 
     owned_by_a_handler(const beginning& b, const std::vector<const deed*>& deeds) :
-        world(b), deeds_(deeds), permits_(deeds.size()) {
+        world(with_deadlines(b, deeds)), deeds_(deeds), permits_(deeds.size()) {
         records[1].then = fate::forget;
         for (std::size_t i = 0; i < deeds_.size(); ++i) {
             if (deeds_[i]->by_a_permit)
@@ -47,9 +47,6 @@ public:
             slots[0].reset();
         if ((used & second_slot) == 0)
             slots[1].reset();
-        if ((used & head_deadline) == 0)
-            deadlines[0].reset();
-        deadlines[1].reset();
     }
 
     std::size_t threads() const override { return deeds_.size(); }
@@ -65,6 +62,13 @@ public:
     }
 
 private:
+    // Nor the timer, which keeps it too.
+    static beginning with_deadlines(beginning b, const std::vector<const deed*>& deeds) {
+        for (const deed* d : deeds)
+            b.timed |= (d->by & head_deadline) != 0 ? 1 : 0;
+        return b;
+    }
+
     const std::vector<const deed*> deeds_;
     std::vector<state_pointer> permits_; // each holds one
 };
@@ -87,7 +91,7 @@ const std::vector<deed>& calls() {
          .run = [](owned& w) { w.fire(*w.slots[0], 0); },
          .by = owned::head_slot},
         {.name = "expire_head",
-         .run = [](owned& w) { w.fire(*w.deadlines[0], 0); },
+         .run = [](owned& w) { w.reach(at(1)); },
          .by = owned::head_deadline},
     };
     return table;

@@ -372,8 +372,8 @@ struct relacy_threads {
     template <typename T>
     using atomic = relacy_atomic<T>;
 
-    static void yield() { rl::yield(1, lifeline::info("yield")); }
-    static void wait_for_unlock(int) { yield(); }
+    static constexpr int at_a_time = 1;
+    static void back_off(int) { rl::yield(1, lifeline::info("back off")); }
 
     template <typename T>
     static T*& thread_pointer() {

@@ -147,7 +147,7 @@ BOOST_AUTO_TEST_CASE(finds_a_deadlock) {
 BOOST_AUTO_TEST_CASE(a_yielding_thread_waits_for_somebody_to_write) {
     const auto wait = [](trial& t) {
         while (t.x.load(relaxed) == 0)
-            model_threads::yield();
+            model_threads::back_off(0);
     };
     const auto write = [](trial& t) {
         t.x.store(1, relaxed);
@@ -166,7 +166,7 @@ BOOST_AUTO_TEST_CASE(finds_a_livelock) {
     const auto turn = [](trial& t) {
         for (;;) {
             t.x.fetch_add(1, relaxed);
-            model_threads::yield();
+            model_threads::back_off(0);
         }
     };
     BOOST_TEST(explore({turn, turn}).failure.find("livelock") != std::string::npos);

@@ -4,6 +4,7 @@
 // threads, with waiters whose delivery is recorded, and the guarantees as checks.
 
 #include "scheduler.hpp"
+#include "timers.hpp"
 
 #include <asio_semaphore/detail/state/impl/semaphore_state.ipp>
 #include <asio_semaphore/detail/state/semaphore_state.hpp>
@@ -23,14 +24,9 @@
 
 namespace asio_semaphore::model {
 
-using detail::away_keeper;
-using detail::outcome;
-using state_type = detail::semaphore_state<model_threads>;
 using registry_type = detail::state_registry<model_threads>;
 using link_type = detail::cancellation_link<model_threads>;
-using waiter_type = detail::waiter<model_threads>;
 using queue_type = detail::wait_queue<model_threads>;
-using state_pointer = boost::intrusive_ptr<state_type>;
 
 // Private members of the state, for the checks: an explicit instantiation may name them.
 template <typename Tag, typename Tag::type Member>
@@ -62,10 +58,23 @@ template struct opened<mutex_tag, &state_type::mutex_>;
 template struct opened<queue_tag, &state_type::queue_>;
 template struct opened<waiting_tag, &state_type::waiting_>;
 template struct opened<lifetime_tag, &state_type::lifetime_>;
+struct list_tag {
+    using type = detail::intrusive_list queue_type::*;
+    friend type member_of(list_tag);
+};
+template struct opened<list_tag, &queue_type::list_>;
+// Its type is private, too.
+bool is_shut(const state_type& state);
+template <auto Member, auto Shut>
+struct opened_phase {
+    friend bool is_shut(const state_type& state) { return state.*Member == Shut; }
+};
+template struct opened_phase<&state_type::phase_, state_type::phase::shut>;
 
 inline const char* to_string(outcome o) {
-    static constexpr const char* names[] = {"granted", "queued",  "invalid_argument", "exceeds_max",
-                                            "closed",  "aborted", "timed_out",        "abandoned"};
+    static constexpr const char* names[] = {"granted",          "queued",      "unalarmed",
+                                            "invalid_argument", "exceeds_max", "closed",
+                                            "aborted",          "timed_out",   "abandoned"};
     return names[static_cast<std::size_t>(o)];
 }
 
@@ -85,7 +94,8 @@ struct record {
     fate then = fate::keep;
     outcome result = outcome::queued;
     int ends = 0;           // deliveries and immediate ends
-    bool cancelled = false; // one of its links has been fired
+    bool cancelled = false; // its link has been fired
+    time_point deadline = never;
 };
 
 /// What the semaphore object is to its state.
@@ -165,7 +175,7 @@ public:
         check();
         if (moving != 0 || in_section_ != 0 || on_their_way != 0)
             fail("permits are on their way, and nobody is");
-        if (alive && !queue_->empty() && queue_->front().count <= available())
+        if (alive && !is_shut(*state) && !queue_->empty() && queue_->front().count <= available())
             fail("lost wake-up at the end: the head of the queue could be satisfied");
     }
 
@@ -175,7 +185,7 @@ public:
     }
 
     /// What is in the queue now was there before the exploration begins.
-    void begin() { look(line_); }
+    void begin() { line_ = queued(); }
 
     owner object;
     state_type* const state;
@@ -190,61 +200,121 @@ private:
 
     static void fail(const std::string& why) { scheduler::get().fail(why); }
 
-    void look(std::vector<waiter_type*>& line) const {
-        line.clear();
-        if (queue_->empty())
-            return;
-        waiter_type* w = &queue_->front();
-        do {
-            line.push_back(w);
-            w = w->next;
-        } while (w != &queue_->front());
+    using line = std::vector<waiter_type*>;
+
+    // A call that ends the queue takes all who are in it to a list of its own, from where they go.
+    struct ending {
+        const detail::list_node* end; // of the call's list
+        line who;
+    };
+
+    static line who_is_in(const detail::list_node* end) {
+        line who;
+        for (const detail::list_node* node = end->next; node != end; node = node->next)
+            who.push_back(static_cast<waiter_type*>(const_cast<detail::list_node*>(node)));
+        return who;
     }
+    line queued() const {
+        line who;
+        (queue_->*member_of(list_tag())).for_each([&who](detail::list_node& node) {
+            who.push_back(static_cast<waiter_type*>(&node));
+        });
+        return who;
+    }
+    // How many of those who were in a line have gone from it with a result, and who went without;
+    // the others stay in their order.
+    template <typename F>
+    static void compare(const line& before, const line& now, F gone) {
+        std::size_t stayed = 0;
+        for (waiter_type* w : before) {
+            if (stayed < now.size() && now[stayed] == w)
+                ++stayed;
+            else
+                gone(*w, stayed != 0);
+        }
+    }
+    void look_at_the_endings();
+    void begin_an_ending(const line& moved);
 
     model_atomic<std::int64_t>* const word_;
     model_mutex* const mutex_;
     queue_type* const queue_;
     std::int64_t last_word_ = 0;
-    std::int64_t in_section_ = 0;           // added to available in this critical section
-    std::vector<waiter_type*> line_, next_; // the queue at the last unlock, and room for the next
+    std::int64_t in_section_ = 0; // added to available in this critical section
+    line line_;                   // the queue at the last unlock
+    std::vector<ending> endings_; // ... and those that are taken from it by calls in progress
 };
 
 /// A waiter as the operations of the Asio layer are: it owns nothing until taken, then the permits
 /// and a reference; its memory is freed before its handler runs.
-class operation final : public waiter_type {
+class operation {
 public:
-    /// @param elsewhere it goes by executors that the library knows nothing of: it keeps them busy
-    /// from the start, and is inside none
-    operation(world& w, account& of, std::size_t index, std::ptrdiff_t n, bool elsewhere) noexcept :
-        waiter_type(n, elsewhere), world_(w), of_(of), index_(index), elsewhere_(elsewhere) {
+    operation(world& w, account& of, std::size_t index, bool elsewhere) noexcept :
+        world_(w), of_(of), index_(index), elsewhere_(elsewhere), holds_work_(elsewhere) {
         ++alive;
-        busy += keeps_busy ? 1 : 0;
+        holding += holds_work_ ? 1 : 0;
     }
-    ~operation() {
+    operation(const operation&) = delete;
+    operation& operator=(const operation&) = delete;
+    virtual ~operation() {
         --alive;
-        busy -= busy_ || elsewhere_ ? 1 : 0;
+        holding -= holds_work_ ? 1 : 0;
     }
 
-    bool is_busy() const noexcept { return busy_ || elsewhere_; }
+    virtual waiter_type& as_waiter() noexcept = 0;
+    bool holds_work() const noexcept { return holds_work_; }
 
     /// Its executor calls the handler, or else destroys it.
     void perform(bool call);
 
     static inline int alive = 0;
-    static inline int busy = 0; // of those alive, the ones that keep the executor busy
+    static inline int holding = 0; // of those alive, the ones that hold work for the executor
+
+protected:
+    void submit_to_executor() noexcept;
+    void end_with_context() noexcept;
+    bool runs_inside() const noexcept;
+    void hold() noexcept {
+        holding += holds_work_ ? 0 : 1;
+        holds_work_ = true;
+    }
 
 private:
-    void submit() noexcept override;
-    void destroy() noexcept override;
-    bool is_inside() const noexcept override;
-    void keep_busy() noexcept override;
-
     world& world_;
     account& of_;
     const std::size_t index_;
     const bool elsewhere_;
-    bool busy_ = false;
+    bool holds_work_;
 };
+
+/// @tparam Waiter of the state layer, with or without a deadline
+template <typename Waiter>
+class operation_of final : public Waiter, public operation {
+public:
+    /// @param elsewhere it goes by executors that the library knows nothing of: it holds work from
+    /// the start, and is inside none
+    template <typename... Args>
+    operation_of(
+        world& w, account& of, std::size_t index, bool elsewhere, std::ptrdiff_t n,
+        Args... args) noexcept :
+        Waiter(n, args...), operation(w, of, index, elsewhere) {}
+
+    waiter_type& as_waiter() noexcept override { return *this; }
+
+private:
+    void submit() noexcept override { submit_to_executor(); }
+    void destroy() noexcept override { end_with_context(); }
+    bool is_inside() const noexcept override { return runs_inside(); }
+    void hold_work() noexcept override { hold(); }
+};
+using untimed_operation = operation_of<waiter_type>;
+using timed_operation = operation_of<timed_waiter_type>;
+
+inline const operation& operation_behind(const waiter_type& w) noexcept {
+    if (w.is_timed)
+        return static_cast<const timed_operation&>(w);
+    return static_cast<const untimed_operation&>(w);
+}
 
 /// How a world begins.
 struct beginning {
@@ -258,13 +328,14 @@ struct beginning {
     unsigned elsewhere = 0;    // a bit for each of the waiters: it goes by executors of its own
     bool two = false;          // with another semaphore, for which one waits
     bool handlers_run = false; // later, by whoever runs the context: see world::poll
+    unsigned timed = 0;        // a bit for each of the waiters: it has a deadline, 1, 2 ...
 };
 
 /// Semaphores, everything around them, and the account of what ought to be.
 class world : public scenario {
 public:
     explicit world(const beginning& b) : handlers_run_(b.handlers_run) {
-        operation::alive = operation::busy = 0;
+        operation::alive = operation::holding = 0;
         registry = new registry_type;
         first.emplace(b.initial, b.max, registry);
         first->held = b.held;
@@ -274,15 +345,13 @@ public:
         const std::size_t n = b.waiters.size();
         records.reserve(n + 5);
         slots.reserve(n + 1);
-        deadlines.reserve(n);
         for (std::size_t i = 0; i < n; ++i) {
-            slots.push_back(std::make_unique<link_type>(first->object.state(), outcome::aborted));
-            deadlines.push_back(
-                std::make_unique<link_type>(first->object.state(), outcome::timed_out));
+            slots.push_back(std::make_unique<link_type>(first->object.state()));
             acquire(
-                *first, b.waiters[i], b.then, (b.elsewhere >> i & 1) != 0,
-                {slots.back().get(), deadlines.back().get()});
+                *first, b.waiters[i], b.then, (b.elsewhere >> i & 1) != 0, slots.back().get(),
+                (b.timed >> i & 1) != 0 ? at(static_cast<int>(i) + 1) : never);
         }
+        executor.run();
         first->begin();
         if (b.two) {
             other.emplace(0, b.max, registry);
@@ -303,28 +372,36 @@ public:
     /// As the initiation of an asynchronous acquire. @return the index of its record
     std::size_t acquire(
         account& of, std::ptrdiff_t n, fate then = fate::keep, bool elsewhere = false,
-        std::initializer_list<link_type*> links = {}) {
+        link_type* link = nullptr, time_point deadline = never) {
         const std::size_t index = records.size();
-        records.push_back({.count = n, .then = then});
-        acquire_as(index, of, elsewhere, links);
+        records.push_back({.count = n, .then = then, .deadline = deadline});
+        acquire_as(index, of, elsewhere, link);
         return index;
     }
 
-    void acquire_as(
-        std::size_t index, account& of, bool elsewhere = false,
-        std::initializer_list<link_type*> links = {}) {
+    void
+    acquire_as(std::size_t index, account& of, bool elsewhere = false, link_type* link = nullptr) {
         const std::ptrdiff_t n = records[index].count;
+        const time_point deadline = records[index].deadline;
         const bool shut = !context_alive;
         outcome result = try_acquire(of, n);
         if (result == outcome::queued) {
-            auto own = std::make_unique<operation>(*this, of, index, n, elsewhere);
-            for (link_type* link : links) {
-                if (link != nullptr)
-                    link->attach(*own);
+            std::unique_ptr<operation> own;
+            timed_waiter_type* timed = nullptr;
+            if (deadline == never) {
+                own = std::make_unique<untimed_operation>(*this, of, index, elsewhere, n);
+            } else {
+                auto made =
+                    std::make_unique<timed_operation>(*this, of, index, elsewhere, n, deadline);
+                timed = made.get();
+                own = std::move(made);
             }
+            if (link != nullptr)
+                link->attach(own->as_waiter());
             {
                 in_the_middle acquiring(*this, of, -n, true);
-                result = of.state->enqueue(*own);
+                result = timed != nullptr ? enqueue_timed(executor, of.state, *timed)
+                                          : of.state->enqueue(own->as_waiter());
                 acquiring.has_ended(result == outcome::granted);
             }
             if (result == outcome::granted)
@@ -383,6 +460,28 @@ public:
         records[index].cancelled = true;
     }
 
+    /// Sets the first's timer for nobody, as if somebody with that deadline had been there.
+    void set_timer(time_point deadline) {
+        state_type& state = *first->state;
+        if (state.find_alarm() == nullptr)
+            state.install_alarm(std::make_unique<model_alarm>(state, executor));
+        alarm_type& alarm = *state.find_alarm();
+        {
+            const alarm_type::expectation expected(alarm, deadline);
+            alarm.post();
+            executor.run();
+            executor.refuses = 1; // to switch it off again
+        }
+        executor.refuses = 0;
+        executor.has_lost = false;
+    }
+
+    /// It is that time, and the executor has a timer go off that was set for then.
+    void reach(time_point t) {
+        executor.now = std::max(executor.now, t);
+        executor.fire_one();
+    }
+
     /// What the service does when its context is destroyed; newer Asio does it twice. Handlers that
     /// have not run by then the context destroys.
     void shut_down() {
@@ -394,6 +493,7 @@ public:
         registry->shutdown();
         while (run_one(false)) {
         }
+        executor.destroy_all();
         shutting = nobody;
     }
 
@@ -457,6 +557,7 @@ public:
     }
 
     std::string summary() override {
+        executor.run();
         std::string text;
         for (const record& r : records) {
             text += to_string(r.result);
@@ -481,6 +582,8 @@ public:
                 fail("an operation ended twice");
             if (r.ends == 0 && r.cancelled)
                 fail("a cancelled operation goes on waiting");
+            if (r.ends == 0 && r.deadline <= executor.now)
+                fail("an operation waits beyond its deadline");
         }
         tear_down();
         for (const record& r : records) {
@@ -508,7 +611,6 @@ public:
         }
         let_go();
         slots.clear();
-        deadlines.clear();
         if (context_alive)
             shut_down();
         registry.reset();
@@ -571,10 +673,10 @@ public:
     static constexpr int nobody = -3;
     static inline unsigned asked = 0; // a bit for each thread: whether it is inside has mattered
 
+    timer_executor executor;
     boost::intrusive_ptr<registry_type> registry;
     std::optional<account> first, other;
-    std::vector<std::unique_ptr<link_type>> slots,
-        deadlines; // of the first's waiters at the beginning
+    std::vector<std::unique_ptr<link_type>> slots; // of the first's waiters at the beginning
     std::vector<permit> kept;
     std::vector<record> records;
     std::vector<std::string> notes; // results of other operations, for each thread
@@ -648,46 +750,87 @@ inline void account::before_write(world& all, std::int64_t old, std::int64_t nex
         all.moves(*this, added);
 }
 
+// A call has taken all who were in the queue to a list of its own, which is found from them.
+inline void account::begin_an_ending(const line& moved) {
+    const detail::list_node* node = moved.front();
+    for (std::size_t n = 0; n < moved.size() && node == moved[n]; ++n)
+        node = node->next;
+    if (!queue_->empty() || who_is_in(node) != moved)
+        fail("somebody left the queue without a result, or the queue changed its order");
+    endings_.push_back({node, moved});
+}
+
+inline void account::look_at_the_endings() {
+    for (auto it = endings_.begin(); it != endings_.end();) {
+        line now = who_is_in(it->end);
+        std::size_t gone = 0;
+        compare(it->who, now, [&gone](const waiter_type& w, bool) {
+            ++gone;
+            if (w.result != outcome::aborted && w.result != outcome::closed &&
+                w.result != outcome::timed_out)
+                fail(
+                    std::string("somebody leaves a queue that has been ended as ") +
+                    to_string(w.result));
+        });
+        if (now.size() + gone != it->who.size())
+            fail("a queue that has been ended changed its order");
+        it->who.swap(now);
+        if (it->who.empty()) // and the list may go
+            it = endings_.erase(it);
+        else
+            ++it;
+    }
+}
+
 // What holds at every unlock.
 inline void account::before_unlock(world& all) {
     const std::int64_t word = this->word();
-    if (((word & queued_flag) != 0) != !queue_->empty())
+    const bool shut = is_shut(*state);
+    if (((word & queued_flag) != 0) != (!shut && !queue_->empty()))
         fail("the queued flag does not tell whether somebody waits");
     if ((word & queued_flag) != 0 && (word & closed_flag) != 0)
         fail("somebody waits for a closed semaphore");
-    if (!queue_->empty() && queue_->front().count <= word >> 2)
+    if (!shut && !queue_->empty() && queue_->front().count <= word >> 2)
         fail("lost wake-up: the head of the queue could be satisfied");
-    std::vector<waiter_type*>& now = next_;
-    look(now);
-    const auto is_busy = [](const waiter_type* w) {
-        return static_cast<const operation*>(w)->is_busy();
-    };
-    if (!now.empty() && std::none_of(now.begin(), now.end(), is_busy))
-        fail("nobody in the queue keeps the executor busy");
-    if (now.size() != state->waiting())
-        fail("waiting() does not count the queue");
+    line now = queued(), moved;
+    look_at_the_endings();
     // Who has gone, and in which order those went who were granted.
     std::int64_t granted = 0;
-    bool somebody_stays = false;
-    std::size_t stayed = 0;
-    for (const waiter_type* w : line_) {
-        if (stayed < now.size() && now[stayed] == w) {
-            somebody_stays = true;
-            ++stayed;
-        } else if (w->result == outcome::granted) {
+    compare(line_, now, [&](waiter_type& w, bool somebody_stays) {
+        if (w.result == outcome::queued) {
+            moved.push_back(&w);
+        } else if (w.result == outcome::granted) {
             if (somebody_stays)
                 fail("a grant overtook somebody who had come earlier");
-            granted += w->count;
-        } else if (w->result == outcome::queued) {
-            fail("somebody left the queue without a result, or the queue changed its order");
+            granted += w.count;
         }
+    });
+    if (!moved.empty())
+        begin_an_ending(moved);
+    line_.swap(now);
+    std::size_t waiting = line_.size();
+    bool work_is_held = false;
+    const auto look_for_work = [&work_is_held](const line& who) {
+        for (const waiter_type* w : who)
+            work_is_held = work_is_held || operation_behind(*w).holds_work();
+    };
+    look_for_work(line_);
+    for (const ending& e : endings_) {
+        waiting += e.who.size();
+        look_for_work(e.who);
     }
-    line_.swap(next_);
+    if (waiting != state->waiting())
+        fail("waiting() does not count the queue");
+    if (!line_.empty() && !work_is_held)
+        fail("nobody who waits holds work for the executor");
+    // Those who are still in a call's list rely on those who went before.
+    if (!endings_.empty() && operation::holding == 0)
+        fail("nobody of those who are ended holds work for the executor");
     on_their_way += granted;
     all.moves(*this, std::exchange(in_section_, 0) + granted);
 }
 
-inline void operation::submit() noexcept {
+inline void operation::submit_to_executor() noexcept {
     world& all = world_;
     scheduler& s = scheduler::get();
     const auto submits = [&](const char* what) {
@@ -698,9 +841,9 @@ inline void operation::submit() noexcept {
             world::fail("an operation is submitted to a context that has shut down");
     };
     submits("begin of a submission");
-    if (!all.is_inside(s.current()) && busy == 0)
+    if (!all.is_inside(s.current()) && holding == 0)
         world::fail("the executor may run out of work before an operation is submitted");
-    if (result == outcome::abandoned)
+    if (as_waiter().result == outcome::abandoned)
         world::fail("an abandoned operation is submitted");
     if (all.handlers_run_) {
         s.point(access::write, &all.ready_, "the executor takes it");
@@ -712,35 +855,29 @@ inline void operation::submit() noexcept {
     submits("end of a submission");
 }
 
-inline void operation::destroy() noexcept {
+inline void operation::end_with_context() noexcept {
     if (world_.shutting != scheduler::get().current())
         world::fail("an operation is destroyed outside of the shutdown");
-    if (result != outcome::abandoned)
+    if (as_waiter().result != outcome::abandoned)
         world::fail("an operation that was not abandoned is destroyed");
     perform(true);
 }
 
-inline bool operation::is_inside() const noexcept {
+inline bool operation::runs_inside() const noexcept {
     return !elsewhere_ && world_.is_inside(scheduler::get().current());
-}
-
-inline void operation::keep_busy() noexcept {
-    if (is_busy())
-        world::fail("an operation keeps the executor busy twice");
-    busy_ = true;
-    ++busy;
 }
 
 inline void operation::perform(bool call) {
     world& all = world_;
     account& of = of_;
     const std::size_t index = index_;
-    const outcome how = result;
+    const waiter_type& self = as_waiter();
+    const outcome how = self.result;
     if (how == outcome::granted) {
-        of.on_their_way -= count;
-        of.held += count;
+        of.on_their_way -= self.count;
+        of.held += self.count;
     }
-    state_pointer reference(state, false);
+    state_pointer reference(self.state, false);
     delete this;
     all.end_of(index, of, how, std::move(reference), call);
 }

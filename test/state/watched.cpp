@@ -85,6 +85,7 @@ struct watched {
         T value_;
     };
 
+    static constexpr int at_a_time = 1000;
     static void back_off(int) noexcept { BOOST_TEST_REQUIRE(false, "waits for itself"); }
 
     template <typename T>

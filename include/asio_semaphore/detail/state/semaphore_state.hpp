@@ -158,9 +158,6 @@ private:
 
     enum class phase : unsigned char { open, closed, destroyed, shut };
 
-    /// How many leave the queue in one critical section at the most, where it need not be all.
-    static constexpr int at_a_time = 1000;
-
     static constexpr std::int64_t queued_flag = 1;
     static constexpr std::int64_t closed_flag = 2;
     static constexpr std::int64_t one_permit = 4;

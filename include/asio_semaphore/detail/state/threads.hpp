@@ -61,6 +61,10 @@ struct BOOST_SYMBOL_VISIBLE threads {
     template <typename T>
     using atomic = std::atomic<T>;
 
+    /// How many leave a queue in one critical section at the most, where it need not be all: then
+    /// other threads are let in.
+    static constexpr int at_a_time = 1000;
+
     /// Waits between two looks at something that another thread changes shortly, after so many
     /// looks: at first not at all, then other threads may run, then it sleeps. So the other thread
     /// comes to its end even where it has a lower priority and this one its processor.

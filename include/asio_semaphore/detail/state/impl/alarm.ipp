@@ -106,7 +106,7 @@ bool alarm<Threads>::expire(time_point now) noexcept {
         return false;
     const bool is_claimed = claim_locked();
     while (!deadlines_.empty() && deadlines_.first().at <= now) {
-        for (int n = 0; n < state_type::at_a_time; ++n) {
+        for (int n = 0; n < Threads::at_a_time; ++n) {
             if (deadlines_.empty() || deadlines_.first().at > now)
                 break;
             auto& w = static_cast<timed_waiter<Threads>&>(deadlines_.first());

@@ -300,7 +300,7 @@ template <typename Threads>
 std::size_t
 semaphore_state<Threads>::take_some(queue_type& queue, outcome result, taken_type& taken) noexcept {
     const std::size_t before = waiting();
-    for (int n = 0; n < at_a_time && !queue.empty(); ++n)
+    for (int n = 0; n < Threads::at_a_time && !queue.empty(); ++n)
         take(queue.front(), result, taken);
     return before - waiting();
 }

@@ -1,0 +1,255 @@
+#pragma once
+
+// An executor with timers, as the explorer sees it, and the alarm that is an executor's timer: what
+// operation/deadline_timer.hpp is over Asio.
+
+#include "scheduler.hpp"
+
+#include <asio_semaphore/detail/state/impl/semaphore_state.ipp>
+#include <asio_semaphore/detail/state/semaphore_state.hpp>
+
+#include <boost/smart_ptr/intrusive_ptr.hpp>
+
+#include <algorithm>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace asio_semaphore::model {
+
+using detail::never;
+using detail::outcome;
+using detail::time_point;
+using state_type = detail::semaphore_state<model_threads>;
+using state_pointer = boost::intrusive_ptr<state_type>;
+using alarm_type = detail::alarm<model_threads>;
+using waiter_type = detail::waiter<model_threads>;
+using timed_waiter_type = detail::timed_waiter<model_threads>;
+
+constexpr time_point at(int t) {
+    return time_point(time_point::duration(t));
+}
+
+class model_alarm;
+
+/// Runs what has been posted when a thread tells it to, and has the time.
+class timer_executor {
+public:
+    timer_executor() = default;
+    timer_executor(const timer_executor&) = delete;
+    timer_executor& operator=(const timer_executor&) = delete;
+
+    /// Runs one function that has been posted. False: there is none.
+    bool run_one();
+    /// Has one timer go off that is due. False: none is.
+    bool fire_one();
+    /// Everything that can be done now.
+    void run() {
+        while (run_one() || fire_one()) {
+        }
+    }
+    /// The context goes: what it was given is destroyed.
+    void destroy_all();
+    /// One function is destroyed, as an executor may do that is stopped. False: there is none.
+    bool drop_one();
+
+    /// What becomes of the posts to come, and of setting the timer.
+    int refuses = 0;       ///< so many posts throw
+    int drops = 0;         ///< ... are destroyed right away
+    int cannot_set = 0;    ///< so many timers cannot be set
+    bool has_lost = false; ///< one of these has come to pass
+
+    time_point now = at(0);
+
+private:
+    friend model_alarm;
+
+    struct call {
+        state_pointer state;
+        model_alarm* timer;
+    };
+
+    bool take_one(call& one) {
+        scheduler::get().point(access::write, this, "the executor runs");
+        scheduler::get().trace_value(!posted_.empty());
+        if (posted_.empty())
+            return false;
+        one = std::move(posted_.front());
+        posted_.erase(posted_.begin());
+        return true;
+    }
+
+    std::vector<call> posted_;
+    std::vector<model_alarm*> timers_; // whose state is alive
+};
+
+class model_alarm final : public alarm_type {
+public:
+    model_alarm(state_type& state, timer_executor& executor) :
+        alarm_type(state), state_(state), executor_(executor) {
+        executor_.timers_.push_back(this);
+    }
+    ~model_alarm() override {
+        auto& all = executor_.timers_;
+        all.erase(std::find(all.begin(), all.end(), this));
+    }
+
+    void post() override {
+        uses_executor("begin of a post");
+        timer_executor::call claims{state_pointer(&state_), this};
+        scheduler::get().point(access::write, &executor_, "the executor takes it");
+        scheduler::get().trace_value(1);
+        const bool refuses = counts(executor_.refuses);
+        if (refuses || counts(executor_.drops)) {
+            dropped();
+            posted();
+            if (refuses)
+                throw std::runtime_error("refused");
+            return;
+        }
+        executor_.posted_.push_back(std::move(claims));
+        uses_executor("end of a post");
+        posted();
+    }
+
+    void shut() noexcept override {
+        begin_to_touch("begin to destroy the timer");
+        is_shut_ = true;
+        state_pointer last = end_to_touch(never);
+    }
+
+    /// What the executor calls that was given it by post.
+    void called(const state_pointer& own) {
+        if (claim())
+            set(own);
+    }
+    /// What the executor calls when the timer has gone off.
+    void fired(const state_pointer& own) {
+        if (expire(executor_.now))
+            set(own);
+    }
+
+    time_point set_for() const noexcept { return set_for_; }
+
+private:
+    friend timer_executor;
+
+    static constexpr int nobody = -3;
+
+    bool counts(int& failures) {
+        if (failures == 0)
+            return false;
+        --failures;
+        executor_.has_lost = true;
+        return true;
+    }
+
+    /// @pre claimed
+    void set(const state_pointer& own) {
+        for (time_point t; next(t);) {
+            begin_to_touch(t == never ? "begin to switch off" : "begin to set");
+            if (t != never && counts(executor_.cannot_set)) {
+                static_cast<void>(end_to_touch(set_for_));
+                failed();
+                return;
+            }
+            state_pointer old = end_to_touch(t);
+            if (t != never)
+                wait_ = own;
+        }
+    }
+
+    // Asio's timers may be touched by one thread at a time.
+    void begin_to_touch(const char* what) {
+        point(what);
+        if (toucher_ != nobody)
+            fail("two threads touch the timer");
+        if (is_shut_)
+            fail("the timer is touched after the shutdown");
+        toucher_ = scheduler::get().current();
+    }
+    state_pointer end_to_touch(time_point t) {
+        point("end of that");
+        toucher_ = nobody;
+        set_for_ = t;
+        return std::move(wait_);
+    }
+
+    void uses_executor(const char* what) {
+        scheduler::get().point(access::read, this, what);
+        scheduler::get().trace_value(!is_shut_);
+        if (is_shut_)
+            fail("the timer's executor is used after the shutdown");
+    }
+
+    void point(const char* what) const {
+        scheduler::get().point(access::write, this, what);
+        scheduler::get().trace_value(is_shut_);
+    }
+    static void fail(const std::string& why) { scheduler::get().fail(why); }
+
+    state_type& state_;
+    timer_executor& executor_;
+    time_point set_for_ = never;
+    state_pointer wait_; // what the timer calls has it
+    int toucher_ = nobody;
+    bool is_shut_ = false;
+};
+
+inline bool timer_executor::run_one() {
+    call one{};
+    if (!take_one(one))
+        return false;
+    one.timer->called(one.state);
+    return true;
+}
+
+inline bool timer_executor::drop_one() {
+    call one{};
+    if (!take_one(one))
+        return false;
+    has_lost = true;
+    one.timer->dropped();
+    return true;
+}
+
+inline void timer_executor::destroy_all() {
+    while (drop_one()) {
+    }
+}
+
+inline bool timer_executor::fire_one() {
+    scheduler::get().point(access::write, this, "a timer goes off");
+    scheduler::get().trace_value(0);
+    for (model_alarm* timer : timers_) {
+        if (timer->set_for_ > now)
+            continue;
+        timer->set_for_ = never;
+        const state_pointer own = std::move(timer->wait_);
+        timer->fired(own);
+        return true;
+    }
+    return false;
+}
+
+/// Puts w in the queue as operation/deadline_timer.hpp does: with the alarm set for its deadline.
+inline outcome
+enqueue_timed(timer_executor& executor, const state_pointer& s, timed_waiter_type& w) {
+    const time_point deadline = w.at;
+    outcome result = s->enqueue(w); // w may be gone now, where that is `queued`
+    while (result == outcome::unalarmed) {
+        if (s->find_alarm() == nullptr)
+            s->install_alarm(std::make_unique<model_alarm>(*s, executor));
+        alarm_type* const timer = s->find_alarm();
+        if (timer == nullptr)
+            return s->enqueue(w);
+        const alarm_type::expectation expected(*timer, deadline);
+        timer->post();
+        result = s->enqueue(w);
+    }
+    return result;
+}
+
+} // namespace asio_semaphore::model
