@@ -26,6 +26,7 @@
 #include <string>
 #include <thread>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -55,6 +56,29 @@ struct fixture {
     void poll_both() {
         while (support::poll(io_context) + support::poll(handler_context) > 0) {
         }
+    }
+};
+
+/// Notes how much work another executor has when this one is given a function.
+struct noting_executor {
+    asio::io_context* context;
+    const tracking* other;
+    int* work;
+
+    asio::execution_context& query(asio::execution::context_t) const noexcept { return *context; }
+    static constexpr asio::execution::blocking_t query(asio::execution::blocking_t) noexcept {
+        return asio::execution::blocking.never;
+    }
+    template <typename Function>
+    void execute(Function&& f) const {
+        *work = other->work;
+        context->get_executor().execute(std::forward<Function>(f));
+    }
+    friend bool operator==(const noting_executor& a, const noting_executor& b) noexcept {
+        return a.work == b.work;
+    }
+    friend bool operator!=(const noting_executor& a, const noting_executor& b) noexcept {
+        return !(a == b);
     }
 };
 
@@ -306,6 +330,19 @@ BOOST_AUTO_TEST_CASE(and_until_its_handler_has_been_submitted) {
     }
 }
 
+BOOST_AUTO_TEST_CASE(the_semaphores_has_work_while_the_handler_is_submitted_elsewhere) {
+    int work = 0;
+    permit held = semaphore.try_acquire_permit();
+    result r;
+    semaphore.async_acquire_permit(
+        asio::bind_executor(noting_executor{&handler_context, &io_book, &work}, recording(r)));
+    held.reset();
+    BOOST_TEST(work >= 1);
+    BOOST_TEST(io_book.work == 0);
+    support::poll(handler_context);
+    BOOST_TEST(r.succeeded());
+}
+
 BOOST_AUTO_TEST_CASE(run_returns_only_once_a_waiting_operation_is_over) {
     // The common case, where semaphore and handler are on one io_context, has a way of its own.
     async_semaphore plain(io_context, 0);
@@ -422,6 +459,25 @@ BOOST_AUTO_TEST_CASE(
     support::poll(io_context);
     BOOST_TEST(queued.succeeded());
     BOOST_TEST(io_book.work == 0);
+}
+
+// Posted to, it would start threads that the program does not know of.
+BOOST_AUTO_TEST_CASE(and_one_that_runs_at_once_by_its_type) {
+    std::thread::id ran_on;
+    for (const bool waits : {false, true}) {
+        BOOST_TEST_CONTEXT("waits " << waits) {
+            ran_on = std::thread::id();
+            permit held = waits ? semaphore.try_acquire_permit() : permit();
+            semaphore.async_acquire_permit(
+                asio::bind_executor(asio::system_executor(), [&](error_code, permit) {
+                    ran_on = std::this_thread::get_id();
+                }));
+            held.reset();
+            BOOST_TEST(io_book.submitted == (waits ? 2 : 1));
+            BOOST_TEST(support::poll(io_context) == 1u);
+            BOOST_TEST((ran_on == std::this_thread::get_id()));
+        }
+    }
 }
 
 BOOST_AUTO_TEST_CASE(a_strand_serialises_the_handlers_bound_to_it) {

@@ -108,7 +108,7 @@ BOOST_AUTO_TEST_CASE(a_pool_is_destroyed_with_waiting_handlers) {
 }
 
 BOOST_AUTO_TEST_CASE(the_semaphore_may_outlive_its_context) {
-    result late, later, lazy_one;
+    result late, later, lazy_one, of_who_lives_on;
     auto lazy = semaphore->async_acquire_permit(asio::deferred);
     semaphore->release(2);
     context.reset();
@@ -124,6 +124,10 @@ BOOST_AUTO_TEST_CASE(the_semaphore_may_outlive_its_context) {
     std::move(lazy)(recording(lazy_one));
     for (const result* each : {&late, &later, &lazy_one})
         BOOST_TEST(each->was_dropped());
+    // Not with the caller's object: the handler has been moved out of that.
+    auto handler = recording(of_who_lives_on);
+    semaphore->async_acquire_permit(std::move(handler));
+    BOOST_TEST(of_who_lives_on.was_dropped());
     async_semaphore moved(std::move(*semaphore));
     semaphore.reset();
     BOOST_TEST(moved.waiting() == 0u);

@@ -6,11 +6,13 @@
 #include "hand_made_waiter.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <deque>
 #include <memory>
 #include <random>
 #include <stdexcept>
+#include <thread>
 #include <vector>
 
 namespace {
@@ -65,7 +67,7 @@ public:
     long set_for = off;
     int times_set = 0;
     bool refuses = false;
-    bool is_shut = false;
+    std::atomic<bool> is_shut{false};
 };
 
 struct fixture : state_fixture {
@@ -146,6 +148,7 @@ BOOST_AUTO_TEST_CASE(nobody_enters_the_queue_without_an_alarm) {
 BOOST_AUTO_TEST_CASE(one_timer_set_once_for_those_who_come_in_order) {
     for (auto* w : {&five, &seven, &nine})
         BOOST_TEST(enqueue(*w) == outcome::queued);
+    BOOST_TEST(timer->posts == 1);
     timer->run();
     BOOST_TEST(timer->times_set == 1);
     timer->fire(at(5));
@@ -349,6 +352,47 @@ BOOST_AUTO_TEST_CASE(a_shutdown_destroys_the_timer_before_the_waiters) {
     BOOST_TEST(timer->times_set == 0);
     s->install_alarm(std::make_unique<hand_made_alarm>(*s));
     BOOST_TEST(s->find_alarm() == timer);
+}
+
+BOOST_AUTO_TEST_CASE(a_deadline_that_passes_while_a_shutdown_waits_ends_nobody) {
+    hand_made_waiter head{1};
+    std::atomic<bool> submitting{false};
+    head.on_end = [&](state_pointer) {
+        submitting = true;
+        while (s->is_open())
+            std::this_thread::yield();
+        timer->fire(at(9));
+    };
+    s->enqueue(head);
+    enqueue(five);
+    timer->run();
+    std::thread releaser([&] { s->release(1); });
+    while (!submitting)
+        std::this_thread::yield();
+    states->shutdown();
+    releaser.join();
+    BOOST_TEST(head.ended_as(outcome::granted));
+    BOOST_TEST(five.submitted == 0);
+    BOOST_TEST(five.destroyed == 1);
+}
+
+BOOST_AUTO_TEST_CASE(a_shutdown_waits_for_who_touches_the_timer) {
+    enqueue(five);
+    timer->posts = 0;
+    BOOST_TEST_REQUIRE(timer->claim());
+    std::thread shutter([&] { states->shutdown(); });
+    while (s->is_open())
+        std::this_thread::yield();
+    // Time for a shutdown that does not wait.
+    for (int i = 0; i < 1000; ++i)
+        std::this_thread::yield();
+    const bool was_shut = timer->is_shut;
+    time_point t;
+    BOOST_TEST(!timer->next(t));
+    shutter.join();
+    BOOST_TEST(!was_shut);
+    BOOST_TEST(timer->is_shut);
+    BOOST_TEST(five.destroyed == 1);
 }
 
 BOOST_AUTO_TEST_CASE(a_state_that_is_shut_takes_no_alarm) {

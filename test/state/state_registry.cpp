@@ -5,6 +5,7 @@
 
 #include "hand_made_waiter.hpp"
 
+#include <atomic>
 #include <optional>
 #include <thread>
 #include <vector>
@@ -203,6 +204,35 @@ BOOST_AUTO_TEST_CASE(the_longer_a_shutdown_waits_the_more_it_gives_way) {
     releaser.join();
     BOOST_TEST(most_looks >= 1000);
     BOOST_TEST(w.submitted == 1);
+}
+
+BOOST_AUTO_TEST_CASE(while_a_shutdown_waits_nobody_is_served_or_cancelled_any_more) {
+    const auto s = make(0);
+    link_type canceller(s);
+    canceller.attach(b);
+    std::atomic<bool> submitting{false};
+    std::size_t cancelled = 0;
+    a.on_end = [&](state_pointer) {
+        submitting = true;
+        while (s->is_open())
+            std::this_thread::yield();
+        s->release(3);
+        canceller.fire();
+        cancelled = s->cancel();
+    };
+    for (auto* w : {&a, &b, &c})
+        s->enqueue(*w);
+    std::thread releaser([&] { s->release(1); });
+    while (!submitting)
+        std::this_thread::yield();
+    states->shutdown();
+    releaser.join();
+    BOOST_TEST(cancelled == 0u);
+    for (auto* w : {&b, &c}) {
+        BOOST_TEST(w->submitted == 0);
+        BOOST_TEST(w->destroyed == 1);
+    }
+    BOOST_TEST(s->available() == 3);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

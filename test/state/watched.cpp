@@ -9,9 +9,11 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -21,6 +23,10 @@ struct watch {
     int locked = 0;                        // held now
     int states = 0;                        // mutexes that exist beside the registries' own
     std::vector<std::ptrdiff_t> available; // every count that a reader could have seen
+    std::uint64_t lifetime = 0;            // of the state whose references changed last
+    std::function<void()> on_unlock;       // called once, by whoever unlocks next
+
+    std::uint64_t sections() const { return lifetime >> 40; }
 };
 
 watch seen;
@@ -42,6 +48,8 @@ struct watched {
         void unlock() {
             held_ = false;
             --seen.locked;
+            if (const auto act = std::exchange(seen.on_unlock, nullptr))
+                act();
         }
 
     private:
@@ -54,8 +62,8 @@ struct watched {
         atomic(T value) noexcept : value_(value) {}
         T load(std::memory_order) const noexcept { return value_; }
         void store(T value, std::memory_order) noexcept { set(value); }
-        T fetch_add(T n, std::memory_order) noexcept { return set(static_cast<T>(value_ + n)); }
-        T fetch_sub(T n, std::memory_order) noexcept { return set(static_cast<T>(value_ - n)); }
+        T fetch_add(T n, std::memory_order) noexcept { return count(static_cast<T>(value_ + n)); }
+        T fetch_sub(T n, std::memory_order) noexcept { return count(static_cast<T>(value_ - n)); }
         T fetch_or(T n, std::memory_order) noexcept { return set(static_cast<T>(value_ | n)); }
         T fetch_and(T n, std::memory_order) noexcept { return set(static_cast<T>(value_ & n)); }
         bool compare_exchange_weak(
@@ -73,6 +81,12 @@ struct watched {
         }
 
     private:
+        // What is added to is a lifetime, or the references of a registry.
+        T count(T value) noexcept {
+            if constexpr (std::is_same_v<T, std::uint64_t>)
+                seen.lifetime = value;
+            return set(value);
+        }
         T set(T value) noexcept {
             const T old = value_;
             value_ = value;
@@ -275,6 +289,24 @@ BOOST_AUTO_TEST_CASE(other_threads_are_let_in_while_many_are_ended) {
             BOOST_TEST(s->waiting() == 0u);
         }
     }
+}
+
+BOOST_AUTO_TEST_CASE(who_comes_while_many_are_cancelled_waits) {
+    const auto s = make(0);
+    std::deque<waiter_type> many;
+    for (int i = 0; i < 2500; ++i)
+        s->enqueue(many.emplace_back(1));
+    seen.on_unlock = [&] {
+        BOOST_TEST(seen.sections() == 1u); // a shutdown would wait
+        BOOST_TEST(s->waiting() == 1500u);
+        BOOST_TEST(s->enqueue(a) == outcome::queued);
+    };
+    BOOST_TEST(s->cancel() == 2500u);
+    BOOST_TEST(seen.sections() == 0u);
+    BOOST_TEST(a.untouched());
+    BOOST_TEST(s->waiting() == 1u);
+    s->release(1);
+    BOOST_TEST(a.ended_as(outcome::granted));
 }
 
 BOOST_AUTO_TEST_CASE(a_state_is_freed_with_its_last_reference_and_not_before) {
