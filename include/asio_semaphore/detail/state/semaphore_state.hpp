@@ -232,6 +232,7 @@ private:
     const std::ptrdiff_t max_;
     typename Threads::mutex mutex_; // a leaf: nothing is called while it is held
     phase phase_ = phase::open;     // guarded by mutex_
+    bool is_listed_ = false;        // guarded by the registry's mutex, as is the place in its list
     queue_type queue_;              // guarded by mutex_
     waiter_type* holder_ = nullptr; // guarded by mutex_: who in the queue holds outstanding work
     std::unique_ptr<alarm_type> alarm_; // guarded by mutex_; once there is one it stays
@@ -240,7 +241,6 @@ private:
     // state alive as a reference does.
     typename Threads::template atomic<std::uint64_t> lifetime_{1};
     const boost::intrusive_ptr<registry_type> registry_;
-    bool is_listed_ = false; // guarded by the registry's mutex, as is the place in its list
 };
 
 } // namespace asio_semaphore::detail
