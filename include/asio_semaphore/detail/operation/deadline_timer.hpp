@@ -61,7 +61,7 @@ private:
             if (timer == nullptr) // the context goes, as the queue will tell
                 return state->enqueue(w);
             const expectation expected(*timer, w.at);
-            timer->post();
+            expected.post();
             const outcome result = state->enqueue(w);
             if (result != outcome::unalarmed)
                 return result;
