@@ -31,6 +31,7 @@ public:
         body second_goes = nothing;
         body other = nothing;
         bool second_is_elsewhere = false;
+        bool have_deadlines = false; // the handlers' operations
     };
 
     explicit chain(plan p) : plan_(std::move(p)) {
@@ -65,6 +66,7 @@ public:
         for (context* one : {&here, &elsewhere})
             one->shut_down();
         give_back_second();
+        timers.destroy_all();
         for (context* one : {&here, &elsewhere})
             one->registry.reset();
         if (alive != 0)
@@ -102,14 +104,17 @@ public:
         int ended_by = scheduler::outside;
     };
 
+    timer_executor timers; // of both contexts
     context here, elsewhere;
     state_pointer first, second; // what the semaphore objects hold
     state_pointer other_giver;   // thread b's reference to the second
 
 private:
-    struct handler final : waiter_type {
-        handler(chain& c, context& where, const body& what) :
-            waiter_type(1), all(c), of(where), goes(what) {
+    template <typename Waiter>
+    struct handler final : Waiter {
+        template <typename... Args>
+        handler(chain& c, context& where, const body& what, Args... args) :
+            Waiter(1, args...), all(c), of(where), goes(what) {
             ++alive;
         }
         ~handler() { --alive; }
@@ -132,8 +137,8 @@ private:
             chain& c = all;
             const body& what = goes;
             ++c.ended_;
-            const bool granted = result == outcome::granted;
-            state_pointer reference(state, false);
+            const bool granted = this->result == outcome::granted;
+            state_pointer reference(this->state, false);
             delete this;
             what(c);
             if (granted)
@@ -146,10 +151,19 @@ private:
     };
 
     void queue(state_type& state, context& of, const body& goes) {
-        auto own = std::make_unique<handler>(*this, of, goes);
-        if (state.enqueue(*own) == outcome::queued)
+        outcome result;
+        if (plan_.have_deadlines) {
+            using timed_handler = handler<timed_waiter_type>;
+            auto own = std::make_unique<timed_handler>(*this, of, goes, at(1));
+            result = enqueue_timed(timers, &state, *own);
+            timers.run();
             static_cast<void>(own.release());
-        else
+        } else {
+            auto own = std::make_unique<handler<waiter_type>>(*this, of, goes);
+            result = state.enqueue(*own);
+            static_cast<void>(own.release());
+        }
+        if (result != outcome::queued)
             fail("not queued");
     }
 
@@ -214,6 +228,17 @@ BOOST_AUTO_TEST_CASE(a_handler_destroys_the_context_while_another_thread_submits
 
 BOOST_AUTO_TEST_CASE(a_handler_destroys_the_context_while_a_semaphore_dies) {
     explore("context_goes|destroy_second", {.first_goes = ends_here, .other = destroys_second});
+}
+
+BOOST_AUTO_TEST_CASE(a_handler_destroys_the_context_whose_timer_is_to_be_switched_off) {
+    for (const auto& [title, other] : {
+             std::pair("release_second", body(releases_second)),
+             std::pair("destroy_second", body(destroys_second)),
+         }) {
+        chain::plan p{.first_goes = ends_here, .other = other};
+        p.have_deadlines = true;
+        explore(std::string("context_goes,timed|") + title, p);
+    }
 }
 
 // The first handler gives back what the second waits for, and ends another context: what is yet to

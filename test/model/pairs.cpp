@@ -18,8 +18,11 @@ bounds(const beginning& b, const action& first, const action& second, bool insid
     if (long_run())
         return {bound(any_number, 1)};
     const bool several = first.several || second.several;
-    if (several && b.elsewhere != 0)
+    if (several && (b.elsewhere != 0 || b.timed != 0))
         return {bound(1, 1)};
+    // Who ends the context waits for each section, and for the alarm.
+    if (b.timed != 0 && ((first.uses | second.uses) & the_context) != 0)
+        return {bound(3, 0), bound(1, 1)};
     if (inside)
         return {bound(several ? 1 : any_number, 0)};
     return {bound(several ? 2 : any_number, 0), bound(1, 1)};

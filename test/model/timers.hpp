@@ -246,7 +246,7 @@ enqueue_timed(timer_executor& executor, const state_pointer& s, timed_waiter_typ
         if (timer == nullptr)
             return s->enqueue(w);
         const alarm_type::expectation expected(*timer, deadline);
-        timer->post();
+        expected.post();
         result = s->enqueue(w);
     }
     return result;

@@ -60,7 +60,7 @@ private:
         if (timer == nullptr) // the context goes, as the queue will tell
             return state->enqueue(w);
         const expectation expected(*timer, w.at);
-        timer->post();
+        expected.post();
         return state->enqueue(w, true);
     }
 

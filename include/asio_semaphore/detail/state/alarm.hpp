@@ -107,13 +107,15 @@ public:
     /// Destroys the timer: the execution context goes.
     virtual void shut() noexcept = 0;
 
-    /// Where post fails: an idle timer stays as it is set, and fires once for nothing.
+    /// Posts for an idle timer, in a section. Where that fails, the timer stays as it is set, and
+    /// fires once for nothing.
     void try_post() noexcept;
 
     void posted() noexcept;
     void dropped() noexcept;
 
-    /// While it lives somebody with this deadline is about to enter the queue.
+    /// While it lives somebody with this deadline is about to enter the queue. The context waits
+    /// for its end: it is a section.
     class expectation {
     public:
         expectation(alarm& a, time_point deadline) noexcept;
@@ -121,8 +123,12 @@ public:
         expectation& operator=(const expectation&) = delete;
         ~expectation();
 
+        /// As alarm's, unless the context goes: then the queue will tell.
+        void post() const;
+
     private:
         alarm& alarm_;
+        bool is_section_;
     };
 
     /// True where the caller may touch the timer, as long as next() says so.
@@ -148,6 +154,7 @@ private:
     bool is_idle() const noexcept {
         return deadlines_.empty() && set_for_ != never && expected_ == 0 && !will_be_looked_at();
     }
+    bool is_shut() const noexcept { return state_.phase_ == state_type::phase::shut; }
     bool claim_locked() noexcept;
 
     state_type& state_; // guards by its mutex all that follows

@@ -11,6 +11,12 @@ namespace asio_semaphore::detail {
 
 template <typename Threads>
 void alarm<Threads>::try_post() noexcept {
+    {
+        // What this thread has submitted may have ended the context.
+        std::lock_guard<typename Threads::mutex> lock(state_.mutex_);
+        if (is_shut())
+            return;
+    }
     BOOST_TRY {
         post();
     }
@@ -21,6 +27,11 @@ void alarm<Threads>::try_post() noexcept {
 template <typename Threads>
 alarm<Threads>::expectation::expectation(alarm& a, time_point deadline) noexcept : alarm_(a) {
     std::lock_guard<typename Threads::mutex> lock(a.state_.mutex_);
+    is_section_ = !a.is_shut();
+    if (!is_section_)
+        return;
+    // relaxed: as for a section.
+    a.state_.lifetime_.fetch_add(state_type::one_section, std::memory_order_relaxed);
     ++a.expected_;
     if (deadline < a.wanted_)
         a.wanted_ = deadline;
@@ -28,6 +39,8 @@ alarm<Threads>::expectation::expectation(alarm& a, time_point deadline) noexcept
 
 template <typename Threads>
 alarm<Threads>::expectation::~expectation() {
+    if (!is_section_)
+        return;
     bool is_idle;
     {
         std::lock_guard<typename Threads::mutex> lock(alarm_.state_.mutex_);
@@ -37,6 +50,13 @@ alarm<Threads>::expectation::~expectation() {
     }
     if (is_idle)
         alarm_.try_post();
+    alarm_.state_.drop(state_type::one_section);
+}
+
+template <typename Threads>
+void alarm<Threads>::expectation::post() const {
+    if (is_section_)
+        alarm_.post();
 }
 
 template <typename Threads>
@@ -60,7 +80,7 @@ bool alarm<Threads>::claim() noexcept {
 
 template <typename Threads>
 bool alarm<Threads>::claim_locked() noexcept {
-    if (is_claimed_ || state_.phase_ == state_type::phase::shut)
+    if (is_claimed_ || is_shut())
         return false;
     is_claimed_ = true;
     // The context waits for who touches the timer. relaxed: as for a section.
@@ -76,7 +96,7 @@ bool alarm<Threads>::next(time_point& at) noexcept {
         at = wanted_ < earliest ? wanted_ : earliest;
         // Where it is set for an earlier time it stays: it fires for nothing, and is set anew then.
         const bool changes = at < set_for_ || (at == never && set_for_ != never);
-        if (changes && state_.phase_ != state_type::phase::shut) {
+        if (changes && !is_shut()) {
             set_for_ = at;
             return true;
         }
@@ -102,7 +122,7 @@ bool alarm<Threads>::expire(time_point now) noexcept {
     // An older setting's: then the timer fires once more.
     if (set_for_ <= now)
         set_for_ = never;
-    if (state_.phase_ == state_type::phase::shut)
+    if (is_shut())
         return false;
     const bool is_claimed = claim_locked();
     while (!deadlines_.empty() && deadlines_.first().at <= now) {
