@@ -88,7 +88,11 @@ struct two_contexts {
         return asio::bind_executor(faults::executor(other), std::forward<H>(h));
     }
     static constexpr kinds never_asked() noexcept { return kinds::none(); }
-    static constexpr kinds fail_together() noexcept { return kinds::all(); }
+    /// any_io_executor moves what it could not submit, in a destructor: a second failure there is
+    /// its end, whosever function it is.
+    static constexpr kinds fail_together() noexcept {
+        return kinds::all().without(kind::move_handler);
+    }
 };
 
 /// The handler runs in a strand.
@@ -228,7 +232,8 @@ public:
                     semaphore->async_acquire_for(wait, n, std::move(t));
             });
         }
-        if (o.threw) {
+        // What a strand has kept holds its permits until it goes; see end().
+        if (o.threw && !(std::is_same_v<Where, in_a_strand> && o.result.dropped == 0)) {
             BOOST_TEST(semaphore->available() == available);
             BOOST_TEST(semaphore->waiting() == waiting);
             BOOST_TEST(o.result.calls == 0);
@@ -288,15 +293,24 @@ public:
         }
         poll();
         give_back();
+        // Asio's strand keeps a function for whose turn it could not make room, until its context
+        // goes, although it has told of the failure.
+        const bool is_stuck = std::is_same_v<Where, in_a_strand> && !all_ended();
+        if (is_stuck)
+            context.reset();
         for (const operation& o : operations) {
             BOOST_TEST(o.result.calls + o.result.dropped == 1);
-            if (o.threw)
+            if (o.threw && !is_stuck)
                 BOOST_TEST(o.result.dropped == 1);
         }
         if (semaphore) {
             BOOST_TEST(semaphore->waiting() == 0u);
             BOOST_TEST(semaphore->available() == total);
         }
+        if (is_stuck)
+            return;
+        if (semaphore && semaphore->is_open())
+            look_at_the_timer();
         for (auto* const c : {&context, &other}) {
             (*c)->restart();
             (*c)->poll();
@@ -316,6 +330,17 @@ public:
     std::deque<operation> operations;
 
 private:
+    /// The timer may have stayed on, where its executor refused to switch it off. The next wait
+    /// with a deadline has it looked at again.
+    void look_at_the_timer() {
+        const std::ptrdiff_t free = semaphore->available();
+        BOOST_TEST_REQUIRE(semaphore->try_acquire(free));
+        semaphore->async_acquire_for(1h, [](boost::system::error_code) {});
+        BOOST_TEST(semaphore->cancel() == 1u);
+        semaphore->release(free);
+        poll();
+    }
+
     bool all_ended() const {
         for (const operation& o : operations) {
             if (o.result.pending())
