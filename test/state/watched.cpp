@@ -292,7 +292,7 @@ BOOST_AUTO_TEST_CASE(other_threads_are_let_in_while_many_are_ended) {
 }
 
 BOOST_AUTO_TEST_CASE(who_comes_while_many_are_cancelled_waits) {
-    const auto s = make(0);
+    auto s = make(0);
     std::deque<waiter_type> many;
     for (int i = 0; i < 2500; ++i)
         s->enqueue(many.emplace_back(1));
@@ -307,6 +307,8 @@ BOOST_AUTO_TEST_CASE(who_comes_while_many_are_cancelled_waits) {
     BOOST_TEST(s->waiting() == 1u);
     s->release(1);
     BOOST_TEST(a.ended_as(outcome::granted));
+    s.reset();
+    BOOST_TEST(seen.states == 0); // each was counted once
 }
 
 BOOST_AUTO_TEST_CASE(a_state_is_freed_with_its_last_reference_and_not_before) {
