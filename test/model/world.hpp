@@ -297,7 +297,7 @@ public:
     operation_of(
         world& w, account& of, std::size_t index, bool elsewhere, std::ptrdiff_t n,
         Args... args) noexcept :
-        Waiter(n, args...), operation(w, of, index, elsewhere) {}
+        Waiter(n, args..., elsewhere), operation(w, of, index, elsewhere) {}
 
     waiter_type& as_waiter() noexcept override { return *this; }
 
