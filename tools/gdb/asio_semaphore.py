@@ -76,7 +76,9 @@ class State:
         self.max = int(state["max_"])
         self.closed = bool(word & CLOSED)
         self.waiting = int(plain(state["waiting_"]))
-        self.head = state["queue_"]["head_"]
+        self.end = state["queue_"]["list_"]["end_"]
+        threads = state["queue_"].type.strip_typedefs().template_argument(0)
+        self.kind = gdb.lookup_type("asio_semaphore::detail::waiter<%s>" % threads)
         self.unlimited = self.max == (2 ** 63 - 1) // ONE_PERMIT
 
     def summary(self):
@@ -86,15 +88,16 @@ class State:
             available, debt, "closed" if self.closed else "open", self.waiting)
 
     def waiters(self):
-        """A line for each in the ring of waiters, from the head; not further than it is said to be long, should it be broken."""
-        waiter, kind = int(self.head), self.head.type.target()
+        """A line for each in the list of waiters; not further than it is said to be long, should it be broken."""
+        # A node of the list is a part of its waiter.
+        offset = next(f.bitpos // 8 for f in self.kind.fields() if f.is_base_class)
+        end = int(self.end.address)
+        node = int(self.end["next"])
         for index in range(self.waiting):
-            if waiter == 0:
+            if node in (0, end):
                 return
-            yield index, Waiter(waiter, kind).to_string()
-            waiter = int(member(waiter, kind, "next"))
-            if waiter == int(self.head):
-                return
+            yield index, Waiter(node - offset, self.kind).to_string()
+            node = int(value_at(node, self.end.type)["next"])
 
 
 def value_at(address, kind):
