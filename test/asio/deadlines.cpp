@@ -59,7 +59,8 @@ public:
         friend bool operator==(const executor_type& a, const executor_type& b) noexcept {
             return a.context_ == b.context_;
         }
-        friend bool operator!=(const executor_type& a, const executor_type& b) noexcept {
+        [[maybe_unused]] friend bool
+        operator!=(const executor_type& a, const executor_type& b) noexcept {
             return !(a == b);
         }
 

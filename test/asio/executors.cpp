@@ -77,7 +77,8 @@ struct noting_executor {
     friend bool operator==(const noting_executor& a, const noting_executor& b) noexcept {
         return a.work == b.work;
     }
-    friend bool operator!=(const noting_executor& a, const noting_executor& b) noexcept {
+    [[maybe_unused]] friend bool
+    operator!=(const noting_executor& a, const noting_executor& b) noexcept {
         return !(a == b);
     }
 };

@@ -31,7 +31,7 @@ long ticks(time_point t) {
 }
 
 /// An executor with a timer, by hand.
-class hand_made_alarm final : public alarm<threads> {
+class hand_made_alarm final : public asio_semaphore::detail::alarm<threads> {
 public:
     using alarm::alarm;
 
