@@ -228,7 +228,7 @@ public:
         typename = detail::not_a_count<Token>>
     auto async_acquire(Token&& token BOOST_ASIO_DEFAULT_COMPLETION_TOKEN(executor_type))
         -> initiated<bare, Token, std::ptrdiff_t> {
-        return start<bare>(token, std::ptrdiff_t(1));
+        return start<bare, Token>(token, std::ptrdiff_t(1));
     }
 
     /// Acquires @p n permits, all of them or none. @copydetails async_acquire
@@ -237,7 +237,7 @@ public:
     auto async_acquire(
         std::ptrdiff_t n, Token&& token BOOST_ASIO_DEFAULT_COMPLETION_TOKEN(executor_type))
         -> initiated<bare, Token, std::ptrdiff_t> {
-        return start<bare>(token, n);
+        return start<bare, Token>(token, n);
     }
 
     /// As @ref async_acquire, but waits no longer than @p wait.
@@ -274,7 +274,7 @@ public:
         const std::chrono::duration<Rep, Period>& wait,
         Token&& token BOOST_ASIO_DEFAULT_COMPLETION_TOKEN(executor_type))
         -> initiated<bare, Token, std::ptrdiff_t, duration> {
-        return start<bare>(token, std::ptrdiff_t(1), detail::saturated(wait));
+        return start<bare, Token>(token, std::ptrdiff_t(1), detail::saturated(wait));
     }
 
     /// Acquires @p n permits, all of them or none. @copydetails async_acquire_for
@@ -286,7 +286,7 @@ public:
         const std::chrono::duration<Rep, Period>& wait, std::ptrdiff_t n,
         Token&& token BOOST_ASIO_DEFAULT_COMPLETION_TOKEN(executor_type))
         -> initiated<bare, Token, std::ptrdiff_t, duration> {
-        return start<bare>(token, n, detail::saturated(wait));
+        return start<bare, Token>(token, n, detail::saturated(wait));
     }
 
     /// Acquires one permit, owned by an object that gives it back. The form to prefer.
@@ -319,7 +319,7 @@ public:
         typename = detail::not_a_count<Token>>
     auto async_acquire_permit(Token&& token BOOST_ASIO_DEFAULT_COMPLETION_TOKEN(executor_type))
         -> initiated<owned, Token, std::ptrdiff_t> {
-        return start<owned>(token, std::ptrdiff_t(1));
+        return start<owned, Token>(token, std::ptrdiff_t(1));
     }
 
     /// Acquires @p n permits, all of them or none. @copydetails async_acquire_permit
@@ -328,7 +328,7 @@ public:
     auto async_acquire_permit(
         std::ptrdiff_t n, Token&& token BOOST_ASIO_DEFAULT_COMPLETION_TOKEN(executor_type))
         -> initiated<owned, Token, std::ptrdiff_t> {
-        return start<owned>(token, n);
+        return start<owned, Token>(token, n);
     }
 
     /// As @ref async_acquire_permit, but waits no longer than @p wait.
@@ -360,7 +360,7 @@ public:
         const std::chrono::duration<Rep, Period>& wait,
         Token&& token BOOST_ASIO_DEFAULT_COMPLETION_TOKEN(executor_type))
         -> initiated<owned, Token, std::ptrdiff_t, duration> {
-        return start<owned>(token, std::ptrdiff_t(1), detail::saturated(wait));
+        return start<owned, Token>(token, std::ptrdiff_t(1), detail::saturated(wait));
     }
 
     /// Acquires @p n permits, all of them or none. @copydetails async_acquire_permit_for
@@ -372,7 +372,7 @@ public:
         const std::chrono::duration<Rep, Period>& wait, std::ptrdiff_t n,
         Token&& token BOOST_ASIO_DEFAULT_COMPLETION_TOKEN(executor_type))
         -> initiated<owned, Token, std::ptrdiff_t, duration> {
-        return start<owned>(token, n, detail::saturated(wait));
+        return start<owned, Token>(token, n, detail::saturated(wait));
     }
 
     /// Acquires n permits if they are free and nobody waits, and says whether it did.
@@ -453,7 +453,8 @@ private:
     friend class basic_async_semaphore;
 
     template <typename Signature, typename Token, typename... Args>
-    auto start(Token& token, Args... args) -> initiated<Signature, Token, Args...> {
+    auto start(std::remove_reference_t<Token>& token, Args... args)
+        -> initiated<Signature, Token, Args...> {
         return boost::asio::async_initiate<Token, Signature>(
             initiate<Signature>(executor_, state_), token, std::move(args)...);
     }
