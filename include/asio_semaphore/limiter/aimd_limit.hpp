@@ -12,6 +12,7 @@ struct aimd_limit_options {
     double min_limit = 1;    ///< At least 1.
     double max_limit = 1000; ///< At least `min_limit`.
     double backoff = 0.9;    ///< What a decrease leaves of the limit; between 0 and 1.
+
     /// What is slower counts as overload.
     limit_sample::duration max_latency = limit_sample::duration::max();
 };
@@ -30,12 +31,14 @@ struct aimd_limit_options {
  */
 class aimd_limit {
 public:
+    /// Nothing is known yet; the first sample says where the limit starts.
     ASIO_SEMAPHORE_DECL explicit aimd_limit(aimd_limit_options options = {});
 
     /// The limit from now on, which is between `min_limit` and `max_limit`.
     ASIO_SEMAPHORE_DECL double operator()(const limit_sample& sample);
 
 private:
+    /// @cond
     using time_point = std::chrono::steady_clock::time_point;
 
     // What was seen since the last decision.
@@ -50,6 +53,7 @@ private:
     bool slow_start_ = true;
     time_point epoch_ = time_point::min(); // what was admitted before tells of another limit
     window window_;
+    /// @endcond
 };
 
 } // namespace asio_semaphore

@@ -42,12 +42,14 @@ struct gradient_limit_options {
  */
 class gradient_limit {
 public:
+    /// Nothing is known yet; the first sample says where the limit starts.
     ASIO_SEMAPHORE_DECL explicit gradient_limit(gradient_limit_options options = {});
 
     /// The limit from now on, which is between `min_limit` and `max_limit`.
     ASIO_SEMAPHORE_DECL double operator()(const limit_sample& sample);
 
 private:
+    /// @cond
     using time_point = std::chrono::steady_clock::time_point;
 
     // What was seen since the last decision. Latencies are in seconds here, as everywhere below.
@@ -121,6 +123,7 @@ private:
     static constexpr std::size_t history_size = 20;
     std::array<bound_window, history_size> history_{};
     std::size_t bound_windows_ = 0;
+    /// @endcond
 };
 
 } // namespace asio_semaphore

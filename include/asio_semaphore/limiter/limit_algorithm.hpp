@@ -15,6 +15,7 @@ enum class outcome {
 
 /// One finished admission, as a @ref limit_algorithm sees it.
 struct limit_sample {
+    /// That of the clock.
     using duration = std::chrono::steady_clock::duration;
 
     std::chrono::steady_clock::time_point at; ///< When it was finished.
