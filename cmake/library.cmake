@@ -58,6 +58,9 @@ set(headers
     include/asio_semaphore/detail/state/threads.hpp
     include/asio_semaphore/detail/state/wait_queue.hpp
     include/asio_semaphore/error.hpp
+    include/asio_semaphore/limiter/aimd_limit.hpp
+    include/asio_semaphore/limiter/gradient_limit.hpp
+    include/asio_semaphore/limiter/limit_algorithm.hpp
     include/asio_semaphore/permit.hpp
     include/asio_semaphore/version.hpp
     include/asio_semaphore/with_permit.hpp)
@@ -70,7 +73,9 @@ set(bodies
     include/asio_semaphore/detail/state/impl/state_registry.ipp
     include/asio_semaphore/impl/error.ipp
     include/asio_semaphore/impl/permit.ipp
-    include/asio_semaphore/impl/src.hpp)
+    include/asio_semaphore/impl/src.hpp
+    include/asio_semaphore/limiter/impl/aimd_limit.ipp
+    include/asio_semaphore/limiter/impl/gradient_limit.ipp)
 
 foreach(target IN LISTS targets)
     if(target STREQUAL asio_semaphore)

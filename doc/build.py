@@ -39,6 +39,9 @@ REFERENCE = {
     "include/asio_semaphore/permit.hpp": "asio_semaphore::permit",
     "include/asio_semaphore/with_permit.hpp": "asio_semaphore::with_permit",
     "include/asio_semaphore/error.hpp": "asio_semaphore::error",
+    "include/asio_semaphore/limiter/limit_algorithm.hpp": "asio_semaphore::limit_algorithm",
+    "include/asio_semaphore/limiter/gradient_limit.hpp": "asio_semaphore::gradient_limit",
+    "include/asio_semaphore/limiter/aimd_limit.hpp": "asio_semaphore::aimd_limit",
 }
 
 

@@ -7,6 +7,9 @@
 
 #include <asio_semaphore/async_semaphore.hpp>
 #include <asio_semaphore/error.hpp>
+#include <asio_semaphore/limiter/aimd_limit.hpp>
+#include <asio_semaphore/limiter/gradient_limit.hpp>
+#include <asio_semaphore/limiter/limit_algorithm.hpp>
 #include <asio_semaphore/permit.hpp>
 #include <asio_semaphore/version.hpp>
 #include <asio_semaphore/with_permit.hpp>

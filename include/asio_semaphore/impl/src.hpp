@@ -14,3 +14,5 @@
 #include <asio_semaphore/detail/state/impl/state_registry.ipp>
 #include <asio_semaphore/impl/error.ipp>
 #include <asio_semaphore/impl/permit.ipp>
+#include <asio_semaphore/limiter/impl/aimd_limit.ipp>
+#include <asio_semaphore/limiter/impl/gradient_limit.ipp>

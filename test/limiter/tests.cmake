@@ -1,0 +1,21 @@
+asio_semaphore_tests(limiter
+    aimd_limit.cpp
+    gradient_limit.cpp
+    NO_ASIO)
+
+# Simulations: hours in seconds, if they are optimised. What they say depends on no compiler and no Boost, so that one build of all
+# runs them.
+set(simulations goals plant users_laws)
+if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND NOT CMAKE_CXX_FLAGS MATCHES "-fsanitize")
+    asio_semaphore_tests(limiter goals.cpp plant.cpp users_laws.cpp NO_ASIO LONG TIMEOUT 1500)
+else()
+    set(simulations)
+endif()
+add_executable(limiter_experiments EXCLUDE_FROM_ALL limiter/experiments.cpp)
+target_link_libraries(limiter_experiments PRIVATE asio_semaphore_development)
+if(NOT MSVC)
+    list(TRANSFORM simulations PREPEND test_limiter_)
+    foreach(target IN LISTS simulations ITEMS limiter_experiments)
+        target_compile_options(${target} PRIVATE -O2)
+    endforeach()
+endif()

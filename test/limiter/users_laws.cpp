@@ -1,0 +1,55 @@
+// Laws of one's own, as in laws/: they run in the same plant, and make of it what others saw of
+// such laws (a re-implementation of Netflix's, and of Envoy's, in another simulation of the same
+// server).
+
+#include "evaluation.hpp"
+
+#include <boost/test/unit_test.hpp>
+
+#include <map>
+#include <stdexcept>
+#include <string>
+
+using namespace test::simulation;
+
+namespace {
+
+// The first window of each workload.
+void makes(const law& l, const std::map<std::string, double>& expected) {
+    for (auto& w : workloads())
+        if (const auto found = expected.find(w.name); found != expected.end()) {
+            best_fixed best(w);
+            const auto e = evaluate(best, l, 1, 1);
+            BOOST_TEST_CONTEXT(l.name << ", " << w.name)
+            BOOST_TEST(std::abs(e.windows[0].goodput[0] - found->second) < 0.04);
+        }
+}
+
+law named(const std::string& name) {
+    for (auto& l : other_laws())
+        if (l.name == name)
+            return l;
+    throw std::invalid_argument(name);
+}
+
+} // namespace
+
+BOOST_AUTO_TEST_SUITE(limiter_users_laws)
+
+BOOST_AUTO_TEST_CASE(vegas_refuses_what_could_be_served) {
+    makes(
+        named("Netflix Vegas"),
+        {{"W-a", 1.000}, {"W-b", 0.829}, {"W-c", 0.744}, {"W-e", 0.742}, {"W-h", 0.890}});
+}
+
+BOOST_AUTO_TEST_CASE(envoys_gradient_is_good_under_overload_and_lost_after_a_latency_step) {
+    makes(
+        named("Envoy"), {{"W-b", 0.997},
+                         {"W-c", 0.997},
+                         {"W-e", 0.946},
+                         {"W-f", 0.013},
+                         {"W-g", 0.994},
+                         {"W-h", 0.984}});
+}
+
+BOOST_AUTO_TEST_SUITE_END()
