@@ -205,7 +205,7 @@ int main() {
 
     report(
         "W10 bytes", plain_semaphore<executor>::name,
-        static_cast<double>(size_of<asio_semaphore::async_semaphore>(1)), 152);
+        static_cast<double>(size_of<asio_semaphore::async_semaphore>(1)), 160);
     report(
         "W10 bytes", channel<executor>::name,
         static_cast<double>(
