@@ -80,9 +80,10 @@ public:
         executor.run();
         if (executor.has_lost && context_alive && first->alive && first->object.state() &&
             first->state->is_open()) {
-            // Whoever comes next with an earlier deadline has the timer looked after for all.
+            // Whoever comes next with an earlier deadline has the timer looked after for all; with
+            // a later one, too, where it could not be set.
             executor.refuses = executor.drops = executor.cannot_set = 0;
-            initiate(1);
+            initiate(executor.could_not_set ? 50 : 1);
             executor.run();
             if (records.back().result != outcome::granted)
                 executor.has_lost = false;
