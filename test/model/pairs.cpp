@@ -22,9 +22,9 @@ bounds(const beginning& b, const action& first, const action& second, bool insid
         return {bound(1, 1)};
     // Who ends the context waits for each section, and for the alarm.
     if (b.timed != 0 && ((first.uses | second.uses) & the_context) != 0)
-        return {bound(3, 0), bound(1, 1)};
+        return {bound(2, 0), bound(1, 1)};
     if (inside)
-        return {bound(several ? 1 : any_number, 0)};
+        return {bound(several || b.timed != 0 ? 1 : any_number, 0)};
     return {bound(several ? 2 : any_number, 0), bound(1, 1)};
 }
 

@@ -56,10 +56,11 @@ public:
     bool drop_one();
 
     /// What becomes of the posts to come, and of setting the timer.
-    int refuses = 0;       ///< so many posts throw
-    int drops = 0;         ///< ... are destroyed right away
-    int cannot_set = 0;    ///< so many timers cannot be set
-    bool has_lost = false; ///< one of these has come to pass
+    int refuses = 0;            ///< so many posts throw
+    int drops = 0;              ///< ... are destroyed right away
+    int cannot_set = 0;         ///< so many timers cannot be set
+    bool has_lost = false;      ///< one of these has come to pass
+    bool could_not_set = false; ///< the last one
 
     time_point now = at(0);
 
@@ -151,6 +152,7 @@ private:
         for (time_point t; next(t);) {
             begin_to_touch(t == never ? "begin to switch off" : "begin to set");
             if (t != never && counts(executor_.cannot_set)) {
+                executor_.could_not_set = true;
                 static_cast<void>(end_to_touch(set_for_));
                 failed();
                 return;
@@ -239,7 +241,10 @@ inline outcome
 enqueue_timed(timer_executor& executor, const state_pointer& s, timed_waiter_type& w) {
     const time_point deadline = w.at;
     outcome result = s->enqueue(w); // w may be gone now, where that is `queued`
-    while (result == outcome::unalarmed) {
+    for (int posts = 0; result == outcome::unalarmed; ++posts) {
+        // Once, or once more where another's post is counted only after it has been run.
+        if (posts > 1 && !executor.has_lost)
+            scheduler::get().fail("an initiation posts again and again");
         if (s->find_alarm() == nullptr)
             s->install_alarm(std::make_unique<model_alarm>(*s, executor));
         alarm_type* const timer = s->find_alarm();
