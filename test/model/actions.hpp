@@ -345,8 +345,7 @@ inline const std::vector<beginning>& beginnings() {
         {"elsewhere_head", 0, 0, {1, 1}, fate::forget, 100, 2, 1},
         {"elsewhere_second", 0, 0, {1, 1}, fate::forget, 100, 2, 2},
         {"two_semaphores", 0, 0, {1}, fate::keep, 100, 2, 0, true},
-        {"timed_head", 0, 0, {1, 1}, fate::forget, 100, 2, 0, false, false, false, 1},
-        {"last_holds_work", 0, 0, {1, 1}, fate::forget, 100, 2, 0, false, false, true},
+        {"timed_head", 0, 0, {1, 1}, fate::forget, 100, 2, 0, false, false, 1},
     };
     return table;
 }
@@ -354,7 +353,7 @@ inline const std::vector<beginning>& beginnings() {
 /// Whether these can be done at the same time, from that beginning.
 inline bool fit(const beginning& b, const std::vector<const action*>& together) {
     unsigned used = 0;
-    bool newcomer = false, expires = false, about_other = false, ends_all = false;
+    bool newcomer = false, expires = false, about_other = false;
     for (const action* a : together) {
         if ((used & a->uses) != 0 || a->waiters > b.waiters.size())
             return false;
@@ -364,17 +363,12 @@ inline bool fit(const beginning& b, const std::vector<const action*>& together) 
         used |= a->uses;
         newcomer = newcomer || a->acquires > 0;
         expires = expires || (a->uses & newcomer_deadline) != 0;
-        ends_all = ends_all || a->name == std::string_view("cancel_all") ||
-                   a->name == std::string_view("close") || a->name == std::string_view("destroy");
         about_other = about_other || a->on_other || (a->uses & the_other_object) != 0;
     }
     if (about_other != b.two)
         return false;
     // A new one shares the registry with the first, and nothing else: one beginning will do.
     if ((used & a_new_semaphore) != 0 && b.name != std::string_view("one_waits"))
-        return false;
-    // That one is about those who end all, and let others in before they come to the last.
-    if (b.head_left && !ends_all)
         return false;
     return newcomer || !expires;
 }

@@ -328,7 +328,6 @@ struct beginning {
     unsigned elsewhere = 0;    // a bit for each of the waiters: it goes by executors of its own
     bool two = false;          // with another semaphore, for which one waits
     bool handlers_run = false; // later, by whoever runs the context: see world::poll
-    bool head_left = false;    // one who was before them, so that the last of them holds work
     unsigned timed = 0;        // a bit for each of the waiters: it has a deadline, 1, 2 ...
 };
 
@@ -346,19 +345,12 @@ public:
         const std::size_t n = b.waiters.size();
         records.reserve(n + 5);
         slots.reserve(n + 1);
-        records.resize(n);
-        if (b.head_left)
-            acquire(*first, 1, fate::forget);
         for (std::size_t i = 0; i < n; ++i) {
             slots.push_back(std::make_unique<link_type>(first->object.state()));
-            records[i].count = b.waiters[i];
-            records[i].then = b.then;
-            if ((b.timed >> i & 1) != 0)
-                records[i].deadline = at(static_cast<int>(i) + 1);
-            acquire_as(i, *first, (b.elsewhere >> i & 1) != 0, slots.back().get());
+            acquire(
+                *first, b.waiters[i], b.then, (b.elsewhere >> i & 1) != 0, slots.back().get(),
+                (b.timed >> i & 1) != 0 ? at(static_cast<int>(i) + 1) : never);
         }
-        if (b.head_left)
-            release(*first, 1);
         executor.run();
         first->begin();
         if (b.two) {
