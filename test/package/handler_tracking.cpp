@@ -1,5 +1,6 @@
-// A program whose operations Asio's handler tracking shows: one that waits, is granted and called;
-// one that is granted at once; one with a deadline that is cancelled; one that its context drops.
+// A program whose operations Asio's handler tracking shows: two that wait, are granted and called;
+// one with a deadline that is cancelled; one that its context drops. What is granted at once is a
+// post, and shown as that.
 
 #include <asio_semaphore.hpp>
 
@@ -13,12 +14,14 @@ int main() {
     boost::asio::io_context context;
     asio_semaphore::async_semaphore semaphore(context, 1);
     boost::asio::cancellation_signal signal;
+    static_cast<void>(semaphore.try_acquire());
     semaphore.async_acquire_permit([](auto, auto) {});
     semaphore.async_acquire([](auto) {});
     semaphore.async_acquire_permit_for(
         std::chrono::hours(1),
         boost::asio::bind_cancellation_slot(signal.slot(), [](auto, auto) {}));
     signal.emit(boost::asio::cancellation_type::terminal);
+    semaphore.release();
     context.run();
     semaphore.async_acquire_for(std::chrono::hours(1), [](auto) {});
 }
