@@ -57,6 +57,7 @@ set(headers
     include/asio_semaphore/detail/state/state_registry.hpp
     include/asio_semaphore/detail/state/threads.hpp
     include/asio_semaphore/detail/state/wait_queue.hpp
+    include/asio_semaphore/detail/state/waiting_line.hpp
     include/asio_semaphore/error.hpp
     include/asio_semaphore/limiter/aimd_limit.hpp
     include/asio_semaphore/limiter/gradient_limit.hpp
@@ -71,6 +72,7 @@ set(bodies
     include/asio_semaphore/detail/state/impl/cancellation_link.ipp
     include/asio_semaphore/detail/state/impl/semaphore_state.ipp
     include/asio_semaphore/detail/state/impl/state_registry.ipp
+    include/asio_semaphore/detail/state/impl/waiting_line.ipp
     include/asio_semaphore/impl/error.ipp
     include/asio_semaphore/impl/permit.ipp
     include/asio_semaphore/impl/src.hpp

@@ -88,6 +88,8 @@ private:
 
 class model_alarm final : public alarm_type {
 public:
+    using state_type = asio_semaphore::model::state_type;
+
     model_alarm(state_type& state, timer_executor& executor) :
         alarm_type(state), state_(state), executor_(executor) {
         executor_.timers_.push_back(this);

@@ -82,7 +82,7 @@ private:
     void end() {
         world& world_of_it = all;
         const bool granted = result == outcome::granted;
-        const state_pointer reference(state, false);
+        const state_pointer reference(static_cast<state_type*>(state), false);
         delete this;
         if (granted)
             world_of_it.data.read(); // the permits are this thread's, to be handed on
@@ -550,19 +550,17 @@ const std::vector<weakening> weakenings{
      "release_while_the_head_is_cancelled"},
     {"semaphore_state.ipp", "settle", kind::store, order::release, order::relaxed,
      "release_behind_a_head_that_is_cancelled"},
-    {"semaphore_state.ipp", "take", kind::store, order::release, order::relaxed,
+    {"waiting_line.ipp", "take", kind::store, order::release, order::relaxed,
      "grant_and_end_of_the_link"},
     {"cancellation_link.ipp", "~cancellation_link", kind::load, order::acquire, order::relaxed,
      "grant_and_end_of_the_link"},
-    {"semaphore_state.ipp", "drop", kind::subtract, order::acq_rel, order::release,
-     "last_references"},
-    {"semaphore_state.ipp", "drop", kind::subtract, order::acq_rel, order::acquire,
-     "last_references"},
-    {"semaphore_state.ipp", "drop", kind::subtract, order::acq_rel, order::acquire,
+    {"waiting_line.ipp", "drop", kind::subtract, order::acq_rel, order::release, "last_references"},
+    {"waiting_line.ipp", "drop", kind::subtract, order::acq_rel, order::acquire, "last_references"},
+    {"waiting_line.ipp", "drop", kind::subtract, order::acq_rel, order::acquire,
      "grant_and_shutdown"},
-    {"semaphore_state.ipp", "await_sections", kind::load, order::acquire, order::relaxed,
+    {"waiting_line.ipp", "await_sections", kind::load, order::acquire, order::relaxed,
      "grant_and_shutdown"},
-    {"semaphore_state.ipp", "try_add_reference", kind::load, order::acquire, order::relaxed,
+    {"waiting_line.ipp", "try_add_reference", kind::load, order::acquire, order::relaxed,
      "last_submission_and_shutdown"},
     {"state_registry.hpp", "intrusive_ptr_release", kind::subtract, order::acq_rel, order::release,
      "last_of_a_context"},

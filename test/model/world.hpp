@@ -25,6 +25,7 @@
 namespace asio_semaphore::model {
 
 using registry_type = detail::state_registry<model_threads>;
+using line_type = detail::waiting_line<model_threads>;
 using link_type = detail::cancellation_link<model_threads>;
 using queue_type = detail::wait_queue<model_threads>;
 
@@ -38,38 +39,38 @@ struct word_tag {
     friend type member_of(word_tag);
 };
 struct mutex_tag {
-    using type = model_mutex state_type::*;
+    using type = model_mutex line_type::*;
     friend type member_of(mutex_tag);
 };
 struct queue_tag {
-    using type = queue_type state_type::*;
+    using type = queue_type line_type::*;
     friend type member_of(queue_tag);
 };
 struct waiting_tag {
-    using type = model_atomic<std::size_t> state_type::*;
+    using type = model_atomic<std::uint32_t> line_type::*;
     friend type member_of(waiting_tag);
 };
 struct lifetime_tag {
-    using type = model_atomic<std::uint64_t> state_type::*;
+    using type = model_atomic<std::uint64_t> line_type::*;
     friend type member_of(lifetime_tag);
 };
 template struct opened<word_tag, &state_type::word_>;
-template struct opened<mutex_tag, &state_type::mutex_>;
-template struct opened<queue_tag, &state_type::queue_>;
-template struct opened<waiting_tag, &state_type::waiting_>;
-template struct opened<lifetime_tag, &state_type::lifetime_>;
+template struct opened<mutex_tag, &line_type::mutex_>;
+template struct opened<queue_tag, &line_type::queue_>;
+template struct opened<waiting_tag, &line_type::waiting_>;
+template struct opened<lifetime_tag, &line_type::lifetime_>;
 struct list_tag {
     using type = detail::intrusive_list queue_type::*;
     friend type member_of(list_tag);
 };
 template struct opened<list_tag, &queue_type::list_>;
 // Its type is private, too.
-bool is_shut(const state_type& state);
+bool is_shut(const line_type& line);
 template <auto Member, auto Shut>
 struct opened_phase {
-    friend bool is_shut(const state_type& state) { return state.*Member == Shut; }
+    friend bool is_shut(const line_type& line) { return line.*Member == Shut; }
 };
-template struct opened_phase<&state_type::phase_, state_type::phase::shut>;
+template struct opened_phase<&line_type::phase_, line_type::phase::shut>;
 
 inline const char* to_string(outcome o) {
     static constexpr const char* names[] = {"granted",          "queued",      "unalarmed",
@@ -877,7 +878,7 @@ inline void operation::perform(bool call) {
         of.on_their_way -= self.count;
         of.held += self.count;
     }
-    state_pointer reference(self.state, false);
+    state_pointer reference(static_cast<state_type*>(self.state), false);
     delete this;
     all.end_of(index, of, how, std::move(reference), call);
 }

@@ -49,9 +49,9 @@ foreach(file IN LISTS files)
             message(SEND_ERROR "${file} belongs to one of the floors: detail/state or detail/operation")
         endif()
         # Bodies: by the list of all bodies, and at the end of their own header. The classes of the state layer need each
-        # other complete, so that their bodies come together, with those of the semaphore's state.
+        # other complete, so that their bodies come together, with those of the waiting line.
         if(header MATCHES "\\.ipp$" AND NOT file MATCHES "/impl/src\\.hpp$" AND NOT name STREQUAL other
-            AND NOT (file MATCHES "/impl/semaphore_state\\.ipp$" AND header MATCHES "/detail/state/impl/"))
+            AND NOT (file MATCHES "/impl/(semaphore_state|waiting_line)\\.ipp$" AND header MATCHES "/detail/state/impl/"))
             message(SEND_ERROR "${file} includes the bodies of another header: ${header}")
         endif()
         if(header MATCHES "/src\\.hpp$")

@@ -76,7 +76,7 @@ private:
     void hold_work() noexcept override { ++told_to_work; }
 
     void end(int& times) {
-        state_pointer owner(this->state, false);
+        state_pointer owner(static_cast<state_type*>(this->state), false);
         ++times;
         if (on_end)
             on_end(std::move(owner));

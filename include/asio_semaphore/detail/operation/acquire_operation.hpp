@@ -258,7 +258,7 @@ private:
         BOOST_ASIO_HANDLER_COMPLETION((*operation));
         const outcome result = operation->result;
         permit held = permit_access::make(
-            state_pointer(operation->state, false),
+            state_pointer(static_cast<semaphore_state<threads>*>(operation->state), false),
             result == outcome::granted ? operation->count : 0);
         memory own(operation->handler_);
         own.block = own.operation = operation;

@@ -86,6 +86,8 @@ public:
     timed_waiter(std::ptrdiff_t n, time_point deadline, bool works = true) noexcept :
         waiter<Threads>(n, works, true), deadline_node(deadline) {}
 
+    outcome at_deadline = outcome::timed_out; // how its wait ends then
+
 protected:
     ~timed_waiter() = default;
 };
@@ -93,7 +95,7 @@ protected:
 template <typename Threads>
 class BOOST_SYMBOL_VISIBLE alarm {
 public:
-    using state_type = semaphore_state<Threads>;
+    using state_type = waiting_line<Threads>;
 
     /// Of a state that owns it.
     explicit alarm(state_type& state) noexcept : state_(state) {}

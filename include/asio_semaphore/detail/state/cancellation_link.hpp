@@ -20,7 +20,7 @@ namespace asio_semaphore::detail {
 template <typename Threads>
 class cancellation_link {
 public:
-    using state_type = semaphore_state<Threads>;
+    using state_type = waiting_line<Threads>;
 
     explicit cancellation_link(boost::intrusive_ptr<state_type> state) noexcept;
     cancellation_link(const cancellation_link&) = delete;

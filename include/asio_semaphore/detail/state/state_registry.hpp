@@ -16,7 +16,7 @@ namespace asio_semaphore::detail {
 template <typename Threads>
 class state_registry {
 public:
-    using state_type = semaphore_state<Threads>;
+    using state_type = waiting_line<Threads>;
 
     state_registry() = default;
     state_registry(const state_registry&) = delete;

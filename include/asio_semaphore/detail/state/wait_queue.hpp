@@ -13,7 +13,7 @@
 namespace asio_semaphore::detail {
 
 template <typename Threads>
-class semaphore_state;
+class waiting_line;
 template <typename Threads>
 class cancellation_link;
 
@@ -113,7 +113,7 @@ public:
     union {
         cancellation_link<Threads>* link; // until taken: who may cancel it; guarded by the state's
                                           // mutex
-        semaphore_state<Threads>* state;  // from then on: owns one reference
+        waiting_line<Threads>* state;     // from then on: owns one reference
     };
     const std::ptrdiff_t count;
     outcome result = outcome::queued;

@@ -1,7 +1,7 @@
 #pragma once
 
 #include <asio_semaphore/detail/state/alarm.hpp>
-#include <asio_semaphore/detail/state/semaphore_state.hpp>
+#include <asio_semaphore/detail/state/waiting_line.hpp>
 
 #include <boost/core/no_exceptions_support.hpp>
 
@@ -130,7 +130,7 @@ bool alarm<Threads>::expire(time_point now) noexcept {
             if (deadlines_.empty() || deadlines_.first().at > now)
                 break;
             auto& w = static_cast<timed_waiter<Threads>&>(deadlines_.first());
-            state_.take(w, outcome::timed_out, here.taken);
+            state_.take_out(w, w.at_deadline, here.taken);
         }
         state_.make_way(here.taken);
         if (!here.taken.empty() && !deadlines_.empty() && deadlines_.first().at <= now)

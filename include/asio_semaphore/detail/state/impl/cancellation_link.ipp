@@ -1,7 +1,7 @@
 #pragma once
 
 #include <asio_semaphore/detail/state/cancellation_link.hpp>
-#include <asio_semaphore/detail/state/semaphore_state.hpp>
+#include <asio_semaphore/detail/state/waiting_line.hpp>
 
 #include <utility>
 

@@ -1,7 +1,7 @@
 #pragma once
 
-#include <asio_semaphore/detail/state/semaphore_state.hpp>
 #include <asio_semaphore/detail/state/state_registry.hpp>
+#include <asio_semaphore/detail/state/waiting_line.hpp>
 
 namespace asio_semaphore::detail {
 

@@ -1,0 +1,326 @@
+#pragma once
+
+#include <asio_semaphore/detail/state/waiting_line.hpp>
+
+#include <asio_semaphore/detail/state/impl/alarm.ipp>
+#include <asio_semaphore/detail/state/impl/cancellation_link.ipp>
+#include <asio_semaphore/detail/state/impl/state_registry.ipp>
+
+#include <boost/config.hpp>
+
+#include <memory>
+#include <mutex>
+#include <utility>
+
+namespace asio_semaphore::detail {
+
+template <typename Threads>
+waiting_line<Threads>::waiting_line(boost::intrusive_ptr<registry_type> registry) noexcept :
+    registry_(std::move(registry)) {}
+
+template <typename Threads>
+waiting_line<Threads>::~waiting_line() {
+    registry_->erase(*this);
+}
+
+template <typename Threads>
+BOOST_FORCEINLINE bool
+waiting_line<Threads>::may_join(const waiter_type& w, bool is_alarmed) const noexcept {
+    return !w.is_timed || is_alarmed ||
+           (alarm_ != nullptr && alarm_->provides_for(static_cast<const timed_waiter_type&>(w).at));
+}
+
+template <typename Threads>
+BOOST_FORCEINLINE void waiting_line<Threads>::join(waiter_type& w) noexcept {
+    queue_.push_back(w);
+    if (holder_ == nullptr) {
+        let_hold_work(w);
+        holder_ = &w;
+    }
+    if (w.is_timed)
+        alarm_->deadlines_.insert(static_cast<timed_waiter_type&>(w));
+    // relaxed, both: the mutex orders them.
+    waiting_.store(waiting_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    if (w.link != nullptr)
+        w.link->target_.store(&w, std::memory_order_relaxed);
+}
+
+template <typename Threads>
+waiting_line<Threads>::section::section(waiting_line& line) noexcept : line_(line) {
+    line.mutex_.lock();
+    waiting_before_ = line.waiting();
+}
+
+// Inlined by force, here and below, is what every hand-over goes through.
+template <typename Threads>
+BOOST_FORCEINLINE waiting_line<Threads>::section::~section() {
+    if (taken.empty()) {
+        line_.mutex_.unlock();
+        return;
+    }
+    waiter_type& last = taken.back();
+    submission* const outer = Threads::template thread_pointer<submission>();
+    const bool is_idle = line_.alarm_ != nullptr && line_.alarm_->is_idle();
+    // What has to wait for an outer submission outlasts what this thread is inside of.
+    if (is_idle || outer != nullptr || last.holds_work || counted_ != 0 || !last.is_inside()) {
+        last.then = is_idle ? ends::section_and_alarm : ends::section;
+        let_hold_work(last);
+        count(one_section);
+    } else {
+        count(0);
+    }
+    line_.mutex_.unlock();
+    // An executor may drop or run what it is given right here, and so give back permits, of any
+    // semaphore. Those who are granted by that join the list that is being worked off already: the
+    // stack does not grow with the number of waiters.
+    if (outer != nullptr)
+        outer->rest->append(taken);
+    else
+        submit_all(std::move(taken));
+}
+
+// A reference for each that was taken in this critical section, and the section itself.
+template <typename Threads>
+BOOST_FORCEINLINE void waiting_line<Threads>::section::count(std::uint64_t sections) noexcept {
+    // relaxed: the caller's own reference keeps the state until here, and whoever has to wait for
+    // the section passes the mutex first.
+    line_.lifetime_.fetch_add(
+        waiting_before_ - line_.waiting() + sections - counted_, std::memory_order_relaxed);
+    counted_ = sections;
+}
+
+template <typename Threads>
+BOOST_NOINLINE void waiting_line<Threads>::section::let_others_in() noexcept {
+    let_hold_work(taken.back());
+    count(one_section);
+    line_.mutex_.unlock();
+    line_.mutex_.lock();
+    waiting_before_ = line_.waiting();
+}
+
+template <typename Threads>
+void waiting_line<Threads>::submit_all(taken_type taken) noexcept {
+    submission*& current = Threads::template thread_pointer<submission>();
+    submission here{&taken, nullptr, current};
+    current = &here;
+    while (!taken.empty()) {
+        waiter_type& w = taken.pop_front();
+        const ends then = w.then;
+        here.section_of = then != ends::nothing ? w.state : nullptr;
+        w.submit(); // w may be gone now, and the semaphore object too
+        if (then != ends::nothing)
+            here.section_of->end_section(then);
+    }
+    current = here.outer;
+}
+
+template <typename Threads>
+BOOST_FORCEINLINE void waiting_line<Threads>::end_section(ends what) noexcept {
+    if (what == ends::section_and_alarm)
+        alarm_->try_post();
+    drop(one_section);
+}
+
+template <typename Threads>
+BOOST_FORCEINLINE outcome waiting_line<Threads>::ends_at_once(const waiter_type& w) const noexcept {
+    if (phase_ != phase::open)
+        return why_not();
+    return w.link != nullptr && w.link->fired_ ? outcome::aborted : outcome::queued;
+}
+
+template <typename Threads>
+outcome waiting_line<Threads>::why_not() const noexcept {
+    switch (phase_) {
+    case phase::shut:
+        return outcome::abandoned;
+    case phase::destroyed:
+        return outcome::aborted;
+    default:
+        return outcome::closed;
+    }
+}
+
+template <typename Threads>
+BOOST_FORCEINLINE void
+waiting_line<Threads>::take(waiter_type& w, outcome result, taken_type& taken) noexcept {
+    queue_type::remove(w);
+    // relaxed, both: the mutex orders them.
+    waiting_.store(waiting_.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
+    link_type* const link = w.link;
+    w.state = this;
+    w.result = result;
+    taken.push_back(w);
+    if (holder_ == &w)
+        pass_work_on();
+    if (w.is_timed)
+        leave_alarm(static_cast<timed_waiter_type&>(w));
+    // release: the last access to the link; its destructor may free it as soon as it reads the null
+    // [grant_and_end_of_the_link].
+    if (link != nullptr)
+        link->target_.store(nullptr, std::memory_order_release);
+}
+
+template <typename Threads>
+void waiting_line<Threads>::take_out(waiter_type& w, outcome result, taken_type& taken) noexcept {
+    leaves(w, result);
+    take(w, result, taken);
+}
+
+template <typename Threads>
+BOOST_NOINLINE void waiting_line<Threads>::leave_alarm(timed_waiter_type& w) noexcept {
+    alarm_->deadlines_.remove(w);
+}
+
+// To the last: in a queue that never empties, a waiter's turn to do so comes once a round.
+template <typename Threads>
+BOOST_NOINLINE void waiting_line<Threads>::pass_work_on() noexcept {
+    holder_ = queue_.empty() ? nullptr : &queue_.back();
+    if (holder_ != nullptr)
+        let_hold_work(*holder_);
+}
+
+// The only thing that is called under the mutex: it counts, of an executor that is one of Asio's.
+template <typename Threads>
+BOOST_FORCEINLINE void waiting_line<Threads>::let_hold_work(waiter_type& w) noexcept {
+    if (!w.holds_work) {
+        w.hold_work();
+        w.holds_work = true;
+    }
+}
+
+template <typename Threads>
+std::size_t
+waiting_line<Threads>::take_some(queue_type& queue, outcome result, taken_type& taken) noexcept {
+    const std::size_t before = waiting();
+    for (int n = 0; n < Threads::at_a_time && !queue.empty(); ++n)
+        take_out(queue.front(), result, taken);
+    return before - waiting();
+}
+
+// Those who wait now leave the queue at once, but stay where they can be found: until its turn
+// comes, each may still be cancelled, or run out of time.
+template <typename Threads>
+std::size_t waiting_line<Threads>::end(phase p, outcome result) noexcept {
+    std::size_t ended = 0;
+    queue_type ending;
+    section here(*this);
+    if (phase_ == phase::shut)
+        return ended;
+    const bool is_new = phase_ < p;
+    if (is_new)
+        phase_ = p;
+    if (!queue_.empty())
+        ending.take(queue_);
+    else if (!is_new)
+        return ended;
+    bar();
+    while (!ending.empty()) {
+        ended += take_some(ending, result, here.taken);
+        if (!ending.empty())
+            here.let_others_in();
+    }
+    make_way(here.taken);
+    return ended;
+}
+
+template <typename Threads>
+void waiting_line<Threads>::cancel(link_type& link) noexcept {
+    section here(*this);
+    link.fired_ = true;
+    // relaxed: written under the mutex only.
+    waiter_type* const w = link.target_.load(std::memory_order_relaxed);
+    if (w != nullptr && phase_ != phase::shut) {
+        take_out(*w, outcome::aborted, here.taken);
+        make_way(here.taken);
+    }
+}
+
+template <typename Threads>
+void waiting_line<Threads>::disarm(link_type& link) noexcept {
+    std::lock_guard<typename Threads::mutex> lock(mutex_);
+    // relaxed: written under the mutex only.
+    if (waiter_type* const w = link.target_.load(std::memory_order_relaxed))
+        w->link = nullptr;
+}
+
+template <typename Threads>
+auto waiting_line<Threads>::find_alarm() noexcept -> alarm_type* {
+    std::lock_guard<typename Threads::mutex> lock(mutex_);
+    return alarm_.get();
+}
+
+template <typename Threads>
+void waiting_line<Threads>::install_alarm(std::unique_ptr<alarm_type> made) noexcept {
+    std::lock_guard<typename Threads::mutex> lock(mutex_);
+    if (alarm_ == nullptr && phase_ != phase::shut)
+        alarm_.swap(made);
+}
+
+template <typename Threads>
+void waiting_line<Threads>::shut() noexcept {
+    std::lock_guard<typename Threads::mutex> lock(mutex_);
+    phase_ = phase::shut;
+    // The queue stays as it is, for abandon_queue; nobody else serves it.
+    bar();
+}
+
+// A handler that its executor dropped may destroy a context: what this thread has yet to submit
+// there goes first. What the thread is in the middle of submitting is not waited for below.
+template <typename Threads>
+void waiting_line<Threads>::submit_rest() noexcept {
+    if (submission* const current = Threads::template thread_pointer<submission>())
+        submit_all(std::move(*current->rest));
+}
+
+template <typename Threads>
+void waiting_line<Threads>::await_sections() const noexcept {
+    std::uint64_t own = 0;
+    for (auto* s = Threads::template thread_pointer<submission>(); s != nullptr; s = s->outer)
+        own += s->section_of == this ? one_section : 0;
+    // acquire: the submissions happened before what is destroyed next, and before the context goes
+    // [grant_and_shutdown].
+    for (int looks = 0; lifetime_.load(std::memory_order_acquire) >= own + one_section; ++looks)
+        Threads::back_off(looks);
+}
+
+template <typename Threads>
+void waiting_line<Threads>::shut_alarm() noexcept {
+    if (alarm_type* const alarm = find_alarm())
+        alarm->shut();
+}
+
+template <typename Threads>
+void waiting_line<Threads>::abandon_queue(taken_type& abandoned) noexcept {
+    for (bool is_empty = false; !is_empty;) {
+        std::lock_guard<typename Threads::mutex> lock(mutex_);
+        const std::size_t n = take_some(queue_, outcome::abandoned, abandoned);
+        // relaxed: the caller holds a reference.
+        lifetime_.fetch_add(n, std::memory_order_relaxed);
+        is_empty = queue_.empty();
+    }
+}
+
+template <typename Threads>
+bool waiting_line<Threads>::try_add_reference() noexcept {
+    for (;;) {
+        // acquire: where the last reference is gone already, the submissions before happened before
+        // the context goes [last_submission_and_shutdown].
+        auto lifetime = lifetime_.load(std::memory_order_acquire);
+        if (lifetime == 0)
+            return false;
+        // relaxed: the registry, whose mutex is held, lists the state.
+        if (lifetime_.compare_exchange_weak(
+                lifetime, lifetime + 1, std::memory_order_relaxed, std::memory_order_relaxed))
+            return true;
+    }
+}
+
+template <typename Threads>
+void waiting_line<Threads>::drop(std::uint64_t share) noexcept {
+    // acq_rel: what others did with the state happens before its deletion [last_references], and a
+    // submission before the context goes [grant_and_shutdown].
+    if (lifetime_.fetch_sub(share, std::memory_order_acq_rel) == share)
+        delete this;
+}
+
+} // namespace asio_semaphore::detail
