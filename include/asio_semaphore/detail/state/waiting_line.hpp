@@ -19,8 +19,10 @@
 #include <asio_semaphore/detail/state/threads.hpp>
 #include <asio_semaphore/detail/state/wait_queue.hpp>
 
+#include <boost/config.hpp>
 #include <boost/smart_ptr/intrusive_ptr.hpp>
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -97,7 +99,12 @@ protected:
     /// w leaves the queue, let in or not.
     void take(waiter_type& w, outcome result, taken_type& taken) noexcept;
 
-    void drop(std::uint64_t share) noexcept;
+    BOOST_FORCEINLINE void drop(std::uint64_t share) noexcept {
+        // acq_rel: what others did with the state happens before its deletion [last_references],
+        // and a submission before the context goes [grant_and_shutdown].
+        if (lifetime_.fetch_sub(share, std::memory_order_acq_rel) == share)
+            destroy();
+    }
 
     // A call that takes waiters out of the queue, in one or more critical sections, and then
     // submits them with no lock held.
@@ -126,6 +133,8 @@ protected:
     queue_type queue_;              // guarded by mutex_
 
 private:
+    void destroy() noexcept; // out of line, as it is rare
+
     friend alarm_type;
     friend link_type;
     friend registry_type;

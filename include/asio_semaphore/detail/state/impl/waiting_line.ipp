@@ -316,11 +316,8 @@ bool waiting_line<Threads>::try_add_reference() noexcept {
 }
 
 template <typename Threads>
-void waiting_line<Threads>::drop(std::uint64_t share) noexcept {
-    // acq_rel: what others did with the state happens before its deletion [last_references], and a
-    // submission before the context goes [grant_and_shutdown].
-    if (lifetime_.fetch_sub(share, std::memory_order_acq_rel) == share)
-        delete this;
+BOOST_NOINLINE void waiting_line<Threads>::destroy() noexcept {
+    delete this;
 }
 
 } // namespace asio_semaphore::detail
