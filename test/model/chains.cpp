@@ -138,7 +138,7 @@ private:
             const body& what = goes;
             ++c.ended_;
             const bool granted = this->result == outcome::granted;
-            state_pointer reference(this->state, false);
+            state_pointer reference(static_cast<state_type*>(this->state), false);
             delete this;
             what(c);
             if (granted)
