@@ -59,9 +59,12 @@ set(headers
     include/asio_semaphore/detail/state/wait_queue.hpp
     include/asio_semaphore/detail/state/waiting_line.hpp
     include/asio_semaphore/error.hpp
+    include/asio_semaphore/limiter/admission_request.hpp
     include/asio_semaphore/limiter/aimd_limit.hpp
     include/asio_semaphore/limiter/gradient_limit.hpp
     include/asio_semaphore/limiter/limit_algorithm.hpp
+    include/asio_semaphore/limiter/limiter_options.hpp
+    include/asio_semaphore/limiter/limiter_statistics.hpp
     include/asio_semaphore/permit.hpp
     include/asio_semaphore/version.hpp
     include/asio_semaphore/with_permit.hpp)
@@ -77,7 +80,8 @@ set(bodies
     include/asio_semaphore/impl/permit.ipp
     include/asio_semaphore/impl/src.hpp
     include/asio_semaphore/limiter/impl/aimd_limit.ipp
-    include/asio_semaphore/limiter/impl/gradient_limit.ipp)
+    include/asio_semaphore/limiter/impl/gradient_limit.ipp
+    include/asio_semaphore/limiter/impl/limiter_options.ipp)
 
 foreach(target IN LISTS targets)
     if(target STREQUAL asio_semaphore)
