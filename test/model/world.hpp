@@ -73,9 +73,10 @@ struct opened_phase {
 template struct opened_phase<&line_type::phase_, line_type::phase::shut>;
 
 inline const char* to_string(outcome o) {
-    static constexpr const char* names[] = {"granted",          "queued",      "unalarmed",
-                                            "invalid_argument", "exceeds_max", "closed",
-                                            "aborted",          "timed_out",   "abandoned"};
+    static constexpr const char* names[] = {
+        "granted",          "queued",      "unalarmed", "unrecorded",
+        "invalid_argument", "exceeds_max", "closed",    "aborted",
+        "timed_out",        "queue_full",  "shed",      "abandoned"};
     return names[static_cast<std::size_t>(o)];
 }
 

@@ -17,9 +17,9 @@
 namespace asio_semaphore::detail {
 
 inline std::ostream& operator<<(std::ostream& out, outcome o) {
-    const char* const names[] = {"granted",          "queued",      "unalarmed",
-                                 "invalid_argument", "exceeds_max", "closed",
-                                 "aborted",          "timed_out",   "abandoned"};
+    const char* const names[] = {"granted",          "queued",      "unalarmed", "unrecorded",
+                                 "invalid_argument", "exceeds_max", "closed",    "aborted",
+                                 "timed_out",        "queue_full",  "shed",      "abandoned"};
     return out << names[static_cast<std::size_t>(o)];
 }
 

@@ -10,16 +10,13 @@
 // section in which the waiter enters the queue.
 
 #include <asio_semaphore/config.hpp>
+#include <asio_semaphore/detail/state/threads.hpp>
 #include <asio_semaphore/detail/state/wait_queue.hpp>
 
 #include <boost/config.hpp>
 #include <boost/intrusive/rbtree_algorithms.hpp>
 
-#include <chrono>
-
 namespace asio_semaphore::detail {
-
-using time_point = std::chrono::steady_clock::time_point;
 
 /// The deadline of who waits for ever.
 inline constexpr time_point never = time_point::max();
@@ -28,7 +25,7 @@ inline constexpr time_point never = time_point::max();
 struct deadline_node {
     explicit deadline_node(time_point t) noexcept : at(t) {}
 
-    const time_point at;
+    time_point at;         // does not change while in a set
     deadline_node* parent; // unset while in no set, all
     deadline_node* left;
     deadline_node* right;
@@ -152,6 +149,12 @@ private:
         return set_for_ <= deadline || will_be_looked_at();
     }
     bool will_be_looked_at() const noexcept { return posted_ > 0 || is_claimed_; }
+    /// Who waits for the earliest deadline, if that has passed; else null.
+    timed_waiter<Threads>* overdue(time_point now) const noexcept {
+        return deadlines_.earliest() <= now && !deadlines_.empty()
+                   ? &static_cast<timed_waiter<Threads>&>(deadlines_.first())
+                   : nullptr;
+    }
     /// Whether the timer is set for nobody.
     bool is_idle() const noexcept {
         return deadlines_.empty() && set_for_ != never && expected_ == 0 && !will_be_looked_at();

@@ -1,8 +1,8 @@
 #pragma once
 
-// The seam below the state layer: every lock, atomic and wait that it uses comes from here, so that
-// a test can put a scheduler of its own in their place and drive the very same code through every
-// interleaving.
+// The seam below the state layer: every lock, atomic, wait and time that it uses comes from here,
+// so that a test can put a scheduler and a clock of its own in their place and drive the very same
+// code through every interleaving.
 //
 // Every memory order that is weaker than sequential consistency says why it is enough. The scenario
 // that fails when it is weaker still stands in brackets: it is one of test/model/weak_memory.cpp.
@@ -14,6 +14,8 @@
 #include <thread>
 
 namespace asio_semaphore::detail {
+
+using time_point = std::chrono::steady_clock::time_point;
 
 /// A mutex for critical sections of a few dozen instructions that call nothing. One byte, one
 /// locked instruction.
@@ -75,6 +77,8 @@ struct BOOST_SYMBOL_VISIBLE threads {
         else if (looks >= spins)
             std::this_thread::yield();
     }
+
+    static time_point now() noexcept { return std::chrono::steady_clock::now(); }
 
     /// A pointer of the calling thread's own, null at first; one for each type.
     template <typename T>

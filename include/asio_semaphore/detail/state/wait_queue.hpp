@@ -20,13 +20,16 @@ class cancellation_link;
 /// How an acquire ends.
 enum class outcome : unsigned char {
     granted,
-    queued,    ///< not ended: it waits
-    unalarmed, ///< not ended: it may wait once the alarm is set for its deadline
+    queued,     ///< not ended: it waits
+    unalarmed,  ///< not ended: it may wait once the alarm is set for its deadline
+    unrecorded, ///< not ended: it may go on once there is a record for its key
     invalid_argument,
     exceeds_max,
     closed,
     aborted,
     timed_out,
+    queue_full,
+    shed,
     abandoned ///< its execution context is gone: the handler is destroyed, not called
 };
 
@@ -118,7 +121,7 @@ public:
     const std::ptrdiff_t count;
     outcome result = outcome::queued;
     ends then = ends::nothing; // set when taken
-    const bool is_timed;       // it is a timed_waiter
+    bool is_timed;             // it is a timed_waiter, and has a deadline
     bool holds_work;           // guarded by the state's mutex
 
 protected:

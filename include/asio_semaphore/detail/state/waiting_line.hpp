@@ -80,8 +80,12 @@ protected:
     void enlist() noexcept { registry_->insert(*this); }
 
     // What the derived class decides, under mutex_:
-    /// Nobody else is let in, or all who waited leave: see phase_ and queue_.
+    /// Nobody else is let in, or all who waited leave, in steps: see phase_ and queue_.
     virtual void bar() noexcept = 0;
+    /// All who had to leave have left. As make_way, for who has to tell the two apart.
+    virtual void unbar(taken_type& taken) noexcept { make_way(taken); }
+    /// Whether w goes on waiting where all others end so.
+    virtual bool outlasts(const waiter_type&, outcome) const noexcept { return false; }
     /// w leaves the queue without having been let in.
     virtual void leaves(waiter_type& w, outcome result) noexcept = 0;
     /// Somebody has left the queue so, or the call in which many do so comes to its end: takes
@@ -93,11 +97,18 @@ protected:
     /// already; or `queued`.
     outcome ends_at_once(const waiter_type& w) const noexcept;
     outcome why_not() const noexcept;
+    static bool is_cancelled(const waiter_type& w) noexcept {
+        return w.link != nullptr && w.link->fired_;
+    }
     /// Whether w's deadline is provided for, if it has one. @param is_alarmed see enqueue
     bool may_join(const waiter_type& w, bool is_alarmed) const noexcept;
     void join(waiter_type& w) noexcept;
     /// w leaves the queue, let in or not.
     void take(waiter_type& w, outcome result, taken_type& taken) noexcept;
+    /// w leaves it without having been let in.
+    void take_out(waiter_type& w, outcome result, taken_type& taken) noexcept;
+    /// Who has waited longest for a timer that is late, or null.
+    timed_waiter_type* overdue(time_point now) const noexcept;
 
     BOOST_FORCEINLINE void drop(std::uint64_t share) noexcept {
         // acq_rel: what others did with the state happens before its deletion [last_references],
@@ -117,6 +128,8 @@ protected:
 
         /// Between two critical sections.
         void let_others_in() noexcept;
+        /// Somebody has joined in this critical section.
+        void joined() noexcept { ++waiting_before_; }
 
         taken_type taken;
 
@@ -128,9 +141,9 @@ protected:
         std::uint64_t counted_ = 0; // as a section, in lifetime_
     };
 
-    typename Threads::mutex mutex_; // a leaf: nothing is called while it is held
-    phase phase_ = phase::open;     // guarded by mutex_
-    queue_type queue_;              // guarded by mutex_
+    mutable typename Threads::mutex mutex_; // a leaf: nothing is called while it is held
+    phase phase_ = phase::open;             // guarded by mutex_
+    queue_type queue_;                      // guarded by mutex_
 
 private:
     void destroy() noexcept; // out of line, as it is rare
@@ -146,7 +159,7 @@ private:
     void disarm(link_type& link) noexcept;
 
     // Under mutex_.
-    void take_out(waiter_type& w, outcome result, taken_type& taken) noexcept;
+    void stand_last(waiter_type& w) noexcept;
     static void let_hold_work(waiter_type& w) noexcept;
     void leave_alarm(timed_waiter_type& w) noexcept;
     void pass_work_on() noexcept;

@@ -31,12 +31,17 @@ waiting_line<Threads>::may_join(const waiter_type& w, bool is_alarmed) const noe
 }
 
 template <typename Threads>
-BOOST_FORCEINLINE void waiting_line<Threads>::join(waiter_type& w) noexcept {
+BOOST_FORCEINLINE void waiting_line<Threads>::stand_last(waiter_type& w) noexcept {
     queue_.push_back(w);
     if (holder_ == nullptr) {
         let_hold_work(w);
         holder_ = &w;
     }
+}
+
+template <typename Threads>
+BOOST_FORCEINLINE void waiting_line<Threads>::join(waiter_type& w) noexcept {
+    stand_last(w);
     if (w.is_timed)
         alarm_->deadlines_.insert(static_cast<timed_waiter_type&>(w));
     // relaxed, both: the mutex orders them.
@@ -125,7 +130,7 @@ template <typename Threads>
 BOOST_FORCEINLINE outcome waiting_line<Threads>::ends_at_once(const waiter_type& w) const noexcept {
     if (phase_ != phase::open)
         return why_not();
-    return w.link != nullptr && w.link->fired_ ? outcome::aborted : outcome::queued;
+    return is_cancelled(w) ? outcome::aborted : outcome::queued;
 }
 
 template <typename Threads>
@@ -167,6 +172,11 @@ void waiting_line<Threads>::take_out(waiter_type& w, outcome result, taken_type&
 }
 
 template <typename Threads>
+auto waiting_line<Threads>::overdue(time_point now) const noexcept -> timed_waiter_type* {
+    return alarm_ != nullptr ? alarm_->overdue(now) : nullptr;
+}
+
+template <typename Threads>
 BOOST_NOINLINE void waiting_line<Threads>::leave_alarm(timed_waiter_type& w) noexcept {
     alarm_->deadlines_.remove(w);
 }
@@ -192,8 +202,15 @@ template <typename Threads>
 std::size_t
 waiting_line<Threads>::take_some(queue_type& queue, outcome result, taken_type& taken) noexcept {
     const std::size_t before = waiting();
-    for (int n = 0; n < Threads::at_a_time && !queue.empty(); ++n)
-        take_out(queue.front(), result, taken);
+    for (int n = 0; n < Threads::at_a_time && !queue.empty(); ++n) {
+        waiter_type& w = queue.front();
+        if (outlasts(w, result)) {
+            queue_type::remove(w);
+            stand_last(w);
+        } else {
+            take_out(w, result, taken);
+        }
+    }
     return before - waiting();
 }
 
@@ -216,10 +233,10 @@ std::size_t waiting_line<Threads>::end(phase p, outcome result) noexcept {
     bar();
     while (!ending.empty()) {
         ended += take_some(ending, result, here.taken);
-        if (!ending.empty())
+        if (!ending.empty() && !here.taken.empty())
             here.let_others_in();
     }
-    make_way(here.taken);
+    unbar(here.taken);
     return ended;
 }
 

@@ -1,0 +1,295 @@
+#pragma once
+
+// A limiter's state driven by hand: the clock stands still until a test moves it, in milliseconds,
+// and the timer fires on the way, unless it is to be late.
+
+#include <asio_semaphore/detail/state/limiter_state.hpp>
+
+#include <asio_semaphore/detail/state/impl/limiter_state.ipp>
+
+#include <boost/test/unit_test.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <ostream>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace asio_semaphore {
+
+inline std::ostream& operator<<(std::ostream& out, outcome o) {
+    const char* const names[] = {"success", "overloaded", "ignored"};
+    return out << names[static_cast<std::size_t>(o)];
+}
+
+namespace detail {
+
+inline std::ostream& operator<<(std::ostream& out, outcome o) {
+    const char* const names[] = {"granted",          "queued",      "unalarmed", "unrecorded",
+                                 "invalid_argument", "exceeds_max", "closed",    "aborted",
+                                 "timed_out",        "queue_full",  "shed",      "abandoned"};
+    return out << names[static_cast<std::size_t>(o)];
+}
+
+} // namespace detail
+} // namespace asio_semaphore
+
+namespace test {
+
+using namespace asio_semaphore::detail;
+using asio_semaphore::admission_request;
+using asio_semaphore::limit_sample;
+using asio_semaphore::limiter_options;
+using asio_semaphore::limiter_statistics;
+using asio_semaphore::queue_order;
+using ended = asio_semaphore::outcome;
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+
+/// The machine's threads, and a clock that a test moves.
+struct stopped_threads : threads {
+    static time_point now() noexcept {
+        ++looks;
+        return the_time;
+    }
+
+    inline static time_point the_time{};
+    inline static int looks = 0; // at the clock
+};
+
+using limiter_under_test = limiter_state<stopped_threads>;
+using limiter_pointer = boost::intrusive_ptr<limiter_under_test>;
+using limiter_link = cancellation_link<stopped_threads>;
+
+/// An executor with a timer, by hand.
+class hand_made_timer final : public asio_semaphore::detail::alarm<stopped_threads> {
+public:
+    using alarm::alarm;
+
+    void post() override {
+        ++posts;
+        posted();
+    }
+    void shut() noexcept override {}
+
+    /// Runs what has been posted, then the timer if it is due.
+    void run() {
+        for (; posts > 0; --posts) {
+            if (claim())
+                set();
+        }
+        while (set_for <= stopped_threads::the_time) {
+            set_for = never;
+            if (expire(stopped_threads::the_time))
+                set();
+        }
+    }
+
+    time_point set_for = never;
+
+private:
+    void set() {
+        for (time_point t; next(t);)
+            set_for = t;
+    }
+
+    int posts = 0;
+};
+
+/// One request, from its arrival to the end of its admission.
+class client final : public admission_waiter<stopped_threads> {
+public:
+    explicit client(const admission_request& r) : admission_waiter(r), asked(r) {}
+    client(const client&) = delete;
+    client& operator=(const client&) = delete;
+    ~client() { BOOST_TEST(!is_in_queue); }
+
+    /// How its wait ended; none while it waits.
+    std::optional<outcome> end;
+    /// The place that it holds.
+    std::optional<place> held;
+    bool is_in_queue = false;
+    admission_request asked;
+    std::function<void()> on_end;
+
+    void ends(outcome o, const place& p) {
+        end = o;
+        is_in_queue = false;
+        if (o == outcome::granted && p.record != nullptr)
+            held = p;
+        if (on_end)
+            on_end();
+    }
+
+private:
+    void submit() noexcept override { left(); }
+    void destroy() noexcept override { left(); }
+    bool is_inside() const noexcept override { return false; }
+    void hold_work() noexcept override {}
+
+    void left() {
+        const limiter_pointer owner(static_cast<limiter_under_test*>(this->state), false);
+        ends(this->result, granted);
+    }
+};
+
+/// Waits for an idle limiter.
+class idler final : public waiter<stopped_threads> {
+public:
+    idler() : waiter(0) {}
+
+    std::optional<outcome> end;
+
+private:
+    void submit() noexcept override { left(); }
+    void destroy() noexcept override { left(); }
+    bool is_inside() const noexcept override { return false; }
+    void hold_work() noexcept override {}
+
+    void left() {
+        const limiter_pointer owner(static_cast<limiter_under_test*>(this->state), false);
+        end = this->result;
+    }
+};
+
+class limiter_fixture {
+public:
+    limiter_fixture() { stopped_threads::the_time = time_point(std::chrono::hours(1)); }
+    ~limiter_fixture() {
+        if (s)
+            s->abort();
+    }
+
+    /// A limiter; max_waiting and max_wait in milliseconds as in the scenarios' lim(L, q, w).
+    void lim(std::ptrdiff_t limit, limiter_options options = {}) {
+        if (s)
+            s->abort();
+        s = limiter_pointer(new limiter_under_test(limit, std::move(options), states), false);
+        auto made = std::make_unique<hand_made_timer>(*s);
+        timer = made.get();
+        s->install_alarm(std::move(made));
+    }
+    static limiter_options options(std::size_t max_waiting, int max_wait) {
+        limiter_options o;
+        o.max_waiting = max_waiting;
+        o.max_wait = milliseconds(max_wait);
+        return o;
+    }
+
+    /// async_admit, up to where its completion would be posted.
+    client& admit(const admission_request& r = {}) {
+        clients.emplace_back(r);
+        start(clients.back());
+        return clients.back();
+    }
+    static admission_request of(std::uint64_t key, std::ptrdiff_t weight = 1, int priority = 0) {
+        admission_request r;
+        r.key = key;
+        r.weight = weight;
+        r.priority = priority;
+        return r;
+    }
+    static admission_request at_priority(int priority, std::ptrdiff_t weight = 1) {
+        return of(0, weight, priority);
+    }
+    static admission_request within(int max_wait) {
+        admission_request r;
+        r.max_wait = milliseconds(max_wait);
+        return r;
+    }
+
+    void start(client& c) {
+        limiter_under_test::spare_record spare;
+        place p;
+        outcome o = with_record(spare, [&] { return s->try_admit(c.asked, p, spare, true); });
+        if (o == outcome::queued) {
+            c.is_in_queue = true;
+            o = with_record(spare, [&] { return s->enqueue(c, spare); });
+            if (o == outcome::unalarmed) {
+                const hand_made_timer::expectation expected(*timer, c.at);
+                expected.post();
+                o = with_record(spare, [&] { return s->enqueue(c, spare, true); });
+            }
+            p = c.granted;
+        }
+        if (o != outcome::queued)
+            c.ends(o, p);
+        if (!is_timer_late)
+            timer->run();
+    }
+
+    /// As basic_limiter::try_admit. What it is given it holds.
+    client& try_admit(const admission_request& r = {}) {
+        clients.emplace_back(r);
+        client& c = clients.back();
+        limiter_under_test::spare_record spare;
+        place p;
+        c.ends(with_record(spare, [&] { return s->try_admit(c.asked, p, spare, false); }), p);
+        return c;
+    }
+
+    void finish(client& c, ended how = ended::success, bool is_reported = true) {
+        BOOST_REQUIRE(c.held.has_value());
+        const place p = *c.held;
+        c.held.reset();
+        s->finish(p, how, is_reported);
+        if (!is_timer_late)
+            timer->run();
+    }
+
+    /// Moves the clock; the timer fires on the way.
+    void after(std::chrono::steady_clock::duration d) {
+        const time_point then = stopped_threads::the_time + d;
+        while (!is_timer_late && timer->set_for <= then) {
+            stopped_threads::the_time = std::max(stopped_threads::the_time, timer->set_for);
+            timer->run();
+        }
+        stopped_threads::the_time = then;
+    }
+    /// Moves it to so many milliseconds from the start.
+    void at(int ms) {
+        after(time_point(std::chrono::hours(1)) + milliseconds(ms) - stopped_threads::the_time);
+    }
+
+    static bool waits(const client& c) { return !c.end.has_value(); }
+    static bool runs(const client& c) { return c.held.has_value(); }
+    static bool ended_as(const client& c, outcome o) { return c.end == o; }
+
+    /// The counting of the contract holds.
+    void check_counts(std::uint64_t arrivals) const {
+        const limiter_statistics all = s->statistics();
+        std::uint64_t admitted = 0, refused = 0;
+        for (const auto& p : all.priorities) {
+            admitted += p.admitted;
+            refused += p.queue_full + p.shed + p.timed_out + p.cancelled + p.closed;
+        }
+        BOOST_TEST(admitted == all.succeeded + all.overloaded + all.ignored + all.running);
+        BOOST_TEST(arrivals == admitted + refused + all.waiting);
+    }
+
+    limiter_pointer s;
+    hand_made_timer* timer = nullptr;
+    bool is_timer_late = false;
+    std::deque<client> clients;
+
+private:
+    template <typename F>
+    static outcome with_record(limiter_under_test::spare_record& spare, F f) {
+        outcome o = f();
+        if (o == outcome::unrecorded) {
+            spare = std::make_unique<key_record>(0);
+            o = f();
+        }
+        return o;
+    }
+
+    boost::intrusive_ptr<state_registry<stopped_threads>> states{
+        new state_registry<stopped_threads>};
+};
+
+} // namespace test
