@@ -1,4 +1,5 @@
 asio_semaphore_tests(limiter
+    admission_queue.cpp
     aimd_limit.cpp
     gradient_limit.cpp
     NO_ASIO)

@@ -38,7 +38,8 @@ foreach(file IN LISTS files)
         if(file MATCHES "/detail/state/")
             if(header MATCHES "^boost/asio")
                 message(SEND_ERROR "${file} belongs to the state layer, and includes Asio: ${header}")
-            elseif(header MATCHES "^asio_semaphore" AND NOT header MATCHES "/detail/state/|/config\\.hpp$")
+            elseif(header MATCHES "^asio_semaphore" AND NOT header MATCHES "/detail/state/|/config\\.hpp$"
+                AND NOT (name MATCHES "^(limiter_state|admission_queue)$" AND header MATCHES "/limiter/"))
                 message(SEND_ERROR "${file} belongs to the state layer, and includes what does not: ${header}")
             endif()
         endif()
@@ -51,7 +52,7 @@ foreach(file IN LISTS files)
         # Bodies: by the list of all bodies, and at the end of their own header. The classes of the state layer need each
         # other complete, so that their bodies come together, with those of the waiting line.
         if(header MATCHES "\\.ipp$" AND NOT file MATCHES "/impl/src\\.hpp$" AND NOT name STREQUAL other
-            AND NOT (file MATCHES "/impl/(semaphore_state|waiting_line)\\.ipp$" AND header MATCHES "/detail/state/impl/"))
+            AND NOT (file MATCHES "/impl/(limiter_state|semaphore_state|waiting_line)\\.ipp$" AND header MATCHES "/detail/state/impl/"))
             message(SEND_ERROR "${file} includes the bodies of another header: ${header}")
         endif()
         if(header MATCHES "/src\\.hpp$")

@@ -10,6 +10,8 @@
 #endif
 
 #include <asio_semaphore/detail/operation/impl/semaphore_service.ipp>
+#include <asio_semaphore/detail/state/impl/admission_queue.ipp>
+#include <asio_semaphore/detail/state/impl/limiter_state.ipp>
 #include <asio_semaphore/detail/state/impl/semaphore_state.ipp>
 #include <asio_semaphore/detail/state/impl/state_registry.ipp>
 #include <asio_semaphore/impl/error.ipp>

@@ -10,70 +10,39 @@
 // section in which the waiter enters the queue.
 
 #include <asio_semaphore/config.hpp>
+#include <asio_semaphore/detail/state/ordered_set.hpp>
 #include <asio_semaphore/detail/state/threads.hpp>
 #include <asio_semaphore/detail/state/wait_queue.hpp>
 
 #include <boost/config.hpp>
-#include <boost/intrusive/rbtree_algorithms.hpp>
 
 namespace asio_semaphore::detail {
 
 /// The deadline of who waits for ever.
 inline constexpr time_point never = time_point::max();
 
-/// A place in the order of deadlines.
-struct deadline_node {
-    explicit deadline_node(time_point t) noexcept : at(t) {}
-
-    time_point at;         // does not change while in a set
-    deadline_node* parent; // unset while in no set, all
-    deadline_node* left;
-    deadline_node* right;
-    bool is_red;
+struct deadline_key {
+    time_point at; // does not change while in a set
 };
 
-/// Deadlines in their order; O(log n) for each in any case, since clients may choose them.
-class deadline_set {
-public:
-    deadline_set() noexcept { algorithms::init_header(&header_); }
-    deadline_set(const deadline_set&) = delete;
-    deadline_set& operator=(const deadline_set&) = delete;
+/// A place in the order of deadlines.
+// The node comes last, so that what derives finds room behind it.
+struct deadline_node : deadline_key, tree_node {
+    explicit deadline_node(time_point t) noexcept : deadline_key{t} {}
+};
 
-    bool empty() const noexcept { return header_.parent == nullptr; }
-    /// The earliest. @pre !empty()
-    deadline_node& first() const noexcept { return *header_.left; }
-    time_point earliest() const noexcept { return empty() ? never : first().at; }
-
-    void insert(deadline_node& node) noexcept {
-        const auto earlier = [](const deadline_node* a, const deadline_node* b) {
-            return a->at < b->at;
-        };
-        // From the end: most come in the order of their deadlines.
-        algorithms::insert_equal(&header_, &header_, &node, earlier);
+struct earlier {
+    bool operator()(const deadline_key& a, const deadline_key& b) const noexcept {
+        return a.at < b.at;
     }
-    void remove(deadline_node& node) noexcept { algorithms::erase(&header_, &node); }
+};
 
-private:
-    struct traits {
-        using node = deadline_node;
-        using node_ptr = deadline_node*;
-        using const_node_ptr = const deadline_node*;
-        using color = bool;
-
-        static node_ptr get_parent(const_node_ptr n) { return n->parent; }
-        static void set_parent(node_ptr n, node_ptr to) { n->parent = to; }
-        static node_ptr get_left(const_node_ptr n) { return n->left; }
-        static void set_left(node_ptr n, node_ptr to) { n->left = to; }
-        static node_ptr get_right(const_node_ptr n) { return n->right; }
-        static void set_right(node_ptr n, node_ptr to) { n->right = to; }
-        static color get_color(const_node_ptr n) { return n->is_red; }
-        static void set_color(node_ptr n, color to) { n->is_red = to; }
-        static constexpr color black() { return false; }
-        static constexpr color red() { return true; }
-    };
-    using algorithms = boost::intrusive::rbtree_algorithms<traits>;
-
-    deadline_node header_{never};
+/// Deadlines in their order; O(log n) for each in any case, since clients may choose them. Most
+/// come in that order, and are inserted from the end.
+class deadline_set : public ordered_set<deadline_node, earlier> {
+public:
+    /// `never` where there is none.
+    time_point earliest() const noexcept { return empty() ? never : first().at; }
 };
 
 /// A waiter that waits no longer than until its deadline.

@@ -1,0 +1,254 @@
+#pragma once
+
+// Who is admitted next, and who leaves a full queue: the requests that wait for a limiter, and what
+// each key has had. State layer. It decides no more than the order: whether the candidate fits into
+// the limit is the limiter's business. It locks nothing, knows no clock and allocates nothing; the
+// mutex of the limiter's state guards it and all that is in it. O(log n) for each call that does
+// not say otherwise.
+//
+// The order is least (priority, held by the key, served to the key, arrival). A key's share changes
+// with each grant, and all its requests change their places with it. So they stand in backlogs, one
+// for each key and priority, and what is ordered is the backlogs, each by the first of its requests
+// that the key's cap lets through. `served` is the virtual time of fair queuing.
+//
+// Rules for who calls:
+//   - A key's record enters before it is used. Key 0 has a record here, which enters by itself.
+//   - A grant is remove(r), then hold(*r.record, r.weight), and no leave between the two.
+//   - Where a key may have become idle, leave(record) follows before another enters: an idle one
+//     would pull newcomers back to its own past.
+
+#include <asio_semaphore/config.hpp>
+#include <asio_semaphore/detail/state/ordered_set.hpp>
+#include <asio_semaphore/detail/state/wait_queue.hpp>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+namespace asio_semaphore::detail {
+
+class key_record;
+
+inline constexpr std::size_t priorities = 4;
+
+/// The part of a waiting request that the queue sees.
+class queued_request : private list_node { // of its priority
+public:
+    /// @pre 0 <= priority < priorities, weight > 0
+    queued_request(int priority, std::ptrdiff_t w) noexcept :
+        weight(w), stamp_(static_cast<std::uint64_t>(priority)) {}
+    queued_request(const queued_request&) = delete;
+    queued_request& operator=(const queued_request&) = delete;
+
+    int priority() const noexcept { return static_cast<int>(stamp_ & priority_mask); }
+    /// Grows from one push to the next; 0 before the first.
+    std::uint64_t arrival() const noexcept { return stamp_ / one_arrival; }
+
+    const std::ptrdiff_t weight;
+    key_record* record = nullptr; // whose share it comes out of; set by push
+
+private:
+    friend class admission_queue;
+    friend class backlog;
+
+    static constexpr std::uint64_t priority_mask = 3;
+    static constexpr std::uint64_t one_arrival = 4;
+
+    std::uint64_t stamp_; // arrival() * one_arrival + priority()
+    // In its backlog's tree:
+    queued_request* left_; // unset while it does not wait, all
+    queued_request* right_;
+    std::ptrdiff_t lightest_; // of itself and those below it
+};
+
+/// The requests of one key and one priority, by arrival. A treap, so that the first whose weight
+/// does not exceed some room is found without a walk past all that do. Its heap is a hash of the
+/// arrivals, which no client can choose closely enough to unbalance it.
+class backlog {
+public:
+    bool empty() const noexcept { return root_ == nullptr; }
+    std::size_t size() const noexcept { return size_; }
+    /// @pre !empty()
+    queued_request& newest() const noexcept;
+    /// Of those that weigh no more than @p room the oldest, or the newest; null if there is none.
+    queued_request* first_within(std::ptrdiff_t room, bool newest_first) const noexcept;
+
+    /// @pre r has arrived last
+    void push(queued_request& r) noexcept;
+    void remove(queued_request& r) noexcept;
+
+private:
+    using request = queued_request;
+
+    static std::uint64_t rank(const request& r) noexcept;
+    static void weigh(request& r) noexcept;
+    static request* join(request* older, request* newer) noexcept;
+    static void take(request*& tree, request& r) noexcept;
+
+    request* root_ = nullptr;
+    std::size_t size_ = 0;
+};
+
+struct turn_node : tree_node {};
+struct length_node : tree_node {};
+struct key_node : tree_node {};
+struct service_node : tree_node {};
+
+/// A backlog's places among those of other keys.
+struct queued_backlog : turn_node, length_node {
+    queued_backlog(key_record& r, int p) noexcept : priority(p), record(r) {}
+
+    const int priority;
+    key_record& record;
+    backlog requests;
+    queued_request* next = nullptr; // whose turn it is, if the key's cap lets any through
+    std::uint64_t turn;             // where there is a next: least is first among equals
+    queued_request* newest;         // where it is not empty
+};
+
+/// What a key holds, waits for and has had; the caller's, who makes and frees it with no lock held.
+class key_record : public key_node, public service_node {
+public:
+    explicit key_record(std::uint64_t key) noexcept :
+        key_(key), backlogs_{{{*this, 0}, {*this, 1}, {*this, 2}, {*this, 3}}} {}
+    key_record(const key_record&) = delete;
+    key_record& operator=(const key_record&) = delete;
+
+    /// The record serves another key from now on. @pre it is not in the queue
+    void use_for(std::uint64_t key) noexcept { key_ = key; }
+
+    std::uint64_t key() const noexcept { return key_; }
+    std::ptrdiff_t held() const noexcept { return held_; }    // weights
+    std::size_t running() const noexcept { return running_; } // admissions
+    std::size_t waiting() const noexcept;                     // requests
+    double served() const noexcept { return served_; }
+
+    key_record* next_spare; // for who keeps it while it is not in the queue
+
+private:
+    friend class admission_queue;
+
+    bool is_present_ = false; // holds or waits, or has just entered
+    std::uint64_t key_;
+    std::ptrdiff_t held_ = 0;
+    std::size_t running_ = 0;
+    double served_ = 0;
+    std::array<queued_backlog, priorities> backlogs_; // by priority
+};
+
+/// Nobody waits any more when it is destroyed.
+class admission_queue {
+public:
+    /// @param max_per_key 0: no cap
+    explicit admission_queue(std::ptrdiff_t max_per_key) noexcept : max_per_key_(max_per_key) {}
+    admission_queue(const admission_queue&) = delete;
+    admission_queue& operator=(const admission_queue&) = delete;
+
+    /// The record of a key that is present; for key 0 always, else null if it is not.
+    key_record* find(std::uint64_t key) noexcept;
+    /// Adds a record of a key that is not present; its service starts where the least of those
+    /// present is.
+    void enter(key_record& record) noexcept;
+    /// Whether the record has left, because its key neither holds nor waits: it is the caller's to
+    /// free. Key 0's never is.
+    [[nodiscard]] bool leave(key_record& record) noexcept;
+
+    /// Keys that are present, key 0 not among them; for_each_key in the order of their numbers.
+    std::size_t keys() const noexcept { return keys_; }
+    template <typename F>
+    void for_each_key(F f) const {
+        records_.for_each([&](const key_record& record) { f(record); });
+    }
+
+    bool empty() const noexcept { return size_ == 0; }
+    std::size_t size() const noexcept { return size_; }
+    std::size_t size(int priority) const noexcept { return of(priority).size; }
+
+    void push(queued_request& r, key_record& record) noexcept;
+    void remove(queued_request& r) noexcept;
+
+    /// Who is next, or null. O(1).
+    queued_request* candidate() const noexcept {
+        return order_.empty() ? nullptr : order_.first().next;
+    }
+    /// Whether a request that arrives now would be the candidate. O(1).
+    /// @param record null: of a key that is not present
+    bool would_be_candidate(
+        const key_record* record, int priority, std::ptrdiff_t weight) const noexcept;
+    /// Whom a request evicts that arrives while the queue is full, or null. O(1).
+    /// @param record null: of a key that is not present
+    queued_request* victim(const key_record* record, int priority) const noexcept;
+
+    bool newest_first() const noexcept { return newest_first_; }
+    /// O(n log n) where that changes and the queue is not empty.
+    void set_newest_first(bool is_so) noexcept;
+
+    /// The key is granted an admission.
+    void hold(key_record& record, std::ptrdiff_t weight) noexcept;
+    /// It has ended. @param service max(time held, one tick) * weight
+    void give_back(key_record& record, std::ptrdiff_t weight, double service) noexcept;
+
+private:
+    struct by_key {
+        static std::uint64_t key(const key_record& r) noexcept { return r.key_; }
+        static std::uint64_t key(std::uint64_t k) noexcept { return k; }
+        template <typename A, typename B>
+        bool operator()(const A& a, const B& b) const noexcept {
+            return key(a) < key(b);
+        }
+    };
+    struct by_service {
+        bool operator()(const key_record& a, const key_record& b) const noexcept {
+            return a.served_ < b.served_;
+        }
+    };
+    struct by_turn {
+        bool operator()(const queued_backlog& a, const queued_backlog& b) const noexcept;
+    };
+    struct by_length {
+        bool operator()(const queued_backlog& a, const queued_backlog& b) const noexcept;
+    };
+    struct priority_class {
+        intrusive_list requests; // by arrival
+        std::size_t size = 0;
+        ordered_set<queued_backlog, by_length, length_node> backlogs; // of all keys but 0
+    };
+
+    priority_class& of(int priority) noexcept {
+        return classes_[static_cast<std::size_t>(priority)];
+    }
+    const priority_class& of(int priority) const noexcept {
+        return classes_[static_cast<std::size_t>(priority)];
+    }
+    static queued_backlog& backlog_of(const queued_request& r) noexcept {
+        return r.record->backlogs_[static_cast<std::size_t>(r.priority())];
+    }
+    double virtual_time() const noexcept;
+    std::ptrdiff_t room(const key_record& record) const noexcept;
+    void make_present(key_record& record) noexcept;
+    void expect_present(key_record& record) noexcept;
+    // Around a change of the backlog's requests:
+    void forget(queued_backlog& b) noexcept;
+    void remember(queued_backlog& b) noexcept;
+    // Around a change of what its key holds or has had:
+    void let_turn_pass(queued_backlog& b) noexcept;
+    void take_turn(queued_backlog& b) noexcept;
+    void change_share(key_record& record, std::ptrdiff_t weight) noexcept;
+
+    const std::ptrdiff_t max_per_key_;
+    bool newest_first_ = false;
+    std::uint64_t arrivals_ = 0;
+    std::size_t size_ = 0;
+    std::size_t keys_ = 0;
+    ordered_set<key_record, by_key, key_node> records_;         // but key 0's
+    ordered_set<key_record, by_service, service_node> present_; // key 0's among them
+    ordered_set<queued_backlog, by_turn, turn_node> order_;     // those that have a next
+    std::array<priority_class, priorities> classes_;
+    key_record nobodys_{0};
+};
+
+} // namespace asio_semaphore::detail
+
+#if !defined(ASIO_SEMAPHORE_SEPARATE_COMPILATION)
+#include <asio_semaphore/detail/state/impl/admission_queue.ipp>
+#endif

@@ -1,0 +1,296 @@
+#pragma once
+
+#include <asio_semaphore/detail/state/admission_queue.hpp>
+
+#include <asio_semaphore/limiter/admission_request.hpp>
+
+#include <boost/assert.hpp>
+
+#include <algorithm>
+#include <limits>
+#include <tuple>
+
+namespace asio_semaphore::detail {
+
+// ---- backlog
+
+ASIO_SEMAPHORE_DECL std::uint64_t backlog::rank(const request& r) noexcept {
+    return detail::mixed(r.stamp_);
+}
+
+ASIO_SEMAPHORE_DECL void backlog::weigh(request& r) noexcept {
+    r.lightest_ = r.weight;
+    for (const request* below : {r.left_, r.right_}) {
+        if (below != nullptr)
+            r.lightest_ = std::min(r.lightest_, below->lightest_);
+    }
+}
+
+ASIO_SEMAPHORE_DECL queued_request& backlog::newest() const noexcept {
+    request* r = root_;
+    while (r->right_ != nullptr)
+        r = r->right_;
+    return *r;
+}
+
+ASIO_SEMAPHORE_DECL queued_request*
+backlog::first_within(std::ptrdiff_t room, bool newest_first) const noexcept {
+    const auto has_one = [room](const request* tree) {
+        return tree != nullptr && tree->lightest_ <= room;
+    };
+    if (!has_one(root_))
+        return nullptr;
+    for (request* r = root_;;) {
+        request* const sooner = newest_first ? r->right_ : r->left_;
+        if (has_one(sooner))
+            r = sooner;
+        else if (r->weight <= room)
+            return r;
+        else
+            r = newest_first ? r->left_ : r->right_;
+    }
+}
+
+ASIO_SEMAPHORE_DECL void backlog::push(request& r) noexcept {
+    request** place = &root_;
+    for (; *place != nullptr && rank(**place) > rank(r); place = &(*place)->right_)
+        (*place)->lightest_ = std::min((*place)->lightest_, r.weight);
+    r.left_ = *place;
+    r.right_ = nullptr;
+    weigh(r);
+    *place = &r;
+    ++size_;
+}
+
+ASIO_SEMAPHORE_DECL void backlog::remove(request& r) noexcept {
+    take(root_, r);
+    --size_;
+}
+
+ASIO_SEMAPHORE_DECL void backlog::take(request*& tree, request& r) noexcept {
+    if (tree == &r) {
+        tree = join(r.left_, r.right_);
+    } else {
+        take(r.stamp_ < tree->stamp_ ? tree->left_ : tree->right_, r);
+        weigh(*tree);
+    }
+}
+
+ASIO_SEMAPHORE_DECL queued_request* backlog::join(request* older, request* newer) noexcept {
+    if (older == nullptr || newer == nullptr)
+        return older != nullptr ? older : newer;
+    const bool older_on_top = rank(*older) > rank(*newer);
+    request& top = older_on_top ? *older : *newer;
+    if (older_on_top)
+        top.right_ = join(top.right_, newer);
+    else
+        top.left_ = join(older, top.left_);
+    weigh(top);
+    return &top;
+}
+
+// ---- keys
+
+ASIO_SEMAPHORE_DECL std::size_t key_record::waiting() const noexcept {
+    std::size_t sum = 0;
+    for (const queued_backlog& b : backlogs_)
+        sum += b.requests.size();
+    return sum;
+}
+
+ASIO_SEMAPHORE_DECL key_record* admission_queue::find(std::uint64_t key) noexcept {
+    return key == 0 ? &nobodys_ : records_.find(key);
+}
+
+ASIO_SEMAPHORE_DECL void admission_queue::enter(key_record& record) noexcept {
+    BOOST_ASSERT(record.key_ != 0 && !record.is_present_);
+    make_present(record);
+    records_.insert(record);
+    ++keys_;
+}
+
+ASIO_SEMAPHORE_DECL bool admission_queue::leave(key_record& record) noexcept {
+    if (!record.is_present_ || record.running_ > 0 || record.waiting() > 0)
+        return false;
+    record.is_present_ = false;
+    present_.remove(record);
+    if (&record == &nobodys_)
+        return false;
+    records_.remove(record);
+    --keys_;
+    return true;
+}
+
+// With nobody present there is nobody to be ahead of or behind: the time starts anew, before its
+// numbers become so large that a short admission does not count any more.
+ASIO_SEMAPHORE_DECL double admission_queue::virtual_time() const noexcept {
+    return present_.empty() ? 0 : present_.first().served_;
+}
+
+ASIO_SEMAPHORE_DECL void admission_queue::make_present(key_record& record) noexcept {
+    BOOST_ASSERT(record.running_ == 0 && record.waiting() == 0);
+    record.served_ = virtual_time();
+    record.is_present_ = true;
+    present_.insert(record);
+}
+
+ASIO_SEMAPHORE_DECL void admission_queue::expect_present(key_record& record) noexcept {
+    if (&record == &nobodys_ && !record.is_present_)
+        make_present(record);
+    BOOST_ASSERT(record.is_present_);
+}
+
+// ---- the order
+
+ASIO_SEMAPHORE_DECL bool admission_queue::by_turn::operator()(
+    const queued_backlog& a, const queued_backlog& b) const noexcept {
+    return std::tie(a.priority, a.record.held_, a.record.served_, a.turn) <
+           std::tie(b.priority, b.record.held_, b.record.served_, b.turn);
+}
+
+ASIO_SEMAPHORE_DECL bool admission_queue::by_length::operator()(
+    const queued_backlog& a, const queued_backlog& b) const noexcept {
+    const std::size_t one = a.requests.size();
+    const std::size_t other = b.requests.size();
+    return one != other ? one < other : a.newest->arrival() < b.newest->arrival();
+}
+
+/// The weight that the key's cap lets through.
+ASIO_SEMAPHORE_DECL std::ptrdiff_t admission_queue::room(const key_record& record) const noexcept {
+    if (max_per_key_ == 0 || &record == &nobodys_ || record.held_ == 0)
+        return std::numeric_limits<std::ptrdiff_t>::max();
+    return max_per_key_ - record.held_;
+}
+
+ASIO_SEMAPHORE_DECL void admission_queue::let_turn_pass(queued_backlog& b) noexcept {
+    if (b.next != nullptr)
+        order_.remove(b);
+    b.next = nullptr;
+}
+
+ASIO_SEMAPHORE_DECL void admission_queue::take_turn(queued_backlog& b) noexcept {
+    b.next = b.requests.first_within(room(b.record), newest_first_);
+    if (b.next == nullptr)
+        return;
+    b.turn = newest_first_ ? ~b.next->arrival() : b.next->arrival();
+    order_.insert(b);
+}
+
+// Key 0 is no client: its length is nobody's fault.
+ASIO_SEMAPHORE_DECL void admission_queue::forget(queued_backlog& b) noexcept {
+    let_turn_pass(b);
+    if (&b.record != &nobodys_ && !b.requests.empty())
+        of(b.priority).backlogs.remove(b);
+}
+
+ASIO_SEMAPHORE_DECL void admission_queue::remember(queued_backlog& b) noexcept {
+    take_turn(b);
+    if (&b.record != &nobodys_ && !b.requests.empty())
+        of(b.priority).backlogs.insert(b);
+}
+
+ASIO_SEMAPHORE_DECL bool admission_queue::would_be_candidate(
+    const key_record* record, int priority, std::ptrdiff_t weight) const noexcept {
+    const bool is_present = record != nullptr && record->is_present_;
+    const std::ptrdiff_t held = is_present ? record->held_ : 0;
+    const double served = is_present ? record->served_ : virtual_time();
+    if (is_present && weight > room(*record))
+        return false;
+    if (order_.empty())
+        return true;
+    const queued_backlog& first = order_.first();
+    const auto own = std::tie(priority, held, served);
+    const auto others = std::tie(first.priority, first.record.held_, first.record.served_);
+    return newest_first_ ? own <= others : own < others;
+}
+
+ASIO_SEMAPHORE_DECL queued_request*
+admission_queue::victim(const key_record* record, int priority) const noexcept {
+    const auto index = static_cast<std::size_t>(priority);
+    for (std::size_t lowest = priorities - 1; lowest > index; --lowest) {
+        if (classes_[lowest].size > 0)
+            return static_cast<queued_request*>(&classes_[lowest].requests.back());
+    }
+    const priority_class& own = classes_[index];
+    if (record != &nobodys_ && !own.backlogs.empty()) {
+        const queued_backlog& longest = own.backlogs.last();
+        const std::size_t own_length =
+            record == nullptr ? 0 : record->backlogs_[index].requests.size();
+        if (longest.requests.size() >= own_length + 2)
+            return longest.newest;
+    }
+    if (newest_first_ && own.size > 0)
+        return static_cast<queued_request*>(&own.requests.front());
+    return nullptr;
+}
+
+ASIO_SEMAPHORE_DECL void admission_queue::set_newest_first(bool is_so) noexcept {
+    if (newest_first_ == is_so)
+        return;
+    newest_first_ = is_so;
+    // All at once: an order in which some have turned and others have not is none.
+    order_.clear();
+    const auto turn = [this](key_record& record) {
+        for (queued_backlog& b : record.backlogs_)
+            take_turn(b);
+    };
+    turn(nobodys_);
+    records_.for_each(turn);
+}
+
+// ---- what changes it
+
+ASIO_SEMAPHORE_DECL void admission_queue::push(queued_request& r, key_record& record) noexcept {
+    expect_present(record);
+    r.record = &record;
+    r.stamp_ =
+        ++arrivals_ * queued_request::one_arrival + (r.stamp_ & queued_request::priority_mask);
+    queued_backlog& b = backlog_of(r);
+    forget(b);
+    b.requests.push(r);
+    b.newest = &r;
+    remember(b);
+    priority_class& all = of(r.priority());
+    all.requests.push_back(r);
+    ++all.size;
+    ++size_;
+}
+
+ASIO_SEMAPHORE_DECL void admission_queue::remove(queued_request& r) noexcept {
+    queued_backlog& b = backlog_of(r);
+    forget(b);
+    b.requests.remove(r);
+    if (b.newest == &r && !b.requests.empty())
+        b.newest = &b.requests.newest();
+    remember(b);
+    intrusive_list::remove(r);
+    --of(r.priority()).size;
+    --size_;
+}
+
+ASIO_SEMAPHORE_DECL void
+admission_queue::change_share(key_record& record, std::ptrdiff_t weight) noexcept {
+    record.held_ += weight;
+    for (queued_backlog& b : record.backlogs_)
+        let_turn_pass(b);
+    for (queued_backlog& b : record.backlogs_)
+        take_turn(b);
+}
+
+ASIO_SEMAPHORE_DECL void admission_queue::hold(key_record& record, std::ptrdiff_t weight) noexcept {
+    expect_present(record);
+    ++record.running_;
+    change_share(record, weight);
+}
+
+ASIO_SEMAPHORE_DECL void
+admission_queue::give_back(key_record& record, std::ptrdiff_t weight, double service) noexcept {
+    BOOST_ASSERT(record.running_ > 0 && record.held_ >= weight);
+    --record.running_;
+    present_.remove(record);
+    record.served_ += service;
+    present_.insert(record);
+    change_share(record, -weight);
+}
+
+} // namespace asio_semaphore::detail

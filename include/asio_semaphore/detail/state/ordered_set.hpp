@@ -1,0 +1,102 @@
+#pragma once
+
+// An intrusive set whose elements have an order. State layer. O(log n) for each call in any case,
+// which matters where clients have a say in the order.
+
+#include <boost/intrusive/rbtree_algorithms.hpp>
+
+namespace asio_semaphore::detail {
+
+/// What an ordered_set links.
+struct tree_node {
+    tree_node() noexcept {} // not trivial, so that what derives finds room behind is_red
+
+    tree_node* parent; // unset while in no set, all
+    tree_node* left;
+    tree_node* right;
+    bool is_red;
+};
+
+/// Of elements that derive from Node; where they are in several sets, each set has a Node of its
+/// own. Equals stay in the order in which they were inserted.
+/// @tparam Before called for two elements, and by find for an element and a key, in both orders
+template <typename T, typename Before, typename Node = tree_node>
+class ordered_set {
+public:
+    ordered_set() noexcept { clear(); }
+    ordered_set(const ordered_set&) = delete;
+    ordered_set& operator=(const ordered_set&) = delete;
+
+    bool empty() const noexcept { return header_.parent == nullptr; }
+    /// @pre !empty()
+    T& first() const noexcept { return element(header_.left); }
+    /// @pre !empty()
+    T& last() const noexcept { return element(header_.right); }
+
+    /// From the end: it costs O(1) comparisons where the element comes last.
+    void insert(T& inserted) noexcept {
+        const auto before = [](const tree_node* a, const tree_node* b) {
+            return Before()(element(a), element(b));
+        };
+        algorithms::insert_equal(&header_, &header_, &static_cast<Node&>(inserted), before);
+    }
+    /// Compares nothing: what the order depends on may have changed.
+    void remove(T& removed) noexcept { algorithms::erase(&header_, &static_cast<Node&>(removed)); }
+    /// Forgets all of them.
+    void clear() noexcept { algorithms::init_header(&header_); }
+
+    /// Null if there is none.
+    template <typename Key>
+    T* find(const Key& key) const noexcept {
+        const compare_key<Key> before;
+        tree_node* const found = algorithms::find(&header_, key, before);
+        return found == &header_ ? nullptr : &element(found);
+    }
+
+    template <typename F>
+    void for_each(F f) const {
+        for (tree_node* node = header_.left; node != &header_; node = algorithms::next_node(node))
+            f(element(node));
+    }
+
+private:
+    struct traits {
+        using node = tree_node;
+        using node_ptr = tree_node*;
+        using const_node_ptr = const tree_node*;
+        using color = bool;
+
+        static node_ptr get_parent(const_node_ptr n) { return n->parent; }
+        static void set_parent(node_ptr n, node_ptr to) { n->parent = to; }
+        static node_ptr get_left(const_node_ptr n) { return n->left; }
+        static void set_left(node_ptr n, node_ptr to) { n->left = to; }
+        static node_ptr get_right(const_node_ptr n) { return n->right; }
+        static void set_right(node_ptr n, node_ptr to) { n->right = to; }
+        static color get_color(const_node_ptr n) { return n->is_red; }
+        static void set_color(node_ptr n, color to) { n->is_red = to; }
+        static constexpr color black() { return false; }
+        static constexpr color red() { return true; }
+    };
+    using algorithms = boost::intrusive::rbtree_algorithms<traits>;
+
+    template <typename Key>
+    struct compare_key {
+        bool operator()(const tree_node* node, const Key& key) const {
+            return Before()(element(node), key);
+        }
+        bool operator()(const Key& key, const tree_node* node) const {
+            return Before()(key, element(node));
+        }
+    };
+
+    static T& element(tree_node* node) noexcept {
+        return static_cast<T&>(static_cast<Node&>(*node));
+    }
+    static const T& element(const tree_node* node) noexcept {
+        return static_cast<const T&>(static_cast<const Node&>(*node));
+    }
+
+    tree_node header_;
+};
+
+} // namespace asio_semaphore::detail
