@@ -40,7 +40,7 @@ find_path(relacy_include_dir relacy/relacy.hpp)
 if(CMAKE_CXX_FLAGS MATCHES "-fsanitize")
     # Nothing for it to see.
 elseif(relacy_include_dir)
-    asio_semaphore_tests(model weak_memory.cpp TIMEOUT 600 NO_ASIO LONG)
+    asio_semaphore_tests(model weak_memory.cpp TIMEOUT 1500 NO_ASIO LONG)
     target_include_directories(test_model_weak_memory SYSTEM PRIVATE ${relacy_include_dir})
     # It replaces operator new and delete, and leaves its fibres by longjmp.
     target_compile_options(test_model_weak_memory PRIVATE

@@ -143,7 +143,14 @@ protected:
 
     mutable typename Threads::mutex mutex_; // a leaf: nothing is called while it is held
     phase phase_ = phase::open;             // guarded by mutex_
-    queue_type queue_;                      // guarded by mutex_
+
+private:
+    // Here, where there is room.
+    bool is_listed_ = false; // guarded by the registry's mutex, as is the place in its list
+    typename Threads::template atomic<std::uint32_t> waiting_{0}; // written under mutex_
+
+protected:
+    queue_type queue_; // guarded by mutex_
 
 private:
     void destroy() noexcept; // out of line, as it is rare
@@ -183,8 +190,6 @@ private:
     void shut_alarm() noexcept;
     void abandon_queue(taken_type& abandoned) noexcept;
 
-    bool is_listed_ = false; // guarded by the registry's mutex, as is the place in its list
-    typename Threads::template atomic<std::uint32_t> waiting_{0}; // written under mutex_
     waiter_type* holder_ = nullptr; // guarded by mutex_: who in the queue holds outstanding work
     std::unique_ptr<alarm_type> alarm_; // guarded by mutex_; once there is one it stays
     // References in the low 40 bits; above them the sections that threads are in, which keep the
