@@ -44,6 +44,11 @@ struct place {
     std::uint32_t epoch = 0;  // of the limit, see set_limit
 };
 
+/// Whether a limiter can make anything of the request at all.
+constexpr bool is_valid(const admission_request& r) noexcept {
+    return r.weight >= 0 && r.priority >= 0 && r.priority < static_cast<int>(priorities);
+}
+
 /// A waiter that asks for an admission.
 template <typename Threads>
 class admission_waiter : public timed_waiter<Threads>, public queued_request {
@@ -94,15 +99,18 @@ public:
     /// Memory for a key that is not present; made and freed with no lock held.
     using spare_record = std::unique_ptr<key_record>;
 
-    /// Admits, refuses, or says that the request would have to wait (`queued`). With `unrecorded`
-    /// the caller provides a spare and tries again.
+    /// Admits, refuses, or says that the request would have to wait (`queued`).
     /// @param is_counted whether a refusal is, and how long it may wait matters
+    outcome try_admit(const admission_request& r, place& granted, bool is_counted = true);
     outcome
     try_admit(const admission_request& r, place& granted, spare_record& spare, bool is_counted);
 
     /// Admits or refuses w, or has it wait: as semaphore_state::enqueue.
+    outcome enqueue(admission_waiter_type& w, bool is_alarmed = false);
     outcome enqueue(admission_waiter_type& w, spare_record& spare, bool is_alarmed = false);
 
+    /// `granted` where the limiter is idle; else `queued`, for enqueue_idle to be asked.
+    outcome try_wait_idle() const noexcept;
     /// `granted` where the limiter is idle; else w, whose count is 0, waits until it is.
     outcome enqueue_idle(waiter_type& w) noexcept;
 
@@ -156,6 +164,7 @@ private:
     void tell(double from, double to) noexcept;
 
     // Under mutex_.
+    bool is_idle() const noexcept { return running_ == 0 && requests_.empty(); }
     outcome check(const admission_request& r) const noexcept;
     bool needs_clock(std::uint64_t key) const noexcept;
     bool fits(int priority, std::ptrdiff_t weight) const noexcept;

@@ -109,7 +109,7 @@ template <typename Threads>
 outcome limiter_state<Threads>::check(const admission_request& r) const noexcept {
     if (phase_ == phase::shut)
         return outcome::abandoned;
-    if (r.weight < 0 || r.priority < 0 || r.priority >= static_cast<int>(priorities))
+    if (!detail::is_valid(r))
         return outcome::invalid_argument;
     const bool is_beyond = options_.enforce ? algorithm_ == nullptr && r.weight > whole_
                                             : r.weight > max() - in_flight_;
@@ -120,6 +120,26 @@ outcome limiter_state<Threads>::check(const admission_request& r) const noexcept
     return r.weight == 0 ? outcome::granted : outcome::queued;
 }
 
+template <typename Threads>
+outcome
+limiter_state<Threads>::try_admit(const admission_request& r, place& granted, bool is_counted) {
+    for (spare_record spare;; spare = std::make_unique<key_record>(r.key)) {
+        const outcome result = try_admit(r, granted, spare, is_counted);
+        if (result != outcome::unrecorded)
+            return result;
+    }
+}
+
+template <typename Threads>
+outcome limiter_state<Threads>::enqueue(admission_waiter_type& w, bool is_alarmed) {
+    for (spare_record spare;; spare = std::make_unique<key_record>(w.key)) {
+        const outcome result = enqueue(w, spare, is_alarmed); // w may be gone now
+        if (result != outcome::unrecorded)
+            return result;
+    }
+}
+
+// With `unrecorded` the caller provides a spare record and tries again.
 template <typename Threads>
 outcome limiter_state<Threads>::try_admit(
     const admission_request& r, place& granted, spare_record& spare, bool is_counted) {
@@ -209,13 +229,21 @@ limiter_state<Threads>::enqueue(admission_waiter_type& w, spare_record& spare, b
 }
 
 template <typename Threads>
+outcome limiter_state<Threads>::try_wait_idle() const noexcept {
+    std::lock_guard<typename Threads::mutex> lock(mutex_);
+    if (phase_ >= phase::destroyed)
+        return this->why_not();
+    return is_idle() ? outcome::granted : outcome::queued;
+}
+
+template <typename Threads>
 outcome limiter_state<Threads>::enqueue_idle(waiter_type& w) noexcept {
     std::lock_guard<typename Threads::mutex> lock(mutex_);
     if (phase_ >= phase::destroyed)
         return this->why_not();
     if (line::is_cancelled(w))
         return outcome::aborted;
-    if (running_ == 0 && requests_.empty())
+    if (is_idle())
         return outcome::granted;
     this->join(w);
     return outcome::queued;
@@ -378,9 +406,7 @@ void limiter_state<Threads>::settle(time_point now, taken_type& taken) noexcept 
 // Where nobody asks for admission, who waits in the line waits for just that.
 template <typename Threads>
 void limiter_state<Threads>::let_idle_ones_go(taken_type& taken) noexcept {
-    if (running_ != 0 || !requests_.empty())
-        return;
-    while (!queue_.empty())
+    while (is_idle() && !queue_.empty())
         this->take(queue_.front(), outcome::granted, taken);
 }
 

@@ -1,0 +1,122 @@
+#pragma once
+
+// What an admission asks a limiter for, and what it is handed; and the same of who waits for an
+// idle limiter. Requests of acquire_operation. Asio layer.
+
+#include <asio_semaphore/config.hpp>
+#include <asio_semaphore/detail/operation/completion.hpp>
+#include <asio_semaphore/detail/operation/deadline_timer.hpp>
+#include <asio_semaphore/detail/operation/initiation.hpp>
+#include <asio_semaphore/detail/state/limiter_state.hpp>
+#include <asio_semaphore/limiter/admission.hpp>
+#include <asio_semaphore/limiter/admission_request.hpp>
+
+#include <boost/smart_ptr/intrusive_ptr.hpp>
+#include <boost/system/error_code.hpp>
+
+#include <utility>
+
+namespace asio_semaphore::detail {
+
+struct admission_access {
+    template <typename StatePointer>
+    static admission make(StatePointer&& state, outcome result, const place& granted) noexcept {
+        // Of a weight of 0 nothing is given back.
+        return result == outcome::granted && granted.record != nullptr
+                   ? admission(std::forward<StatePointer>(state), granted)
+                   : admission();
+    }
+};
+
+/// What a limiter that has been moved from says.
+inline outcome closed_or_invalid(const admission_request& asked) noexcept {
+    return is_valid(asked) ? outcome::closed : outcome::invalid_argument;
+}
+
+struct admit_request {
+    using signature = void(boost::system::error_code, admission);
+    using state_type = limiter_state<threads>;
+    using state_pointer = boost::intrusive_ptr<state_type>;
+    using holding = admission;
+
+    static constexpr const char* limit_name = "limiter";
+    static constexpr const char* name = "async_admit";
+
+    struct waiter_type : admission_waiter<threads> {
+        waiter_type(const admit_request& request, bool works) noexcept :
+            admission_waiter<threads>(request.asked, works) {}
+    };
+
+    outcome try_now(const state_pointer& state) {
+        return state ? state->try_admit(asked, granted) : detail::closed_or_invalid(asked);
+    }
+
+    template <typename Executor>
+    static outcome enqueue(const Executor& executor, const state_pointer& state, waiter_type& w) {
+        return deadline_timer<Executor>::enqueue(executor, state, w);
+    }
+
+    admission hold(const state_pointer& state, outcome result) const noexcept {
+        return admission_access::make(state, result, granted);
+    }
+    static admission hold(state_pointer&& state, const waiter_type& w) noexcept {
+        return admission_access::make(std::move(state), w.result, w.granted);
+    }
+
+    admission_request asked;
+    place granted;
+};
+
+struct idle_request {
+    using signature = void(boost::system::error_code);
+    using state_type = limiter_state<threads>;
+    using state_pointer = boost::intrusive_ptr<state_type>;
+    using holding = nothing;
+
+    static constexpr const char* limit_name = "limiter";
+    static constexpr const char* name = "async_wait_idle";
+
+    struct waiter_type : waiter<threads> {
+        waiter_type(const idle_request&, bool works) noexcept : waiter<threads>(0, works) {}
+    };
+
+    static outcome try_now(const state_pointer& state) noexcept {
+        return state ? state->try_wait_idle() : outcome::granted;
+    }
+
+    template <typename Executor>
+    static outcome enqueue(const Executor&, const state_pointer& state, waiter_type& w) noexcept {
+        return state->enqueue_idle(w);
+    }
+
+    static nothing hold(const state_pointer&, outcome) noexcept { return {}; }
+    static nothing hold(state_pointer&&, const waiter_type&) noexcept { return {}; }
+};
+
+template <typename Executor>
+class initiate_admit : public initiation<Executor, limiter_state<threads>> {
+    using base = initiation<Executor, limiter_state<threads>>;
+
+public:
+    using base::base;
+
+    template <typename Handler>
+    void operator()(Handler&& handler, const admission_request& asked) const {
+        base::start(std::forward<Handler>(handler), admit_request{asked, {}});
+    }
+};
+
+template <typename Executor>
+class initiate_wait_idle : public initiation<Executor, limiter_state<threads>> {
+    using base = initiation<Executor, limiter_state<threads>>;
+
+public:
+    using base::base;
+
+    template <typename Handler>
+    void operator()(Handler&& handler) const {
+        base::start(std::forward<Handler>(handler), idle_request());
+    }
+};
+
+} // namespace asio_semaphore::detail
