@@ -1,6 +1,7 @@
 asio_semaphore_tests(limiter
     aimd_limit.cpp
     gradient_limit.cpp
+    openmetrics.cpp
     value_types.cpp
     NO_ASIO)
 asio_semaphore_tests(limiter
