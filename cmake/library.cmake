@@ -68,6 +68,7 @@ set(headers
     include/asio_semaphore/limiter/limit_algorithm.hpp
     include/asio_semaphore/limiter/limiter_options.hpp
     include/asio_semaphore/limiter/limiter_statistics.hpp
+    include/asio_semaphore/limiter/openmetrics.hpp
     include/asio_semaphore/permit.hpp
     include/asio_semaphore/version.hpp
     include/asio_semaphore/with_permit.hpp)
@@ -86,7 +87,8 @@ set(bodies
     include/asio_semaphore/impl/src.hpp
     include/asio_semaphore/limiter/impl/aimd_limit.ipp
     include/asio_semaphore/limiter/impl/gradient_limit.ipp
-    include/asio_semaphore/limiter/impl/limiter_options.ipp)
+    include/asio_semaphore/limiter/impl/limiter_options.ipp
+    include/asio_semaphore/limiter/impl/openmetrics.ipp)
 
 foreach(target IN LISTS targets)
     if(target STREQUAL asio_semaphore)

@@ -13,6 +13,7 @@
 #include <asio_semaphore/limiter/limit_algorithm.hpp>
 #include <asio_semaphore/limiter/limiter_options.hpp>
 #include <asio_semaphore/limiter/limiter_statistics.hpp>
+#include <asio_semaphore/limiter/openmetrics.hpp>
 #include <asio_semaphore/permit.hpp>
 #include <asio_semaphore/version.hpp>
 #include <asio_semaphore/with_permit.hpp>

@@ -2,7 +2,11 @@ asio_semaphore_tests(limiter
     admission_queue.cpp
     aimd_limit.cpp
     gradient_limit.cpp
+    openmetrics.cpp
+    value_types.cpp
     NO_ASIO)
+asio_semaphore_tests(limiter
+    overload.cpp)
 
 # Simulations: hours in seconds, if they are optimised. What they say depends on no compiler and no Boost, so that one build of all
 # runs them.

@@ -15,7 +15,8 @@ using namespace test;
 using asio_semaphore::error;
 using asio_semaphore::error_category;
 
-constexpr error all[] = {error::closed, error::exceeds_max, error::over_release, error::queue_full};
+constexpr error all[] = {
+    error::closed, error::exceeds_max, error::over_release, error::queue_full, error::shed};
 
 static_assert(std::is_enum_v<error> && !std::is_convertible_v<error, int>);
 static_assert(boost::system::is_error_code_enum<error>::value);
@@ -23,6 +24,7 @@ static_assert(static_cast<int>(error::closed) == 1);
 static_assert(static_cast<int>(error::exceeds_max) == 2);
 static_assert(static_cast<int>(error::over_release) == 3);
 static_assert(static_cast<int>(error::queue_full) == 4);
+static_assert(static_cast<int>(error::shed) == 5);
 
 #if !defined(ASIO_SEMAPHORE_SEPARATE_COMPILATION)
 // What another shared library would carry as its own copy of the category.

@@ -19,3 +19,4 @@
 #include <asio_semaphore/limiter/impl/aimd_limit.ipp>
 #include <asio_semaphore/limiter/impl/gradient_limit.ipp>
 #include <asio_semaphore/limiter/impl/limiter_options.ipp>
+#include <asio_semaphore/limiter/impl/openmetrics.ipp>

@@ -14,11 +14,10 @@ namespace asio_semaphore {
 
 /// Who of those that wait comes first, where priority and fair share leave it open.
 enum class queue_order {
-    fifo, ///< The oldest.
-    lifo, ///< The newest.
-    /// The oldest; and the newest while the queue is a standing one, because the oldest are then
-    /// about to be given up anyway.
-    adaptive
+    fifo,    ///< The oldest.
+    lifo,    ///< The newest.
+    adaptive ///< The oldest; and the newest while the queue is a standing one, because the oldest
+             ///< are then about to be given up anyway.
 };
 
 /// What an operation's error says about the load.

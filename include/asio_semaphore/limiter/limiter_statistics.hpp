@@ -66,19 +66,21 @@ struct limiter_statistics {
 
     /// How the requests of one priority ended.
     struct by_priority {
-        std::uint64_t admitted = 0;
+        std::uint64_t admitted = 0;   ///< Got in, at once or after a wait.
         std::uint64_t queue_full = 0; ///< Refused on arrival.
         std::uint64_t shed = 0; ///< Left the queue: its short deadline was over, or another came.
-        std::uint64_t timed_out = 0;
-        std::uint64_t cancelled = 0;
-        std::uint64_t closed = 0;
+        std::uint64_t timed_out = 0; ///< Left the queue: the time it may wait was over.
+        std::uint64_t cancelled = 0; ///< By its slot, by `cancel`, or with the limiter's end.
+        std::uint64_t closed = 0;    ///< The limiter was closed, before or while it waited.
     };
     /// By priority, the highest first.
     std::array<by_priority, 4> priorities = {};
 
-    // How those who were admitted ended.
+    /// Those who were admitted and ended as a success.
     std::uint64_t succeeded = 0;
+    /// As an overload.
     std::uint64_t overloaded = 0;
+    /// In a way that says nothing about the load.
     std::uint64_t ignored = 0;
     /// Those of the ignored that nobody finished.
     std::uint64_t unreported = 0;
@@ -100,7 +102,7 @@ struct limiter_statistics {
 
 /// What one key has.
 struct key_usage {
-    std::uint64_t key;
+    std::uint64_t key;        ///< That of its requests.
     std::ptrdiff_t in_flight; ///< Weights.
     std::size_t waiting;      ///< Requests.
 };
