@@ -1,0 +1,88 @@
+#pragma once
+
+#include <asio_semaphore/detail/operation/limited_token.hpp>
+#include <asio_semaphore/limiter/limiter.hpp>
+#include <asio_semaphore/with_permit.hpp>
+
+#include <boost/asio/deferred.hpp>
+
+#include <type_traits>
+#include <utility>
+
+namespace asio_semaphore {
+namespace detail {
+
+/// Admission to a limiter, as a limit.
+template <typename Executor>
+struct limiter_limit {
+    Executor get_executor() const noexcept { return limiter->get_executor(); }
+    auto acquire() const { return limiter->async_admit(request, asio::deferred); }
+
+    basic_limiter<Executor>* limiter;
+    admission_request request;
+};
+
+/// It is told how the operation ended, as far as that can be told.
+template <>
+struct hand_back<admission> {
+    static void with(admission& held, const std::optional<boost::system::error_code>& ec) noexcept {
+        if (ec)
+            held.finish(*ec);
+        else
+            held.finish(asio_semaphore::outcome::ignored);
+    }
+};
+
+template <typename Token>
+using not_a_request =
+    std::enable_if_t<!std::is_same_v<std::decay_t<Token>, admission_request>>;
+
+} // namespace detail
+
+/// Puts an asynchronous operation under a limit: it runs while it has a place of @p limiter.
+/**
+ * As `with_permit(semaphore, token)`, whose documentation holds for all that is not said here:
+ *
+ * @code
+ * co_await asio::async_write(socket, buffers, with_permit(limiter, {.key = key_of(client)},
+ *                                                         asio::use_awaitable));
+ * @endcode
+ *
+ * Asks for admission, starts the operation, and finishes the admission with the operation's error
+ * code when it completes, before the handler is called: the limiter's `classify` says whether that
+ * was a success, tells of overload, or of nothing. An operation that completes with an exception
+ * counts by the code of a `system_error`, and is ignored otherwise; one that tells of no error is a
+ * success. One that is dropped with its execution context, or fails to start, counts as ignored and
+ * unreported.
+ *
+ * If it is not admitted the operation is not started. It completes with the error of
+ * @ref basic_limiter::async_admit and value-initialised other arguments.
+ *
+ * @par Per-Operation Cancellation
+ * While it waits: terminal, partial, total. Once the operation is started it is the one that is
+ * cancelled, and its place stays taken until it completes.
+ */
+template <
+    typename Executor, typename CompletionToken, typename = detail::not_a_request<CompletionToken>>
+[[nodiscard]] auto with_permit(basic_limiter<Executor>& limiter, CompletionToken&& token) {
+    return detail::limit_token(
+        detail::limiter_limit<Executor>{&limiter, {}}, std::forward<CompletionToken>(token));
+}
+
+/// The same for this request.
+/** See with_permit(limiter, token). */
+template <typename Executor, typename CompletionToken>
+[[nodiscard]] auto with_permit(
+    basic_limiter<Executor>& limiter, admission_request request, CompletionToken&& token) {
+    return detail::limit_token(
+        detail::limiter_limit<Executor>{&limiter, request}, std::forward<CompletionToken>(token));
+}
+
+/// The same for the operation's default token.
+/** See with_permit(limiter, token). */
+template <typename Executor>
+[[nodiscard]] auto with_permit(basic_limiter<Executor>& limiter, admission_request request = {}) {
+    return detail::partial_limited_token<detail::limiter_limit<Executor>>{{{&limiter, request}, {}}};
+}
+
+} // namespace asio_semaphore
