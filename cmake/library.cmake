@@ -44,6 +44,7 @@ set(headers
     include/asio_semaphore/config.hpp
     include/asio_semaphore/detail/operation/acquire_operation.hpp
     include/asio_semaphore/detail/operation/acquire_request.hpp
+    include/asio_semaphore/detail/operation/admit_request.hpp
     include/asio_semaphore/detail/operation/completion.hpp
     include/asio_semaphore/detail/operation/deadline_timer.hpp
     include/asio_semaphore/detail/operation/executors.hpp
@@ -65,13 +66,16 @@ set(headers
     include/asio_semaphore/detail/state/wait_queue.hpp
     include/asio_semaphore/detail/state/waiting_line.hpp
     include/asio_semaphore/error.hpp
+    include/asio_semaphore/limiter/admission.hpp
     include/asio_semaphore/limiter/admission_request.hpp
     include/asio_semaphore/limiter/aimd_limit.hpp
     include/asio_semaphore/limiter/gradient_limit.hpp
     include/asio_semaphore/limiter/limit_algorithm.hpp
+    include/asio_semaphore/limiter/limiter.hpp
     include/asio_semaphore/limiter/limiter_options.hpp
     include/asio_semaphore/limiter/limiter_statistics.hpp
     include/asio_semaphore/limiter/openmetrics.hpp
+    include/asio_semaphore/limiter/with_permit.hpp
     include/asio_semaphore/permit.hpp
     include/asio_semaphore/version.hpp
     include/asio_semaphore/with_permit.hpp)

@@ -6,6 +6,7 @@
 
 #include <boost/asio/deferred.hpp>
 
+#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -24,22 +25,20 @@ struct limiter_limit {
 
 /// It is told how the operation ended, as far as that can be told.
 template <>
-struct hand_back<admission> {
-    static void with(admission& held, const std::optional<boost::system::error_code>& ec) noexcept {
-        if (ec)
-            held.finish(*ec);
-        else
-            held.finish(asio_semaphore::outcome::ignored);
-    }
-};
+inline void hand_back<admission>::with(
+    admission& held, const std::optional<boost::system::error_code>& ec) noexcept {
+    if (ec)
+        held.finish(*ec);
+    else
+        held.finish(asio_semaphore::outcome::ignored);
+}
 
 template <typename Token>
-using not_a_request =
-    std::enable_if_t<!std::is_same_v<std::decay_t<Token>, admission_request>>;
+using not_a_request = std::enable_if_t<!std::is_same_v<std::decay_t<Token>, admission_request>>;
 
 } // namespace detail
 
-/// Puts an asynchronous operation under a limit: it runs while it has a place of @p limiter.
+/// Puts an asynchronous operation under a limit: it runs while it has a place of @p limit.
 /**
  * As `with_permit(semaphore, token)`, whose documentation holds for all that is not said here:
  *
@@ -64,25 +63,25 @@ using not_a_request =
  */
 template <
     typename Executor, typename CompletionToken, typename = detail::not_a_request<CompletionToken>>
-[[nodiscard]] auto with_permit(basic_limiter<Executor>& limiter, CompletionToken&& token) {
+[[nodiscard]] auto with_permit(basic_limiter<Executor>& limit, CompletionToken&& token) {
     return detail::limit_token(
-        detail::limiter_limit<Executor>{&limiter, {}}, std::forward<CompletionToken>(token));
+        detail::limiter_limit<Executor>{&limit, {}}, std::forward<CompletionToken>(token));
 }
 
 /// The same for this request.
-/** See with_permit(limiter, token). */
+/** See with_permit(limit, token). */
 template <typename Executor, typename CompletionToken>
-[[nodiscard]] auto with_permit(
-    basic_limiter<Executor>& limiter, admission_request request, CompletionToken&& token) {
+[[nodiscard]] auto
+with_permit(basic_limiter<Executor>& limit, admission_request request, CompletionToken&& token) {
     return detail::limit_token(
-        detail::limiter_limit<Executor>{&limiter, request}, std::forward<CompletionToken>(token));
+        detail::limiter_limit<Executor>{&limit, request}, std::forward<CompletionToken>(token));
 }
 
 /// The same for the operation's default token.
-/** See with_permit(limiter, token). */
+/** See with_permit(limit, token). */
 template <typename Executor>
-[[nodiscard]] auto with_permit(basic_limiter<Executor>& limiter, admission_request request = {}) {
-    return detail::partial_limited_token<detail::limiter_limit<Executor>>{{{&limiter, request}, {}}};
+[[nodiscard]] auto with_permit(basic_limiter<Executor>& limit, admission_request request = {}) {
+    return detail::partial_limited_token<detail::limiter_limit<Executor>>{{{&limit, request}, {}}};
 }
 
 } // namespace asio_semaphore

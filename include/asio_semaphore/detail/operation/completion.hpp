@@ -36,6 +36,10 @@ inline boost::system::error_code failure_code(outcome result) noexcept {
         return error::closed;
     case outcome::timed_out:
         return asio::error::timed_out;
+    case outcome::queue_full:
+        return error::queue_full;
+    case outcome::shed:
+        return error::shed;
     default:
         return asio::error::operation_aborted;
     }

@@ -26,6 +26,10 @@ public:
     /// lock of its own: that must not end or call anything.
     ASIO_SEMAPHORE_DECL ~semaphore_service() override;
 
+    /// Where the states on this context are listed.
+    ASIO_SEMAPHORE_DECL static boost::intrusive_ptr<state_registry<threads>>
+    registry_of(boost::asio::execution_context& context);
+
     /// Counts as in the constructor of basic_async_semaphore. @throws std::invalid_argument
     ASIO_SEMAPHORE_DECL static boost::intrusive_ptr<semaphore_state<threads>> make_state(
         boost::asio::execution_context& context, std::ptrdiff_t initial,

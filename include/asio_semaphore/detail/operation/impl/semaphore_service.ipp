@@ -21,6 +21,11 @@ ASIO_SEMAPHORE_DECL void semaphore_service::shutdown() {
     registry_->shutdown();
 }
 
+ASIO_SEMAPHORE_DECL boost::intrusive_ptr<state_registry<threads>>
+semaphore_service::registry_of(boost::asio::execution_context& context) {
+    return boost::asio::use_service<semaphore_service>(context).registry_;
+}
+
 ASIO_SEMAPHORE_DECL boost::intrusive_ptr<semaphore_state<threads>> semaphore_service::make_state(
     boost::asio::execution_context& context, std::ptrdiff_t initial, std::ptrdiff_t max_permits) {
     using state = semaphore_state<threads>;
@@ -32,8 +37,7 @@ ASIO_SEMAPHORE_DECL boost::intrusive_ptr<semaphore_state<threads>> semaphore_ser
     if (initial > max_permits)
         boost::throw_exception(
             std::invalid_argument("async_semaphore: initial exceeds max_permits"));
-    auto& service = boost::asio::use_service<semaphore_service>(context);
-    return {new state(initial, max_permits, service.registry_), false};
+    return {new state(initial, max_permits, registry_of(context)), false};
 }
 
 } // namespace asio_semaphore::detail
