@@ -169,6 +169,11 @@ limiter_state<Threads>::enqueue(admission_waiter_type& w, spare_record& spare, b
     }
     const time_point now = Threads::now();
     settle(now, here.taken);
+    // Its deadline may have passed while the alarm was set for it.
+    if (w.has_arrived && w.is_timed && w.at <= now) {
+        count(w.priority(), w.at_deadline);
+        return w.at_deadline;
+    }
     key_record* record = requests_.find(w.key);
     if (is_next(record, w.priority(), w.weight)) {
         if (record == nullptr && (record = enter(w.key, spare)) == nullptr)
@@ -178,10 +183,6 @@ limiter_state<Threads>::enqueue(admission_waiter_type& w, spare_record& spare, b
         return outcome::granted;
     }
     fix_deadline(w, now);
-    if (w.is_timed && w.at <= now) {
-        count(w.priority(), w.at_deadline);
-        return w.at_deadline;
-    }
     queued_request* victim = nullptr;
     if (is_full(now, here.taken) && (victim = requests_.victim(record, w.priority())) == nullptr) {
         count(w.priority(), outcome::queue_full);
