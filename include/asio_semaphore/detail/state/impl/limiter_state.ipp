@@ -193,14 +193,18 @@ limiter_state<Threads>::enqueue(admission_waiter_type& w, spare_record& spare, b
         return outcome::unalarmed;
     if (record == nullptr && records_.empty() && spare == nullptr)
         return outcome::unrecorded;
-    if (victim != nullptr)
+    if (requests_.empty())
+        empty_until_ = last_grant_ = now;
+    if (victim != nullptr) {
+        // One leaves for one that comes: in between the queue is not empty.
+        const bool newest_first = requests_.newest_first();
         this->take_out(static_cast<admission_waiter_type&>(*victim), outcome::shed, here.taken);
+        requests_.set_newest_first(newest_first);
+    }
     // The victim may have been the last of the key's.
     record = requests_.find(w.key);
     if (record == nullptr)
         record = enter(w.key, spare);
-    if (requests_.empty())
-        empty_until_ = last_grant_ = now;
     requests_.push(w, *record);
     this->join(w);
     here.joined();
