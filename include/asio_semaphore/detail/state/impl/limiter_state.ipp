@@ -189,6 +189,11 @@ limiter_state<Threads>::enqueue(admission_waiter_type& w, spare_record& spare, b
     }
     const time_point now = Threads::now();
     settle(now, here.taken);
+    // Its deadline may have passed while the alarm was set for it.
+    if (w.has_arrived && w.is_timed && w.at <= now) {
+        count(w.priority(), w.at_deadline);
+        return w.at_deadline;
+    }
     key_record* record = requests_.find(w.key);
     if (is_next(record, w.priority(), w.weight)) {
         if (record == nullptr && (record = enter(w.key, spare)) == nullptr)
@@ -198,10 +203,6 @@ limiter_state<Threads>::enqueue(admission_waiter_type& w, spare_record& spare, b
         return outcome::granted;
     }
     fix_deadline(w, now);
-    if (w.is_timed && w.at <= now) {
-        count(w.priority(), w.at_deadline);
-        return w.at_deadline;
-    }
     queued_request* victim = nullptr;
     if (is_full(now, here.taken) && (victim = requests_.victim(record, w.priority())) == nullptr) {
         count(w.priority(), outcome::queue_full);
@@ -212,14 +213,18 @@ limiter_state<Threads>::enqueue(admission_waiter_type& w, spare_record& spare, b
         return outcome::unalarmed;
     if (record == nullptr && records_.empty() && spare == nullptr)
         return outcome::unrecorded;
-    if (victim != nullptr)
+    if (requests_.empty())
+        empty_until_ = last_grant_ = now;
+    if (victim != nullptr) {
+        // One leaves for one that comes: in between the queue is not empty.
+        const bool newest_first = requests_.newest_first();
         this->take_out(static_cast<admission_waiter_type&>(*victim), outcome::shed, here.taken);
+        requests_.set_newest_first(newest_first);
+    }
     // The victim may have been the last of the key's.
     record = requests_.find(w.key);
     if (record == nullptr)
         record = enter(w.key, spare);
-    if (requests_.empty())
-        empty_until_ = last_grant_ = now;
     requests_.push(w, *record);
     this->join(w);
     here.joined();
