@@ -19,6 +19,7 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <csignal>
 #include <cstddef>
 #include <cstdint>
@@ -835,6 +836,10 @@ struct model_threads {
     static constexpr int at_a_time = 1;
 
     static void back_off(int) { scheduler::get().point(access::yield, nullptr, "back off"); }
+
+    using time_point = std::chrono::steady_clock::time_point;
+    static time_point now() noexcept { return the_time; }
+    static inline time_point the_time{}; // a scenario sets it
 
     template <typename T>
     static T*& thread_pointer() {

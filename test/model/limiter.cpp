@@ -1,0 +1,412 @@
+// The limiter's state in every interleaving of what two or three threads do: nobody is lost, nobody
+// is admitted beyond the limit, every place comes back once, and what comes of the parts of
+// operations could have come of whole ones.
+
+#include "explore.hpp"
+
+#include <asio_semaphore/detail/state/limiter_state.hpp>
+
+#include <asio_semaphore/detail/state/impl/limiter_state.ipp>
+
+#include <boost/test/unit_test.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace {
+
+using namespace asio_semaphore::model;
+namespace detail = asio_semaphore::detail;
+using asio_semaphore::admission_request;
+using asio_semaphore::limit_sample;
+using asio_semaphore::limiter_options;
+using asio_semaphore::queue_order;
+using detail::outcome;
+using ended = asio_semaphore::outcome;
+using line_type = detail::waiting_line<model_threads>;
+using state_type = detail::limiter_state<model_threads>;
+using state_pointer = boost::intrusive_ptr<state_type>;
+using registry_type = detail::state_registry<model_threads>;
+using link_type = detail::cancellation_link<model_threads>;
+using detail::time_point;
+
+// Private members of the state, for the checks: an explicit instantiation may name them.
+template <typename Tag, typename Tag::type Member>
+struct opened {
+    friend typename Tag::type member_of(Tag) { return Member; }
+};
+#define OPENED(name, t, c)                                                                         \
+    struct name##_tag {                                                                            \
+        using type = t c::*;                                                                       \
+        friend type member_of(name##_tag);                                                         \
+    };                                                                                             \
+    template struct opened<name##_tag, &c::name>;
+OPENED(mutex_, model_mutex, line_type)
+OPENED(requests_, detail::admission_queue, state_type)
+OPENED(ends_, int, state_type)
+OPENED(in_flight_, std::ptrdiff_t, state_type)
+OPENED(whole_, std::ptrdiff_t, state_type)
+OPENED(running_, std::size_t, state_type)
+#undef OPENED
+bool is_open(const line_type& line);
+template <auto Member, auto Open>
+struct opened_phase {
+    friend bool is_open(const line_type& line) { return line.*Member == Open; }
+};
+template struct opened_phase<&line_type::phase_, line_type::phase::open>;
+
+constexpr time_point at(int t) {
+    return time_point(time_point::duration(1000 + t));
+}
+
+class world;
+using action = std::function<void(world&)>;
+
+/// What there is, and what the threads do.
+struct plan {
+    std::ptrdiff_t limit = 1;
+    limiter_options options = {};
+    std::vector<admission_request> requests; // all that there ever are
+    std::size_t started = 0;                 // so many of them before the threads
+    std::vector<std::vector<action>> threads;
+    std::size_t idlers = 0;      // who wait for an idle limiter from the start
+    bool drops = false;          // executors destroy the handlers that they are given
+    bool shows_in_flight = true; // in the summary
+};
+
+class world final : public scenario {
+public:
+    explicit world(plan p) : plan_(std::move(p)) {
+        model_threads::the_time = at(0);
+        state = state_pointer(new state_type(plan_.limit, plan_.options, registry), false);
+        auto made = std::make_unique<plain_alarm>(*state);
+        timer = made.get();
+        state->install_alarm(std::move(made));
+        for (const admission_request& r : plan_.requests)
+            clients_.push_back(std::make_unique<client>(*this, r));
+        for (std::size_t i = 0; i < plan_.started; ++i)
+            start(i);
+        for (std::size_t i = 0; i < plan_.idlers; ++i) {
+            idlers_.push_back(std::make_unique<idler>(*this));
+            wait_idle(i);
+        }
+        keepers_.assign(plan_.threads.size(), state);
+        built_ = true;
+    }
+
+    std::size_t threads() const override { return plan_.threads.size(); }
+
+    void run(std::size_t thread) override {
+        bool first = true;
+        for (const action& one : plan_.threads[thread]) {
+            if (!std::exchange(first, false))
+                scheduler::get().point(access::boundary, nullptr, "next");
+            one(*this);
+        }
+        keepers_[thread].reset();
+    }
+
+    void end() override {
+        for (auto& c : clients_)
+            if (c->held)
+                finish(*c);
+        check_counts();
+        if (const state_pointer last = std::move(state))
+            last->abort();
+        registry->shutdown();
+        for (auto& c : clients_)
+            if (c->was_started && c->times != 1)
+                fail("a request has ended " + std::to_string(c->times) + " times");
+        for (auto& i : idlers_)
+            if (i->times != 1)
+                fail("a wait for an idle limiter has not ended, or twice");
+    }
+
+    std::string summary() override {
+        std::string all;
+        for (auto& c : clients_)
+            all += name(c->end);
+        all += ' ';
+        for (auto& i : idlers_)
+            all += name(i->end);
+        if (state && plan_.shows_in_flight)
+            all += ' ' + std::to_string(state->in_flight()) + '/' +
+                   std::to_string(static_cast<int>(state->limit()));
+        return all;
+    }
+
+    void before_unlock(const void* mutex) override {
+        if (!built_ || !state || mutex != &((*state).*member_of(mutex__tag())))
+            return;
+        state_type& s = *state;
+        const auto& requests = s.*member_of(requests__tag());
+        const auto in_flight = s.*member_of(in_flight__tag());
+        const auto running = s.*member_of(running__tag());
+        if ((in_flight > 0) != (running > 0))
+            fail("who runs weighs nothing");
+        if (is_open(s) && s.*member_of(ends__tag()) == 0) {
+            const auto* const next = requests.candidate();
+            if (next != nullptr &&
+                (running == 0 || next->weight <= s.*member_of(whole__tag()) - in_flight))
+                fail("somebody waits who fits");
+        }
+    }
+
+    // What threads do.
+
+    void start(std::size_t i) {
+        client& c = *clients_[i];
+        const state_pointer s = state;
+        if (!s)
+            return;
+        c.was_started = true;
+        detail::place p;
+        outcome o = s->try_admit(c.asked, p);
+        if (o == outcome::queued) {
+            if (c.is_linked) {
+                c.link = std::make_unique<link_type>(s);
+                c.link->attach(c);
+            }
+            c.is_queued = true;
+            o = s->enqueue(c);
+            if (o == outcome::unalarmed) {
+                const plain_alarm::expectation expected(*timer, c.at);
+                expected.post();
+                o = s->enqueue(c, true);
+            }
+            if (o == outcome::queued)
+                return; // gone, maybe
+            p = c.granted;
+        }
+        c.ends(o, p);
+    }
+    void link(std::size_t i) { clients_[i]->is_linked = true; }
+    void finish(std::size_t i) {
+        if (clients_[i]->held)
+            finish(*clients_[i]);
+    }
+    void try_once(std::size_t i) {
+        client& c = *clients_[i];
+        c.was_started = true;
+        detail::place p;
+        c.ends(state->try_admit(c.asked, p, false), p);
+    }
+    void cancel_through_link(std::size_t i) {
+        if (clients_[i]->link)
+            clients_[i]->link->fire();
+    }
+    void wait_idle(std::size_t i) {
+        idler& w = *idlers_[i];
+        const outcome o = state->enqueue_idle(w);
+        if (o != outcome::queued)
+            w.ends(o);
+    }
+    void expire(int t) {
+        model_threads::the_time = at(t);
+        if (timer->expire(at(t)))
+            timer->set();
+    }
+    void destroy() {
+        if (const state_pointer last = std::move(state))
+            last->abort();
+    }
+
+    boost::intrusive_ptr<registry_type> registry{new registry_type};
+    state_pointer state;
+
+    static void fail(const std::string& why) { scheduler::get().fail(why); }
+
+    struct client;
+    const client& of(std::size_t i) const { return *clients_[i]; }
+
+private:
+    class plain_alarm final : public detail::alarm<model_threads> {
+    public:
+        using alarm::alarm;
+        void post() override { posted(); }
+        void shut() noexcept override {}
+        void set() {
+            for (time_point t; next(t);) {
+            }
+        }
+    };
+
+public:
+    struct client final : detail::admission_waiter<model_threads> {
+        client(world& w, const admission_request& r) : admission_waiter(r), asked(r), all(w) {}
+
+        void submit() noexcept override { left(); }
+        void destroy() noexcept override { left(); }
+        bool is_inside() const noexcept override { return false; }
+        void hold_work() noexcept override {}
+
+        void left() {
+            const state_pointer owner(static_cast<state_type*>(this->state), false);
+            ends(result, granted);
+            if (all.plan_.drops && held)
+                finish_with(owner);
+        }
+        void ends(outcome o, const detail::place& p) {
+            ++times;
+            end = o;
+            if (o == outcome::granted && p.record != nullptr) {
+                held = p;
+                keeper = all.state;
+            }
+        }
+        void finish_with(const state_pointer& s) {
+            const detail::place p = *held;
+            held.reset();
+            keeper.reset();
+            s->finish(p, ended::success, true);
+        }
+
+        const admission_request asked;
+        world& all;
+        std::unique_ptr<link_type> link;
+        bool is_linked = false, is_queued = false, was_started = false;
+        int times = 0;
+        std::optional<outcome> end;
+        std::optional<detail::place> held;
+        state_pointer keeper;
+    };
+
+private:
+    struct idler final : detail::waiter<model_threads> {
+        explicit idler(world&) : waiter(0) {}
+
+        void submit() noexcept override { left(); }
+        void destroy() noexcept override { left(); }
+        bool is_inside() const noexcept override { return false; }
+        void hold_work() noexcept override {}
+
+        void left() {
+            const state_pointer owner(static_cast<state_type*>(this->state), false);
+            ends(result);
+        }
+        void ends(outcome o) {
+            ++times;
+            end = o;
+        }
+
+        int times = 0;
+        std::optional<outcome> end;
+    };
+
+    void finish(client& c) {
+        const state_pointer s = c.keeper ? c.keeper : state;
+        c.finish_with(s);
+    }
+
+    void check_counts() {
+        if (!state)
+            return;
+        const auto all = state->statistics();
+        std::uint64_t admitted = 0, refused = 0;
+        for (const auto& p : all.priorities) {
+            admitted += p.admitted;
+            refused += p.queue_full + p.shed + p.timed_out + p.cancelled + p.closed;
+        }
+        if (admitted != all.succeeded + all.overloaded + all.ignored + all.running)
+            fail("admissions are counted wrongly");
+        if (all.waiting != 0 || all.running != 0 || all.in_flight != 0 || all.keys != 0)
+            fail("somebody is left over");
+        (void)refused;
+    }
+
+    static char name(const std::optional<outcome>& o) {
+        return o ? "gq??iecatfsx"[static_cast<std::size_t>(*o)] : '-';
+    }
+
+    const plan plan_;
+    plain_alarm* timer = nullptr;
+    std::vector<std::unique_ptr<client>> clients_;
+    std::vector<std::unique_ptr<idler>> idlers_;
+    std::vector<state_pointer> keepers_;
+    bool built_ = false;
+};
+
+admission_request of(std::uint64_t key, std::ptrdiff_t weight = 1, int priority = 0) {
+    admission_request r;
+    r.key = key;
+    r.weight = weight;
+    r.priority = priority;
+    return r;
+}
+admission_request within(int ticks, std::uint64_t key = 0) {
+    admission_request r;
+    r.key = key;
+    r.max_wait = limiter_options::duration(ticks);
+    return r;
+}
+
+action start(std::size_t i) {
+    return [i](world& w) {
+        w.start(i);
+    };
+}
+action finish(std::size_t i) {
+    return [i](world& w) {
+        w.finish(i);
+    };
+}
+action try_once(std::size_t i) {
+    return [i](world& w) {
+        w.try_once(i);
+    };
+}
+action cancel_link(std::size_t i) {
+    return [i](world& w) {
+        w.cancel_through_link(i);
+    };
+}
+const action cancel_all = [](world& w) {
+    if (const state_pointer s = w.state)
+        s->cancel();
+};
+const action close = [](world& w) {
+    if (const state_pointer s = w.state)
+        s->close();
+};
+const action destroy = [](world& w) {
+    w.destroy();
+};
+const action shut_down = [](world& w) {
+    w.registry->shutdown();
+};
+action set_limit(std::ptrdiff_t n) {
+    return [n](world& w) {
+        if (const state_pointer s = w.state)
+            s->set_limit(n);
+    };
+}
+action expire(int t) {
+    return [t](world& w) {
+        w.expire(t);
+    };
+}
+
+void explore(const std::string& title, const plan& p) {
+    exploration all;
+    all.run(
+        "limiter:" + title, {bound(any_number, 0), bound(long_run() ? 2 : 1, 1)},
+        [&] { return std::make_unique<world>(p); }, "  " + title);
+}
+
+} // namespace
+
+BOOST_AUTO_TEST_SUITE(model_limiter)
+
+BOOST_AUTO_TEST_CASE(a_place_comes_back_while_somebody_arrives) {
+    explore("finish|start", {1, {}, {of(0), of(0)}, 1, {{finish(0)}, {start(1)}}});
+    explore("finish|try", {1, {}, {of(0), of(0)}, 1, {{finish(0)}, {try_once(1)}}});
+    explore("finish,keys|start", {1, {}, {of(1), of(2), of(1)}, 2, {{finish(0)}, {start(2)}}});
+}
+
+BOOST_AUTO_TEST_SUITE_END()
