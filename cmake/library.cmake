@@ -43,11 +43,14 @@ set(headers
     include/asio_semaphore/async_semaphore.hpp
     include/asio_semaphore/config.hpp
     include/asio_semaphore/detail/operation/acquire_operation.hpp
+    include/asio_semaphore/detail/operation/acquire_request.hpp
     include/asio_semaphore/detail/operation/completion.hpp
     include/asio_semaphore/detail/operation/deadline_timer.hpp
     include/asio_semaphore/detail/operation/executors.hpp
     include/asio_semaphore/detail/operation/failure_of.hpp
     include/asio_semaphore/detail/operation/initiate_acquire.hpp
+    include/asio_semaphore/detail/operation/initiation.hpp
+    include/asio_semaphore/detail/operation/limited_token.hpp
     include/asio_semaphore/detail/operation/route.hpp
     include/asio_semaphore/detail/operation/semaphore_service.hpp
     include/asio_semaphore/detail/operation/with_permit_operation.hpp

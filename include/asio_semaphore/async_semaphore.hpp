@@ -10,6 +10,7 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/async_result.hpp>
+#include <boost/smart_ptr/intrusive_ptr.hpp>
 #include <boost/system/error_code.hpp>
 #include <boost/system/system_error.hpp>
 #include <boost/throw_exception.hpp>
@@ -470,7 +471,7 @@ private:
     }
 
     executor_type executor_;
-    detail::state_pointer state_; // null once moved from
+    boost::intrusive_ptr<state_type> state_; // null once moved from
 };
 
 /// A semaphore for any executor.

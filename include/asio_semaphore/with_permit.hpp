@@ -1,111 +1,36 @@
 #pragma once
 
 #include <asio_semaphore/async_semaphore.hpp>
-#include <asio_semaphore/detail/operation/failure_of.hpp>
-#include <asio_semaphore/detail/operation/with_permit_operation.hpp>
+#include <asio_semaphore/detail/operation/limited_token.hpp>
 
-#include <boost/asio/associated_executor.hpp>
-#include <boost/asio/async_result.hpp>
 #include <boost/asio/deferred.hpp>
 
 #include <cstddef>
-#include <type_traits>
 #include <utility>
 
 namespace asio_semaphore {
+namespace detail {
+
+/// Permits of a semaphore, as a limit.
+template <typename Executor>
+struct semaphore_limit {
+    Executor get_executor() const noexcept { return semaphore->get_executor(); }
+    auto acquire() const { return semaphore->async_acquire_permit(count, asio::deferred); }
+
+    basic_async_semaphore<Executor>* semaphore;
+    std::ptrdiff_t count;
+};
+
+} // namespace detail
 
 /// The completion token that @ref with_permit makes; name it only to store it.
 template <typename CompletionToken, typename Executor>
-struct with_permit_t {
-    /// The token that it adapts.
-    using token_type = CompletionToken;
-    /// The semaphore whose permits the operation runs with.
-    using semaphore_type = basic_async_semaphore<Executor>;
-
-    semaphore_type* semaphore_;
-    std::ptrdiff_t count_;
-    CompletionToken token_;
-};
-
-template <typename Executor>
-struct partial_with_permit;
-
-namespace detail {
-
-/// Stands for the default token of the operation that it is given to.
-struct default_token {};
-
-template <typename T>
-struct is_with_permit : std::false_type {};
-template <typename CompletionToken, typename Executor>
-struct is_with_permit<with_permit_t<CompletionToken, Executor>> : std::true_type {};
-template <typename Executor>
-struct is_with_permit<partial_with_permit<Executor>> : std::true_type {};
-
-// Of several adapters it is the innermost whose turn comes first. So that permits are acquired in
-// the order in which they are written, a new one goes below those that are there already.
-template <typename Executor, typename Token>
-auto make_with_permit(basic_async_semaphore<Executor>& semaphore, std::ptrdiff_t n, Token&& token) {
-    if constexpr (is_with_permit<std::decay_t<Token>>::value) {
-        auto inner = detail::make_with_permit(semaphore, n, std::forward<Token>(token).token_);
-        using inner_type = decltype(inner);
-        using outer_executor = typename std::decay_t<Token>::semaphore_type::executor_type;
-        return with_permit_t<inner_type, outer_executor>{
-            token.semaphore_, token.count_, std::move(inner)};
-    } else {
-        return with_permit_t<std::decay_t<Token>, Executor>{
-            &semaphore, n, std::forward<Token>(token)};
-    }
-}
-
-/// T with the constness and value category of From.
-template <typename From, typename T>
-using forwarded_t = std::conditional_t<
-    std::is_const_v<std::remove_reference_t<From>>, const T&,
-    std::conditional_t<std::is_lvalue_reference_v<From>, T&, T>>;
-
-template <typename... Signatures, typename Initiation, typename Semaphore>
-auto make_initiate_with_permit(Initiation&& initiation, Semaphore& semaphore, std::ptrdiff_t n) {
-    const auto executor = asio::get_associated_executor(initiation, semaphore.get_executor());
-    using failure = failure_of<std::decay_t<decltype(executor)>, Signatures...>;
-    static_assert(
-        failure::possible,
-        "with_permit needs an operation that can complete without a permit: the first argument of "
-        "its completion signature has to be an error_code or an exception_ptr, and the others have "
-        "to be constructible from nothing, or from its executor");
-    auto acquire = semaphore.async_acquire_permit(n, asio::deferred);
-    return initiate_with_permit<
-        failure, std::decay_t<Initiation>, std::decay_t<decltype(executor)>, decltype(acquire)>(
-        std::forward<Initiation>(initiation), executor, std::move(acquire));
-}
-
-/// Before Boost 1.83 binders ask the token that they adapt for this type.
-template <typename AsyncResult, typename = void>
-struct return_type_of {};
-template <typename AsyncResult>
-struct return_type_of<AsyncResult, std::void_t<typename AsyncResult::return_type>> {
-    using return_type = typename AsyncResult::return_type;
-};
-
-/// The default token of an initiation's executor; `deferred`, as in newer Boosts, if it has none.
-template <
-    typename Initiation, typename Default = typename asio::default_completion_token<
-                             asio::associated_executor_t<std::decay_t<Initiation>>>::type>
-using default_token_t = std::conditional_t<std::is_void_v<Default>, asio::deferred_t, Default>;
-
-} // namespace detail
+using with_permit_t = detail::limited_token<CompletionToken, detail::semaphore_limit<Executor>>;
 
 /// What `with_permit(sem)` and `with_permit(sem, n)` make: a token that adapts the default token of
 /// the operation, and a function object that adapts the token that it is given.
 template <typename Executor>
-struct partial_with_permit : with_permit_t<detail::default_token, Executor> {
-    /// Adapts @p token, as `with_permit` with this semaphore and this number of permits does.
-    template <typename CompletionToken>
-    [[nodiscard]] auto operator()(CompletionToken&& token) const {
-        return detail::make_with_permit(
-            *this->semaphore_, this->count_, std::forward<CompletionToken>(token));
-    }
-};
+using partial_with_permit = detail::partial_limited_token<detail::semaphore_limit<Executor>>;
 
 /// Puts an asynchronous operation under a limit: it runs while holding a permit of @p semaphore.
 /**
@@ -191,64 +116,23 @@ template <
     typename Executor, typename CompletionToken, typename = detail::not_a_count<CompletionToken>>
 [[nodiscard]] auto
 with_permit(basic_async_semaphore<Executor>& semaphore, CompletionToken&& token) {
-    return detail::make_with_permit(semaphore, 1, std::forward<CompletionToken>(token));
+    return detail::limit_token(
+        detail::semaphore_limit<Executor>{&semaphore, 1}, std::forward<CompletionToken>(token));
 }
 
 /// The same with @p n permits, all of them or none. @copydetails with_permit
 template <typename Executor, typename CompletionToken>
 [[nodiscard]] auto
 with_permit(basic_async_semaphore<Executor>& semaphore, std::ptrdiff_t n, CompletionToken&& token) {
-    return detail::make_with_permit(semaphore, n, std::forward<CompletionToken>(token));
+    return detail::limit_token(
+        detail::semaphore_limit<Executor>{&semaphore, n}, std::forward<CompletionToken>(token));
 }
 
 /// The same for the operation's default token. @copydetails with_permit
 template <typename Executor>
 [[nodiscard]] partial_with_permit<Executor>
 with_permit(basic_async_semaphore<Executor>& semaphore, std::ptrdiff_t n = 1) {
-    return {{&semaphore, n, {}}};
+    return {{{&semaphore, n}, {}}};
 }
 
 } // namespace asio_semaphore
-
-template <typename CompletionToken, typename Executor, typename... Signatures>
-struct boost::asio::async_result<
-    asio_semaphore::with_permit_t<CompletionToken, Executor>, Signatures...>
-    : asio_semaphore::detail::return_type_of<async_result<CompletionToken, Signatures...>> {
-    template <typename Initiation, typename RawCompletionToken, typename... Args>
-    static auto initiate(Initiation&& initiation, RawCompletionToken&& token, Args&&... args)
-        -> decltype(boost::asio::async_initiate<
-                    asio_semaphore::detail::forwarded_t<RawCompletionToken, CompletionToken>,
-                    Signatures...>(
-            asio_semaphore::detail::make_initiate_with_permit<Signatures...>(
-                std::forward<Initiation>(initiation), *token.semaphore_, token.count_),
-            token.token_, std::forward<Args>(args)...)) {
-        return boost::asio::async_initiate<
-            asio_semaphore::detail::forwarded_t<RawCompletionToken, CompletionToken>,
-            Signatures...>(
-            asio_semaphore::detail::make_initiate_with_permit<Signatures...>(
-                std::forward<Initiation>(initiation), *token.semaphore_, token.count_),
-            token.token_, std::forward<Args>(args)...);
-    }
-};
-
-template <typename Executor, typename... Signatures>
-struct boost::asio::async_result<asio_semaphore::partial_with_permit<Executor>, Signatures...>
-    : async_result<
-          asio_semaphore::with_permit_t<asio_semaphore::detail::default_token, Executor>,
-          Signatures...> {};
-
-template <typename... Signatures>
-struct boost::asio::async_result<asio_semaphore::detail::default_token, Signatures...> {
-    template <typename Initiation, typename RawCompletionToken, typename... Args>
-    static auto initiate(Initiation&& initiation, RawCompletionToken&&, Args&&... args)
-        -> decltype(boost::asio::async_initiate<
-                    asio_semaphore::detail::default_token_t<Initiation>, Signatures...>(
-            std::forward<Initiation>(initiation),
-            std::declval<asio_semaphore::detail::default_token_t<Initiation>&>(),
-            std::forward<Args>(args)...)) {
-        asio_semaphore::detail::default_token_t<Initiation> token{};
-        return boost::asio::async_initiate<
-            asio_semaphore::detail::default_token_t<Initiation>, Signatures...>(
-            std::forward<Initiation>(initiation), token, std::forward<Args>(args)...);
-    }
-};

@@ -10,6 +10,7 @@ asio_semaphore_tests(asio
     immediate.cpp
     initiation.cpp
     no_work.cpp
+    requests.cpp
     shutdown.cpp
     tokens.cpp)
 if(TARGET Boost::context)

@@ -67,6 +67,8 @@ void post_to(T&&...) = delete;
 template <typename... T>
 void start_acquire(T&&...) = delete;
 template <typename... T>
+void start_waiting(T&&...) = delete;
+template <typename... T>
 void post_completion(T&&...) = delete;
 template <typename... T>
 void complete_elsewhere(T&&...) = delete;
@@ -82,5 +84,9 @@ template <typename... T>
 void common_io_context(T&&...) = delete;
 template <typename... T>
 void finish(T&&...) = delete;
+template <typename... T>
+void hand_back(T&&...) = delete;
+template <typename... T>
+void error_of(T&&...) = delete;
 
 } // namespace hostile

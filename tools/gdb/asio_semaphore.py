@@ -179,9 +179,9 @@ class Waiter:
         whole = operation_type(self.address)
         if whole is None:
             return line
-        signature, handler, route, deadline = template_arguments(whole.name)
-        line += ", %s" % shorter(signature)
-        if "deadline_at" in deadline:
+        request, handler, route = template_arguments(whole.name)
+        line += ", %s" % shorter(template_arguments(request)[0])
+        if member(self.address, self.kind, "is_timed"):
             line += ", with a deadline"
         value = member(self.address, whole, "handler_")
         who = coroutine(value)

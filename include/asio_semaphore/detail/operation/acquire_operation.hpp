@@ -1,22 +1,21 @@
 #pragma once
 
-// One asynchronous acquire, from its initiation to the call of its handler. Asio layer.
+// One asynchronous acquire, or whatever else waits in a line, from its initiation to the call of
+// its handler. Asio layer.
 //
 //   start_acquire ── ends at once ──────────────────> completion ──post──> handler
 //        └───────── acquire_operation ─> the queue ─> delivery ───post──> handler
 //
-// Whoever takes the operation out of the queue owns it; from the grant on the permits belong to the
-// completion or delivery, which gives them back if it is destroyed instead of run. The operation's
-// memory is freed before the handler is called, or destroyed: a part of the handler may be the true
-// owner of that memory. An operation's outstanding work is its route's.
+// Whoever takes the operation out of the queue owns it; from the grant on what is granted belongs
+// to the completion or delivery, which gives it back if it is destroyed instead of run. The
+// operation's memory is freed before the handler is called, or destroyed: a part of the handler may
+// be the true owner of that memory. An operation's outstanding work is its route's.
 
 #include <asio_semaphore/config.hpp>
 #include <asio_semaphore/detail/operation/completion.hpp>
-#include <asio_semaphore/detail/operation/deadline_timer.hpp>
 #include <asio_semaphore/detail/operation/executors.hpp>
 #include <asio_semaphore/detail/operation/route.hpp>
-#include <asio_semaphore/detail/state/semaphore_state.hpp>
-#include <asio_semaphore/permit.hpp>
+#include <asio_semaphore/detail/state/waiting_line.hpp>
 
 #include <boost/asio/associated_allocator.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
@@ -26,6 +25,7 @@
 #include <boost/asio/recycling_allocator.hpp>
 #include <boost/config.hpp>
 #include <boost/core/no_exceptions_support.hpp>
+#include <boost/smart_ptr/intrusive_ptr.hpp>
 
 #include <memory>
 #include <optional>
@@ -46,7 +46,8 @@ inline bool ends_an_acquire(asio::cancellation_type_t type) noexcept {
 /// the signal may die, or be used for something else, whenever it likes.
 class slot_canceller {
 public:
-    explicit slot_canceller(state_pointer state) noexcept : link_(std::move(state)) {}
+    explicit slot_canceller(boost::intrusive_ptr<waiting_line<threads>> line) noexcept :
+        link_(std::move(line)) {}
 
     void attach(waiter<threads>& w) noexcept { link_.attach(w); }
 
@@ -59,42 +60,40 @@ private:
     cancellation_link<threads> link_;
 };
 
-/// An operation without a deadline.
-struct no_deadline {
-    static constexpr bool passed() noexcept { return false; }
-};
-
-/// The moment after which an operation waits no longer.
-struct deadline_at {
-    bool passed() const noexcept { return at <= deadline_clock::now(); }
-
-    time_point at;
-};
-
-/// What the queue sees of an operation.
-template <typename Deadline>
-struct waiter_with : waiter<threads> {
-    waiter_with(std::ptrdiff_t n, no_deadline, bool works) noexcept : waiter<threads>(n, works) {}
-};
-template <>
-struct waiter_with<deadline_at> : timed_waiter<threads> {
-    waiter_with(std::ptrdiff_t n, deadline_at deadline, bool works) noexcept :
-        timed_waiter<threads>(n, deadline.at, works) {}
-};
-
-// In Asio's handler tracking operations have names; see the macros below, of which nothing is left
-// unless the program asks for tracking.
-template <typename Signature, typename Deadline>
-inline constexpr const char* operation_name =
-    std::is_same_v<Signature, permit_signature>
-        ? (std::is_same_v<Deadline, no_deadline> ? "async_acquire_permit"
-                                                 : "async_acquire_permit_for")
-        : (std::is_same_v<Deadline, no_deadline> ? "async_acquire" : "async_acquire_for");
-
-template <typename Signature, typename Handler, typename Route, typename Deadline>
-class acquire_operation final : public waiter_with<Deadline>
-                                    BOOST_ASIO_ALSO_INHERIT_TRACKED_HANDLER {
-    using base = waiter_with<Deadline>;
+/// An operation that waits, or goes through the queue at least.
+/**
+ * @tparam Request what an operation asks for, and what it is handed. It travels as a value, which
+ * cannot throw when it is moved, from the initiation to the first attempt, and from there into the
+ * waiter:
+ *
+ * @code
+ * using signature             // void(error_code, holding) or void(error_code)
+ * using state_type            // derives from waiting_line<threads>
+ * using waiter_type           // what the queue sees; made as waiter_type(Request&&, bool works)
+ * using holding               // owns what is granted, or nothing
+ *     void reset() noexcept   //   gives it back now
+ *     void forget() noexcept  //   for void(error_code) only: leaves it to the caller
+ *
+ * // The first attempt; may note in the request what is granted. Null: the object has been moved
+ * // from. `queued`: not now.
+ * outcome try_now(const intrusive_ptr<state_type>&) noexcept
+ * // The second: `queued` where w waits now; what is granted right here stands in w.
+ * static outcome enqueue(const Executor&, const intrusive_ptr<state_type>&, waiter_type& w)
+ *
+ * // What the operation holds after the first attempt, or as w left the queue; without a grant
+ * // nothing.
+ * holding hold(const intrusive_ptr<state_type>&, outcome) noexcept
+ * static holding hold(intrusive_ptr<state_type>&&, waiter_type& w) noexcept
+ *
+ * static constexpr const char *limit_name, *name // in Asio's handler tracking
+ * @endcode
+ */
+template <typename Request, typename Handler, typename Route>
+class acquire_operation final
+    : public Request::waiter_type BOOST_ASIO_ALSO_INHERIT_TRACKED_HANDLER {
+    using base = typename Request::waiter_type;
+    using state_type = typename Request::state_type;
+    using state_pointer = boost::intrusive_ptr<state_type>;
     using allocator_type = typename std::allocator_traits<asio::associated_allocator_t<
         Handler, asio::recycling_allocator<void>>>::template rebind_alloc<acquire_operation>;
     using allocator_traits = std::allocator_traits<allocator_type>;
@@ -106,23 +105,19 @@ public:
     template <typename Executor, typename HandlerExecutor>
     BOOST_NOINLINE static void start(
         Handler& handler, const Executor& executor, const HandlerExecutor& associated,
-        const state_pointer& state, std::ptrdiff_t n, Deadline deadline) {
+        const state_pointer& state, Request request) {
         // Read before the handler moves.
         auto slot = asio::get_associated_cancellation_slot(handler);
         memory own(handler);
-        own.construct(handler, executor, associated, n, deadline);
+        own.construct(handler, executor, associated, std::move(request));
         acquire_operation& operation = *own.operation;
         BOOST_ASIO_HANDLER_CREATION(
-            (detail::context_of(executor), operation, "semaphore", state.get(), 0,
-             operation_name<Signature, Deadline>));
+            (detail::context_of(executor), operation, Request::limit_name, state.get(), 0,
+             Request::name));
         if (slot.is_connected())
             slot.template emplace<slot_canceller>(state).attach(operation);
 
-        outcome result;
-        if constexpr (std::is_same_v<Deadline, no_deadline>)
-            result = state->enqueue(operation);
-        else
-            result = deadline_timer<Executor>::enqueue(executor, state, operation);
+        const outcome result = Request::enqueue(executor, state, operation);
         if (result == outcome::queued)
             own.release(); // the queue's, and possibly gone by now
         else
@@ -213,8 +208,8 @@ private:
     template <typename Executor, typename HandlerExecutor>
     acquire_operation(
         Handler& handler, const Executor& executor, const HandlerExecutor& associated,
-        std::ptrdiff_t n, Deadline deadline) :
-        base(n, deadline, Route::holds_work),
+        Request&& request) :
+        base(std::move(request), Route::holds_work),
         route_(executor, associated),
         handler_(std::move(handler)) {}
     ~acquire_operation() = default;
@@ -224,7 +219,7 @@ private:
             submit(delivery(this));
         }
         BOOST_CATCH(...) {
-            // The executor refused; the delivery that it was given is gone, and the permits are
+            // The executor refused; the delivery that it was given is gone, and what it held is
             // back.
         }
         BOOST_CATCH_END
@@ -257,16 +252,15 @@ private:
     static void finish(acquire_operation* operation) {
         BOOST_ASIO_HANDLER_COMPLETION((*operation));
         const outcome result = operation->result;
-        permit held = permit_access::make(
-            state_pointer(static_cast<semaphore_state<threads>*>(operation->state), false),
-            result == outcome::granted ? operation->count : 0);
+        typename Request::holding held = Request::hold(
+            state_pointer(static_cast<state_type*>(operation->state), false), *operation);
         memory own(operation->handler_);
         own.block = own.operation = operation;
         Handler handler(std::move(operation->handler_));
         own.free();
         if constexpr (IsCalled) {
             BOOST_ASIO_HANDLER_INVOCATION_BEGIN((detail::to_error_code(result)));
-            detail::call_handler<Signature>(handler, result, held);
+            detail::call_handler<typename Request::signature>(handler, result, held);
             BOOST_ASIO_HANDLER_INVOCATION_END;
         } else {
             held.reset();
@@ -277,44 +271,39 @@ private:
     Handler handler_;
 };
 
-/// Queues an acquire that has to wait.
-template <typename Signature, typename Handler, typename Executor, typename Deadline>
+/// Queues an operation that has to wait.
+template <typename Handler, typename Executor, typename StatePointer, typename Request>
 void start_waiting(
-    Handler& handler, const Executor& executor, const state_pointer& state, std::ptrdiff_t n,
-    Deadline deadline) {
+    Handler& handler, const Executor& executor, const StatePointer& state, Request request) {
     using handler_executor = asio::associated_executor_t<Handler, Executor>;
     const auto& associated = asio::get_associated_executor(handler, executor);
     if (const auto* const shared = detail::common_io_context(executor, associated))
-        acquire_operation<Signature, Handler, io_context_route, Deadline>::start(
-            handler, executor, *shared, state, n, deadline);
+        acquire_operation<Request, Handler, io_context_route>::start(
+            handler, executor, *shared, state, std::move(request));
     else
-        acquire_operation<Signature, Handler, general_route<Executor, handler_executor>, Deadline>::
-            start(handler, executor, associated, state, n, deadline);
+        acquire_operation<Request, Handler, general_route<Executor, handler_executor>>::start(
+            handler, executor, associated, state, std::move(request));
 }
 
-/// Starts an acquire of n permits. @param state null for a semaphore that has been moved from
+/// Starts an operation. @param state null for an object that has been moved from
 /// @param handler the initiation's own, which destroys it if nothing else becomes of it
-template <typename Signature, typename Handler, typename Executor, typename Deadline>
-void start_acquire(
-    Handler& handler, const Executor& executor, const state_pointer& state, std::ptrdiff_t n,
-    Deadline deadline) {
+template <typename Handler, typename Executor, typename StatePointer, typename Request>
+BOOST_FORCEINLINE void start_acquire(
+    Handler& handler, const Executor& executor, const StatePointer& state, Request request) {
+    using signature = typename Request::signature;
     static_assert(
-        can_be_called<Signature, Handler>,
+        can_be_called<signature, Handler>,
         "the handler must be callable with (error_code), that of async_acquire_permit with "
         "(error_code, permit)");
-    outcome result = state    ? state->try_acquire(n)
-                     : n >= 0 ? outcome::closed
-                              : outcome::invalid_argument;
-    if (result == outcome::queued && deadline.passed())
-        result = outcome::timed_out;
+    const outcome result = request.try_now(state);
     if (result == outcome::queued) {
-        detail::start_waiting<Signature>(handler, executor, state, n, deadline);
+        detail::start_waiting(handler, executor, state, std::move(request));
         return;
     }
     if (result == outcome::abandoned)
         return;
 #if ASIO_SEMAPHORE_HAS_IMMEDIATE_EXECUTOR
-    if constexpr (is_called_in_place<Signature, Handler>) {
+    if constexpr (is_called_in_place<signature, Handler>) {
         [&]() noexcept {
             static_cast<Handler&&>(handler)(detail::to_error_code(result));
         }();
@@ -323,10 +312,10 @@ void start_acquire(
 #endif
 #if ASIO_SEMAPHORE_HAS_IMMEDIATE_EXECUTOR
     if constexpr (has_immediate_executor<Handler>)
-        detail::complete_immediately<Signature>(handler, executor, state, n, result);
+        detail::complete_immediately(handler, executor, state, std::move(request), result);
     else
 #endif
-        detail::post_completion<Signature>(handler, executor, state, n, result);
+        detail::post_completion(handler, executor, state, request, result);
 }
 
 } // namespace asio_semaphore::detail

@@ -1,13 +1,14 @@
 #pragma once
 
-// The completion of an acquire that ends inside its initiation: it still runs later, unless the
+// The completion of an operation that ends inside its initiation: it still runs later, unless the
 // handler brings an immediate executor. Asio layer. The handler has been moved out of the caller's
-// object already.
+// object already. What the operation holds by then, and whether the handler is handed that, its
+// request says; see acquire_operation.
 
 #include <asio_semaphore/config.hpp>
 #include <asio_semaphore/detail/operation/executors.hpp>
+#include <asio_semaphore/detail/state/wait_queue.hpp>
 #include <asio_semaphore/error.hpp>
-#include <asio_semaphore/permit.hpp>
 
 #include <boost/asio/associated_allocator.hpp>
 #include <boost/asio/associated_executor.hpp>
@@ -24,13 +25,6 @@
 #include <utility>
 
 namespace asio_semaphore::detail {
-
-struct permit_access {
-    template <typename StatePointer>
-    static permit make(StatePointer&& state, std::ptrdiff_t n) noexcept {
-        return permit(std::forward<StatePointer>(state), n);
-    }
-};
 
 inline boost::system::error_code failure_code(outcome result) noexcept {
     switch (result) {
@@ -51,43 +45,48 @@ inline boost::system::error_code to_error_code(outcome result) noexcept {
     return result == outcome::granted ? boost::system::error_code() : detail::failure_code(result);
 }
 
-/// The permits go to the caller, who gives them back by hand ...
+/// By this one the handler is handed nothing: what the operation holds then goes to the caller, who
+/// gives it back by hand.
 using bare_signature = void(boost::system::error_code);
-/// ... or travel as an object.
-using permit_signature = void(boost::system::error_code, permit);
 
 template <typename Signature, typename Handler>
-inline constexpr bool can_be_called =
-    std::is_same_v<Signature, permit_signature>
-        ? std::is_invocable_v<Handler&&, boost::system::error_code, permit>
-        : std::is_invocable_v<Handler&&, boost::system::error_code>;
+inline constexpr bool can_be_called = false;
+template <typename... Args, typename Handler>
+inline constexpr bool can_be_called<void(Args...), Handler> =
+    std::is_invocable_v<Handler&&, Args...>;
 
-template <typename Signature, typename Handler>
-BOOST_FORCEINLINE void call_handler(Handler& handler, outcome result, permit& held) {
-    if constexpr (std::is_same_v<Signature, permit_signature>) {
-        static_cast<Handler&&>(handler)(detail::to_error_code(result), std::move(held));
-    } else {
+/// What an operation holds that is granted nothing.
+struct nothing {
+    static void reset() noexcept {}
+    static void forget() noexcept {}
+};
+
+template <typename Signature, typename Handler, typename Holding>
+BOOST_FORCEINLINE void call_handler(Handler& handler, outcome result, Holding& held) {
+    if constexpr (std::is_same_v<Signature, bare_signature>) {
         held.forget();
         static_cast<Handler&&>(handler)(detail::to_error_code(result));
+    } else {
+        static_cast<Handler&&>(handler)(detail::to_error_code(result), std::move(held));
     }
 }
 
-/// A handler with what it will be called with. Destroyed instead of called, it gives the permits
-/// back.
-template <typename Signature, typename Handler>
+/// A handler with what it will be called with. Destroyed instead of called, it gives back what it
+/// holds.
+template <typename Request, typename Handler>
 struct completion {
     template <typename StatePointer>
-    completion(Handler& h, outcome r, const StatePointer& state, std::ptrdiff_t n) :
-        held(permit_access::make(state, r == outcome::granted ? n : 0)),
-        handler(std::move(h)),
-        result(r) {}
+    BOOST_FORCEINLINE
+    completion(Handler& h, outcome r, const StatePointer& state, Request& request) :
+        held(request.hold(state, r)), handler(std::move(h)), result(r) {}
     completion(completion&&) = default;
     completion& operator=(completion&&) = delete;
     ~completion() { held.reset(); } // before the handler is destroyed
 
-    void operator()() { detail::call_handler<Signature>(handler, result, held); }
+    void operator()() { detail::call_handler<typename Request::signature>(handler, result, held); }
 
-    permit held; // first: it gives back also where the handler does not let itself be moved
+    // First: it gives back also where the handler does not let itself be moved.
+    typename Request::holding held;
     Handler handler;
     outcome result;
 };
@@ -101,17 +100,17 @@ inline constexpr bool has_immediate_executor =
     !std::is_same_v<immediate_executor_of<Handler>, no_executor>;
 
 /// For a handler that brings an immediate executor. Takes what the state granted.
-template <typename Signature, typename Handler, typename IoExecutor, typename StatePointer>
+template <typename Handler, typename IoExecutor, typename StatePointer, typename Request>
 void complete_immediately(
-    Handler& handler, const IoExecutor& io_executor, const StatePointer& state, std::ptrdiff_t n,
+    Handler& handler, const IoExecutor& io_executor, const StatePointer& state, Request request,
     outcome result) {
     const auto immediate = asio::get_associated_immediate_executor(handler, io_executor);
-    asio::dispatch(immediate, completion<Signature, Handler>(handler, result, state, n));
+    asio::dispatch(immediate, completion<Request, Handler>(handler, result, state, request));
 }
 
 /// Whether the immediate executor calls the handler here in any case: the system executor runs it
 /// in any thread, hence in this one, and does not let it throw either. Nothing can come between the
-/// permits and the handler, so that no object has to hold them.
+/// grant and the handler, so that no object has to hold what is granted.
 template <typename Signature, typename Handler>
 inline constexpr bool is_called_in_place =
     std::is_same_v<immediate_executor_of<Handler>, asio::system_executor> &&
@@ -119,53 +118,53 @@ inline constexpr bool is_called_in_place =
 #endif
 
 template <
-    typename Signature, typename Handler, typename HandlerExecutor, typename IoExecutor,
-    typename StatePointer>
+    typename Handler, typename HandlerExecutor, typename IoExecutor, typename StatePointer,
+    typename Request>
 BOOST_FORCEINLINE void post_completion_to(
     Handler& handler, const HandlerExecutor& associated, const IoExecutor& io_executor,
-    const StatePointer& state, std::ptrdiff_t n, outcome result) {
+    const StatePointer& state, Request& request, outcome result) {
     // Both may be parts of the handler, which moves.
     const HandlerExecutor executor(associated);
     const auto allocator = asio::get_associated_allocator(handler);
     detail::submit_to(
-        executor, io_executor, completion<Signature, Handler>(handler, result, state, n),
+        executor, io_executor, completion<Request, Handler>(handler, result, state, request),
         allocator);
 }
 
 /// Rarer, and kept out of the way of the others.
 template <
-    typename Signature, typename Handler, typename HandlerExecutor, typename IoExecutor,
-    typename StatePointer>
+    typename Handler, typename HandlerExecutor, typename IoExecutor, typename StatePointer,
+    typename Request>
 BOOST_NOINLINE void post_completion_elsewhere(
     Handler& handler, const HandlerExecutor& associated, const IoExecutor& io_executor,
-    const StatePointer& state, std::ptrdiff_t n, outcome result) {
-    detail::post_completion_to<Signature>(handler, associated, io_executor, state, n, result);
+    const StatePointer& state, Request request, outcome result) {
+    detail::post_completion_to(handler, associated, io_executor, state, request, result);
 }
 
 /// Has the handler called later, on its executor. Takes what the state granted.
-template <typename Signature, typename Handler, typename IoExecutor, typename StatePointer>
+template <typename Handler, typename IoExecutor, typename StatePointer, typename Request>
 BOOST_FORCEINLINE void post_completion(
-    Handler& handler, const IoExecutor& io_executor, const StatePointer& state, std::ptrdiff_t n,
+    Handler& handler, const IoExecutor& io_executor, const StatePointer& state, Request& request,
     outcome result) {
     const auto& associated = asio::get_associated_executor(handler, io_executor);
     if (const auto* const context = detail::as_io_context(associated))
-        detail::post_completion_to<Signature>(handler, *context, io_executor, state, n, result);
+        detail::post_completion_to(handler, *context, io_executor, state, request, result);
     else if constexpr (!std::is_same_v<
                            std::decay_t<decltype(associated)>, detail::io_context_executor>)
-        detail::post_completion_elsewhere<Signature>(
-            handler, associated, io_executor, state, n, result);
+        detail::post_completion_elsewhere(
+            handler, associated, io_executor, state, std::move(request), result);
 }
 
 } // namespace asio_semaphore::detail
 
 /// What is associated with the handler is associated with its completion.
 template <
-    template <typename, typename> class Associator, typename Signature, typename Handler,
+    template <typename, typename> class Associator, typename Request, typename Handler,
     typename DefaultCandidate>
 struct boost::asio::associator<
-    Associator, asio_semaphore::detail::completion<Signature, Handler>, DefaultCandidate>
+    Associator, asio_semaphore::detail::completion<Request, Handler>, DefaultCandidate>
     : Associator<Handler, DefaultCandidate> {
-    using completion = asio_semaphore::detail::completion<Signature, Handler>;
+    using completion = asio_semaphore::detail::completion<Request, Handler>;
 
     static typename Associator<Handler, DefaultCandidate>::type get(const completion& c) noexcept {
         return Associator<Handler, DefaultCandidate>::get(c.handler);

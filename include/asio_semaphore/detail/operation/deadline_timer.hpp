@@ -1,13 +1,14 @@
 #pragma once
 
-// The timer of a semaphore's alarm. Asio layer. It lives on the semaphore's executor and is touched
-// there only: a context whose concurrency hint is CONCURRENCY_HINT_UNSAFE_IO has no locks around
-// its timers. What the executor is given holds a reference to the state, which owns the alarm.
+// Deadlines, and the timer of a waiting line's alarm. Asio layer. The timer lives on the executor
+// of the semaphore, or whatever else has the line, and is touched there only: a context whose
+// concurrency hint is CONCURRENCY_HINT_UNSAFE_IO has no locks around its timers. What the executor
+// is given holds a reference to the line, which owns the alarm.
 
 #include <asio_semaphore/config.hpp>
 #include <asio_semaphore/detail/operation/executors.hpp>
 #include <asio_semaphore/detail/state/alarm.hpp>
-#include <asio_semaphore/detail/state/semaphore_state.hpp>
+#include <asio_semaphore/detail/state/waiting_line.hpp>
 
 #include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/recycling_allocator.hpp>
@@ -23,24 +24,45 @@
 
 namespace asio_semaphore::detail {
 
-using state_pointer = boost::intrusive_ptr<semaphore_state<threads>>;
 using deadline_clock = std::chrono::steady_clock;
+
+/// A wait in the steady clock's units; one that is longer than the clock can tell is as long as it
+/// can tell, and one that is not a number is over.
+template <typename Rep, typename Period>
+deadline_clock::duration saturated(const std::chrono::duration<Rep, Period>& wait) {
+    using result = deadline_clock::duration;
+    using comparable = std::chrono::duration<long double, result::period>;
+    if (comparable(wait) >= comparable(result::max()))
+        return result::max();
+    if (!(comparable(wait) > comparable(result::min())))
+        return result::min();
+    return std::chrono::duration_cast<result>(wait);
+}
+
+inline time_point deadline_after(deadline_clock::duration wait) {
+    using clock = deadline_clock;
+    const auto now = clock::now();
+    if (wait <= clock::duration::zero())
+        return now;
+    return wait < never - now ? now + wait : never;
+}
 
 template <typename Executor>
 class deadline_timer final : public alarm<threads> {
 public:
     /// Puts w in the queue, with the alarm set for its deadline; see semaphore_state::enqueue.
+    template <typename State, typename Waiter>
     static outcome
-    enqueue(const Executor& executor, const state_pointer& state, timed_waiter<threads>& w) {
+    enqueue(const Executor& executor, const boost::intrusive_ptr<State>& state, Waiter& w) {
         const outcome result = state->enqueue(w); // w may be gone now, where that is `queued`
         return result != outcome::unalarmed ? result : alarm_and_enqueue(executor, state, w);
     }
 
-    deadline_timer(semaphore_state<threads>& state, const Executor& executor) :
-        alarm<threads>(state), state_(state), on_(std::in_place, executor) {}
+    deadline_timer(waiting_line<threads>& line, const Executor& executor) :
+        alarm<threads>(line), line_(line), on_(std::in_place, executor) {}
 
     void post() override {
-        call claims(state_pointer(&state_), *this);
+        call claims(line_pointer(&line_), *this);
         // Where the function is not submitted it is dropped, and counts as that.
         struct counted {
             alarm<threads>& timer;
@@ -52,8 +74,11 @@ public:
     void shut() noexcept override { on_.reset(); }
 
 private:
+    using line_pointer = boost::intrusive_ptr<waiting_line<threads>>;
+
+    template <typename State, typename Waiter>
     static BOOST_NOINLINE outcome
-    alarm_and_enqueue(const Executor& executor, state_pointer state, timed_waiter<threads>& w) {
+    alarm_and_enqueue(const Executor& executor, boost::intrusive_ptr<State> state, Waiter& w) {
         if (state->find_alarm() == nullptr)
             state->install_alarm(std::make_unique<deadline_timer>(*state, executor));
         alarm<threads>* const timer = state->find_alarm();
@@ -66,26 +91,26 @@ private:
 
     /// What the executor is given.
     struct call {
-        call(state_pointer s, deadline_timer& t) noexcept : state(std::move(s)), timer(&t) {}
+        call(line_pointer l, deadline_timer& t) noexcept : line(std::move(l)), timer(&t) {}
         call(call&&) = default;
         call& operator=(call&&) = delete;
         ~call() {
-            if (state)
+            if (line)
                 timer->dropped();
         }
 
         void operator()() {
-            const state_pointer own = std::move(state);
+            const line_pointer own = std::move(line);
             if (timer->claim())
                 timer->set(own);
         }
 
-        state_pointer state; // null once called
+        line_pointer line; // null once called
         deadline_timer* timer;
     };
 
     /// @pre claimed
-    void set(const state_pointer& state) {
+    void set(const line_pointer& line) {
         BOOST_TRY {
             for (time_point at; next(at);) {
                 auto& timer = on_->timer;
@@ -96,9 +121,9 @@ private:
                 if (!timer)
                     timer.emplace(on_->executor);
                 timer->expires_at(at);
-                timer->async_wait([state, this](const boost::system::error_code& ec) {
+                timer->async_wait([line, this](const boost::system::error_code& ec) {
                     if (!ec && expire(deadline_clock::now()))
-                        set(state);
+                        set(line);
                 });
             }
         }
@@ -118,7 +143,7 @@ private:
             timer; // made on the executor, too
     };
 
-    semaphore_state<threads>& state_;
+    waiting_line<threads>& line_;
     std::optional<parts> on_; // until the context goes
 };
 

@@ -1,14 +1,17 @@
 #pragma once
 
-// How an operation under a limit completes where there is no permit: what its completion signature
-// makes of the error. Asio layer.
+// Errors in completions of operations under a limit. Asio layer. Where there is no permit: what the
+// completion signature makes of the error; and where the operation has completed: whether that was
+// with an error.
 
 #include <asio_semaphore/config.hpp>
 
+#include <boost/config.hpp>
 #include <boost/system/error_code.hpp>
 #include <boost/system/system_error.hpp>
 
 #include <exception>
+#include <optional>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -110,5 +113,42 @@ struct failure_of<Executor, Signature, Rest...>
     : std::conditional_t<
           failure_of_one<Executor, Signature>::possible, failure_of_one<Executor, Signature>,
           failure_of<Executor, Rest...>> {};
+
+/// None where it is an exception without a code.
+inline std::optional<boost::system::error_code>
+error_in(const std::exception_ptr& exception) noexcept {
+    if (!exception)
+        return boost::system::error_code();
+#if !defined(BOOST_NO_EXCEPTIONS)
+    try {
+        std::rethrow_exception(exception);
+    } catch (const boost::system::system_error& error) {
+        return error.code();
+    } catch (...) {
+        // It tells nothing.
+    }
+#endif
+    return std::nullopt;
+}
+
+/// With which error an operation has completed, going by the first of its results.
+inline std::optional<boost::system::error_code> error_of() noexcept {
+    return boost::system::error_code();
+}
+template <typename First, typename... Rest>
+std::optional<boost::system::error_code> error_of(const First& first, const Rest&...) noexcept {
+    if constexpr (std::is_convertible_v<const First&, boost::system::error_code>)
+        return boost::system::error_code(first);
+    else if constexpr (std::is_same_v<First, std::exception_ptr>)
+        return detail::error_in(first);
+    else
+        return boost::system::error_code();
+}
+
+/// As as_tuple, around with_permit, has them.
+template <typename... Results>
+std::optional<boost::system::error_code> error_of(const std::tuple<Results...>& results) noexcept {
+    return std::apply([](const auto&... each) { return detail::error_of(each...); }, results);
+}
 
 } // namespace asio_semaphore::detail

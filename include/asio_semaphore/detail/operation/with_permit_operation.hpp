@@ -6,11 +6,12 @@
 //                                         └── no permit: failure_of ───────────────────────^
 //
 // The permit belongs to the completion of the acquire, then to the awaiter's call, then to the
-// keeper: whatever becomes of any of them, it goes back.
+// keeper: whatever becomes of any of them, it goes back. It is whatever the acquire hands over.
 
 #include <asio_semaphore/config.hpp>
 #include <asio_semaphore/detail/operation/acquire_operation.hpp>
 #include <asio_semaphore/detail/operation/executors.hpp>
+#include <asio_semaphore/detail/operation/failure_of.hpp>
 #include <asio_semaphore/permit.hpp>
 
 #include <boost/asio/associated_allocator.hpp>
@@ -100,17 +101,34 @@ inline asio::cancellation_slot slot_of(const std::shared_ptr<cancellation_relay>
     return relay ? relay->slot() : asio::cancellation_slot();
 }
 
+/// Gives back what an operation has run with. What is not a permit is told how that went: by
+/// finish(error_code), or ignore() where there is no code that could tell.
+template <typename Held, typename... Results>
+void hand_back(Held& held, const Results&... results) noexcept {
+    if constexpr (std::is_same_v<Held, permit>) {
+        held.reset();
+    } else {
+        if (const auto ec = detail::error_of(results...))
+            held.finish(*ec);
+        else
+            held.ignore();
+    }
+}
+
 /// The wrapped operation's handler: gives the permit back, then calls the final handler.
-template <typename Handler>
+template <typename Handler, typename Held>
 class permit_keeper {
 public:
     using cancellation_slot_type = asio::cancellation_slot;
 
-    permit_keeper(std::shared_ptr<cancellation_relay>&& relay, Handler&& handler, permit&& held) :
+    permit_keeper(std::shared_ptr<cancellation_relay>&& relay, Handler&& handler, Held&& held) :
         handler_(std::move(handler)), relay_(std::move(relay)), held_(std::move(held)) {}
     permit_keeper(permit_keeper&&) = default;
     permit_keeper& operator=(permit_keeper&&) = delete;
-    ~permit_keeper() { end(); }
+    ~permit_keeper() {
+        held_.reset();
+        end();
+    }
 
     cancellation_slot_type get_cancellation_slot() const noexcept {
         return detail::slot_of(relay_);
@@ -118,6 +136,7 @@ public:
 
     template <typename... Args>
     void operator()(Args&&... args) {
+        detail::hand_back(held_, args...);
         end();
         static_cast<Handler&&>(handler_)(std::forward<Args>(args)...);
     }
@@ -126,14 +145,13 @@ public:
 
 private:
     void end() noexcept {
-        held_.reset();
         if (const auto relay = std::move(relay_))
             relay->end();
     }
 
     Handler handler_;
     std::shared_ptr<cancellation_relay> relay_;
-    permit held_;
+    Held held_;
 };
 
 /// The acquire's handler: starts the wrapped operation, with all that it was initiated with.
@@ -169,7 +187,8 @@ public:
     }
     const Handler& handler() const noexcept { return handler_; }
 
-    void operator()(boost::system::error_code ec, permit held) {
+    template <typename Held>
+    void operator()(boost::system::error_code ec, Held held) {
         if constexpr (has_executor<Handler>) {
             if (is_elsewhere_) {
                 const auto executor = handler_work_.get_executor(); // it goes along
@@ -177,7 +196,8 @@ public:
                 busy_executor<Executor> operation_work(executor_);
                 detail::dispatch_to(
                     executor,
-                    dispatched{std::move(operation_work), std::move(*this), ec, std::move(held)},
+                    dispatched<Held>{
+                        std::move(operation_work), std::move(*this), ec, std::move(held)},
                     allocator);
                 return;
             }
@@ -188,16 +208,18 @@ public:
 private:
     using handler_executor_type = asio::associated_executor_t<Handler, Executor>;
 
+    template <typename Held>
     struct dispatched {
         busy_executor<Executor> operation_work; // until the operation has its own
         permit_awaiter awaiter;
         boost::system::error_code ec;
-        permit held;
+        Held held;
 
         void operator()() { awaiter.start(ec, held); }
     };
 
-    void start(boost::system::error_code ec, permit& held) {
+    template <typename Held>
+    void start(boost::system::error_code ec, Held& held) {
         if (!ec && relay_ && !relay_->start()) {
             held.reset();
             ec = asio::error::operation_aborted;
@@ -209,7 +231,8 @@ private:
         std::apply(
             [&](Args&... args) {
                 static_cast<Initiation&&>(initiation_)(
-                    permit_keeper<Handler>(std::move(relay_), std::move(handler_), std::move(held)),
+                    permit_keeper<Handler, Held>(
+                        std::move(relay_), std::move(handler_), std::move(held)),
                     static_cast<Args&&>(args)...);
             },
             args_);
@@ -237,7 +260,8 @@ private:
 
 /// The initiation that the inner token calls, now, later, or more than once.
 /**
- * @tparam Acquire a deferred acquire of the permit; it follows the semaphore, and survives it
+ * @tparam Acquire a deferred acquire of the permit; it follows the semaphore, or whatever limits,
+ * and survives it
  */
 template <typename Failure, typename Initiation, typename Executor, typename Acquire>
 class initiate_with_permit {
@@ -285,11 +309,12 @@ private:
 
 /// What is associated with the handler is associated with both of its stand-ins, ...
 template <
-    template <typename, typename> class Associator, typename Handler, typename DefaultCandidate>
+    template <typename, typename> class Associator, typename Handler, typename Held,
+    typename DefaultCandidate>
 struct boost::asio::associator<
-    Associator, asio_semaphore::detail::permit_keeper<Handler>, DefaultCandidate>
+    Associator, asio_semaphore::detail::permit_keeper<Handler, Held>, DefaultCandidate>
     : Associator<Handler, DefaultCandidate> {
-    using keeper = asio_semaphore::detail::permit_keeper<Handler>;
+    using keeper = asio_semaphore::detail::permit_keeper<Handler, Held>;
 
     static typename Associator<Handler, DefaultCandidate>::type get(const keeper& k) noexcept {
         return Associator<Handler, DefaultCandidate>::get(k.handler());

@@ -144,10 +144,6 @@ private:
 } // namespace asio_semaphore::detail
 
 #if defined(ASIO_SEMAPHORE_SEPARATE_COMPILATION)
-extern template class asio_semaphore::detail::alarm<asio_semaphore::detail::threads>;
-extern template class asio_semaphore::detail::cancellation_link<asio_semaphore::detail::threads>;
-extern template class asio_semaphore::detail::state_registry<asio_semaphore::detail::threads>;
-extern template class asio_semaphore::detail::waiting_line<asio_semaphore::detail::threads>;
 extern template class asio_semaphore::detail::semaphore_state<asio_semaphore::detail::threads>;
 #else
 #include <asio_semaphore/detail/state/impl/semaphore_state.ipp>

@@ -181,3 +181,13 @@ private:
 };
 
 } // namespace asio_semaphore::detail
+
+// Bodies come before the first use of the class: from then on it is too late to force them inline.
+#if defined(ASIO_SEMAPHORE_SEPARATE_COMPILATION)
+extern template class asio_semaphore::detail::alarm<asio_semaphore::detail::threads>;
+extern template class asio_semaphore::detail::cancellation_link<asio_semaphore::detail::threads>;
+extern template class asio_semaphore::detail::state_registry<asio_semaphore::detail::threads>;
+extern template class asio_semaphore::detail::waiting_line<asio_semaphore::detail::threads>;
+#else
+#include <asio_semaphore/detail/state/impl/waiting_line.ipp>
+#endif

@@ -1,0 +1,70 @@
+#pragma once
+
+// The initiation of an operation, which completion tokens call: now, later, more than once, or
+// never. Asio layer. As long as it is not copied or moved it refers to the members of the object
+// that is operated on; a copy, which a lazy token keeps, holds its own executor and a reference to
+// the state, so that it goes where the object goes, and survives it.
+
+#include <asio_semaphore/config.hpp>
+#include <asio_semaphore/detail/operation/acquire_operation.hpp>
+
+#include <boost/smart_ptr/intrusive_ptr.hpp>
+
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+namespace asio_semaphore::detail {
+
+/// What derives from it has the call operators.
+template <typename Executor, typename State>
+class initiation {
+public:
+    using executor_type = Executor;
+    using state_pointer = boost::intrusive_ptr<State>;
+
+    initiation(const Executor& executor, const state_pointer& state) noexcept :
+        executor_(&executor), state_(&state) {}
+
+    initiation(const initiation& other) : owned_(owned{*other.executor_, *other.state_}) {
+        refer_to_owned();
+    }
+    initiation(initiation&& other) noexcept :
+        owned_(other.owned_ ? std::move(*other.owned_) : owned{*other.executor_, *other.state_}) {
+        refer_to_owned();
+    }
+    initiation& operator=(initiation other) noexcept {
+        owned_.emplace(std::move(*other.owned_));
+        refer_to_owned();
+        return *this;
+    }
+
+    const executor_type& get_executor() const noexcept { return *executor_; }
+
+protected:
+    // Inlined by force, as are the call operator of an acquire and start_acquire: each is called in
+    // one place for a handler, and passes on what is in registers.
+    template <typename Handler, typename Request>
+    BOOST_FORCEINLINE void start(Handler&& handler, Request request) const {
+        // From here on it is not the caller's any more, whatever becomes of it.
+        std::decay_t<Handler> own(std::forward<Handler>(handler));
+        detail::start_acquire(own, *executor_, *state_, std::move(request));
+    }
+
+private:
+    struct owned {
+        Executor executor;
+        state_pointer state;
+    };
+
+    void refer_to_owned() noexcept {
+        executor_ = &owned_->executor;
+        state_ = &owned_->state;
+    }
+
+    std::optional<owned> owned_;
+    const Executor* executor_;
+    const state_pointer* state_;
+};
+
+} // namespace asio_semaphore::detail
