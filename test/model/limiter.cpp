@@ -103,10 +103,8 @@ public:
     std::size_t threads() const override { return plan_.threads.size(); }
 
     void run(std::size_t thread) override {
-        bool first = true;
         for (const action& one : plan_.threads[thread]) {
-            if (!std::exchange(first, false))
-                scheduler::get().point(access::boundary, nullptr, "next");
+            scheduler::get().point(access::boundary, nullptr, "next");
             one(*this);
         }
         keepers_[thread].reset();

@@ -13,7 +13,9 @@ namespace asio_semaphore {
 
 namespace detail {
 struct admission_access;
-}
+template <typename Held, typename... Results>
+void hand_back(Held& held, const Results&... results) noexcept;
+} // namespace detail
 
 /// A place under a @ref basic_limiter "limiter's" limit, which goes back when it is finished or
 /// dies.
@@ -74,12 +76,15 @@ public:
 
 private:
     friend struct detail::admission_access;
+    template <typename Held, typename... Results>
+    friend void detail::hand_back(Held& held, const Results&... results) noexcept;
 
     using state_pointer = boost::intrusive_ptr<detail::limiter_state<detail::threads>>;
 
     admission(state_pointer state, const detail::place& place) noexcept :
         state_(std::move(state)), place_(place) {}
 
+    void ignore() noexcept { end(outcome::ignored, true); }
     void end(outcome how, bool is_reported) noexcept {
         // Emptied first: giving back may run foreign code that looks at this admission again.
         if (const state_pointer state = std::move(state_))

@@ -6,7 +6,6 @@
 
 #include <boost/asio/deferred.hpp>
 
-#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -22,16 +21,6 @@ struct limiter_limit {
     basic_limiter<Executor>* limiter;
     admission_request request;
 };
-
-/// It is told how the operation ended, as far as that can be told.
-template <>
-inline void hand_back<admission>::with(
-    admission& held, const std::optional<boost::system::error_code>& ec) noexcept {
-    if (ec)
-        held.finish(*ec);
-    else
-        held.finish(asio_semaphore::outcome::ignored);
-}
 
 template <typename Token>
 using not_a_request = std::enable_if_t<!std::is_same_v<std::decay_t<Token>, admission_request>>;

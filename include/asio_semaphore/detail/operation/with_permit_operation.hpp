@@ -102,23 +102,19 @@ inline asio::cancellation_slot slot_of(const std::shared_ptr<cancellation_relay>
     return relay ? relay->slot() : asio::cancellation_slot();
 }
 
-/// Gives back what an operation has run with. What is not a permit is told how that went: with the
-/// operation's error, or none where there is no code that could tell.
-template <typename Held>
-struct hand_back {
-    template <typename... Results>
-    static void after(Held& held, const Results&... results) noexcept {
-        hand_back::with(held, detail::error_of(results...));
-    }
-    static void with(Held& held, const std::optional<boost::system::error_code>& ec) noexcept;
-};
-template <>
-struct hand_back<permit> {
-    template <typename... Results>
-    static void after(permit& held, const Results&...) noexcept {
+/// Gives back what an operation has run with. What is not a permit is told how that went: by
+/// finish(error_code), or ignore() where there is no code that could tell.
+template <typename Held, typename... Results>
+void hand_back(Held& held, const Results&... results) noexcept {
+    if constexpr (std::is_same_v<Held, permit>) {
         held.reset();
+    } else {
+        if (const auto ec = detail::error_of(results...))
+            held.finish(*ec);
+        else
+            held.ignore();
     }
-};
+}
 
 /// The wrapped operation's handler: gives the permit back, then calls the final handler.
 template <typename Handler, typename Held>
@@ -141,7 +137,7 @@ public:
 
     template <typename... Args>
     void operator()(Args&&... args) {
-        hand_back<Held>::after(held_, args...);
+        detail::hand_back(held_, args...);
         end();
         static_cast<Handler&&>(handler_)(std::forward<Args>(args)...);
     }
