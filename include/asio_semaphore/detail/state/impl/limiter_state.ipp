@@ -193,14 +193,15 @@ limiter_state<Threads>::enqueue(admission_waiter_type& w, spare_record& spare, b
         return outcome::unalarmed;
     if (record == nullptr && records_.empty() && spare == nullptr)
         return outcome::unrecorded;
+    // Where one leaves for one that comes the queue is not empty in between.
+    if (requests_.empty())
+        empty_until_ = last_grant_ = now;
     if (victim != nullptr)
         this->take_out(static_cast<admission_waiter_type&>(*victim), outcome::shed, here.taken);
     // The victim may have been the last of the key's.
     record = requests_.find(w.key);
     if (record == nullptr)
         record = enter(w.key, spare);
-    if (requests_.empty())
-        empty_until_ = last_grant_ = now;
     requests_.push(w, *record);
     this->join(w);
     here.joined();
