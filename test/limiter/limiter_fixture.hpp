@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <ostream>
@@ -111,14 +112,18 @@ public:
 
     /// How its wait ended; none while it waits.
     std::optional<outcome> end;
+    time_point ended_at;
     /// The place that it holds.
     std::optional<place> held;
     bool is_in_queue = false;
     admission_request asked;
+    std::optional<limiter_link> slot; // where it can be cancelled
     std::function<void()> on_end;
 
     void ends(outcome o, const place& p) {
+        BOOST_TEST(!end.has_value());
         end = o;
+        ended_at = stopped_threads::the_time;
         is_in_queue = false;
         if (o == outcome::granted && p.record != nullptr)
             held = p;
@@ -160,19 +165,29 @@ private:
 class limiter_fixture {
 public:
     limiter_fixture() { stopped_threads::the_time = time_point(std::chrono::hours(1)); }
-    ~limiter_fixture() {
-        if (s)
-            s->abort();
-    }
+    ~limiter_fixture() { leave_limiter(); }
 
     /// A limiter; max_waiting and max_wait in milliseconds as in the scenarios' lim(L, q, w).
     void lim(std::ptrdiff_t limit, limiter_options options = {}) {
-        if (s)
-            s->abort();
+        leave_limiter();
         s = limiter_pointer(new limiter_under_test(limit, std::move(options), states), false);
         auto made = std::make_unique<hand_made_timer>(*s);
         timer = made.get();
         s->install_alarm(std::move(made));
+        arrivals = 0;
+    }
+    /// The last limiter is destroyed, and what was admitted there ends.
+    void leave_limiter() {
+        if (!s)
+            return;
+        s->abort();
+        for (client& c : clients) {
+            if (c.held)
+                finish(c, ended::ignored);
+        }
+        clients.clear();
+        s.reset();
+        timer = nullptr;
     }
     static limiter_options options(std::size_t max_waiting, int max_wait) {
         limiter_options o;
@@ -181,11 +196,31 @@ public:
         return o;
     }
 
+    /// An algorithm that notes what it is shown, and does what `law` says.
+    limiter_options with_law(limiter_options o = {}) {
+        o.algorithm = [this](const limit_sample& sample) {
+            samples.push_back(sample);
+            return law ? law(sample) : sample.limit;
+        };
+        o.on_limit_change = [this](double from, double to) {
+            changes.emplace_back(from, to);
+        };
+        return o;
+    }
+
     /// async_admit, up to where its completion would be posted.
     client& admit(const admission_request& r = {}) {
-        clients.emplace_back(r);
-        start(clients.back());
-        return clients.back();
+        client& c = clients.emplace_back(r);
+        start(c);
+        return c;
+    }
+    /// With a cancellation slot.
+    client& admit_cancellable(const admission_request& r = {}) {
+        client& c = clients.emplace_back(r);
+        c.slot.emplace(s);
+        c.slot->attach(c);
+        start(c);
+        return c;
     }
     static admission_request of(std::uint64_t key, std::ptrdiff_t weight = 1, int priority = 0) {
         admission_request r;
@@ -219,6 +254,8 @@ public:
         }
         if (o != outcome::queued)
             c.ends(o, p);
+        const bool is_nowhere = o == outcome::invalid_argument || o == outcome::exceeds_max;
+        arrivals += is_nowhere || c.asked.weight == 0 ? 0 : 1;
         if (!is_timer_late)
             timer->run();
     }
@@ -230,6 +267,7 @@ public:
         limiter_under_test::spare_record spare;
         place p;
         c.ends(with_record(spare, [&] { return s->try_admit(c.asked, p, spare, false); }), p);
+        arrivals += runs(c) ? 1 : 0;
         return c;
     }
 
@@ -259,9 +297,20 @@ public:
     static bool waits(const client& c) { return !c.end.has_value(); }
     static bool runs(const client& c) { return c.held.has_value(); }
     static bool ended_as(const client& c, outcome o) { return c.end == o; }
+    limiter_statistics::by_priority counts(int priority = 0) const {
+        return s->statistics().priorities[static_cast<std::size_t>(priority)];
+    }
+    /// What the key holds.
+    std::ptrdiff_t held_by(std::uint64_t key) const {
+        for (const auto& usage : s->busiest_keys(std::size_t(-1))) {
+            if (usage.key == key)
+                return usage.in_flight;
+        }
+        return 0;
+    }
 
     /// The counting of the contract holds.
-    void check_counts(std::uint64_t arrivals) const {
+    void check_counts() const {
         const limiter_statistics all = s->statistics();
         std::uint64_t admitted = 0, refused = 0;
         for (const auto& p : all.priorities) {
@@ -276,20 +325,25 @@ public:
     hand_made_timer* timer = nullptr;
     bool is_timer_late = false;
     std::deque<client> clients;
+    std::uint64_t arrivals = 0;
+    std::size_t records_made = 0;
+    // See with_law.
+    std::function<double(const limit_sample&)> law;
+    std::vector<limit_sample> samples;
+    std::vector<std::pair<double, double>> changes;
+    boost::intrusive_ptr<state_registry<stopped_threads>> states{
+        new state_registry<stopped_threads>};
 
-private:
     template <typename F>
-    static outcome with_record(limiter_under_test::spare_record& spare, F f) {
+    outcome with_record(limiter_under_test::spare_record& spare, F f) {
         outcome o = f();
         if (o == outcome::unrecorded) {
+            ++records_made;
             spare = std::make_unique<key_record>(0);
             o = f();
         }
         return o;
     }
-
-    boost::intrusive_ptr<state_registry<stopped_threads>> states{
-        new state_registry<stopped_threads>};
 };
 
 } // namespace test
