@@ -156,6 +156,7 @@ private:
     void tell(double from, double to) noexcept;
 
     // Under mutex_.
+    static bool is_valid(const admission_request& r) noexcept;
     outcome check(const admission_request& r) const noexcept;
     bool needs_clock(std::uint64_t key) const noexcept;
     bool fits(int priority, std::ptrdiff_t weight) const noexcept;

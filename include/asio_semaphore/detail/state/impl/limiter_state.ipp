@@ -104,12 +104,17 @@ bool limiter_state<Threads>::is_open() const noexcept {
     return phase_ == phase::open;
 }
 
+template <typename Threads>
+bool limiter_state<Threads>::is_valid(const admission_request& r) noexcept {
+    return r.weight >= 0 && r.priority >= 0 && r.priority < static_cast<int>(priorities);
+}
+
 // What can be told without looking at who waits; `queued` where nothing can.
 template <typename Threads>
 outcome limiter_state<Threads>::check(const admission_request& r) const noexcept {
     if (phase_ == phase::shut)
         return outcome::abandoned;
-    if (r.weight < 0 || r.priority < 0 || r.priority >= static_cast<int>(priorities))
+    if (!is_valid(r))
         return outcome::invalid_argument;
     const bool is_beyond = options_.enforce ? algorithm_ == nullptr && r.weight > whole_
                                             : r.weight > max() - in_flight_;
@@ -128,7 +133,8 @@ outcome limiter_state<Threads>::try_admit(
     excess.reset(records_.take_excess());
     const outcome told = check(r);
     if (told != outcome::queued) {
-        if (is_counted && told != outcome::granted)
+        // Who asks for nothing, or for what there is not, is counted nowhere.
+        if (is_counted && is_valid(r) && r.weight > 0)
             count(r.priority, told);
         return told;
     }
