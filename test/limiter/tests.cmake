@@ -1,7 +1,15 @@
 asio_semaphore_tests(limiter
     admission_queue.cpp
     aimd_limit.cpp
+    counting.cpp
+    edges.cpp
     gradient_limit.cpp
+    keys.cpp
+    many_threads.cpp
+    priorities.cpp
+    queue_and_deadlines.cpp
+    random_requests.cpp
+    reports.cpp
     NO_ASIO)
 
 # Simulations: hours in seconds, if they are optimised. What they say depends on no compiler and no Boost, so that one build of all
