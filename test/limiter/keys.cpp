@@ -165,6 +165,36 @@ BOOST_AUTO_TEST_CASE(a_key_that_holds_nothing_may_exceed_its_cap) {
     BOOST_TEST(runs(a2));
 }
 
+// What is granted to a key puts its others behind those of other keys.
+BOOST_AUTO_TEST_CASE(a_grant_at_once_may_let_another_key_have_its_turn) {
+    for (const std::ptrdiff_t cap : {0, 2}) {
+        for (const bool is_a_try : {false, true}) {
+            lim(4, capped(cap));
+            admit(of(b));
+            client& wide = admit(of(a, 4, 1));
+            client& other = admit(of(cap == 0 ? c : b, 1, 1));
+            BOOST_TEST((waits(wide) && waits(other)));
+            BOOST_TEST(runs(is_a_try ? try_admit(of(a)) : admit(of(a))));
+            BOOST_TEST((waits(wide) && runs(other)));
+            check_counts();
+        }
+    }
+}
+
+// Who found no place, but does by the time that it would stand in the queue.
+BOOST_AUTO_TEST_CASE(so_may_a_grant_of_one_that_was_about_to_wait) {
+    lim(4, options(10, 1000));
+    admit(of(b));
+    client& wide = admit(of(a, 4, 1));
+    client& other = admit(of(c, 1, 1));
+    client late(of(a));
+    limiter_under_test::spare_record spare;
+    BOOST_TEST(s->enqueue(late, spare) == outcome::granted);
+    BOOST_TEST((waits(wide) && runs(other)));
+    s->finish(late.granted, ended::success, true);
+    BOOST_TEST(late.granted.weight == 1);
+}
+
 BOOST_AUTO_TEST_CASE(the_cap_does_not_apply_to_key_0) {
     lim(10, capped(1));
     for (int i = 0; i < 10; ++i)

@@ -149,6 +149,9 @@ outcome limiter_state<Threads>::try_admit(
         if (!is_at_once)
             ++counts_.over_limit;
         granted = admit(*record, r.weight, r.priority, now, duration::zero());
+        // Its key holds more now, and so the candidate may be another's.
+        if (!requests_.empty())
+            settle(now, here.taken);
         return outcome::granted;
     }
     if (!is_counted)
@@ -186,6 +189,7 @@ limiter_state<Threads>::enqueue(admission_waiter_type& w, spare_record& spare, b
             return outcome::unrecorded;
         w.granted = admit(
             *record, w.weight, w.priority(), now, w.has_arrived ? now - w.arrived : duration());
+        settle(now, here.taken); // as there
         return outcome::granted;
     }
     fix_deadline(w, now);
