@@ -673,6 +673,32 @@ BOOST_AUTO_TEST_CASE(set_limit_starts_with_a_fresh_copy) {
     BOOST_TEST(s->limit() == 24);
 }
 
+BOOST_AUTO_TEST_CASE(where_the_algorithm_cannot_be_copied_the_limit_stays) {
+    struct law_that_throws {
+        explicit law_that_throws(bool& t) : throws(&t) {}
+        law_that_throws(const law_that_throws& other) : throws(other.throws) {
+            if (*throws)
+                throw std::runtime_error("");
+        }
+        double operator()(const limit_sample& sample) const { return sample.limit + 1; }
+        bool* throws;
+    };
+    bool throws = false;
+    auto o = with_law(options(10, 1000));
+    o.algorithm = law_that_throws(throws);
+    lim(10, o);
+    const auto held = some(1);
+    throws = true;
+    BOOST_CHECK_THROW(s->set_limit(5), std::runtime_error);
+    BOOST_TEST(s->limit() == 10);
+    BOOST_TEST(changes.empty());
+    finish(*held[0]);
+    BOOST_TEST(s->limit() == 11);
+    throws = false;
+    s->set_limit(5);
+    BOOST_TEST(s->limit() == 5);
+}
+
 BOOST_AUTO_TEST_CASE(who_waits_while_the_limit_is_set_is_shown_afterwards) {
     lim(1, with_law(options(10, 1000)));
     client& a = admit();

@@ -10,6 +10,7 @@ asio_semaphore_tests(limiter
     queue_and_deadlines.cpp
     random_requests.cpp
     reports.cpp
+    reports_without_memory.cpp
     NO_ASIO)
 
 # Simulations: hours in seconds, if they are optimised. What they say depends on no compiler and no Boost, so that one build of all
