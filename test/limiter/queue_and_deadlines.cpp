@@ -408,6 +408,30 @@ BOOST_AUTO_TEST_CASE(an_arrival_finds_out_whose_time_is_over) {
     check_counts();
 }
 
+BOOST_AUTO_TEST_CASE(so_does_one_that_was_about_to_wait) {
+    lim(2, options(10, 100));
+    admit();
+    client& b = admit(of(0, 2));
+    client c(admission_request{});
+    is_timer_late = true;
+    at(100);
+    limiter_under_test::spare_record spare;
+    BOOST_TEST(s->enqueue(c, spare, true) == outcome::granted);
+    BOOST_TEST(ended_as(b, outcome::timed_out));
+    s->finish(c.granted, ended::success, true);
+}
+
+BOOST_AUTO_TEST_CASE(so_does_a_try) {
+    lim(2, options(10, 100));
+    admit();
+    client& b = admit(of(0, 2));
+    is_timer_late = true;
+    at(100);
+    BOOST_TEST(runs(try_admit()));
+    BOOST_TEST(ended_as(b, outcome::timed_out));
+    check_counts();
+}
+
 // The timer may have to be set first, and time may pass meanwhile.
 BOOST_AUTO_TEST_CASE(who_waits_for_the_timer_to_be_set_may_run_out_of_time) {
     for (const bool is_free : {false, true}) {

@@ -1,8 +1,17 @@
 asio_semaphore_tests(limiter
     admission_queue.cpp
     aimd_limit.cpp
+    counting.cpp
+    edges.cpp
     gradient_limit.cpp
+    keys.cpp
+    many_threads.cpp
     openmetrics.cpp
+    priorities.cpp
+    queue_and_deadlines.cpp
+    random_requests.cpp
+    reports.cpp
+    reports_without_memory.cpp
     value_types.cpp
     NO_ASIO)
 asio_semaphore_tests(limiter

@@ -15,6 +15,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -90,8 +91,10 @@ public:
         state->install_alarm(std::move(made));
         for (const admission_request& r : plan_.requests)
             clients_.push_back(std::make_unique<client>(*this, r));
-        for (std::size_t i = 0; i < plan_.started; ++i)
+        for (std::size_t i = 0; i < plan_.started; ++i) {
+            clients_[i]->is_linked = true;
             start(i);
+        }
         for (std::size_t i = 0; i < plan_.idlers; ++i) {
             idlers_.push_back(std::make_unique<idler>(*this));
             wait_idle(i);
@@ -112,8 +115,14 @@ public:
 
     void end() override {
         for (auto& c : clients_)
-            if (c->held)
+            while (c->held)
                 finish(*c);
+        for (bool goes_on = true; std::exchange(goes_on, false);)
+            for (auto& c : clients_)
+                if (c->held) {
+                    finish(*c);
+                    goes_on = true;
+                }
         check_counts();
         if (const state_pointer last = std::move(state))
             last->abort();
@@ -171,7 +180,6 @@ public:
                 c.link = std::make_unique<link_type>(s);
                 c.link->attach(c);
             }
-            c.is_queued = true;
             o = s->enqueue(c);
             if (o == outcome::unalarmed) {
                 const plain_alarm::expectation expected(*timer, c.at);
@@ -182,9 +190,8 @@ public:
                 return; // gone, maybe
             p = c.granted;
         }
-        c.ends(o, p);
+        c.ends(o, p, s);
     }
-    void link(std::size_t i) { clients_[i]->is_linked = true; }
     void finish(std::size_t i) {
         if (clients_[i]->held)
             finish(*clients_[i]);
@@ -193,7 +200,7 @@ public:
         client& c = *clients_[i];
         c.was_started = true;
         detail::place p;
-        c.ends(state->try_admit(c.asked, p, false), p);
+        c.ends(state->try_admit(c.asked, p, false), p, state);
     }
     void cancel_through_link(std::size_t i) {
         if (clients_[i]->link)
@@ -246,16 +253,18 @@ public:
 
         void left() {
             const state_pointer owner(static_cast<state_type*>(this->state), false);
-            ends(result, granted);
-            if (all.plan_.drops && held)
+            ends(result, granted, owner);
+            if (all.plan_.drops && held) {
+                scheduler::get().point(access::boundary, nullptr, "drop");
                 finish_with(owner);
+            }
         }
-        void ends(outcome o, const detail::place& p) {
+        void ends(outcome o, const detail::place& p, const state_pointer& owner) {
             ++times;
             end = o;
             if (o == outcome::granted && p.record != nullptr) {
                 held = p;
-                keeper = all.state;
+                keeper = owner;
             }
         }
         void finish_with(const state_pointer& s) {
@@ -268,7 +277,7 @@ public:
         const admission_request asked;
         world& all;
         std::unique_ptr<link_type> link;
-        bool is_linked = false, is_queued = false, was_started = false;
+        bool is_linked = false, was_started = false;
         int times = 0;
         std::optional<outcome> end;
         std::optional<detail::place> held;
@@ -297,10 +306,7 @@ private:
         std::optional<outcome> end;
     };
 
-    void finish(client& c) {
-        const state_pointer s = c.keeper ? c.keeper : state;
-        c.finish_with(s);
-    }
+    void finish(client& c) { c.finish_with(state_pointer(c.keeper)); }
 
     void check_counts() {
         if (!state)
@@ -368,7 +374,7 @@ const action cancel_all = [](world& w) {
     if (const state_pointer s = w.state)
         s->cancel();
 };
-const action close = [](world& w) {
+const action close_it = [](world& w) {
     if (const state_pointer s = w.state)
         s->close();
 };
@@ -390,21 +396,164 @@ action expire(int t) {
     };
 }
 
-void explore(const std::string& title, const plan& p) {
+// Time passes; at none an admission would take no time at all, and be shown to no algorithm.
+action later(int t) {
+    return [t](world&) {
+        model_threads::the_time = at(t);
+    };
+}
+
+/// @param outcomes where the parts of operations may lead elsewhere than whole ones
+void explore(const std::string& title, const plan& p, std::set<std::string> outcomes = {}) {
     exploration all;
     all.run(
-        "limiter:" + title, {bound(any_number, 0), bound(long_run() ? 2 : 1, 1)},
-        [&] { return std::make_unique<world>(p); }, "  " + title);
+        "limiter:" + title,
+        {bound(
+             p.threads.size() == 2 ? any_number
+             : long_run()          ? 3
+                                   : 2,
+             0),
+         bound(1, 1)},
+        [&] { return std::make_unique<world>(p); }, "  " + title, &outcomes);
 }
 
 } // namespace
 
 BOOST_AUTO_TEST_SUITE(model_limiter)
 
+using list = std::vector<admission_request>;
+
 BOOST_AUTO_TEST_CASE(a_place_comes_back_while_somebody_arrives) {
     explore("finish|start", {1, {}, {of(0), of(0)}, 1, {{finish(0)}, {start(1)}}});
     explore("finish|try", {1, {}, {of(0), of(0)}, 1, {{finish(0)}, {try_once(1)}}});
-    explore("finish,keys|start", {1, {}, {of(1), of(2), of(1)}, 2, {{finish(0)}, {start(2)}}});
+    explore("finish|start,keys", {1, {}, {of(1), of(2), of(1)}, 2, {{finish(0)}, {start(2)}}});
+    explore(
+        "finish|start,start",
+        {1, {}, {of(1), of(2), of(2)}, 1, {{finish(0)}, {start(1)}, {start(2)}}});
+    explore(
+        "finish|finish|start",
+        {2, {}, {of(1), of(2), of(1, 2)}, 2, {{finish(0)}, {finish(1)}, {start(2)}}});
+}
+
+BOOST_AUTO_TEST_CASE(a_full_queue_lets_one_go_for_another) {
+    limiter_options one;
+    one.max_waiting = 1;
+    const list by_priority{of(0), of(0, 1, 3), of(0, 1, 1), of(0, 1, 2)};
+    explore("finish|evict", {1, one, by_priority, 2, {{finish(0)}, {start(2)}}});
+    explore("evict|evict", {1, one, by_priority, 2, {{start(3)}, {start(2)}}});
+    explore("evict|cancel", {1, one, by_priority, 2, {{start(2)}, {cancel_link(1)}}});
+    explore("evict|cancel_all", {1, one, by_priority, 2, {{start(2)}, {cancel_all}}});
+    limiter_options lifo = one;
+    lifo.order = queue_order::lifo;
+    explore("lifo:finish|evict", {1, lifo, {of(0), of(0), of(0)}, 2, {{finish(0)}, {start(2)}}});
+    limiter_options two;
+    two.max_waiting = 2;
+    explore(
+        "fattest:finish|evict",
+        {1, two, {of(1), of(1), of(1), of(2)}, 3, {{finish(0)}, {start(3)}}});
+}
+
+BOOST_AUTO_TEST_CASE(whoever_waits_leaves_in_one_way_only) {
+    const list three{of(0), of(0), of(0)};
+    explore("finish|cancel", {1, {}, three, 3, {{finish(0)}, {cancel_link(1)}}});
+    explore("finish|cancel_all", {1, {}, three, 3, {{finish(0)}, {cancel_all}}});
+    explore("cancel_all|start", {1, {}, three, 2, {{cancel_all}, {start(2)}}});
+    explore("cancel_all|cancel_all", {1, {}, three, 3, {{cancel_all}, {cancel_all}}});
+    explore("finish|close", {1, {}, three, 3, {{finish(0)}, {close_it}}});
+    explore("close|start", {1, {}, three, 2, {{close_it}, {start(2)}}});
+    explore("cancel|close", {1, {}, three, 3, {{cancel_link(2)}, {close_it}}});
+    const list timed{of(0), within(5), within(9, 1)};
+    explore("finish|expire", {1, {}, timed, 3, {{finish(0)}, {expire(5)}}});
+    explore("finish|expire_all", {1, {}, timed, 3, {{finish(0)}, {expire(9)}}});
+    explore("cancel|expire", {1, {}, timed, 3, {{cancel_link(1)}, {expire(5)}}});
+    // Those whose turn to be cancelled has not come may still run out of time.
+    explore(
+        "cancel_all|expire", {1, {}, timed, 3, {{cancel_all}, {expire(9)}}},
+        {"gaa  1/1", "gat  1/1", "gtt  1/1"});
+    explore("start|expire", {1, {}, timed, 2, {{start(2)}, {expire(5)}}});
+}
+
+BOOST_AUTO_TEST_CASE(a_large_one_is_passed_by_nobody) {
+    const list wide{of(0), of(0), of(0, 2), of(0)};
+    explore("wide:finish|finish", {2, {}, wide, 4, {{finish(0)}, {finish(1)}}});
+    explore("wide:finish|cancel", {2, {}, wide, 4, {{finish(0)}, {cancel_link(2)}}});
+    explore("wide:set_limit|finish", {2, {}, wide, 4, {{set_limit(3)}, {finish(0)}}});
+    explore("shrink|finish|start", {2, {}, wide, 2, {{set_limit(1)}, {finish(0)}, {start(3)}}});
+    explore("grow|shrink", {1, {}, wide, 2, {{set_limit(2)}, {set_limit(1)}}});
+}
+
+BOOST_AUTO_TEST_CASE(caps_of_keys) {
+    limiter_options capped;
+    capped.max_per_key = 1;
+    const list keys{of(1), of(1), of(2), of(1)};
+    explore("cap:finish|start", {3, capped, keys, 2, {{finish(0)}, {start(2)}}});
+    explore("cap:finish|start_same", {3, capped, keys, 2, {{finish(0)}, {start(3)}}});
+    explore("cap:finish|cancel", {3, capped, keys, 2, {{finish(0)}, {cancel_link(1)}}});
+}
+
+BOOST_AUTO_TEST_CASE(an_executor_drops_what_it_is_given) {
+    plan p{1, {}, {of(1), of(2), of(1), of(3)}, 3, {{finish(0)}, {start(3)}}};
+    p.drops = true;
+    explore("drops:finish|start", p);
+    p.threads = {{finish(0)}, {cancel_link(2)}};
+    explore("drops:finish|cancel", p);
+    p.threads = {{finish(0)}, {cancel_all}};
+    explore("drops:finish|cancel_all", p);
+    p.threads = {{finish(0)}, {shut_down}};
+    explore("drops:finish|shut_down", p);
+}
+
+BOOST_AUTO_TEST_CASE(who_waits_for_an_idle_limiter) {
+    plan p{1, {}, {of(0), of(0)}, 1, {{finish(0)}, {start(1)}}, 1};
+    explore("idle:finish|start", p);
+    p.started = 2;
+    p.threads = {{finish(0)}, {cancel_all}};
+    explore("idle:finish|cancel_all", p);
+    p.threads = {{finish(0)}, {close_it}};
+    explore("idle:finish|close", p);
+    p.threads = {{finish(0), finish(1)}, {destroy}};
+    explore("idle:finish,finish|destroy", p);
+    p.threads = {{finish(0)}, {shut_down}};
+    explore("idle:finish|shut_down", p);
+    p.threads = {{close_it}, {cancel_all}};
+    explore("idle:close|cancel_all", p);
+}
+
+BOOST_AUTO_TEST_CASE(the_limiter_dies_or_its_context_goes) {
+    const list three{of(1), of(2), of(1)};
+    explore("finish|destroy", {1, {}, three, 3, {{finish(0)}, {destroy}}});
+    explore("start|destroy", {1, {}, three, 2, {{start(2)}, {destroy}}});
+    explore("finish|shut_down", {1, {}, three, 3, {{finish(0)}, {shut_down}}});
+    explore("start|shut_down", {1, {}, three, 2, {{start(2)}, {shut_down}}});
+    explore("cancel|shut_down", {1, {}, three, 3, {{cancel_link(1)}, {shut_down}}});
+    explore("set_limit|shut_down", {1, {}, three, 3, {{set_limit(2)}, {shut_down}}});
+    explore("close|destroy|finish", {1, {}, three, 3, {{close_it}, {destroy}, {finish(0)}}});
+}
+
+// What the algorithm is shown, and what becomes of what it returns: it raises the limit by one.
+BOOST_AUTO_TEST_CASE(the_algorithm_is_shown_one_sample_at_a_time) {
+    limiter_options adaptive;
+    adaptive.algorithm = [inside = false](const limit_sample& s) mutable {
+        if (std::exchange(inside, true))
+            world::fail("two threads are inside the algorithm");
+        scheduler::get().point(access::read, &inside, "inside the algorithm");
+        scheduler::get().trace_value(0);
+        inside = false;
+        return s.limit + 1;
+    };
+    const list four{of(1), of(2), of(1), of(3)};
+    // A report that another thread takes along moves the limit a little later than its own would:
+    // only where it ends up is certain.
+    plan p{2, adaptive, four, 2, {{later(1), finish(0)}, {finish(1)}}};
+    explore("algorithm:finish|finish", p);
+    p.started = 3;
+    explore("algorithm:finish|finish,one_waits", p);
+    p.threads = {{later(1), finish(0)}, {set_limit(1)}};
+    explore("algorithm:finish|set_limit", p);
+    p.threads = {{later(1), finish(0)}, {close_it}};
+    explore("algorithm:finish|close", p);
+    p.threads = {{later(1), finish(0)}, {destroy}};
+    explore("algorithm:finish|destroy", p);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -148,7 +148,8 @@ outcome limiter_state<Threads>::try_admit(
     excess.reset(records_.take_excess());
     const outcome told = check(r);
     if (told != outcome::queued) {
-        if (is_counted && told != outcome::granted)
+        // Who asks for nothing, or for what there is not, is counted nowhere.
+        if (is_counted && is_valid(r) && r.weight > 0)
             count(r.priority, told);
         return told;
     }
@@ -163,6 +164,9 @@ outcome limiter_state<Threads>::try_admit(
         if (!is_at_once)
             ++counts_.over_limit;
         granted = admit(*record, r.weight, r.priority, now, duration::zero());
+        // Its key holds more now, and so the candidate may be another's.
+        if (!requests_.empty())
+            settle(now, here.taken);
         return outcome::granted;
     }
     if (!is_counted)
@@ -200,6 +204,7 @@ limiter_state<Threads>::enqueue(admission_waiter_type& w, spare_record& spare, b
             return outcome::unrecorded;
         w.granted = admit(
             *record, w.weight, w.priority(), now, w.has_arrived ? now - w.arrived : duration());
+        settle(now, here.taken); // as there
         return outcome::granted;
     }
     fix_deadline(w, now);
@@ -213,14 +218,11 @@ limiter_state<Threads>::enqueue(admission_waiter_type& w, spare_record& spare, b
         return outcome::unalarmed;
     if (record == nullptr && records_.empty() && spare == nullptr)
         return outcome::unrecorded;
+    // Where one leaves for one that comes the queue is not empty in between.
     if (requests_.empty())
         empty_until_ = last_grant_ = now;
-    if (victim != nullptr) {
-        // One leaves for one that comes: in between the queue is not empty.
-        const bool newest_first = requests_.newest_first();
+    if (victim != nullptr)
         this->take_out(static_cast<admission_waiter_type&>(*victim), outcome::shed, here.taken);
-        requests_.set_newest_first(newest_first);
-    }
     // The victim may have been the last of the key's.
     record = requests_.find(w.key);
     if (record == nullptr)
@@ -578,7 +580,7 @@ void limiter_state<Threads>::show(showing shown, const place& own) noexcept {
             from = limit_;
             if (fails)
                 ++counts_.algorithm_failures;
-            else if (shown.epoch == epoch_ && std::isfinite(to))
+            else if (shown.epoch == epoch_ && phase_ == phase::open && std::isfinite(to))
                 set_whole(std::max(to, 1.0));
             to = limit_;
             changes = to != from;

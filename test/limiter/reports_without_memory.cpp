@@ -1,0 +1,70 @@
+// A report for which there is no memory: its sample gets lost, its place does not.
+
+#include "limiter_fixture.hpp"
+
+#include <cstdlib>
+#include <new>
+
+namespace {
+
+bool has_memory = true;
+
+void* allocated(std::size_t size) {
+    void* const p = has_memory ? std::malloc(size == 0 ? 1 : size) : nullptr;
+    if (p == nullptr)
+        throw std::bad_alloc();
+    return p;
+}
+
+} // namespace
+
+// Not inlined: the compiler would see new matched with free.
+
+[[gnu::noinline]] void* operator new(std::size_t size) {
+    return allocated(size);
+}
+[[gnu::noinline]] void operator delete(void* p) noexcept {
+    std::free(p);
+}
+[[gnu::noinline]] void operator delete(void* p, std::size_t) noexcept {
+    std::free(p);
+}
+
+BOOST_FIXTURE_TEST_SUITE(limiter_reports_without_memory, test::limiter_fixture)
+
+BOOST_AUTO_TEST_CASE(samples_get_lost_and_places_do_not) {
+    using namespace test;
+    constexpr std::size_t many = 100;
+    lim(many, with_law(options(10, 1000)));
+    std::vector<client*> held;
+    for (std::size_t i = 0; i < many; ++i) {
+        held.push_back(&admit());
+        after(milliseconds(1));
+    }
+    client& w = admit(of(0, 50));
+    BOOST_TEST(waits(w));
+    law = [&](const limit_sample& sample) {
+        if (samples.size() == 1) {
+            has_memory = false;
+            for (std::size_t i = 1; i < many; ++i)
+                s->finish(*std::exchange(held[i]->held, {}), ended::success, true);
+            has_memory = true;
+        }
+        return sample.limit;
+    };
+    finish(*held[0]);
+    // There was room for some.
+    BOOST_TEST((samples.size() > 10 && samples.size() < many));
+    for (std::size_t i = 0; i < samples.size(); ++i)
+        BOOST_TEST((samples[i].latency == milliseconds(many - i)));
+    BOOST_TEST(runs(w));
+    BOOST_TEST(s->in_flight() == 50);
+    BOOST_TEST(s->statistics().succeeded == many);
+    check_counts();
+    const std::size_t before = samples.size();
+    after(milliseconds(1));
+    finish(w);
+    BOOST_TEST(samples.size() == before + 1);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
