@@ -10,7 +10,7 @@ set(searches triples)
 # Lifetime errors fail the schedule in which they happen: these bring AddressSanitizer along, so that
 # a build that has it already does without them.
 if(NOT CMAKE_CXX_FLAGS MATCHES "-fsanitize")
-    asio_semaphore_tests(model scheduler.cpp alarm.cpp TIMEOUT 600 NO_ASIO)
+    asio_semaphore_tests(model scheduler.cpp alarm.cpp limiter.cpp TIMEOUT 600 NO_ASIO)
     asio_semaphore_tests(model pairs.cpp chains.cpp lifetimes.cpp TIMEOUT 600 NO_ASIO LONG)
 
     # Fails on purpose; the script runs what it prints then.
@@ -21,7 +21,7 @@ if(NOT CMAKE_CXX_FLAGS MATCHES "-fsanitize")
     add_test(NAME model/replay COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/model/replay $<TARGET_FILE:test_model_replay>)
     set_tests_properties(model/replay PROPERTIES LABELS model TIMEOUT 120)
 
-    foreach(name IN ITEMS scheduler replay alarm chains lifetimes pairs)
+    foreach(name IN ITEMS scheduler replay alarm chains lifetimes limiter pairs)
         list(APPEND searches ${name})
         target_compile_options(test_model_${name} PRIVATE -fsanitize=address,undefined)
         target_link_options(test_model_${name} PRIVATE -fsanitize=address,undefined)
