@@ -359,6 +359,19 @@ BOOST_AUTO_TEST_CASE(who_is_out_of_time_in_a_standing_queue_is_shed_whoever_noti
     check_counts();
 }
 
+BOOST_AUTO_TEST_CASE(so_is_the_candidate) {
+    lim(1, busy(5, options(10, 100)));
+    client& a = admit();
+    client& first = admit(within(101));
+    at(100);
+    is_timer_late = true;
+    client& second = admit();
+    at(105);
+    finish(a);
+    BOOST_TEST(ended_as(first, outcome::timed_out));
+    BOOST_TEST(ended_as(second, outcome::shed));
+}
+
 BOOST_AUTO_TEST_CASE(L14_T126_cancel_frees_the_place) {
     lim(1, options(1, 1000));
     client& a = admit();
