@@ -299,7 +299,9 @@ BOOST_AUTO_TEST_CASE(who_comes_between_two_steps_of_an_end) {
     BOOST_TEST(stepped->try_admit({}, p, spare, true) == outcome::granted);
     stepped_idler early, late;
     BOOST_TEST(stepped->enqueue_idle(early) == outcome::queued);
-    stepped_waiter w1{{}}, w2{{}}, w3{{}}, w4{{}};
+    admission_request low;
+    low.priority = 1;
+    stepped_waiter w1(low), w2(low), w3(low), w4{{}};
     for (stepped_waiter* w : {&w1, &w2, &w3})
         BOOST_TEST(stepped->enqueue(*w, spare) == outcome::queued);
     bool is_in_between = false;
