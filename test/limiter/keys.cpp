@@ -114,6 +114,19 @@ BOOST_AUTO_TEST_CASE(the_wait_is_no_service) {
     BOOST_TEST((runs(a2) && waits(b2)));
 }
 
+BOOST_AUTO_TEST_CASE(who_was_admitted_without_a_look_at_the_clock_has_held_for_a_tick) {
+    lim(1, options(10, 1000));
+    client& first = admit();
+    client& z = admit();
+    client& b1 = admit(of(b));
+    client& b2 = admit(of(b));
+    finish(first);
+    BOOST_TEST(runs(b1));
+    after(milliseconds(1));
+    finish(b1);
+    BOOST_TEST((runs(z) && waits(b2)));
+}
+
 BOOST_AUTO_TEST_CASE(L33_work_conserving) {
     lim(5, options(10, 1000));
     for (int i = 0; i < 5; ++i)

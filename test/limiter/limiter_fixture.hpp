@@ -174,6 +174,8 @@ public:
         auto made = std::make_unique<hand_made_timer>(*s);
         timer = made.get();
         s->install_alarm(std::move(made));
+        if (s->find_alarm() == nullptr) // the context has gone
+            timer = nullptr;
         arrivals = 0;
     }
     /// The last limiter is destroyed, and what was admitted there ends.
@@ -256,7 +258,7 @@ public:
             c.ends(o, p);
         const bool is_nowhere = o == outcome::invalid_argument || o == outcome::exceeds_max;
         arrivals += is_nowhere || c.asked.weight == 0 ? 0 : 1;
-        if (!is_timer_late)
+        if (timer != nullptr && !is_timer_late)
             timer->run();
     }
 
@@ -276,7 +278,7 @@ public:
         const place p = *c.held;
         c.held.reset();
         s->finish(p, how, is_reported);
-        if (!is_timer_late)
+        if (timer != nullptr && !is_timer_late)
             timer->run();
     }
 

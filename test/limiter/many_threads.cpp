@@ -163,6 +163,45 @@ private:
     }
 };
 
+/// One waiter leaves at a time, and a test sees the state in between.
+struct stepped_threads : threads {
+    class mutex {
+    public:
+        void lock() noexcept { inner_.lock(); }
+        void unlock() {
+            inner_.unlock();
+            if (const auto f = std::exchange(in_between, nullptr))
+                f();
+        }
+
+    private:
+        brief_mutex<threads> inner_;
+    };
+
+    static constexpr int at_a_time = 1;
+
+    inline static std::function<void()> in_between;
+};
+
+class stepped_idler final : public waiter<stepped_threads> {
+public:
+    stepped_idler() : waiter(0) {}
+
+    std::optional<outcome> end;
+
+private:
+    void submit() noexcept override { left(); }
+    void destroy() noexcept override { left(); }
+    bool is_inside() const noexcept override { return false; }
+    void hold_work() noexcept override {}
+
+    void left() {
+        const boost::intrusive_ptr<limiter_state<stepped_threads>> owner(
+            static_cast<limiter_state<stepped_threads>*>(this->state), false);
+        end = this->result;
+    }
+};
+
 } // namespace
 
 BOOST_FIXTURE_TEST_SUITE(limiter_many_threads, many_threads_fixture)
@@ -244,6 +283,50 @@ BOOST_AUTO_TEST_CASE(L16_expiry_at_grant) {
     }
     BOOST_TEST(counted_granted == granted);
     BOOST_TEST(counted_timed_out == timed_out);
+}
+
+// Nobody is granted between two steps of an end, neither who waited nor who comes, and nobody waits
+// for an idle limiter in vain or is told too early.
+BOOST_AUTO_TEST_CASE(who_comes_between_two_steps_of_an_end) {
+    using stepped_state = limiter_state<stepped_threads>;
+    using stepped_waiter = blocking_waiter<stepped_threads>;
+    const boost::intrusive_ptr<state_registry<stepped_threads>> registry(
+        new state_registry<stepped_threads>);
+    const boost::intrusive_ptr<stepped_state> stepped(
+        new stepped_state(1, without_deadlines(10), registry), false);
+    stepped_state::spare_record spare;
+    place p, q;
+    BOOST_TEST(stepped->try_admit({}, p, spare, true) == outcome::granted);
+    stepped_idler early, late;
+    BOOST_TEST(stepped->enqueue_idle(early) == outcome::queued);
+    admission_request low;
+    low.priority = 1;
+    stepped_waiter w1(low), w2(low), w3(low), w4{{}};
+    for (stepped_waiter* w : {&w1, &w2, &w3})
+        BOOST_TEST(stepped->enqueue(*w, spare) == outcome::queued);
+    bool is_in_between = false;
+    stepped_threads::in_between = [&] {
+        is_in_between = true;
+        BOOST_TEST(stepped->waiting() == 2u);
+        stepped->finish(p, ended::success, true);
+        BOOST_TEST(stepped->waiting() == 2u);
+        BOOST_TEST(stepped->in_flight() == 0);
+        BOOST_TEST(!early.end.has_value());
+        BOOST_TEST(stepped->enqueue_idle(late) == outcome::queued);
+        admission_request urgent;
+        urgent.max_wait = limiter_options::duration::zero();
+        BOOST_TEST(stepped->try_admit(urgent, q, spare, false) == outcome::queued);
+        BOOST_TEST(stepped->enqueue(w4, spare) == outcome::queued);
+    };
+    BOOST_TEST(stepped->cancel() == 3u);
+    BOOST_TEST(is_in_between);
+    for (stepped_waiter* w : {&w1, &w2, &w3})
+        BOOST_TEST(w->wait() == outcome::aborted);
+    BOOST_TEST(w4.wait() == outcome::granted);
+    BOOST_TEST(!early.end.has_value());
+    stepped->finish(w4.granted, ended::success, true);
+    BOOST_TEST((early.end == outcome::granted && late.end == outcome::granted));
+    stepped->abort();
 }
 
 BOOST_AUTO_TEST_CASE(L36_atomic_caps) {

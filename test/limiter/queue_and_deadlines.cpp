@@ -345,6 +345,33 @@ BOOST_AUTO_TEST_CASE(a_late_timer_keeps_no_place_for_those_behind_the_candidate)
     check_counts();
 }
 
+BOOST_AUTO_TEST_CASE(who_is_out_of_time_in_a_standing_queue_is_shed_whoever_notices) {
+    lim(1, busy(5, options(2, 100)));
+    admit();
+    client& first = admit(within(500));
+    at(100);
+    is_timer_late = true;
+    client& second = admit();
+    at(105);
+    client& third = admit();
+    BOOST_TEST(ended_as(second, outcome::shed));
+    BOOST_TEST((waits(first) && waits(third)));
+    check_counts();
+}
+
+BOOST_AUTO_TEST_CASE(so_is_the_candidate) {
+    lim(1, busy(5, options(10, 100)));
+    client& a = admit();
+    client& first = admit(within(101));
+    at(100);
+    is_timer_late = true;
+    client& second = admit();
+    at(105);
+    finish(a);
+    BOOST_TEST(ended_as(first, outcome::timed_out));
+    BOOST_TEST(ended_as(second, outcome::shed));
+}
+
 BOOST_AUTO_TEST_CASE(L14_T126_cancel_frees_the_place) {
     lim(1, options(1, 1000));
     client& a = admit();
