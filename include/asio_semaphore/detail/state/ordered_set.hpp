@@ -42,6 +42,18 @@ public:
     }
     /// Compares nothing: what the order depends on may have changed.
     void remove(T& removed) noexcept { algorithms::erase(&header_, &static_cast<Node&>(removed)); }
+    /// Puts the element where it belongs, after what its place depends on has changed. Most stay.
+    void adjust(T& changed) noexcept {
+        tree_node* const node = &static_cast<Node&>(changed);
+        const Before before;
+        const bool stays =
+            (node == header_.left || !before(changed, element(algorithms::prev_node(node)))) &&
+            (node == header_.right || !before(element(algorithms::next_node(node)), changed));
+        if (!stays) {
+            remove(changed);
+            insert(changed);
+        }
+    }
     /// Forgets all of them.
     void clear() noexcept { algorithms::init_header(&header_); }
 
