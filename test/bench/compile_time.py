@@ -18,6 +18,7 @@ import tempfile
 
 TIMER = "#include <boost/asio/steady_timer.hpp>\n"
 SEMAPHORE = "#include <asio_semaphore/async_semaphore.hpp>\n"
+LIMITER = "#include <asio_semaphore/limiter/limiter.hpp>\n"
 CHANNEL = "#include <boost/asio/experimental/channel.hpp>\n"
 USE = "#include <boost/asio/io_context.hpp>\nusing boost::system::error_code;\n"
 
@@ -34,6 +35,13 @@ void f(boost::asio::io_context& context) {
 void f(boost::asio::io_context& context) {
     static asio_semaphore::async_semaphore sem(context, 1);
     sem.async_acquire_permit([](error_code, asio_semaphore::permit) {});
+}
+""",
+    ("limiter", "include"): LIMITER,
+    ("limiter", "one use"): LIMITER + USE + """
+void f(boost::asio::io_context& context) {
+    static asio_semaphore::limiter limiter(context, 1);
+    limiter.async_admit([](error_code, asio_semaphore::admission place) { place.finish(); });
 }
 """,
     ("channel", "include"): CHANNEL,
@@ -56,7 +64,7 @@ for who, what in list(UNITS):
     if what == "one use":
         UNITS[who, "one use, to an object with -O2"] = UNITS[who, what]
 for (who, what), text in list(UNITS.items()):
-    if who.startswith("async_semaphore"):
+    if who.startswith(("async_semaphore", "limiter")):
         UNITS[who + ", compiled", what] = "#define ASIO_SEMAPHORE_SEPARATE_COMPILATION\n" + text
 
 

@@ -3,6 +3,7 @@
 // standard output, tab separated.
 
 #include "counting_malloc.hpp"
+#include "limiters.hpp"
 #include "peers.hpp"
 #include "workloads.hpp"
 
@@ -181,6 +182,48 @@ void measure_with_permit() {
     report("W9 blocks more, with a slot", who, with_slot - slot_by_hand, 1);
 }
 
+/// L5, L6
+void measure_limiter() {
+    using subject = plain_limiter<executor>;
+    const auto report_blocks = [](const char* what, double blocks) {
+        report(what, subject::name, blocks, 0);
+    };
+    report_blocks(
+        "L5 blocks, uncontended", blocks_each([](long n) { run_chains<subject>(n, 1, 1); }));
+    report_blocks("L5 blocks, uncontended, coroutine", blocks_each([](long n) {
+                      run_coroutines<subject>(n, 1, 1, asio::deferred);
+                  }));
+    report_blocks(
+        "L5 blocks, hand-over", blocks_each([](long n) { run_chains<subject>(n, 1000, 1); }));
+    report_blocks("L5 blocks, hand-over, 1,000 keys", blocks_each([](long n) {
+                      run_keyed_chains<subject>(n, 1000, 1);
+                  }));
+    report_blocks("L5 blocks, with gradient_limit", blocks_each([](long n) {
+                      run_admissions<subject>(n, learning_options());
+                  }));
+    report_blocks("L5 blocks, refusal", blocks_each([](long n) { run_refusals<subject>(n); }));
+    report_blocks("L6 blocks, a key after the other", blocks_each([](long n) {
+                      asio::io_context context;
+                      subject limiter(context.get_executor(), 10);
+                      run_new_keys(limiter, 0, n);
+                  }));
+
+    constexpr long waiters = 1000;
+    asio::io_context context;
+    subject limiter(context.get_executor(), 1);
+    admission held = limiter.try_acquire();
+    limiter.acquire(chain<subject>{&limiter, 0});
+    const heap_use start = heap_taken();
+    for (long i = 0; i < waiters; ++i)
+        limiter.acquire(chain<subject>{&limiter, 0});
+    const heap_use taken = heap_taken() - start;
+    held.finish();
+    if (context.run() <= waiters)
+        within_limits = false;
+    report("L5 blocks, waiter with a deadline", subject::name, double(taken.blocks) / waiters, 1);
+    report("L5 bytes, waiter with a deadline", subject::name, double(taken.bytes) / waiters, 256);
+}
+
 } // namespace
 
 int main() {
@@ -193,6 +236,7 @@ int main() {
     measure_deadlines<permit_semaphore<executor>>(ours);
     measure_coroutines<permit_semaphore<executor>>(ours);
     measure_with_permit();
+    measure_limiter();
     measure_handlers<channel<executor>>(peer);
     measure_coroutines<channel<executor>>(peer);
     measure_handlers<concurrent_channel<executor>>(peer);

@@ -44,6 +44,17 @@ ROWS = [
     ("W8 with handlers", 100000, "release(10⁵), with the handlers", 1.7, None),
     ("W11", 0, "`try_acquire`, `release` by two threads", 1.15, None),
 ]
+LIMITER, BY_HAND = "limiter", "mutex, priority_queue, post"
+# row of the suite, what it is, goal, nanoseconds more that it may take
+LIMITER_ROWS = [
+    ("L1", "uncontended: `finish` and `async_admit` again", 2.0, 0),
+    ("L1 coroutine", "the same as a coroutine", 1.2, 0),
+    ("L2", "`try_admit`, `finish`", 8.0, 0),
+    ("L2 gradient_limit", "the same, with `gradient_limit`", 8.0, 80),
+    ("L3", "hand-over, 1,000 waiting, no key", 2.5, 0),
+    ("L3 keys", "hand-over, 1,000 waiting, each with a key", 3.2, 0),
+    ("L4", "refused, the queue being full", 1.6, 0),
+]
 # executor in the suite, what it is
 PLACES = [
     ("strand", "the semaphore on a strand"),
@@ -128,6 +139,28 @@ def place_table(suite):
     return out
 
 
+def limiter_table(suite):
+    out = ["| | work | base | limiter | goal | by hand |", "|---|---|---|---|---|---|"]
+    for row, text, goal, more in LIMITER_ROWS:
+        mine = suite.find(row, LIMITER)
+        if not mine:
+            continue
+        base = next(r for (name, *_), r in suite.all.items() if name == mine["base"])
+        met = float(mine["ratio"]) <= goal + more / float(base["ns"])
+        out.append("| " + " | ".join([
+            row.split()[0], text, mine["base"], "**" + cell(suite, row, LIMITER, 0) + "**",
+            ("✓ " if met else "✗ ") + f"{goal:.1f}" + (f", and {more} ns" if more else ""),
+            figure(suite.ratio(row, BY_HAND))]) + " |")
+    for places in (1, 10):
+        row = f"L7/{places}"
+        mine, theirs = suite.ratio(row, LIMITER), suite.ratio(row, BY_HAND)
+        if mine and theirs:
+            out.append("| " + " | ".join([
+                "L7", f"hand-over on two threads, a limit of {places}", "B6", "**" + cell(suite, row, LIMITER, 0) + "**",
+                ("✓" if mine <= theirs else "✗") + " not behind the one by hand", cell(suite, row, BY_HAND, 0)]) + " |")
+    return out
+
+
 def behind(suite):
     for row, size, text, *_ in ROWS:
         for executor, where in [(ANY, "")] + [(place, f", {where}") for place, where in PLACES]:
@@ -149,6 +182,8 @@ def table(directory):
     out += ratio_table(suite, alone)
     out += ["", "The same where the executor is not an `io_context`'s:", ""]
     out += place_table(suite)
+    out += ["", "The limiter: a fixed limit where nothing else is said, everybody with a deadline.", ""]
+    out += limiter_table(suite)
     out += ["", "| base | ns |", "|---|---|"]
     for (row, who, _, _), r in suite.all.items():
         if not r["base"]:
@@ -164,7 +199,7 @@ def table(directory):
     memory = lines(os.path.join(directory, "memory.tsv"))
     if memory:
         who = list(dict.fromkeys(line[1] for line in memory))
-        out += ["", "**W9 and W10: heap blocks and bytes, exact**", "",
+        out += ["", "**W9, W10, L5, L6: heap blocks and bytes, exact**", "",
                 "| | goal | " + " | ".join(who) + " |", "|" + "---|" * (2 + len(who))]
         for what in dict.fromkeys(line[0] for line in memory):
             values = {line[1]: line[2] for line in memory if line[0] == what}
@@ -173,7 +208,7 @@ def table(directory):
             out.append("| " + " | ".join([what, goal] + [values.get(w, "") for w in who]) + " |")
     counts = read(os.path.join(directory, "instructions.tsv"))
     if counts:
-        out += ["", "**W13: instructions an operation, exact**", "",
+        out += ["", "**W13, and the limiter's L1 to L6: instructions an operation, exact**", "",
                 "| | instructions | goal | concurrent_channel | ours / its |", "|---|---|---|---|---|"]
         for r in counts:
             count, peer, goal = (r[k].replace("-", "") for k in ("count", "peer", "goal"))

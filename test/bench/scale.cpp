@@ -4,7 +4,7 @@
 //
 //   bench_scale [--quick]
 
-#include "workloads.hpp"
+#include "limiters.hpp"
 
 #include <malloc.h>
 
@@ -122,6 +122,18 @@ void many(long semaphores) {
               << memory / static_cast<double>(semaphores) << '\n';
 }
 
+/// L6: what an admission costs, so many keys having been seen already.
+void keys(long seen) {
+    constexpr long operations = 20000;
+    asio::io_context context;
+    plain_limiter<asio::any_io_executor> limiter(context.get_executor(), 10);
+    run_new_keys(limiter, 0, seen);
+    const double before = heap_bytes();
+    const auto taken = run_new_keys(limiter, seen, operations);
+    std::cout << "keys one after another\t" << seen << '\t' << nanoseconds(taken.time, operations)
+              << '\t' << heap_bytes() - before << '\n';
+}
+
 } // namespace
 
 int main(int argc, char** argv) {
@@ -153,5 +165,8 @@ int main(int argc, char** argv) {
     std::cout << "what\tN\tns to make\tns an acquire\tns to destroy\tbytes each\n";
     for (long n = 10; n <= 10000; n *= 10)
         many(n);
+    std::cout << "what\tkeys seen\tns an admission (L6: the same within 20 %)\tbytes that stay\n";
+    for (long n = 100; n <= largest; n *= 10)
+        keys(n);
     return complete ? EXIT_SUCCESS : EXIT_FAILURE;
 }

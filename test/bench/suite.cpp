@@ -45,6 +45,7 @@ int main(int argc, char** argv) {
     bench::add_semaphores(suite);
     bench::add_channels(suite);
     bench::add_handmade(suite);
+    bench::add_limiters(suite);
     suite.run(std::cerr);
     suite.write(std::cout);
 }

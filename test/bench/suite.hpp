@@ -16,6 +16,7 @@ void add_baselines(suite& s);
 void add_semaphores(suite& s);
 void add_channels(suite& s);
 void add_handmade(suite& s);
+void add_limiters(suite& s);
 
 inline const char* name_of(const asio::any_io_executor*) noexcept {
     return "any_io_executor";

@@ -63,6 +63,7 @@ asio::awaitable<void> chain_coroutine(Subject& subject, Token token, long laps) 
     while (laps-- > 0) {
         if constexpr (Subject::gives_permits) {
             auto held = co_await subject.acquire(token);
+            subject.release(held);
         } else {
             co_await subject.acquire(token);
             subject.release();

@@ -139,7 +139,7 @@ private:
 
     void left() {
         const limiter_pointer owner(static_cast<limiter_under_test*>(this->state), false);
-        ends(this->result, granted);
+        ends(this->result, granted());
     }
 };
 
@@ -252,7 +252,7 @@ public:
                 expected.post();
                 o = with_record(spare, [&] { return s->enqueue(c, spare, true); });
             }
-            p = c.granted;
+            p = c.granted();
         }
         if (o != outcome::queued)
             c.ends(o, p);

@@ -488,7 +488,7 @@ BOOST_AUTO_TEST_CASE(who_waits_for_the_timer_to_be_set_has_arrived) {
     finish(a);
     BOOST_TEST(s->enqueue(b, spare, true) == outcome::granted);
     BOOST_TEST((s->statistics().wait.sum == milliseconds(70)));
-    s->finish(b.granted, ended::success, true);
+    s->finish(b.granted(), ended::success, true);
 }
 
 BOOST_AUTO_TEST_CASE(nobody_is_evicted_for_one_that_cannot_wait_yet) {

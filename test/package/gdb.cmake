@@ -10,7 +10,11 @@ set(commands "set width 0" "set print pretty off" "source ${printers}" "break st
 foreach(expression IN ITEMS busy idle closed gone held empty *held.state_)
     list(APPEND commands "print ${expression}")
 endforeach()
-list(APPEND commands "set asio-semaphore-handlers on" "print busy" kill)
+list(APPEND commands "set asio-semaphore-handlers on" "print busy" "set asio-semaphore-handlers off")
+foreach(expression IN ITEMS limited ended place no_place *place.state_.px)
+    list(APPEND commands "print ${expression}")
+endforeach()
+list(APPEND commands kill)
 list(TRANSFORM commands PREPEND "-ex;")
 execute_process(COMMAND ${gdb} -batch -nx ${commands} ${program}
     OUTPUT_VARIABLE output ERROR_VARIABLE output TIMEOUT 60)
@@ -33,6 +37,14 @@ set(expected
     "6 = permit: empty"
     "7 = semaphore_state: ${summary} = {${waiters}}"
     "8 = async_semaphore: ${summary} = {\\[0\\] = 4 permits, ${at}, ${permit_signature}, handler = {number = 17},")
+set(summary "2 of 3 in flight, 1 running, 2 waiting, 1 key, open")
+set(waiters "\\[0\\] = weight 2, priority 0, ${at}, handler = patient_request, \\[1\\] = weight 2, priority 1, key 17, ${at}, handler = patient_request, \\[2\\] = until it is idle, ${at}, handler = [^,]*lambda")
+list(APPEND expected
+    "9 = limiter: ${summary} = {${waiters}"
+    "10 = limiter: 0 of 1 in flight, 0 running, 0 waiting, 0 keys, closed"
+    "11 = admission: weight 2, of the limiter with ${summary} \\(state ${at}\\)"
+    "12 = admission: empty"
+    "13 = limiter_state: ${summary} = {${waiters}")
 foreach(line IN LISTS expected)
     if(NOT output MATCHES "\n.${line}")
         message(SEND_ERROR "gdb does not show\n${line}\nbut\n${output}")

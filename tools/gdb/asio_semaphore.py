@@ -1,10 +1,13 @@
-"""Shows semaphores and permits in gdb.
+"""Shows semaphores and permits, limiters and admissions in gdb.
 
     (gdb) source tools/gdb/asio_semaphore.py
     (gdb) print sem
     $1 = async_semaphore: 0 of 2 available, open, 2 waiting = {
       [0] = 1 permit, at 0x5555555e4360, void (error_code, permit), coroutine session at server.cpp:31,
       [1] = 2 permits, at 0x5555555e5f10, void (error_code), with a deadline, handler = main()::<lambda(error_code)>}
+    (gdb) print lim
+    $2 = limiter: 3 of 3.5 in flight, 2 running, 1 waiting, 1 key, open = {
+      [0] = weight 2, priority 1, key 17, at 0x5555555e4360, handler = main()::<lambda(error_code, admission)>}
 
 A waiting operation is shown with what it asked for and who waits for it: the coroutine that awaits it, or else its
 handler's type; after `set asio-semaphore-handlers on` the handler's value. The printers only read memory, and so work on a core dump too.
@@ -62,30 +65,19 @@ def shorter(name):
     return re.sub(r"asio::any_executor<.*?execution::prefer_only<[^<>]*<0>\s*>\s*>", "any_io_executor", name)
 
 
-def permits(n):
-    return "1 permit" if n == 1 else "%d permits" % n
+def number(n, what):
+    return "%d %s%s" % (n, what, "" if n == 1 else "s")
 
 
-class State:
-    """A detail::semaphore_state, read."""
+class Line:
+    """A detail::waiting_line, read: who waits in it."""
 
     def __init__(self, state):
-        word = int(plain(state["word_"]))
         self.address = int(state.address)
-        self.available = word // ONE_PERMIT
-        self.max = int(state["max_"])
-        self.closed = bool(word & CLOSED)
         self.waiting = int(plain(state["waiting_"]))
         self.end = state["queue_"]["list_"]["end_"]
         threads = state["queue_"].type.strip_typedefs().template_argument(0)
         self.kind = gdb.lookup_type("asio_semaphore::detail::waiter<%s>" % threads)
-        self.unlimited = self.max == (2 ** 63 - 1) // ONE_PERMIT
-
-    def summary(self):
-        available = "%d" % self.available if self.unlimited else "%d of %d" % (self.available, self.max)
-        debt = ", in debt" if self.available < 0 else ""
-        return "%s available%s, %s, %d waiting" % (
-            available, debt, "closed" if self.closed else "open", self.waiting)
 
     def waiters(self):
         """A line for each in the list of waiters; not further than it is said to be long, should it be broken."""
@@ -98,6 +90,45 @@ class State:
                 return
             yield index, Waiter(node - offset, self.kind).to_string()
             node = int(value_at(node, self.end.type)["next"])
+
+
+class SemaphoreState(Line):
+    """A detail::semaphore_state, read."""
+
+    name = "semaphore"
+
+    def __init__(self, state):
+        super().__init__(state)
+        word = int(plain(state["word_"]))
+        self.available = word // ONE_PERMIT
+        self.max = int(state["max_"])
+        self.closed = bool(word & CLOSED)
+        self.unlimited = self.max == (2 ** 63 - 1) // ONE_PERMIT
+
+    def summary(self):
+        available = "%d" % self.available if self.unlimited else "%d of %d" % (self.available, self.max)
+        debt = ", in debt" if self.available < 0 else ""
+        return "%s available%s, %s, %d waiting" % (
+            available, debt, "closed" if self.closed else "open", self.waiting)
+
+
+class LimiterState(Line):
+    """A detail::limiter_state, read."""
+
+    name = "limiter"
+
+    def __init__(self, state):
+        super().__init__(state)
+        self.limit = float(state["limit_"])
+        self.in_flight = int(state["in_flight_"])
+        self.running = int(state["running_"])
+        self.requests = int(state["requests_"]["size_"])
+        self.keys = int(state["requests_"]["keys_"])
+        self.phase = enumerator(state["phase_"])
+
+    def summary(self):
+        return "%d of %g in flight, %d running, %d waiting, %s, %s" % (
+            self.in_flight, self.limit, self.running, self.requests, number(self.keys, "key"), self.phase)
 
 
 def value_at(address, kind):
@@ -168,35 +199,48 @@ def resumes_at(handle):
 
 
 class Waiter:
-    """One line: how many permits an operation waits for, and who waits."""
+    """One line: what an operation waits for, and who waits."""
 
     def __init__(self, address, kind):
         self.address = address
         self.kind = kind
 
     def to_string(self):
-        line = "%s, at %#x" % (permits(int(member(self.address, self.kind, "count"))), self.address)
+        count = int(member(self.address, self.kind, "count"))
+        at = "at %#x" % self.address
         whole = operation_type(self.address)
         if whole is None:
-            return line
+            return "%d, %s" % (count, at)
         request, handler, route = template_arguments(whole.name)
-        line += ", %s" % shorter(template_arguments(request)[0])
-        if member(self.address, self.kind, "is_timed"):
-            line += ", with a deadline"
+        if "<" in request:
+            line = "%s, %s, %s" % (number(count, "permit"), at, shorter(template_arguments(request)[0]))
+            if member(self.address, self.kind, "is_timed"):
+                line += ", with a deadline"
+        else:
+            line = "%s, %s" % (self.asked_of_limiter(count, whole), at)
         value = member(self.address, whole, "handler_")
         who = coroutine(value)
         if show_handlers.value:
             return "%s, handler = %s" % (line, value)
         return "%s, %s" % (line, who or "handler = " + shorter(handler))
 
+    def asked_of_limiter(self, weight, whole):
+        if weight == 0:
+            return "until it is idle"
+        line = "weight %d, priority %d" % (weight, int(member(self.address, whole, "stamp_")) & 3)
+        key = int(member(self.address, whole, "key"))
+        return "%s, key %d" % (line, key) if key != 0 else line
 
-class SemaphorePrinter:
+
+class ObjectPrinter:
+    """A semaphore or a limiter."""
+
     def __init__(self, value):
         name = str(value.type.strip_typedefs().template_argument(0))
-        self.name = ("async_semaphore" if "any_io_executor" in name or "any_executor<" in name
-                     else "basic_async_semaphore<%s>" % shorter(name))
+        self.name = (self.plain_name if "any_io_executor" in name or "any_executor<" in name
+                     else "basic_%s<%s>" % (self.plain_name, shorter(name)))
         pointer = value["state_"]["px"]
-        self.state = State(pointer.dereference()) if int(pointer) != 0 else None
+        self.state = self.state_type(pointer.dereference()) if int(pointer) != 0 else None
 
     def to_string(self):
         if self.state is None:
@@ -210,11 +254,19 @@ class SemaphorePrinter:
             yield "[%d]" % index, waiter
 
 
+class SemaphorePrinter(ObjectPrinter):
+    plain_name, state_type = "async_semaphore", SemaphoreState
+
+
+class LimiterPrinter(ObjectPrinter):
+    plain_name, state_type = "limiter", LimiterState
+
+
 class PermitPrinter:
     def __init__(self, value):
         self.count = int(value["count_"])
         pointer = value["state_"]
-        self.state = State(pointer.dereference()) if int(pointer) != 0 else None
+        self.state = SemaphoreState(pointer.dereference()) if int(pointer) != 0 else None
 
     def to_string(self):
         if self.state is None:
@@ -223,16 +275,38 @@ class PermitPrinter:
             self.count, self.state.summary(), self.state.address)
 
 
-class StatePrinter:
+class AdmissionPrinter:
     def __init__(self, value):
-        self.state = State(value)
+        self.place = value["place_"]
+        pointer = value["state_"]["px"]
+        self.state = LimiterState(pointer.dereference()) if int(pointer) != 0 else None
 
     def to_string(self):
-        return "semaphore_state: %s" % self.state.summary()
+        if self.state is None:
+            return "admission: empty"
+        key = int(self.place["record"]["key_"])
+        return "admission: weight %d%s, of the limiter with %s (state at %#x)" % (
+            int(self.place["weight"]), ", key %d" % key if key != 0 else "", self.state.summary(), self.state.address)
+
+
+class StatePrinter:
+    def __init__(self, value):
+        self.state = self.state_type(value)
+
+    def to_string(self):
+        return "%s_state: %s" % (self.state.name, self.state.summary())
 
     def children(self):
         for index, waiter in self.state.waiters():
             yield "[%d]" % index, waiter
+
+
+class SemaphoreStatePrinter(StatePrinter):
+    state_type = SemaphoreState
+
+
+class LimiterStatePrinter(StatePrinter):
+    state_type = LimiterState
 
 
 def printers():
@@ -241,7 +315,10 @@ def printers():
     collection = gdb.printing.RegexpCollectionPrettyPrinter("asio_semaphore")
     collection.add_printer("semaphore", r"^asio_semaphore::basic_async_semaphore<.*>$", SemaphorePrinter)
     collection.add_printer("permit", r"^asio_semaphore::permit$", PermitPrinter)
-    collection.add_printer("state", r"^asio_semaphore::detail::semaphore_state<.*>$", StatePrinter)
+    collection.add_printer("state", r"^asio_semaphore::detail::semaphore_state<.*>$", SemaphoreStatePrinter)
+    collection.add_printer("limiter", r"^asio_semaphore::basic_limiter<.*>$", LimiterPrinter)
+    collection.add_printer("admission", r"^asio_semaphore::admission$", AdmissionPrinter)
+    collection.add_printer("limiter_state", r"^asio_semaphore::detail::limiter_state<.*>$", LimiterStatePrinter)
     return collection
 
 

@@ -1,4 +1,5 @@
-// What gdb is shown: a semaphore with three operations in its queue, one without, and permits.
+// What gdb is shown: a semaphore with three operations in its queue, one without, and permits; a
+// limiter with two in its queue, and admissions.
 // stop_here() is where the debugger looks.
 
 #include <asio_semaphore.hpp>
@@ -27,6 +28,10 @@ asio::awaitable<void> waiting_session(async_semaphore& semaphore) {
     const permit held = co_await semaphore.async_acquire_permit(1, asio::use_awaitable);
 }
 
+struct patient_request {
+    void operator()(error_code, asio_semaphore::admission) const {}
+};
+
 [[gnu::noinline]] void
 stop_here(const async_semaphore&, const async_semaphore&, const permit&, const permit&) {
     asm volatile("" ::: "memory");
@@ -48,6 +53,21 @@ int main() {
     busy.async_acquire_for(std::chrono::hours(1), 2, [](error_code) {});
     co_spawn(context, waiting_session(busy), asio::detached);
     context.poll();
+
+    asio_semaphore::limiter limited(context, 3);
+    asio_semaphore::admission_request request;
+    request.weight = 2;
+    asio_semaphore::admission place = limited.try_admit(request);
+    const asio_semaphore::admission no_place;
+    limited.async_admit(request, patient_request());
+    request.key = 17;
+    request.priority = 1;
+    limited.async_admit(request, patient_request());
+    limited.async_wait_idle([](error_code) {});
+    asio_semaphore::limiter ended(context, 1);
+    ended.close();
+
     stop_here(busy, closed, held, empty);
     busy.cancel();
+    limited.cancel();
 }

@@ -60,7 +60,7 @@ struct admit_request {
         return admission_access::make(state, result, granted);
     }
     static admission hold(state_pointer&& state, const waiter_type& w) noexcept {
-        return admission_access::make(std::move(state), w.result, w.granted);
+        return admission_access::make(std::move(state), w.result, w.granted());
     }
 
     admission_request asked;

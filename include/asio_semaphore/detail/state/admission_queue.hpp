@@ -120,7 +120,7 @@ public:
     std::uint64_t key() const noexcept { return key_; }
     std::ptrdiff_t held() const noexcept { return held_; }    // weights
     std::size_t running() const noexcept { return running_; } // admissions
-    std::size_t waiting() const noexcept;                     // requests
+    std::size_t waiting() const noexcept { return waiting_; } // requests
     double served() const noexcept { return served_; }
 
     key_record* next_spare; // for who keeps it while it is not in the queue
@@ -132,6 +132,7 @@ private:
     std::uint64_t key_;
     std::ptrdiff_t held_ = 0;
     std::size_t running_ = 0;
+    std::size_t waiting_ = 0;
     double served_ = 0;
     std::array<queued_backlog, priorities> backlogs_; // by priority
 };
@@ -227,10 +228,13 @@ private:
     std::ptrdiff_t room(const key_record& record) const noexcept;
     void make_present(key_record& record) noexcept;
     void expect_present(key_record& record) noexcept;
+    bool is_capped(const key_record& record) const noexcept {
+        return max_per_key_ != 0 && &record != &nobodys_;
+    }
     // Around a change of the backlog's requests:
-    void forget(queued_backlog& b) noexcept;
-    void remember(queued_backlog& b) noexcept;
-    // Around a change of what its key holds or has had:
+    void forget_length(queued_backlog& b) noexcept;
+    void remember_length(queued_backlog& b) noexcept;
+    // Around a change of whose turn it is in the backlog:
     void let_turn_pass(queued_backlog& b) noexcept;
     void take_turn(queued_backlog& b) noexcept;
     void change_share(key_record& record, std::ptrdiff_t weight) noexcept;

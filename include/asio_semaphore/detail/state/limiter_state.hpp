@@ -28,7 +28,6 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
-#include <optional>
 #include <vector>
 
 namespace asio_semaphore::detail {
@@ -57,16 +56,32 @@ public:
         timed_waiter<Threads>(r.weight, never, works),
         queued_request(r.priority, r.weight),
         key(r.key),
-        max_wait(r.max_wait) {}
+        max_wait(r.max_wait.value_or(limiter_options::duration())),
+        has_max_wait(r.max_wait.has_value()) {}
+
+    /// It is granted this place.
+    void take(const place& p) noexcept {
+        record = p.record;
+        since = p.since;
+        epoch_ = p.epoch;
+    }
+    /// @pre that is how it ended
+    place granted() const noexcept { return {record, weight, since, epoch_}; }
 
     const std::uint64_t key;
-    const std::optional<limiter_options::duration> max_wait;
+    // Everybody who waits has all of this, so that it stands here only once.
+    union {
+        limiter_options::duration max_wait; // until it has arrived, if it has one of its own
+        time_point since;                   // when it arrived; once granted, when that was
+    };
+    const bool has_max_wait;
     bool has_arrived = false; // its deadline is fixed
-    time_point arrived;
-    place granted; // where that is how it ended
 
 protected:
     ~admission_waiter() = default;
+
+private:
+    std::uint32_t epoch_ = 0;
 };
 
 template <typename Threads>
@@ -159,6 +174,7 @@ private:
     };
 
     struct ending;
+    void finish_unshown(const place& p, asio_semaphore::outcome result, bool is_reported) noexcept;
     bool end_admission(ending& e) noexcept;
     void show(showing shown, const place& own) noexcept;
     void tell(double from, double to) noexcept;
@@ -177,6 +193,8 @@ private:
         key_record& record, std::ptrdiff_t weight, int priority, time_point now,
         duration wait) noexcept;
     void grant(admission_waiter_type& w, time_point now, taken_type& taken) noexcept;
+    void tally(
+        const place& p, asio_semaphore::outcome result, bool is_reported, time_point now) noexcept;
     void forget(queued_request& r) noexcept;
     void leave(key_record& record) noexcept;
     void count(int priority, outcome refused) noexcept;

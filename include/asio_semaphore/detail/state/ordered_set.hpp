@@ -35,13 +35,38 @@ public:
 
     /// From the end: it costs O(1) comparisons where the element comes last.
     void insert(T& inserted) noexcept {
+        tree_node& node = static_cast<Node&>(inserted);
+        if (empty()) {
+            node.parent = &header_;
+            node.left = node.right = nullptr;
+            node.is_red = false;
+            header_.parent = header_.left = header_.right = &node;
+            return;
+        }
         const auto before = [](const tree_node* a, const tree_node* b) {
             return Before()(element(a), element(b));
         };
-        algorithms::insert_equal(&header_, &header_, &static_cast<Node&>(inserted), before);
+        algorithms::insert_equal(&header_, &header_, &node, before);
     }
     /// Compares nothing: what the order depends on may have changed.
-    void remove(T& removed) noexcept { algorithms::erase(&header_, &static_cast<Node&>(removed)); }
+    void remove(T& removed) noexcept {
+        if (header_.left == header_.right) // the only one
+            clear();
+        else
+            algorithms::erase(&header_, &static_cast<Node&>(removed));
+    }
+    /// Puts the element where it belongs, after what its place depends on has changed. Most stay.
+    void adjust(T& changed) noexcept {
+        tree_node* const node = &static_cast<Node&>(changed);
+        const Before before;
+        const bool stays =
+            (node == header_.left || !before(changed, element(algorithms::prev_node(node)))) &&
+            (node == header_.right || !before(element(algorithms::next_node(node)), changed));
+        if (!stays) {
+            remove(changed);
+            insert(changed);
+        }
+    }
     /// Forgets all of them.
     void clear() noexcept { algorithms::init_header(&header_); }
 

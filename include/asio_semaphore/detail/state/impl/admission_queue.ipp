@@ -53,7 +53,8 @@ backlog::first_within(std::ptrdiff_t room, bool newest_first) const noexcept {
 
 ASIO_SEMAPHORE_DECL void backlog::push(request& r) noexcept {
     request** place = &root_;
-    for (; *place != nullptr && rank(**place) > rank(r); place = &(*place)->right_)
+    const std::uint64_t own = rank(r);
+    for (; *place != nullptr && rank(**place) > own; place = &(*place)->right_)
         (*place)->lightest_ = std::min((*place)->lightest_, r.weight);
     r.left_ = *place;
     r.right_ = nullptr;
@@ -90,13 +91,6 @@ ASIO_SEMAPHORE_DECL queued_request* backlog::join(request* older, request* newer
 }
 
 // ---- keys
-
-ASIO_SEMAPHORE_DECL std::size_t key_record::waiting() const noexcept {
-    std::size_t sum = 0;
-    for (const queued_backlog& b : backlogs_)
-        sum += b.requests.size();
-    return sum;
-}
 
 ASIO_SEMAPHORE_DECL key_record* admission_queue::find(std::uint64_t key) noexcept {
     return key == 0 ? &nobodys_ : records_.find(key);
@@ -157,7 +151,7 @@ ASIO_SEMAPHORE_DECL bool admission_queue::by_length::operator()(
 
 /// The weight that the key's cap lets through.
 ASIO_SEMAPHORE_DECL std::ptrdiff_t admission_queue::room(const key_record& record) const noexcept {
-    if (max_per_key_ == 0 || &record == &nobodys_ || record.held_ == 0)
+    if (!is_capped(record) || record.held_ == 0)
         return std::numeric_limits<std::ptrdiff_t>::max();
     return max_per_key_ - record.held_;
 }
@@ -177,14 +171,12 @@ ASIO_SEMAPHORE_DECL void admission_queue::take_turn(queued_backlog& b) noexcept 
 }
 
 // Key 0 is no client: its length is nobody's fault.
-ASIO_SEMAPHORE_DECL void admission_queue::forget(queued_backlog& b) noexcept {
-    let_turn_pass(b);
+ASIO_SEMAPHORE_DECL void admission_queue::forget_length(queued_backlog& b) noexcept {
     if (&b.record != &nobodys_ && !b.requests.empty())
         of(b.priority).backlogs.remove(b);
 }
 
-ASIO_SEMAPHORE_DECL void admission_queue::remember(queued_backlog& b) noexcept {
-    take_turn(b);
+ASIO_SEMAPHORE_DECL void admission_queue::remember_length(queued_backlog& b) noexcept {
     if (&b.record != &nobodys_ && !b.requests.empty())
         of(b.priority).backlogs.insert(b);
 }
@@ -246,35 +238,54 @@ ASIO_SEMAPHORE_DECL void admission_queue::push(queued_request& r, key_record& re
     r.stamp_ =
         ++arrivals_ * queued_request::one_arrival + (r.stamp_ & queued_request::priority_mask);
     queued_backlog& b = backlog_of(r);
-    forget(b);
+    forget_length(b);
     b.requests.push(r);
     b.newest = &r;
-    remember(b);
+    remember_length(b);
+    // Oldest first, who comes last does not change whose turn it is.
+    if (b.next == nullptr || newest_first_) {
+        let_turn_pass(b);
+        take_turn(b);
+    }
     priority_class& all = of(r.priority());
     all.requests.push_back(r);
     ++all.size;
+    ++record.waiting_;
     ++size_;
 }
 
 ASIO_SEMAPHORE_DECL void admission_queue::remove(queued_request& r) noexcept {
     queued_backlog& b = backlog_of(r);
-    forget(b);
+    const bool is_next = b.next == &r;
+    if (is_next)
+        let_turn_pass(b);
+    forget_length(b);
     b.requests.remove(r);
     if (b.newest == &r && !b.requests.empty())
         b.newest = &b.requests.newest();
-    remember(b);
+    remember_length(b);
+    if (is_next)
+        take_turn(b);
     intrusive_list::remove(r);
     --of(r.priority()).size;
+    --r.record->waiting_;
     --size_;
 }
 
 ASIO_SEMAPHORE_DECL void
 admission_queue::change_share(key_record& record, std::ptrdiff_t weight) noexcept {
     record.held_ += weight;
-    for (queued_backlog& b : record.backlogs_)
-        let_turn_pass(b);
-    for (queued_backlog& b : record.backlogs_)
-        take_turn(b);
+    if (record.waiting_ == 0)
+        return;
+    // One by one: backlogs of one key differ in their priorities, which come first in the order.
+    for (queued_backlog& b : record.backlogs_) {
+        if (is_capped(record)) {
+            let_turn_pass(b);
+            take_turn(b);
+        } else if (b.next != nullptr) {
+            order_.adjust(b);
+        }
+    }
 }
 
 ASIO_SEMAPHORE_DECL void admission_queue::hold(key_record& record, std::ptrdiff_t weight) noexcept {
@@ -287,9 +298,8 @@ ASIO_SEMAPHORE_DECL void
 admission_queue::give_back(key_record& record, std::ptrdiff_t weight, double service) noexcept {
     BOOST_ASSERT(record.running_ > 0 && record.held_ >= weight);
     --record.running_;
-    present_.remove(record);
     record.served_ += service;
-    present_.insert(record);
+    present_.adjust(record);
     change_share(record, -weight);
 }
 

@@ -202,8 +202,8 @@ limiter_state<Threads>::enqueue(admission_waiter_type& w, spare_record& spare, b
     if (is_next(record, w.priority(), w.weight)) {
         if (record == nullptr && (record = enter(w.key, spare)) == nullptr)
             return outcome::unrecorded;
-        w.granted = admit(
-            *record, w.weight, w.priority(), now, w.has_arrived ? now - w.arrived : duration());
+        w.take(admit(
+            *record, w.weight, w.priority(), now, w.has_arrived ? now - w.since : duration()));
         settle(now, here.taken); // as there
         return outcome::granted;
     }
@@ -314,8 +314,8 @@ template <typename Threads>
 void limiter_state<Threads>::fix_deadline(admission_waiter_type& w, time_point now) noexcept {
     if (std::exchange(w.has_arrived, true))
         return;
-    w.arrived = now;
-    duration wait = w.max_wait.value_or(options_.max_wait);
+    duration wait = w.has_max_wait ? w.max_wait : options_.max_wait;
+    w.since = now;
     if (options_.busy_wait > duration::zero() && is_standing(now)) {
         wait = std::min(wait, options_.busy_wait);
         w.at_deadline = outcome::shed;
@@ -342,7 +342,7 @@ template <typename Threads>
 void limiter_state<Threads>::grant(
     admission_waiter_type& w, time_point now, taken_type& taken) noexcept {
     forget(w);
-    w.granted = admit(*w.record, w.weight, w.priority(), now, now - w.arrived);
+    w.take(admit(*w.record, w.weight, w.priority(), now, now - w.since));
     const auto since = static_cast<double>((now - std::exchange(last_grant_, now)).count());
     grant_interval_ += (since - grant_interval_) / (grant_interval_ > 0 ? 16 : 1);
     this->take(w, outcome::granted, taken);
@@ -452,7 +452,8 @@ void limiter_state<Threads>::give_back(const place& p, time_point now, taken_typ
     in_flight_ -= p.weight;
     --running_;
     leave(*p.record);
-    settle(now, taken);
+    if (line::waiting() != 0)
+        settle(now, taken);
 }
 
 // How an admission ends, in one critical section or, where it needs memory, in several.
@@ -473,6 +474,10 @@ struct limiter_state<Threads>::ending {
 template <typename Threads>
 void limiter_state<Threads>::finish(
     const place& p, asio_semaphore::outcome result, bool is_reported) noexcept {
+    if (!options_.algorithm) {
+        finish_unshown(p, result, is_reported);
+        return;
+    }
     ending e{p, result, is_reported, {}, 0, false, {}, false, {}};
     while (!end_admission(e)) {
         BOOST_TRY {
@@ -489,6 +494,38 @@ void limiter_state<Threads>::finish(
         "admission::finish, or the limit will never move");
     if (e.shown.algorithm)
         show(std::move(e.shown), p);
+}
+
+// Where there is no algorithm.
+template <typename Threads>
+void limiter_state<Threads>::finish_unshown(
+    const place& p, asio_semaphore::outcome result, bool is_reported) noexcept {
+    spare_record excess; // freed with the mutex free
+    section here(*this);
+    const bool is_timed = p.since != unset || !requests_.empty();
+    const time_point now = is_timed ? Threads::now() : unset;
+    tally(p, result, is_reported, now);
+    excess.reset(records_.take_excess());
+    give_back(p, now, here.taken);
+}
+
+template <typename Threads>
+void limiter_state<Threads>::tally(
+    const place& p, asio_semaphore::outcome result, bool is_reported, time_point now) noexcept {
+    switch (result) {
+    case asio_semaphore::outcome::success:
+        ++counts_.succeeded;
+        if (algorithm_ != nullptr)
+            counts_.latency.add(now - p.since);
+        break;
+    case asio_semaphore::outcome::overloaded:
+        ++counts_.overloaded;
+        break;
+    case asio_semaphore::outcome::ignored:
+        ++counts_.ignored;
+        counts_.unreported += is_reported ? 0 : 1;
+        break;
+    }
 }
 
 // False, with nothing changed, where memory for the sample has to be provided.
@@ -509,20 +546,7 @@ bool limiter_state<Threads>::end_admission(ending& e) noexcept {
         e.room.assign(samples_.begin(), samples_.end());
         samples_.swap(e.room);
     }
-    switch (e.result) {
-    case ended::success:
-        ++counts_.succeeded;
-        if (algorithm_ != nullptr)
-            counts_.latency.add(now - p.since);
-        break;
-    case ended::overloaded:
-        ++counts_.overloaded;
-        break;
-    case ended::ignored:
-        ++counts_.ignored;
-        counts_.unreported += e.is_reported ? 0 : 1;
-        break;
-    }
+    tally(p, e.result, e.is_reported, now);
     e.is_forgotten = algorithm_ != nullptr && !e.is_reported && counts_.unreported == 1000 &&
                      counts_.succeeded + counts_.overloaded + counts_.ignored == 1000;
     e.excess.reset(records_.take_excess());
