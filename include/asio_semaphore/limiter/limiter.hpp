@@ -74,7 +74,7 @@ namespace asio_semaphore {
  * over, however late the timer is.
  *
  * @par Executor
- * As @ref basic_async_semaphore: a handler is posted straight to its associated executor,
+ * As for `async_semaphore`: a handler is posted straight to its associated executor,
  * `get_executor()` by default. No handler runs inside the function that starts the operation, nor
  * inside `finish`, an admission's destructor, `set_limit`, `cancel`, `close` or the emission of a
  * cancellation; except, from Boost 1.82 on, by an associated immediate executor, for an operation
@@ -100,7 +100,7 @@ namespace asio_semaphore {
  * that it makes possible.
  *
  * @par Lifetime
- * As @ref basic_async_semaphore: destroying the limiter completes waiting operations with
+ * As for `async_semaphore`: destroying the limiter completes waiting operations with
  * `operation_aborted`, moving it takes them along, admissions and lazy operations may outlive it,
  * and destroying the execution context destroys the waiting handlers without calling them.
  *
@@ -298,6 +298,9 @@ public:
      *
      * @par Completion Signature
      * @code void(boost::system::error_code) @endcode
+     *
+     * @par Fairness
+     * All who wait for this complete together.
      *
      * @par Per-Operation Cancellation
      * terminal, partial, total.
