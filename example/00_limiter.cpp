@@ -14,12 +14,13 @@ asio::awaitable<void> request(limiter& limit, std::string client) {
     boost::system::error_code ec;
     auto place = co_await limit.async_admit(
         {.key = asio_semaphore::key_of(client)}, asio::redirect_error(asio::use_awaitable, ec));
-    if (!ec) {
-        co_await asio::post(asio::use_awaitable); // what must not run more than twice at once
-        place.finish();
+    if (ec) { // asio_semaphore::condition::overload
+        std::cout << client << ": 503\n";
+        co_return;
     }
-    const bool refused = ec == asio_semaphore::condition::overload;
-    std::cout << client << (refused ? ": 503\n" : ": 200\n");
+    co_await asio::post(asio::use_awaitable); // what must not run more than twice at once
+    place.finish();
+    std::cout << client << ": 200\n";
 }
 
 int main() {
