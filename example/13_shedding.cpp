@@ -1,55 +1,57 @@
-// A queue is for a burst, not for an overload. So each request has a deadline in the queue, the
-// queue has an end, and once it has not been empty for a while newcomers wait hardly at all: who
-// cannot be served in time is told so early, and can go elsewhere.
+// A queue is for a burst, not for an overload. So a request has a deadline in the queue, and once
+// the queue has not been empty for a while newcomers wait hardly at all: who cannot be served in
+// time is told so early, and can go elsewhere.
 
 #include <asio_semaphore.hpp>
 
-#include <boost/asio/io_context.hpp>
-#include <boost/system/error_code.hpp>
+#include <boost/asio.hpp>
 
 #include <chrono>
 #include <iostream>
-#include <string>
-#include <utility>
 
+namespace asio = boost::asio;
 using asio_semaphore::admission;
+using asio_semaphore::limiter;
 using boost::system::error_code;
 using namespace std::chrono_literals;
 
-const char* reason(error_code ec) {
-    if (ec == asio_semaphore::error::queue_full)
-        return "the queue is full";
-    if (ec == asio_semaphore::error::shed)
-        return "shed: the queue is a standing one";
-    return "its time in the queue is over"; // boost::asio::error::timed_out
+auto report(const char* who) {
+    return [who](error_code ec, admission place) {
+        std::cout << who << ": ";
+        if (!ec)
+            std::cout << "200\n";
+        else if (ec == asio_semaphore::error::queue_full)
+            std::cout << "503, nobody more may wait\n";
+        else if (ec == asio_semaphore::error::shed)
+            std::cout << "503, and soon: the queue is a standing one\n";
+        else if (ec == asio_semaphore::condition::overload) // asio::error::timed_out remains
+            std::cout << "503, its time in the queue is over\n";
+        place.finish();
+    };
+}
+
+asio::awaitable<void> overload(limiter& limit) {
+    admission work = limit.try_admit(); // goes on and on
+    limit.async_admit(report("first")); // waits 20 ms, in a queue that was empty
+    limit.async_admit({.max_wait = 1h}, report("patient")); // has more time than others
+    asio::steady_timer later(limit.get_executor(), 20ms);
+    co_await later.async_wait(asio::use_awaitable);
+    limit.async_admit(report("second")); // waits 2 ms: since 20 ms somebody waits all the time
+    later.expires_after(10ms);
+    co_await later.async_wait(asio::use_awaitable);
+    work.finish();
 }
 
 int main() {
-    boost::asio::io_context context;
-    asio_semaphore::limiter limit(
-        context, 1, {.max_waiting = 2, .max_wait = 20ms, .busy_wait = 2ms});
-    const auto answer = [](std::string who, auto next) {
-        return [who = std::move(who), next](error_code ec, admission place) {
-            if (ec == asio_semaphore::condition::overload)
-                std::cout << who << ": 503, " << reason(ec) << '\n';
-            else
-                std::cout << who << ": 200\n";
-            next();
-            place.finish();
-        };
-    };
-
-    admission work = limit.try_admit(); // takes long
-    // A request that knows how much time it has left says so.
-    limit.async_admit({.max_wait = 1h}, answer("patient", [] {}));
-    limit.async_admit(answer("first", [&] {
-        limit.async_admit(answer("second", [&] { work.finish(); })); // "patient" still waits
-    }));
-    limit.async_admit(answer("third", [] {})); // two wait already
-    limit.async_admit({.max_wait = 0s}, answer("impatient", [] {}));
+    asio::io_context context;
+    limiter limit(context, 1, {.max_wait = 20ms, .busy_wait = 2ms});
+    asio::co_spawn(context, overload(limit), asio::detached);
     context.run();
 
-    const auto counts = limit.statistics().priorities[0];
-    std::cout << counts.admitted << " admitted, " << counts.queue_full << " queue_full, "
-              << counts.shed << " shed, " << counts.timed_out << " timed_out\n";
+    limiter strict(context, 1, {.max_waiting = 0}); // who finds no place goes at once
+    const admission work = strict.try_admit();
+    strict.async_admit(report("third"));
+    strict.async_admit({.max_wait = 0s}, report("fourth")); // by its own wish
+    context.restart();
+    context.run();
 }
