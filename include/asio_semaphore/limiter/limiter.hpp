@@ -37,9 +37,13 @@ namespace asio_semaphore {
  * @code
  * asio_semaphore::limiter limit(context, 100);
  *
- * auto [ec, place] = co_await limit.async_admit({.key = key_of(client)}, as_tuple(use_awaitable));
+ * error_code ec;
+ * auto place =
+ *     co_await limit.async_admit({.key = key_of(client)}, redirect_error(use_awaitable, ec));
  * if (ec == asio_semaphore::condition::overload)
  *     co_return reply(503);
+ * if (ec)
+ *     co_return; // closed, or cancelled
  * const error_code result = co_await work();
  * place.finish(result);
  * @endcode
@@ -86,9 +90,9 @@ namespace asio_semaphore {
  * its place in the queue is free at once.
  *
  * @par Nested admissions
- * Who holds a place and asks the same limiter for another can only wait until its deadline, when
- * all others do the same. Ask once, for the weight of both; or use a second limiter for the inner
- * work.
+ * A request that holds a place and asks the same limiter for another can deadlock: when every place
+ * is held by such a request, each waits for the others until its deadline. Ask once, for the weight
+ * of both; or use a second limiter for the inner work.
  *
  * @par Memory
  * A key has a record while it runs or waits, so that there are never more records than the limit
