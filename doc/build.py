@@ -42,6 +42,12 @@ REFERENCE = {
     "include/asio_semaphore/limiter/limit_algorithm.hpp": "asio_semaphore::limit_algorithm",
     "include/asio_semaphore/limiter/gradient_limit.hpp": "asio_semaphore::gradient_limit",
     "include/asio_semaphore/limiter/aimd_limit.hpp": "asio_semaphore::aimd_limit",
+    "include/asio_semaphore/limiter/limiter.hpp": "asio_semaphore::basic_limiter",
+    "include/asio_semaphore/limiter/limiter_options.hpp": "asio_semaphore::limiter_options",
+    "include/asio_semaphore/limiter/limiter_statistics.hpp": "asio_semaphore::limiter_statistics",
+    "include/asio_semaphore/limiter/admission.hpp": "asio_semaphore::admission",
+    "include/asio_semaphore/limiter/admission_request.hpp": "asio_semaphore::admission_request",
+    "include/asio_semaphore/limiter/openmetrics.hpp": "asio_semaphore::write_openmetrics",
 }
 
 
@@ -209,11 +215,13 @@ def filter_header(path):
     end = text.rfind("} // namespace asio_semaphore")
     if end >= 0:
         text = text[: text.index("\n", end) + 1]
+    text = drop(text, r"\nnamespace detail \{", "{", "}")
     text = drop(text, r"\s*-> decltype\(", "(", ")")
-    text = drop(text, r",\s*typename = detail::not_a_count<", "<", ">")
+    text = re.sub(r"\s*-> initiated_\w+<Token>", "", text)
+    text = drop(text, r",\s*typename = (?:detail::)?not_a_(?:count|request)<", "<", ">")
     text = drop(text, r",\s*typename = std::enable_if_t<", "<", ">")
     text = re.sub(
-        r"BOOST_ASIO_COMPLETION_TOKEN_FOR\(void\(boost::system::error_code(, permit)?\)\)(\s*)Token "
+        r"BOOST_ASIO_COMPLETION_TOKEN_FOR\(void\(boost::system::error_code(, permit|, admission)?\)\)(\s*)Token "
         r"BOOST_ASIO_DEFAULT_COMPLETION_TOKEN_TYPE\(executor_type\)",
         r"CompletionToken\2Token = default_completion_token_t<executor_type>", text)
     text = text.replace(
@@ -361,13 +369,14 @@ def missing_headings(site):
     for path in site.glob("*asio__semaphore*.html"):
         for block in re.split(r'<h2 class="memtitle">', path.read_text())[1:]:
             name = re.sub(r"<[^>]*>|&#\d+;|&[a-z]+;|[^\w]", " ", block.split("</h2>")[0]).split()[0]
-            if not name.startswith(("async_acquire", "with_permit")):
+            if not re.fullmatch(r"async_(?!semaphore)\w+|with_permit", name):
                 continue
             seen.add(name)
             headings = re.findall(r'<dl class="section user"><dt>([^<]+)</dt>', block)
             if [h for h in headings if h in HEADINGS] != HEADINGS:
                 yield f"{path.name}: {name} has the headings {headings}"
-    expected = {"async_acquire", "async_acquire_for", "async_acquire_permit", "async_acquire_permit_for", "with_permit"}
+    expected = {"async_acquire", "async_acquire_for", "async_acquire_permit", "async_acquire_permit_for", "async_admit",
+                "async_wait_idle", "with_permit"}
     if seen != expected:
         yield f"operations found: {sorted(seen)}"
 

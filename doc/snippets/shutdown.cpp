@@ -3,6 +3,7 @@
 #include <support/handlers.hpp>
 
 #include <boost/asio.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/test/unit_test.hpp>
 
 #include <chrono>
@@ -17,6 +18,7 @@ using asio::awaitable;
 using asio::redirect_error;
 using asio::use_awaitable;
 using asio_semaphore::async_semaphore;
+using asio_semaphore::limiter;
 using asio_semaphore::permit;
 using boost::system::error_code;
 using namespace std::chrono_literals;
@@ -68,6 +70,23 @@ awaitable<bool> drain_for(async_semaphore& limit, std::chrono::seconds patience)
     co_return !ec; // false: some were still at work, and go on
 }
 //! [drain_for]
+
+//! [limiter]
+awaitable<void> shut_down(limiter& limit) {
+    limit.close(); // who waits, and who comes later, gets error::closed
+    co_await limit.async_wait_idle(use_awaitable); // who was admitted is done
+}
+//! [limiter]
+
+//! [limiter_in_time]
+awaitable<void> shut_down_in(limiter& limit, std::chrono::milliseconds patience) {
+    using namespace asio::experimental::awaitable_operators;
+    asio::steady_timer timer(limit.get_executor(), patience);
+    // Nothing more is accepted; who waits is served still.
+    co_await (limit.async_wait_idle(use_awaitable) || timer.async_wait(use_awaitable));
+    limit.close();
+}
+//! [limiter_in_time]
 
 } // namespace
 
@@ -135,6 +154,41 @@ BOOST_AUTO_TEST_CASE(a_new_semaphore_takes_the_place_of_a_closed_one) {
     BOOST_TEST(limit.available() == 2);
     old.reset(); // of the old one, which is gone
     BOOST_TEST(limit.available() == 2);
+}
+
+BOOST_AUTO_TEST_CASE(of_a_limiter) {
+    limiter one(context, 1);
+    auto place = one.try_admit();
+    error_code waited;
+    one.async_admit([&](error_code ec, auto) {
+        waited = ec;
+        place.finish();
+    });
+    start(shut_down(one));
+    context.run();
+    BOOST_TEST((waited == asio_semaphore::error::closed));
+    BOOST_TEST(one.in_flight() == 0);
+}
+
+BOOST_AUTO_TEST_CASE(of_a_limiter_that_serves_those_who_wait) {
+    limiter one(context, 1);
+    auto place = one.try_admit();
+    error_code waited = asio::error::eof;
+    one.async_admit([&](error_code ec, auto) { waited = ec; });
+    start(shut_down_in(one, 1h));
+    asio::post(context, [&] { place.finish(); });
+    context.run();
+    BOOST_TEST(!waited);
+    BOOST_TEST(!one.is_open());
+}
+
+BOOST_AUTO_TEST_CASE(of_a_limiter_with_a_deadline) {
+    limiter one(context, 1);
+    auto stuck = one.try_admit();
+    start(shut_down_in(one, 1ms));
+    context.run();
+    BOOST_TEST(!one.is_open());
+    BOOST_TEST(one.in_flight() == 1);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -120,7 +120,8 @@ with_permit(basic_async_semaphore<Executor>& semaphore, CompletionToken&& token)
         detail::semaphore_limit<Executor>{&semaphore, 1}, std::forward<CompletionToken>(token));
 }
 
-/// The same with @p n permits, all of them or none. @copydetails with_permit
+/// The same with @p n permits, all of them or none.
+/// @copydetails with_permit(basic_async_semaphore<Executor>&, CompletionToken&&)
 template <typename Executor, typename CompletionToken>
 [[nodiscard]] auto
 with_permit(basic_async_semaphore<Executor>& semaphore, std::ptrdiff_t n, CompletionToken&& token) {
@@ -128,7 +129,8 @@ with_permit(basic_async_semaphore<Executor>& semaphore, std::ptrdiff_t n, Comple
         detail::semaphore_limit<Executor>{&semaphore, n}, std::forward<CompletionToken>(token));
 }
 
-/// The same for the operation's default token. @copydetails with_permit
+/// The same for the operation's default token.
+/// @copydetails with_permit(basic_async_semaphore<Executor>&, CompletionToken&&)
 template <typename Executor>
 [[nodiscard]] partial_with_permit<Executor>
 with_permit(basic_async_semaphore<Executor>& semaphore, std::ptrdiff_t n = 1) {

@@ -37,9 +37,13 @@ namespace asio_semaphore {
  * @code
  * asio_semaphore::limiter limit(context, 100);
  *
- * auto [ec, place] = co_await limit.async_admit({.key = key_of(client)}, as_tuple(use_awaitable));
+ * error_code ec;
+ * auto place =
+ *     co_await limit.async_admit({.key = key_of(client)}, redirect_error(use_awaitable, ec));
  * if (ec == asio_semaphore::condition::overload)
  *     co_return reply(503);
+ * if (ec)
+ *     co_return; // closed, or cancelled
  * const error_code result = co_await work();
  * place.finish(result);
  * @endcode
@@ -74,7 +78,7 @@ namespace asio_semaphore {
  * over, however late the timer is.
  *
  * @par Executor
- * As @ref basic_async_semaphore: a handler is posted straight to its associated executor,
+ * As for `async_semaphore`: a handler is posted straight to its associated executor,
  * `get_executor()` by default. No handler runs inside the function that starts the operation, nor
  * inside `finish`, an admission's destructor, `set_limit`, `cancel`, `close` or the emission of a
  * cancellation; except, from Boost 1.82 on, by an associated immediate executor, for an operation
@@ -86,9 +90,9 @@ namespace asio_semaphore {
  * its place in the queue is free at once.
  *
  * @par Nested admissions
- * Who holds a place and asks the same limiter for another can only wait until its deadline, when
- * all others do the same. Ask once, for the weight of both; or use a second limiter for the inner
- * work.
+ * A request that holds a place and asks the same limiter for another can deadlock: when every place
+ * is held by such a request, each waits for the others until its deadline. Ask once, for the weight
+ * of both; or use a second limiter for the inner work.
  *
  * @par Memory
  * A key has a record while it runs or waits, so that there are never more records than the limit
@@ -100,7 +104,7 @@ namespace asio_semaphore {
  * that it makes possible.
  *
  * @par Lifetime
- * As @ref basic_async_semaphore: destroying the limiter completes waiting operations with
+ * As for `async_semaphore`: destroying the limiter completes waiting operations with
  * `operation_aborted`, moving it takes them along, admissions and lazy operations may outlive it,
  * and destroying the execution context destroys the waiting handlers without calling them.
  *
@@ -298,6 +302,9 @@ public:
      *
      * @par Completion Signature
      * @code void(boost::system::error_code) @endcode
+     *
+     * @par Fairness
+     * All who wait for this complete together.
      *
      * @par Per-Operation Cancellation
      * terminal, partial, total.

@@ -46,9 +46,21 @@ using not_a_request = std::enable_if_t<!std::is_same_v<std::decay_t<Token>, admi
  * If it is not admitted the operation is not started. It completes with the error of
  * @ref basic_limiter::async_admit and value-initialised other arguments.
  *
+ * @par Completion Signature
+ * That of the operation, whose first argument is an `error_code` or a `std::exception_ptr`.
+ *
+ * @par Fairness
+ * As of @ref basic_limiter::async_admit.
+ *
  * @par Per-Operation Cancellation
  * While it waits: terminal, partial, total. Once the operation is started it is the one that is
  * cancelled, and its place stays taken until it completes.
+ *
+ * @par Executor
+ * As with a semaphore: that of the handler serves both stages.
+ *
+ * @par Errors
+ * Those of @ref basic_limiter::async_admit, and of the operation.
  */
 template <
     typename Executor, typename CompletionToken, typename = detail::not_a_request<CompletionToken>>
@@ -58,7 +70,7 @@ template <
 }
 
 /// The same for this request.
-/** See with_permit(limit, token). */
+/// @copydetails with_permit(basic_limiter<Executor>&, CompletionToken&&)
 template <typename Executor, typename CompletionToken>
 [[nodiscard]] auto
 with_permit(basic_limiter<Executor>& limit, admission_request request, CompletionToken&& token) {
@@ -67,7 +79,7 @@ with_permit(basic_limiter<Executor>& limit, admission_request request, Completio
 }
 
 /// The same for the operation's default token.
-/** See with_permit(limit, token). */
+/// @copydetails with_permit(basic_limiter<Executor>&, CompletionToken&&)
 template <typename Executor>
 [[nodiscard]] auto with_permit(basic_limiter<Executor>& limit, admission_request request = {}) {
     return detail::partial_limited_token<detail::limiter_limit<Executor>>{{{&limit, request}, {}}};

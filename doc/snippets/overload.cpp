@@ -1,0 +1,186 @@
+#include <asio_semaphore.hpp>
+
+#include <boost/asio.hpp>
+#include <boost/beast/core/error.hpp>
+#include <boost/test/unit_test.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <exception>
+#include <utility>
+#include <vector>
+
+namespace {
+
+namespace asio = boost::asio;
+using asio::awaitable;
+using asio::redirect_error;
+using asio::use_awaitable;
+using asio_semaphore::admission;
+using asio_semaphore::limiter;
+using boost::system::error_code;
+using namespace std::chrono_literals;
+
+enum class reply { ok, busy, closing };
+
+error_code ending; // of work()
+
+awaitable<error_code> work() {
+    co_await asio::post(use_awaitable);
+    co_return ending;
+}
+
+struct fixture {
+    asio::io_context context;
+
+    fixture() { ending = {}; }
+    template <typename Coroutine>
+    void start(Coroutine coroutine) {
+        asio::co_spawn(context, std::move(coroutine), [](std::exception_ptr e) {
+            if (e)
+                std::rethrow_exception(e);
+        });
+    }
+};
+
+//! [handle]
+awaitable<reply> handle(limiter& limit) {
+    error_code ec;
+    admission place = co_await limit.async_admit(redirect_error(use_awaitable, ec));
+    if (ec == asio_semaphore::condition::overload)
+        co_return reply::busy; // 503, with Retry-After
+    if (ec)                    // error::closed, or operation_aborted: the client has gone
+        co_return reply::closing;
+    const error_code result = co_await work();
+    place.finish(result); // frees the place, and says how the work ended
+    co_return reply::ok;
+}
+//! [handle]
+
+//! [deadline]
+// How much of the request's time is left for the queue: what the client waits, without what the
+// work takes.
+awaitable<error_code> in_time(limiter& limit, std::chrono::steady_clock::time_point deadline) {
+    const auto left = deadline - std::chrono::steady_clock::now() - 20ms; // the work takes 20 ms
+    error_code ec;
+    admission place =
+        co_await limit.async_admit({.max_wait = left}, redirect_error(use_awaitable, ec));
+    if (!ec)
+        place.finish(co_await work());
+    co_return ec;
+}
+//! [deadline]
+
+//! [retry_after]
+std::chrono::seconds retry_after(const limiter& limit) {
+    using std::chrono::seconds;
+    const auto wait = limit.statistics().expected_wait;
+    return std::clamp(std::chrono::floor<seconds>(wait) + 1s, seconds(1), seconds(60));
+}
+//! [retry_after]
+
+//! [classify]
+// Timeouts of Beast's streams are not Asio's, and tell of load only where it is the backend that
+// has to answer: a client that is slow must not press the limit.
+asio_semaphore::outcome of_a_backend(const error_code& ec) {
+    if (ec == boost::beast::error::timeout)
+        return asio_semaphore::outcome::overloaded;
+    return asio_semaphore::default_outcome(ec);
+}
+//! [classify]
+
+} // namespace
+
+BOOST_FIXTURE_TEST_SUITE(doc_overload, fixture)
+
+BOOST_AUTO_TEST_CASE(who_is_refused_is_told_so) {
+    //! [bounded]
+    limiter limit(
+        context, 2,
+        {
+            .max_waiting = 2,                              // so many wait,
+            .max_wait = 200ms,                             // and so long,
+            .busy_wait = 5ms,                              // or so long in a standing queue,
+            .order = asio_semaphore::queue_order::adaptive // which serves the newest first
+        });
+    //! [bounded]
+    std::vector<reply> replies;
+    for (int i = 0; i < 5; ++i)
+        start([&]() -> awaitable<void> { replies.push_back(co_await handle(limit)); });
+    context.run();
+    BOOST_TEST(std::count(replies.begin(), replies.end(), reply::busy) == 1);
+    BOOST_TEST(std::count(replies.begin(), replies.end(), reply::ok) == 4);
+    BOOST_TEST(limit.statistics().priorities[0].queue_full == 1u);
+    BOOST_TEST(limit.statistics().succeeded == 4u);
+    limit.close();
+    context.restart();
+    start([&]() -> awaitable<void> { BOOST_TEST((co_await handle(limit) == reply::closing)); });
+    context.run();
+}
+
+BOOST_AUTO_TEST_CASE(a_deadline_of_the_requests_own) {
+    limiter limit(context, 1);
+    admission busy = limit.try_admit();
+    const auto now = std::chrono::steady_clock::now();
+    start([&]() -> awaitable<void> {
+        BOOST_TEST((co_await in_time(limit, now + 10ms) == asio::error::timed_out));
+        busy.finish();
+        BOOST_TEST((co_await in_time(limit, now + 1h) == error_code()));
+    });
+    context.run();
+}
+
+BOOST_AUTO_TEST_CASE(when_to_come_again) {
+    limiter limit(context, 1);
+    BOOST_TEST(retry_after(limit).count() == 1);
+}
+
+BOOST_AUTO_TEST_CASE(a_timeout_of_beast) {
+    BOOST_TEST(
+        (asio_semaphore::default_outcome(boost::beast::error::timeout) ==
+         asio_semaphore::outcome::ignored));
+    //! [algorithm]
+    limiter limit(
+        context, 20, // where it starts
+        {.algorithm = asio_semaphore::gradient_limit({.max_limit = 500, .max_latency = 250ms}),
+         .classify = of_a_backend});
+    //! [algorithm]
+    ending = boost::beast::error::timeout;
+    start([&]() -> awaitable<void> { BOOST_TEST((co_await handle(limit) == reply::ok)); });
+    context.run();
+    BOOST_TEST(limit.statistics().overloaded == 1u);
+    ending = asio::error::eof;
+    context.restart();
+    start([&]() -> awaitable<void> { BOOST_TEST((co_await handle(limit) == reply::ok)); });
+    context.run();
+    BOOST_TEST(limit.statistics().ignored == 1u);
+    BOOST_TEST(limit.statistics().unreported == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(any_operation) {
+    asio::steady_timer operation(context);
+    limiter limit(context, 1);
+    start([&]() -> awaitable<void> {
+        //! [with_permit]
+        co_await operation.async_wait(with_permit(limit, use_awaitable));
+        //! [with_permit]
+    });
+    context.run();
+    BOOST_TEST(limit.statistics().succeeded == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(nested) {
+    limiter requests(context, 10), queries(context, 5);
+    start([&]() -> awaitable<void> {
+        //! [nested]
+        admission place = co_await requests.async_admit({.weight = 2}, use_awaitable); // for both
+        admission inner = co_await queries.async_admit(use_awaitable); // or of another limiter
+        //! [nested]
+        inner.finish();
+        place.finish();
+    });
+    context.run();
+    BOOST_TEST(requests.statistics().succeeded == 1u);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
