@@ -61,7 +61,11 @@ inline std::string seconds(duration_histogram::duration d) {
     std::string fraction = std::to_string(one + size % one);
     fraction[0] = '.';
     fraction.resize(std::max(fraction.find_last_not_of('0') + 1, std::size_t(2)));
-    return (negative ? "-" : "") + std::to_string(size / one) + fraction;
+    // Step by step: of one expression GCC 12 warns in optimised builds of whoever includes this.
+    std::string text = negative ? "-" : "";
+    text += std::to_string(size / one);
+    text += fraction;
+    return text;
 }
 
 // One exposition, family by family.
