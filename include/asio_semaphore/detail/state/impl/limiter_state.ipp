@@ -148,7 +148,8 @@ outcome limiter_state<Threads>::try_admit(
     excess.reset(records_.take_excess());
     const outcome told = check(r);
     if (told != outcome::queued) {
-        if (is_counted && told != outcome::granted)
+        // What asks for nothing, or at no priority that there is, is counted nowhere.
+        if (is_counted && told != outcome::granted && detail::is_valid(r) && r.weight > 0)
             count(r.priority, told);
         return told;
     }
