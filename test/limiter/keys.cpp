@@ -204,8 +204,8 @@ BOOST_AUTO_TEST_CASE(so_may_a_grant_of_one_that_was_about_to_wait) {
     limiter_under_test::spare_record spare;
     BOOST_TEST(s->enqueue(late, spare) == outcome::granted);
     BOOST_TEST((waits(wide) && runs(other)));
-    s->finish(late.granted, ended::success, true);
-    BOOST_TEST(late.granted.weight == 1);
+    s->finish(late.granted(), ended::success, true);
+    BOOST_TEST(late.granted().weight == 1);
 }
 
 BOOST_AUTO_TEST_CASE(the_cap_does_not_apply_to_key_0) {

@@ -80,13 +80,13 @@ outcome admit(
         attach(w);
     const outcome p = with_record([&] { return s.enqueue(w, spare); });
     if (p != outcome::queued) {
-        granted = w.granted;
+        granted = w.granted();
         return p;
     }
     if (meanwhile)
         meanwhile();
     const outcome end = w.wait();
-    granted = w.granted;
+    granted = w.granted();
     return end;
 }
 
@@ -324,7 +324,7 @@ BOOST_AUTO_TEST_CASE(who_comes_between_two_steps_of_an_end) {
         BOOST_TEST(w->wait() == outcome::aborted);
     BOOST_TEST(w4.wait() == outcome::granted);
     BOOST_TEST(!early.end.has_value());
-    stepped->finish(w4.granted, ended::success, true);
+    stepped->finish(w4.granted(), ended::success, true);
     BOOST_TEST((early.end == outcome::granted && late.end == outcome::granted));
     stepped->abort();
 }

@@ -445,7 +445,7 @@ BOOST_AUTO_TEST_CASE(so_does_one_that_was_about_to_wait) {
     limiter_under_test::spare_record spare;
     BOOST_TEST(s->enqueue(c, spare, true) == outcome::granted);
     BOOST_TEST(ended_as(b, outcome::timed_out));
-    s->finish(c.granted, ended::success, true);
+    s->finish(c.granted(), ended::success, true);
 }
 
 BOOST_AUTO_TEST_CASE(so_does_a_try) {

@@ -188,7 +188,7 @@ public:
             }
             if (o == outcome::queued)
                 return; // gone, maybe
-            p = c.granted;
+            p = c.granted();
         }
         c.ends(o, p, s);
     }
@@ -253,7 +253,7 @@ public:
 
         void left() {
             const state_pointer owner(static_cast<state_type*>(this->state), false);
-            ends(result, granted, owner);
+            ends(result, granted(), owner);
             if (all.plan_.drops && held) {
                 scheduler::get().point(access::boundary, nullptr, "drop");
                 finish_with(owner);
