@@ -260,7 +260,7 @@ BOOST_AUTO_TEST_CASE(L16_expiry_at_grant) {
             const outcome end = l.waiting->wait();
             if (end == outcome::granted) {
                 ++granted;
-                l.s->finish(l.waiting->granted, ended::success, true);
+                l.s->finish(l.waiting->granted(), ended::success, true);
             } else {
                 ++(end == outcome::timed_out ? timed_out : neither);
             }
