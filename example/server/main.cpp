@@ -1,5 +1,6 @@
 // An HTTP/1.1 server that lets at most so many requests into its handler at a time. The others
-// wait, for so long at most, and are answered with 503 after that. What makes it so is in gate.cpp.
+// wait, for so long at most, and are answered with 503 after that. What makes it so is `work` in
+// session.cpp; what it does can be watched at /live.
 
 #include "options.hpp"
 #include "server.hpp"

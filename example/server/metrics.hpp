@@ -1,58 +1,45 @@
 #pragma once
 
-// Numbers for Prometheus. Written by every thread while requests are served, so that reading them
-// together gives no exact snapshot.
+// Numbers for those who watch the server.
 
-#include <array>
-#include <atomic>
-#include <chrono>
-#include <cstddef>
+#include <asio_semaphore.hpp>
+
 #include <cstdint>
+#include <map>
+#include <mutex>
 #include <ostream>
 #include <string>
-#include <string_view>
 
 namespace server {
 
-class gate;
 class handler;
 
-/// How long things took, in buckets.
-class histogram {
+/// How long it took to answer, by status code.
+class answer_times {
 public:
-    using duration = std::chrono::steady_clock::duration;
+    using duration = asio_semaphore::duration_histogram::duration;
 
-    void observe(duration d) noexcept;
-    void write(std::ostream& out, std::string_view name) const;
+    void add(unsigned status, duration took);
+    std::uint64_t count() const;
+    /// As a family of OpenMetrics.
+    void write(std::ostream& out) const;
 
 private:
-    using milliseconds = std::chrono::milliseconds;
-    static constexpr std::array<milliseconds, 12> bounds{
-        milliseconds(1),   milliseconds(2),    milliseconds(5),    milliseconds(10),
-        milliseconds(20),  milliseconds(50),   milliseconds(100),  milliseconds(200),
-        milliseconds(500), milliseconds(1000), milliseconds(2000), milliseconds(5000)};
-
-    std::array<std::atomic<std::uint64_t>, bounds.size() + 1> buckets_{}; // the last: longer
-    std::atomic<std::uint64_t> nanoseconds_{0};
+    mutable std::mutex mutex_;
+    std::map<unsigned, asio_semaphore::duration_histogram> by_status_; // guarded by mutex_
 };
 
-/// Responses by status code.
-class response_counts {
-public:
-    void add(unsigned status) noexcept {
-        counts_[status % counts_.size()].fetch_add(1, std::memory_order_relaxed);
-    }
-    std::uint64_t total() const noexcept;
-    void write(std::ostream& out, std::string_view name) const;
+/// What the priorities have together.
+asio_semaphore::limiter_statistics::by_priority
+total(const asio_semaphore::limiter_statistics& statistics);
 
-private:
-    std::array<std::atomic<std::uint64_t>, 600> counts_{};
-};
-
-/// What /metrics answers: Prometheus' text format, version 0.0.4.
-std::string prometheus_text(const gate&, const handler&, const response_counts&);
+/// What /metrics answers: OpenMetrics 1.0.
+/** @param limit null: there is none */
+std::string openmetrics_text(
+    const asio_semaphore::limiter* limit, const handler& work, const answer_times& answers);
 
 /// The same in one line, for the end.
-std::string summary(const gate&, const handler&, const response_counts&);
+std::string
+summary(const asio_semaphore::limiter* limit, const handler& work, const answer_times& answers);
 
 } // namespace server

@@ -5,12 +5,15 @@
 
 #include <algorithm>
 #include <charconv>
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <iostream>
 #include <limits>
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace server {
@@ -30,6 +33,17 @@ number(const std::string& name, std::string_view text, std::int64_t least, std::
             name + " must be a number from " + std::to_string(least) + " to " +
             std::to_string(most) + ", not '" + std::string(text) + "'");
     return value;
+}
+
+asio_semaphore::queue_order parse_order(const std::string& text) {
+    using asio_semaphore::queue_order;
+    for (const auto& [name, order] :
+         {std::pair("fifo", queue_order::fifo), std::pair("lifo", queue_order::lifo),
+          std::pair("adaptive", queue_order::adaptive)}) {
+        if (text == name)
+            return order;
+    }
+    throw usage_error("--order must be fifo, lifo or adaptive, not '" + text + "'");
 }
 
 workload parse_work(const std::string& text) {
@@ -55,7 +69,9 @@ workload parse_work(const std::string& text) {
 
 std::optional<options> parse(int argc, const char* const* argv) {
     const auto cores = std::to_string(std::max(1u, std::thread::hardware_concurrency()));
-    std::string address, port, threads, limit, max_wait, work;
+    std::string address, port, threads, limit, max_waiting, max_wait, busy_wait, order;
+    std::string max_per_client, work;
+    bool priority_header = false, dry_run = false;
     po::options_description known(
         "An HTTP server that handles only so many requests at a time. Options");
     known.add_options()("help", "print this and end")(
@@ -64,8 +80,23 @@ std::optional<options> parse(int argc, const char* const* argv) {
         "threads", po::value(&threads)->default_value(cores), "threads that serve")(
         "limit", po::value(&limit)->default_value("16"),
         "requests in the handler at a time; 0: no limit")(
+        "max-waiting", po::value(&max_waiting)->default_value("100"),
+        "requests that wait for their turn; who finds no place is answered with 503 at once")(
         "max-wait", po::value(&max_wait)->default_value("1000"),
-        "milliseconds that a request waits for its turn before it is answered with 503")(
+        "milliseconds that a request waits before it is answered with 503")(
+        "busy-wait", po::value(&busy_wait)->default_value("0"),
+        "milliseconds that it waits instead while the queue has not been empty for max-wait; 0: "
+        "the same")(
+        "order", po::value(&order)->default_value("fifo"),
+        "who waits comes oldest first (fifo), newest first (lifo), or newest first only while the "
+        "queue has not been empty for max-wait (adaptive)")(
+        "max-per-client", po::value(&max_per_client)->default_value("0"),
+        "requests of one client in the handler at a time, 0: its fair share; a client is what the "
+        "header X-Client says, or an address")(
+        "priority-header", po::bool_switch(&priority_header),
+        "let the header X-Priority say how urgent a request is, from 0, which comes first, to 3")(
+        "dry-run", po::bool_switch(&dry_run),
+        "refuse nobody, only count whom the limit would have held back")(
         "work", po::value(&work)->default_value("100,5000,16"),
         "what the handler does: microseconds of computing, microseconds of a query to a simulated "
         "database, and how many queries that answers at a time before it slows down");
@@ -107,7 +138,21 @@ std::optional<options> parse(int argc, const char* const* argv) {
                 number("--port", port, 0, std::numeric_limits<std::uint16_t>::max()))};
     result.threads = static_cast<int>(number("--threads", threads, 1, 1024));
     result.limit = number("--limit", limit, 0, std::numeric_limits<std::int32_t>::max());
-    result.max_wait = std::chrono::milliseconds(number("--max-wait", max_wait, 0, one_day_in_ms));
+    auto& limiter = result.limiter;
+    limiter.max_waiting = static_cast<std::size_t>(
+        number("--max-waiting", max_waiting, 0, std::numeric_limits<std::int32_t>::max()));
+    limiter.max_wait = std::chrono::milliseconds(number("--max-wait", max_wait, 0, one_day_in_ms));
+    limiter.busy_wait =
+        std::chrono::milliseconds(number("--busy-wait", busy_wait, 0, one_day_in_ms));
+    if (limiter.busy_wait > limiter.max_wait)
+        throw usage_error(
+            "--busy-wait must not be more than --max-wait, which is " + max_wait + ", not '" +
+            busy_wait + "'");
+    limiter.order = parse_order(order);
+    limiter.max_per_key =
+        number("--max-per-client", max_per_client, 0, std::numeric_limits<std::int32_t>::max());
+    limiter.enforce = !dry_run;
+    result.priority_header = priority_header;
     result.work = parse_work(work);
     return result;
 }

@@ -4,9 +4,10 @@
 
 #include "handler.hpp"
 
+#include <asio_semaphore.hpp>
+
 #include <boost/asio/ip/tcp.hpp>
 
-#include <chrono>
 #include <cstddef>
 #include <optional>
 #include <stdexcept>
@@ -16,8 +17,9 @@ namespace server {
 struct options {
     boost::asio::ip::tcp::endpoint endpoint;
     int threads = 1;
-    std::ptrdiff_t limit = 0;           // 0: none
-    std::chrono::milliseconds max_wait; // for a place among the requests that are handled
+    std::ptrdiff_t limit = 0; // 0: none
+    asio_semaphore::limiter_options limiter;
+    bool priority_header = false; // whether a request may say what its priority is
     workload work;
 };
 

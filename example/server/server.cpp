@@ -6,6 +6,7 @@
 #include <boost/asio/strand.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <chrono>
 #include <csignal>
 #include <exception>
 #include <iostream>
@@ -35,16 +36,22 @@ server::server(asio::io_context& context, const options& wanted) :
     context_(context),
     acceptor_(asio::make_strand(context), wanted.endpoint),
     signals_(acceptor_.get_executor(), SIGINT, SIGTERM),
-    gate_(context.get_executor(), wanted.limit, wanted.max_wait),
-    handler_(wanted.work) {}
+    each_second_(acceptor_.get_executor()),
+    priority_header_(wanted.priority_header),
+    handler_(wanted.work) {
+    if (wanted.limit > 0)
+        limiter_.emplace(context, wanted.limit, wanted.limiter);
+}
 
 void server::start() {
     asio::co_spawn(acceptor_.get_executor(), accept_loop(), report);
     asio::co_spawn(acceptor_.get_executor(), await_signal(), report);
+    asio::co_spawn(acceptor_.get_executor(), record(), report);
 }
 
 asio::awaitable<void> server::accept_loop() {
-    const services shared{gate_, handler_, responses_, sessions_};
+    const services shared{limit(),  priority_header_, handler_, answers_,
+                          clients_, history_,         sessions_};
     for (;;) {
         error_code ec;
         auto socket = co_await acceptor_.async_accept(
@@ -75,7 +82,18 @@ asio::awaitable<void> server::await_signal() {
     acceptor_.close(ignored);
     // First, so that who is refused now is also told that the connection ends.
     sessions_.drain();
-    gate_.close();
+    if (limiter_)
+        limiter_->close();
+    each_second_.cancel();
+}
+
+asio::awaitable<void> server::record() {
+    while (acceptor_.is_open()) {
+        history_.add(limiter_ ? limiter_->statistics() : asio_semaphore::limiter_statistics());
+        each_second_.expires_after(std::chrono::seconds(1));
+        error_code ignored;
+        co_await each_second_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    }
 }
 
 std::string server::url() const {
@@ -84,8 +102,8 @@ std::string server::url() const {
     return out.str();
 }
 
-std::string server::summary() const {
-    return ::server::summary(gate_, handler_, responses_);
+std::string server::summary() {
+    return ::server::summary(limit(), handler_, answers_);
 }
 
 } // namespace server

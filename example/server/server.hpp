@@ -2,17 +2,21 @@
 
 // Accepts connections, and ends in peace.
 
-#include "gate.hpp"
 #include "handler.hpp"
+#include "live.hpp"
 #include "metrics.hpp"
 #include "options.hpp"
 #include "session.hpp"
+
+#include <asio_semaphore.hpp>
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
 
+#include <optional>
 #include <string>
 
 namespace server {
@@ -27,18 +31,24 @@ public:
     void start();
 
     std::string url() const;
-    std::string summary() const;
+    std::string summary();
 
 private:
     boost::asio::awaitable<void> accept_loop();
     boost::asio::awaitable<void> await_signal();
+    boost::asio::awaitable<void> record();
+    asio_semaphore::limiter* limit() { return limiter_ ? &*limiter_ : nullptr; }
 
     boost::asio::io_context& context_;
     boost::asio::ip::tcp::acceptor acceptor_; // on a strand, as the signals
-    boost::asio::signal_set signals_;
-    gate gate_;
+    boost::asio::signal_set signals_;         // the same
+    boost::asio::steady_timer each_second_;   // the same
+    std::optional<asio_semaphore::limiter> limiter_;
+    const bool priority_header_;
     handler handler_;
-    response_counts responses_;
+    answer_times answers_;
+    client_names clients_;
+    history history_;
     session_list sessions_;
 };
 

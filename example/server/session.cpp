@@ -1,9 +1,11 @@
 #include "session.hpp"
 
-#include "gate.hpp"
 #include "handler.hpp"
+#include "live.hpp"
 #include "metrics.hpp"
 
+#include <boost/asio/error.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -14,6 +16,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstddef>
+#include <ctime>
+#include <exception>
 #include <string_view>
 #include <utility>
 
@@ -22,6 +27,7 @@ namespace asio = boost::asio;
 namespace http = boost::beast::http;
 using asio::ip::tcp;
 using boost::system::error_code;
+using namespace asio::experimental::awaitable_operators;
 using namespace std::chrono_literals;
 namespace {
 
@@ -29,11 +35,24 @@ constexpr auto client_timeout = 30s; // for a whole request to come, or a respon
 constexpr std::size_t most_buffered = 64 * 1024;
 constexpr std::uint64_t largest_body = 16 * 1024;
 
+std::string http_date() {
+    const std::time_t now = std::time(nullptr);
+    std::tm utc{};
+    gmtime_r(&now, &utc);
+    char text[32];
+    return {text, std::strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", &utc)};
+}
+
 template <typename Request>
-http::response<http::string_body>
-respond(const Request& asked, http::status status, std::string body) {
+http::response<http::string_body> respond(
+    const Request& asked, http::status status, std::string body,
+    std::string_view type = "text/plain; charset=utf-8") {
     http::response<http::string_body> answer(status, asked.version());
-    answer.set(http::field::content_type, "text/plain; charset=utf-8");
+    answer.set(http::field::date, http_date());
+    answer.set(http::field::content_type, type);
+    // So that a client can tell which of its requests this answers.
+    if (const auto id = asked.find("X-Request-Id"); id != asked.end())
+        answer.set("X-Request-Id", id->value());
     answer.keep_alive(asked.keep_alive());
     if (asked.method() == http::verb::head) {
         answer.content_length(body.size());
@@ -42,6 +61,26 @@ respond(const Request& asked, http::status status, std::string body) {
     answer.body() = std::move(body);
     answer.prepare_payload();
     return answer;
+}
+
+std::string header(const http::fields& fields, std::string_view name) {
+    const auto found = fields.find(name);
+    return found != fields.end() ? std::string(found->value()) : "";
+}
+
+// 0, the highest, where the request does not say. False: what it says is none.
+bool read_priority(const http::fields& fields, int& priority) {
+    const auto said = header(fields, "X-Priority");
+    if (said.empty())
+        return true;
+    priority = said[0] - '0';
+    return said.size() == 1 && priority >= 0 && priority <= 3;
+}
+
+std::string address_of(const tcp::socket& socket) {
+    error_code ec;
+    const auto client = socket.remote_endpoint(ec);
+    return ec ? "" : client.address().to_string();
 }
 
 } // namespace
@@ -64,7 +103,10 @@ void session_list::drain() {
 }
 
 session::session(tcp::socket socket, const services& shared) :
-    stream_(std::move(socket)), buffer_(most_buffered), shared_(shared) {}
+    address_(address_of(socket)),
+    stream_(std::move(socket)),
+    buffer_(most_buffered),
+    shared_(shared) {}
 
 void session::drain(const std::shared_ptr<session>& self) {
     asio::post(self->stream_.get_executor(), [self] {
@@ -97,6 +139,7 @@ asio::awaitable<void> session::serve() {
             stream_, buffer_, parser, asio::redirect_error(asio::use_awaitable, ec));
         idle_ = false;
         stream_.expires_never();
+        const auto start = std::chrono::steady_clock::now();
 
         std::optional<response> reply;
         if (!ec) {
@@ -113,7 +156,7 @@ asio::awaitable<void> session::serve() {
             co_return;
         if (shared_.sessions.draining())
             reply->keep_alive(false);
-        shared_.responses.add(reply->result_int());
+        shared_.answers.add(reply->result_int(), std::chrono::steady_clock::now() - start);
 
         stream_.expires_after(client_timeout);
         co_await http::async_write(stream_, *reply, asio::redirect_error(asio::use_awaitable, ec));
@@ -130,37 +173,90 @@ asio::awaitable<std::optional<session::response>> session::answer(const request&
         co_return reply;
     }
     const auto path = asked.target().substr(0, asked.target().find('?'));
-    if (path == "/")
-        co_return co_await answer_work(asked);
-    // Past the gate: whoever watches the server wants an answer just when it is full.
-    if (path == "/metrics") {
-        auto reply = respond(
-            asked, http::status::ok,
-            prometheus_text(shared_.entry, shared_.work, shared_.responses));
-        reply.set(http::field::content_type, "text/plain; version=0.0.4; charset=utf-8");
+    if (path == "/") {
+        // Whichever ends first cancels the other. A client that has closed its side is taken for
+        // gone at any time before its answer: in the queue and in the handler alike.
+        auto first = co_await (client_gone() || work(asked));
+        if (first.index() == 0)
+            co_return std::nullopt;
+        co_return std::get<1>(std::move(first));
+    }
+    // Past the limit: whoever watches the server wants an answer just when it is full.
+    if (path == "/metrics")
+        co_return respond(
+            asked, http::status::ok, openmetrics_text(shared_.limit, shared_.work, shared_.answers),
+            "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    if (path == "/live.json")
+        co_return respond(
+            asked, http::status::ok, shared_.past.json(shared_.limit, shared_.clients),
+            "application/json");
+    if (path == "/live") {
+        auto reply =
+            respond(asked, http::status::ok, std::string(live_page()), "text/html; charset=utf-8");
+        // Nothing from outside.
+        reply.set(
+            "Content-Security-Policy",
+            "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+            "connect-src 'self'; img-src data:");
         co_return reply;
     }
-    co_return respond(asked, http::status::not_found, "there are / and /metrics\n");
+    co_return respond(asked, http::status::not_found, "there are /, /live and /metrics\n");
 }
 
-asio::awaitable<std::optional<session::response>> session::answer_work(const request& asked) {
-    // The permit lives as long as the handler runs, and no longer: not while a slow client reads.
-    const gate::admission entry = co_await shared_.entry.enter(stream_.socket(), buffer_);
-    switch (entry.result) {
-    case gate::verdict::client_gone:
-        co_return std::nullopt;
-    case gate::verdict::admitted:
-        co_return respond(asked, http::status::ok, co_await shared_.work());
-    case gate::verdict::timed_out:
-    case gate::verdict::closed:
-        break;
+// Ends when the client hangs up. It may also send its next requests without waiting for answers:
+// those are kept, as many as the buffer takes.
+asio::awaitable<void> session::client_gone() {
+    constexpr std::size_t chunk = 1024;
+    auto& socket = stream_.socket();
+    error_code ec;
+    while (!ec && buffer_.max_size() - buffer_.size() >= chunk)
+        buffer_.commit(co_await socket.async_read_some(
+            buffer_.prepare(chunk), asio::redirect_error(asio::use_awaitable, ec)));
+    if (!ec)
+        co_await socket.async_wait(
+            tcp::socket::wait_error, asio::redirect_error(asio::use_awaitable, ec));
+}
+
+// Here the limiter stands: a request waits for its admission, and has it while it is handled.
+asio::awaitable<session::response> session::work(const request& asked) {
+    // The header is for a proxy to set: a client could call itself what it likes.
+    const auto client = header(asked, "X-Client");
+    const client_names::visit visit(shared_.clients, client.empty() ? address_ : client);
+    asio_semaphore::admission place;
+    try {
+        if (shared_.limit) {
+            asio_semaphore::admission_request wanted;
+            wanted.key = visit.key();
+            if (shared_.priority_header && !read_priority(asked, wanted.priority))
+                co_return respond(
+                    asked, http::status::bad_request, "X-Priority is a digit from 0 to 3\n");
+            // The common case does not suspend.
+            error_code ec;
+            place = shared_.limit->try_admit(wanted);
+            if (!place)
+                place = co_await shared_.limit->async_admit(
+                    wanted, asio::redirect_error(asio::use_awaitable, ec));
+            if (ec)
+                co_return refuse(asked, ec);
+        }
+        auto reply = respond(asked, http::status::ok, co_await shared_.work());
+        // Not while a slow client reads.
+        place.finish();
+        co_return reply;
+    } catch (const boost::system::system_error& e) {
+        place.finish(e.code()); // operation_aborted, which is ignored, where the client hung up
+    } catch (const std::exception&) {
+        place.finish(asio_semaphore::outcome::ignored);
     }
-    auto reply = respond(
-        asked, http::status::service_unavailable,
-        entry.result == gate::verdict::closed ? "the server ends\n" : "too busy\n");
-    const auto seconds = std::chrono::ceil<std::chrono::seconds>(shared_.entry.max_wait()).count();
+    co_return respond(asked, http::status::internal_server_error, "the handler failed\n");
+}
+
+session::response session::refuse(const request& asked, error_code why) const {
+    auto reply = respond(asked, http::status::service_unavailable, why.message() + "\n");
+    const auto wait = shared_.limit->statistics().expected_wait;
+    const auto seconds = std::chrono::ceil<std::chrono::seconds>(wait).count();
     reply.set(http::field::retry_after, std::to_string(std::max<long>(1, seconds)));
-    co_return reply;
+    return reply;
 }
 
 } // namespace server

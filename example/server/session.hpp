@@ -2,12 +2,15 @@
 
 // One connection, from its acceptance to its end. Everything runs on the connection's strand.
 
+#include <asio_semaphore.hpp>
+
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http/message.hpp>
 #include <boost/beast/http/string_body.hpp>
+#include <boost/system/error_code.hpp>
 
 #include <atomic>
 #include <memory>
@@ -18,9 +21,10 @@
 
 namespace server {
 
-class gate;
+class answer_times;
+class client_names;
 class handler;
-class response_counts;
+class history;
 class session;
 
 /// The connections that there are, so that those without a request can be ended.
@@ -42,9 +46,12 @@ private:
 
 /// What all sessions share.
 struct services {
-    gate& entry;
+    asio_semaphore::limiter* limit; // null: none
+    bool priority_header;
     handler& work;
-    response_counts& responses;
+    answer_times& answers;
+    client_names& clients;
+    history& past;
     session_list& sessions;
 };
 
@@ -64,8 +71,11 @@ private:
 
     boost::asio::awaitable<void> serve();
     boost::asio::awaitable<std::optional<response>> answer(const request& asked);
-    boost::asio::awaitable<std::optional<response>> answer_work(const request& asked);
+    boost::asio::awaitable<void> client_gone();
+    boost::asio::awaitable<response> work(const request& asked);
+    response refuse(const request& asked, boost::system::error_code why) const;
 
+    const std::string address_; // of the client
     boost::beast::tcp_stream stream_;
     boost::beast::flat_buffer buffer_;
     const services shared_;
