@@ -85,8 +85,8 @@ std::optional<options> parse(int argc, const char* const* argv) {
         "max-wait", po::value(&max_wait)->default_value("1000"),
         "milliseconds that a request waits before it is answered with 503")(
         "busy-wait", po::value(&busy_wait)->default_value("0"),
-        "milliseconds that it waits instead while the queue has not been empty for max-wait; 0: "
-        "the same")(
+        "milliseconds that it waits instead while the queue has not been empty for max-wait, a few "
+        "times what a request takes; 0: the same")(
         "order", po::value(&order)->default_value("fifo"),
         "who waits comes oldest first (fifo), newest first (lifo), or newest first only while the "
         "queue has not been empty for max-wait (adaptive)")(
