@@ -6,7 +6,19 @@ asio_semaphore_tests(limiter
     value_types.cpp
     NO_ASIO)
 asio_semaphore_tests(limiter
-    overload.cpp)
+    admission.cpp
+    object_executors.cpp
+    object_lifetimes.cpp
+    object_policy.cpp
+    object_threads.cpp
+    object_tokens.cpp
+    overload.cpp
+    unfinished.cpp
+    wait_idle.cpp
+    with_permit.cpp)
+if(TARGET Boost::context)
+    asio_semaphore_tests(limiter object_stackful.cpp LIBRARIES Boost::context)
+endif()
 
 # Simulations: hours in seconds, if they are optimised. What they say depends on no compiler and no Boost, so that one build of all
 # runs them.

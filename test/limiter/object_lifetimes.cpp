@@ -1,0 +1,640 @@
+// Moves, destruction, closing, the end of the context: what becomes of the limiter, of those who
+// wait, and of the admissions that are out.
+
+#include <asio_semaphore/limiter/limiter.hpp>
+
+#include "object_fixture.hpp"
+
+#include <support/executors.hpp>
+
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/deferred.hpp>
+#include <boost/asio/execution.hpp>
+#include <boost/asio/execution_context.hpp>
+#include <boost/asio/require.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/thread_pool.hpp>
+
+#include <memory>
+#include <new>
+#include <optional>
+#include <stdexcept>
+#include <thread>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace {
+
+using namespace test;
+using support::at_exit;
+using io_limiter = basic_limiter<asio::io_context::executor_type>;
+
+/// Has a member that cannot be assigned.
+struct unassignable_executor {
+    asio::io_context& context;
+
+    asio::execution_context& query(asio::execution::context_t) const noexcept { return context; }
+    static constexpr asio::execution::blocking_t query(asio::execution::blocking_t) noexcept {
+        return asio::execution::blocking.never;
+    }
+    template <typename F>
+    void execute(F&& f) const {
+        asio::require(context.get_executor(), asio::execution::blocking.never)
+            .execute(std::forward<F>(f));
+    }
+    friend bool
+    operator==(const unassignable_executor& a, const unassignable_executor& b) noexcept {
+        return &a.context == &b.context;
+    }
+    [[maybe_unused]] friend bool
+    operator!=(const unassignable_executor& a, const unassignable_executor& b) noexcept {
+        return !(a == b);
+    }
+};
+
+struct lifetimes_fixture : fixture {
+    // Everything that a moved-from limiter promises.
+    void check_moved_from(limiter& limit) {
+        BOOST_TEST((limit.get_executor() == context.get_executor()));
+        BOOST_TEST(!limit.is_open());
+        BOOST_TEST(limit.limit() == 0.0);
+        BOOST_TEST(limit.in_flight() == 0);
+        BOOST_TEST(limit.waiting() == 0u);
+        BOOST_TEST(limit.busiest_keys().empty());
+        BOOST_TEST(!limit.try_admit());
+        BOOST_TEST(!limit.try_admit(weighing(0)));
+        BOOST_TEST(!limit.try_admit(weighing(1000)));
+        BOOST_CHECK_THROW((void)limit.try_admit(weighing(-1)), std::invalid_argument);
+        BOOST_CHECK_THROW((void)limit.try_admit(of_priority(4)), std::invalid_argument);
+        BOOST_CHECK_THROW(limit.set_limit(0), std::invalid_argument);
+        limit.set_limit(5);
+        BOOST_TEST(limit.limit() == 0.0);
+        BOOST_TEST(limit.cancel() == 0u);
+        limit.close();
+        const limiter_statistics s = limit.statistics();
+        BOOST_TEST(s.limit == 0.0);
+        BOOST_TEST(s.priorities[0].closed == 0u);
+
+        operation plain, none, in_time, negative, idle;
+        limit.async_admit(plain.on_completion());
+        limit.async_admit(weighing(0), none.on_completion());
+        limit.async_admit(waiting_for(0s), in_time.on_completion());
+        limit.async_admit(weighing(-1), negative.on_completion());
+        limit.async_wait_idle(idle.on_completion());
+        BOOST_TEST(plain.pending());
+        BOOST_TEST(idle.pending());
+        poll();
+        for (const operation* o : {&plain, &none, &in_time})
+            BOOST_TEST(o->failed(closed));
+        BOOST_TEST(negative.failed(invalid_argument));
+        BOOST_TEST(idle.completed_with(success));
+    }
+};
+
+struct shutdown_fixture {
+    std::optional<asio::io_context> context{std::in_place};
+    std::optional<limiter> limit{std::in_place, *context, 1, patient()};
+    admission held = limit->try_admit();
+    operation o;
+
+    /// A handler that does something while it is destroyed without having been called.
+    template <typename Action>
+    auto dying(Action action) {
+        return [recorded = o.on_completion(),
+                last = at_exit<Action>(std::move(action))](error_code ec, admission a) mutable {
+            recorded(ec, std::move(a));
+        };
+    }
+};
+
+} // namespace
+
+BOOST_FIXTURE_TEST_SUITE(limiter_object_lifetimes, lifetimes_fixture)
+
+BOOST_AUTO_TEST_CASE(a_move_takes_all_along) {
+    limiter_options o = patient();
+    int changes = 0;
+    o.on_limit_change = [&](double, double) {
+        ++changes;
+    };
+    limiter from(context, 2, o);
+    admission held = from.try_admit({7});
+    operation wide, behind;
+    from.async_admit(weighing(2), wide.on_completion());
+    from.async_admit(of_priority(1), behind.on_completion());
+    limiter to(std::move(from));
+    BOOST_TEST(to.is_open());
+    BOOST_TEST(to.limit() == 2.0);
+    BOOST_TEST(to.in_flight() == 1);
+    BOOST_TEST(to.waiting() == 2u);
+    BOOST_TEST((to.get_executor() == context.get_executor()));
+    poll();
+    BOOST_TEST(wide.pending());
+    held.finish(); // goes to where the limiter went
+    BOOST_TEST(to.statistics().succeeded == 1u);
+    poll();
+    BOOST_TEST(wide.admitted());
+    BOOST_TEST(behind.pending());
+    to.set_limit(3);
+    poll();
+    BOOST_TEST(behind.admitted());
+    BOOST_TEST(changes == 1);
+    check_moved_from(from);
+}
+
+BOOST_AUTO_TEST_CASE(a_moved_from_limiter_can_be_assigned_to_and_destroyed) {
+    std::optional<limiter> from(std::in_place, context, 1, patient());
+    limiter to(std::move(*from));
+    check_moved_from(*from);
+    *from = limiter(context, 3, patient());
+    BOOST_TEST(from->is_open());
+    BOOST_TEST(from->limit() == 3.0);
+    *from = std::move(to);
+    BOOST_TEST(from->limit() == 1.0);
+    check_moved_from(to);
+    from.emplace(std::move(to));
+    check_moved_from(*from);
+}
+
+BOOST_AUTO_TEST_CASE(an_assignment_aborts_who_waited_there_and_takes_over_who_waits_here) {
+    limiter a(context, 1, patient()), b(context, 1, patient());
+    admission of_a = a.try_admit(), of_b = b.try_admit();
+    operation waits_a, waits_b;
+    a.async_admit(waits_a.on_completion());
+    b.async_admit(waits_b.on_completion());
+    a = std::move(b);
+    BOOST_TEST(waits_a.pending());
+    poll();
+    BOOST_TEST(waits_a.failed(aborted));
+    BOOST_TEST(waits_b.pending());
+    of_a.finish(); // to nobody
+    BOOST_TEST(a.in_flight() == 1);
+    of_b.finish();
+    poll();
+    BOOST_TEST(waits_b.admitted());
+    check_moved_from(b);
+}
+
+BOOST_AUTO_TEST_CASE(assigned_to_itself_it_stays_as_it_is) {
+    limiter own(context, 1, patient());
+    admission held = own.try_admit();
+    operation o;
+    own.async_admit(o.on_completion());
+    limiter& same = own;
+    own = std::move(same);
+    BOOST_TEST(own.is_open());
+    BOOST_TEST(own.waiting() == 1u);
+    held.finish();
+    poll();
+    BOOST_TEST(o.admitted());
+}
+
+BOOST_AUTO_TEST_CASE(a_move_may_convert_the_executor) {
+    io_limiter typed(context, 1, patient());
+    admission held = typed.try_admit();
+    operation first, second;
+    typed.async_admit(first.on_completion());
+    limiter erased(std::move(typed));
+    BOOST_TEST(erased.waiting() == 1u);
+    BOOST_TEST(!typed.is_open());
+    BOOST_TEST((typed.get_executor() == context.get_executor()));
+    held.finish();
+    poll();
+    BOOST_TEST(first.admitted());
+
+    io_limiter other(context, 1, patient());
+    held = other.try_admit();
+    other.async_admit(second.on_completion());
+    erased = std::move(other);
+    BOOST_TEST(erased.waiting() == 1u);
+    held.finish();
+    poll();
+    BOOST_TEST(second.admitted());
+}
+
+BOOST_AUTO_TEST_CASE(an_assignment_takes_the_executor_along) {
+    asio::io_context other;
+    limiter a(context, 1), b(asio::make_strand(other), 1);
+    const auto executor = b.get_executor();
+    a = std::move(b);
+    BOOST_TEST((a.get_executor() == executor));
+    bool called = false;
+    a.async_admit([&](error_code ec, admission) { called = !ec; });
+    support::poll(other);
+    BOOST_TEST(called);
+}
+
+BOOST_AUTO_TEST_CASE(an_executor_need_not_be_assignable) {
+    asio::io_context other;
+    basic_limiter<unassignable_executor> a(unassignable_executor{context}, 1, patient());
+    basic_limiter<unassignable_executor> b(unassignable_executor{other}, 1, patient());
+    a = std::move(b);
+    BOOST_TEST((a.get_executor() == unassignable_executor{other}));
+    admission held = a.try_admit();
+    operation granted, late;
+    a.async_admit(granted.on_completion());
+    a.async_admit(waiting_for(1ms), late.on_completion());
+    held.finish();
+    other.run();
+    BOOST_TEST(granted.admitted());
+    BOOST_TEST(late.failed(timed_out));
+}
+
+// The timer of those who wait goes with the state.
+BOOST_AUTO_TEST_CASE(a_deadline_survives_the_move) {
+    limiter from(context, 1);
+    const admission held = from.try_admit();
+    operation o;
+    from.async_admit(waiting_for(1ms), o.on_completion());
+    limiter to(std::move(from));
+    context.run();
+    BOOST_TEST(o.failed(timed_out));
+    BOOST_TEST(to.waiting() == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(a_lazy_operation_follows_its_limiter) {
+    std::optional<limiter> from(std::in_place, context, 1, patient());
+    auto first = from->async_admit(weighing(1), asio::deferred);
+    auto second = from->async_admit(asio::deferred);
+    operation a, b;
+    {
+        limiter to(std::move(*from));
+        from.reset();
+        std::move(first)(a.on_completion());
+        BOOST_TEST(to.in_flight() == 1);
+        poll();
+        BOOST_TEST(a.admitted());
+    }
+    std::move(second)(b.on_completion());
+    BOOST_TEST(b.pending());
+    poll();
+    BOOST_TEST(b.failed(aborted));
+    a.held().finish();
+}
+
+BOOST_AUTO_TEST_CASE(destruction_aborts_who_waits) {
+    std::optional<limiter> own(std::in_place, context, 1, patient());
+    admission held = own->try_admit();
+    operation o[3];
+    own->async_admit(o[0].on_completion());
+    own->async_admit(waiting_for(1h), o[1].on_completion());
+    own->async_admit(of_key(3), o[2].on_completion());
+    own.reset();
+    for (const operation& each : o)
+        BOOST_TEST(each.pending());
+    BOOST_TEST(!poll()); // nor is there a timer any more
+    for (const operation& each : o)
+        BOOST_TEST(each.failed(aborted));
+    held.finish();
+    held.finish(ended::overloaded);
+    BOOST_TEST(!held);
+}
+
+BOOST_AUTO_TEST_CASE(a_grant_on_its_way_outlives_the_limiter) {
+    std::optional<limiter> own(std::in_place, context, 1, patient());
+    operation now, later;
+    own->async_admit(now.on_completion());
+    own->async_admit(later.on_completion());
+    own.reset();
+    poll();
+    BOOST_TEST(now.admitted());
+    BOOST_TEST(later.failed(aborted));
+    now.held().finish();
+}
+
+BOOST_AUTO_TEST_CASE(close_ends_who_waits_and_leaves_who_runs) {
+    limiter own(context, 2, patient());
+    admission a = own.try_admit(), b = own.try_admit();
+    operation o[3], later, later_none;
+    for (const operation& each : o)
+        own.async_admit(each.on_completion());
+    own.close();
+    own.close();
+    BOOST_TEST(!own.is_open());
+    BOOST_TEST(own.waiting() == 0u);
+    for (const operation& each : o)
+        BOOST_TEST(each.pending());
+    poll();
+    for (const operation& each : o)
+        BOOST_TEST(each.failed(closed));
+    own.async_admit(later.on_completion());
+    poll();
+    BOOST_TEST(later.failed(closed));
+    BOOST_TEST(own.in_flight() == 2);
+    a.finish();
+    b.finish(timed_out);
+    const limiter_statistics s = own.statistics();
+    BOOST_TEST(s.in_flight == 0);
+    BOOST_TEST(s.succeeded == 1u);
+    BOOST_TEST(s.overloaded == 1u);
+    BOOST_TEST(s.priorities[0].closed == 4u);
+    own.set_limit(7); // the limit of a closed one may still be set
+    BOOST_TEST(own.limit() == 7.0);
+    BOOST_TEST(!own.try_admit());
+}
+
+BOOST_AUTO_TEST_CASE(what_ends_after_close_is_counted_and_shown_to_no_algorithm) {
+    int shown = 0;
+    limiter_options options = patient();
+    options.algorithm = [&](const asio_semaphore::limit_sample& s) {
+        ++shown;
+        return s.limit;
+    };
+    limiter own(context, 2, options);
+    admission a = own.try_admit(), b = own.try_admit();
+    let_time_pass();
+    a.finish();
+    BOOST_TEST(shown == 1);
+    own.close();
+    let_time_pass();
+    b.finish();
+    BOOST_TEST(shown == 1);
+    BOOST_TEST(own.statistics().succeeded == 2u);
+}
+
+BOOST_AUTO_TEST_CASE(cancel_ends_who_waits_now_and_nobody_else) {
+    limiter own(context, 1, patient());
+    admission held = own.try_admit();
+    operation a, b, later;
+    own.async_admit(a.on_completion());
+    own.async_admit(of_priority(2), b.on_completion());
+    BOOST_TEST(own.cancel() == 2u);
+    BOOST_TEST(own.cancel() == 0u);
+    own.async_admit(later.on_completion());
+    poll();
+    BOOST_TEST(a.failed(aborted));
+    BOOST_TEST(b.failed(aborted));
+    BOOST_TEST(later.pending());
+    BOOST_TEST(own.is_open());
+    held.finish();
+    poll();
+    BOOST_TEST(later.admitted());
+    BOOST_TEST(own.statistics().priorities[2].cancelled == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(each_type_of_cancellation_ends_a_wait_and_frees_its_place_at_once) {
+    using type = asio::cancellation_type;
+    for (const auto t : {type::terminal, type::partial, type::total}) {
+        limiter own(context, 2, patient(2));
+        admission held = own.try_admit();
+        asio::cancellation_signal signal;
+        operation wide, behind, next;
+        own.async_admit(weighing(2), wide.on_completion(signal.slot()));
+        own.async_admit(behind.on_completion()); // held back by wide
+        signal.emit(type::none);
+        BOOST_TEST(own.waiting() == 2u);
+        signal.emit(t);
+        BOOST_TEST(own.waiting() == 0u); // and what it held back is admitted
+        BOOST_TEST(own.in_flight() == 2);
+        BOOST_TEST(wide.pending());
+        own.async_admit(next.on_completion()); // there is room in the queue
+        poll();
+        BOOST_TEST(wide.failed(aborted));
+        BOOST_TEST(behind.admitted());
+        BOOST_TEST(next.pending());
+        signal.emit(t); // too late
+        BOOST_TEST(own.statistics().priorities[0].cancelled == 1u);
+        own.cancel();
+        poll();
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_cancellation_after_the_grant_has_no_effect) {
+    limiter own(context, 1, patient());
+    asio::cancellation_signal at_once, after_a_wait;
+    operation now, later;
+    own.async_admit(now.on_completion(at_once.slot()));
+    at_once.emit(asio::cancellation_type::terminal);
+    poll();
+    BOOST_TEST(now.admitted());
+    own.async_admit(later.on_completion(after_a_wait.slot()));
+    now.held().finish();
+    after_a_wait.emit(asio::cancellation_type::terminal);
+    poll();
+    BOOST_TEST(later.admitted());
+    after_a_wait.emit(asio::cancellation_type::terminal);
+    BOOST_TEST(own.statistics().priorities[0].cancelled == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(the_signal_may_die_early_or_serve_somebody_else) {
+    limiter own(context, 1, patient());
+    admission held = own.try_admit();
+    operation a, b;
+    asio::cancellation_signal reused;
+    {
+        asio::cancellation_signal brief;
+        own.async_admit(a.on_completion(brief.slot()));
+    }
+    own.async_admit(b.on_completion(reused.slot()));
+    int others = 0;
+    reused.slot().assign([&](asio::cancellation_type_t) { ++others; });
+    reused.emit(asio::cancellation_type::terminal);
+    BOOST_TEST(others == 1);
+    BOOST_TEST(own.waiting() == 2u);
+    held.finish();
+    poll();
+    BOOST_TEST(a.admitted());
+    a.held().finish();
+    poll();
+    BOOST_TEST(b.admitted());
+}
+
+BOOST_AUTO_TEST_CASE(a_limiter_ends_without_its_admissions_on_whatever_thread) {
+    admission a, b;
+    {
+        asio::io_context dying;
+        limiter own(dying, 2, patient());
+        a = own.try_admit(of_key(1));
+        b = own.try_admit();
+    }
+    std::thread other([last = std::move(a)]() mutable { last.finish(timed_out); });
+    b.reset();
+    other.join();
+}
+
+BOOST_FIXTURE_TEST_CASE(a_context_that_goes_destroys_who_waits_without_calling, shutdown_fixture) {
+    operation timed, keyed, on_strand, idle, on_its_way;
+    limit->async_admit(waiting_for(1h), timed.on_completion());
+    limit->async_admit(of_key(4), keyed.on_completion());
+    limit->async_admit(asio::bind_executor(asio::make_strand(*context), on_strand.on_completion()));
+    limit->async_wait_idle(idle.on_completion());
+    limit->set_limit(2);
+    limit->set_limit(1);
+    BOOST_TEST(limit->waiting() == 2u);
+    context.reset();
+    for (const operation* each : {&timed, &keyed, &on_strand, &idle})
+        BOOST_TEST(each->abandoned());
+    BOOST_TEST(limit->waiting() == 0u);
+    BOOST_TEST(limit->in_flight() == 1); // what the test holds
+    held.finish();
+    BOOST_TEST(limit->in_flight() == 0);
+    check_sums(limit->statistics());
+}
+
+BOOST_FIXTURE_TEST_CASE(the_limiter_may_outlive_its_context, shutdown_fixture) {
+    operation late, lazy_one;
+    auto lazy = limit->async_admit(asio::deferred);
+    context.reset();
+    BOOST_TEST(!limit->try_admit());
+    limit->set_limit(3);
+    BOOST_TEST(limit->limit() == 3.0);
+    BOOST_TEST(limit->cancel() == 0u);
+    limit->close();
+    held.finish();
+    BOOST_TEST(limit->statistics().succeeded == 1u);
+    limit->async_admit(late.on_completion());
+    std::move(lazy)(lazy_one.on_completion());
+    BOOST_TEST(late.abandoned());
+    BOOST_TEST(lazy_one.abandoned());
+    limiter moved(std::move(*limit));
+    limit.reset();
+    BOOST_TEST(moved.waiting() == 0u);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_waiting_handler_may_own_its_limiter, shutdown_fixture) {
+    auto owned = std::make_shared<limiter>(*context, 1, patient());
+    const std::weak_ptr<limiter> watch = owned;
+    held = owned->try_admit();
+    owned->async_admit(dying([owned] {}));
+    owned->async_admit(waiting_for(1h), [owned](error_code, admission) {});
+    owned->async_wait_idle([owned](error_code) {});
+    owned.reset();
+    BOOST_TEST(!watch.expired());
+    context.reset();
+    BOOST_TEST(watch.expired());
+    BOOST_TEST(o.abandoned());
+    held.finish();
+}
+
+BOOST_FIXTURE_TEST_CASE(a_handler_on_its_way_may_own_its_limiter, shutdown_fixture) {
+    auto owned = std::make_shared<limiter>(*context, 1, patient());
+    const std::weak_ptr<limiter> watch = owned;
+    owned->async_admit(dying([owned] {}));
+    owned.reset();
+    context.reset();
+    BOOST_TEST(watch.expired());
+    BOOST_TEST(o.abandoned());
+}
+
+BOOST_FIXTURE_TEST_CASE(an_admission_in_a_handler_that_is_destroyed_goes_back, shutdown_fixture) {
+    asio::io_context foreign_context;
+    limiter other(*context, 1, patient()), foreign(foreign_context, 1, patient());
+    operation behind, behind_other, behind_foreign;
+    limit->async_admit(
+        [own = std::move(held), of_other = other.try_admit(),
+         of_foreign = foreign.try_admit()](error_code, admission) { BOOST_ERROR("called"); });
+    limit->async_admit(behind.on_completion());
+    other.async_admit(behind_other.on_completion());
+    foreign.async_admit(behind_foreign.on_completion());
+    context.reset();
+    BOOST_TEST(behind.abandoned());
+    BOOST_TEST(behind_other.abandoned());
+    BOOST_TEST(limit->in_flight() == 0);
+    BOOST_TEST(other.in_flight() == 0);
+    BOOST_TEST(limit->statistics().unreported == 1u);
+    foreign_context.poll();
+    BOOST_TEST(behind_foreign.admitted());
+}
+
+BOOST_FIXTURE_TEST_CASE(a_grant_on_its_way_goes_back_with_its_context, shutdown_fixture) {
+    asio::io_context other;
+    limiter foreign(other, 1, patient());
+    operation on_its_way, behind;
+    foreign.async_admit(asio::bind_executor(*context, on_its_way.on_completion()));
+    foreign.async_admit(behind.on_completion());
+    BOOST_TEST(foreign.waiting() == 1u);
+    context.reset();
+    BOOST_TEST(on_its_way.abandoned());
+    other.poll();
+    BOOST_TEST(behind.admitted());
+    BOOST_TEST(foreign.statistics().unreported == 1u);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_dying_handler_may_use_every_member, shutdown_fixture) {
+    operation nested, timed, idle;
+    limit->async_admit(dying([&] {
+        held.finish();
+        BOOST_TEST(!limit->try_admit());
+        BOOST_TEST(limit->cancel() == 0u);
+        limit->set_limit(5);
+        limit->async_admit(nested.on_completion());
+        limit->async_admit(waiting_for(1h), timed.on_completion());
+        limit->async_wait_idle(idle.on_completion());
+        (void)limit->statistics();
+        limit->close();
+        limiter moved(std::move(*limit));
+        *limit = std::move(moved);
+    }));
+    context.reset();
+    for (const operation* each : {&o, &nested, &timed, &idle})
+        BOOST_TEST(each->abandoned());
+    BOOST_TEST(limit->in_flight() == 0);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_dying_handler_may_destroy_its_limiter_or_another, shutdown_fixture) {
+    std::optional<limiter> other(std::in_place, *context, 1, patient());
+    const admission of_other = other->try_admit();
+    operation waits_there;
+    other->async_admit(waits_there.on_completion());
+    limit->async_admit(dying([&] {
+        limit.reset();
+        other.reset();
+    }));
+    context.reset();
+    BOOST_TEST(o.abandoned());
+    BOOST_TEST(waits_there.abandoned());
+    held.finish();
+}
+
+BOOST_FIXTURE_TEST_CASE(a_dying_handler_may_construct_a_limiter, shutdown_fixture) {
+    operation at_once, waiting, timed;
+    std::optional<limiter> late;
+    limit->async_admit(dying([&] {
+        late.emplace(*context, 1, patient());
+        late->async_admit(at_once.on_completion());
+        late->async_admit(waiting.on_completion());
+        late->async_admit(waiting_for(1h), timed.on_completion());
+    }));
+    context->~io_context();
+    for (const operation* each : {&o, &at_once, &waiting, &timed})
+        BOOST_TEST(each->abandoned());
+    late.reset();
+    new (&*context) asio::io_context;
+    limit.reset();
+}
+
+BOOST_FIXTURE_TEST_CASE(
+    a_chain_of_waiters_that_own_each_others_places_goes_in_a_loop, shutdown_fixture) {
+    constexpr std::size_t length = 10000;
+    std::vector<std::unique_ptr<limiter>> chain;
+    for (std::size_t i = 0; i <= length; ++i)
+        chain.push_back(std::make_unique<limiter>(*context, 1, patient()));
+    const admission first = chain[0]->try_admit();
+    int dropped = 0;
+    for (std::size_t i = 0; i < length; ++i)
+        chain[i]->async_admit([next = chain[i + 1]->try_admit(),
+                               last = at_exit([&] { ++dropped; })](error_code, admission) {});
+    context.reset();
+    BOOST_TEST(dropped == static_cast<int>(length));
+}
+
+BOOST_AUTO_TEST_CASE(a_pool_is_destroyed_with_waiting_handlers) {
+    operation waits, timed;
+    std::optional<limiter> survivor;
+    admission held;
+    {
+        asio::thread_pool pool(2);
+        survivor.emplace(pool.get_executor(), 1, patient());
+        held = survivor->try_admit();
+        survivor->async_admit(waits.on_completion());
+        survivor->async_admit(waiting_for(1h), timed.on_completion());
+        pool.stop();
+    }
+    BOOST_TEST(waits.abandoned());
+    BOOST_TEST(timed.abandoned());
+    held.finish();
+    BOOST_TEST(survivor->in_flight() == 0);
+}
+
+BOOST_AUTO_TEST_SUITE_END()

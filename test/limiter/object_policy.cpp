@@ -1,0 +1,606 @@
+// Deadlines, the algorithm and the user's functions, as they meet in the object: one timer on the
+// limiter's executor, no lock around foreign code.
+
+#include <asio_semaphore/limiter/gradient_limit.hpp>
+#include <asio_semaphore/limiter/limiter.hpp>
+
+#include "object_fixture.hpp"
+
+#include <support/executors.hpp>
+
+#include <boost/asio/bind_executor.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
+namespace {
+
+using namespace test;
+using asio_semaphore::limit_sample;
+using steady = std::chrono::steady_clock;
+
+/// Finishes as a success that took some time, as every success does.
+void succeed(admission place) {
+    let_time_pass();
+    place.finish();
+}
+
+} // namespace
+
+BOOST_FIXTURE_TEST_SUITE(limiter_object_policy, fixture)
+
+BOOST_AUTO_TEST_CASE(a_deadline_ends_a_wait_by_the_executor_alone) {
+    limiter own(context, 1, patient());
+    const admission held = own.try_admit();
+    operation o;
+    const auto start = steady::now();
+    own.async_admit(waiting_for(5ms), o.on_completion());
+    let_time_pass(6ms);
+    BOOST_TEST(o.pending());
+    BOOST_TEST(own.waiting() == 1u); // the context does not run
+    context.run();
+    BOOST_TEST(o.failed(timed_out));
+    BOOST_TEST((steady::now() - start >= 5ms));
+    BOOST_TEST(own.waiting() == 0u);
+    BOOST_TEST(own.statistics().priorities[0].timed_out == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(it_is_the_limiters_where_the_request_has_none) {
+    limiter_options options;
+    options.max_wait = 3ms;
+    limiter own(context, 1, options);
+    const admission held = own.try_admit();
+    operation by_default, own_deadline;
+    const auto start = steady::now();
+    own.async_admit(by_default.on_completion());
+    own.async_admit(waiting_for(1h), own_deadline.on_completion());
+    while (by_default.pending())
+        context.run_one();
+    BOOST_TEST(by_default.failed(timed_out));
+    BOOST_TEST((steady::now() - start >= 3ms));
+    BOOST_TEST(own_deadline.pending());
+    own.cancel();
+    context.run(); // and no timer is left
+    BOOST_TEST(own_deadline.failed(aborted));
+}
+
+BOOST_AUTO_TEST_CASE(one_timer_serves_all_in_the_order_of_their_deadlines) {
+    std::vector<int> order;
+    const auto note = [&](int i) {
+        return [&order, i](error_code ec, admission) {
+            if (ec == timed_out)
+                order.push_back(i);
+        };
+    };
+    std::optional<limiter> own;
+    admission held;
+    for (steady::duration took = 1h; took >= 3ms;) { // or the deadlines have another order
+        own.emplace(context, 1, patient());
+        held = own->try_admit();
+        const auto start = steady::now();
+        own->async_admit(waiting_for(9ms), note(3));
+        own->async_admit(waiting_for(3ms), note(1));
+        own->async_admit(waiting_for(6ms), note(2));
+        took = steady::now() - start;
+    }
+    context.run();
+    const std::vector<int> expected{1, 2, 3};
+    BOOST_TEST(order == expected, boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(a_timer_that_nobody_needs_any_more_does_not_keep_the_context) {
+    limiter own(context, 1, patient());
+    admission held = own.try_admit();
+    operation granted, cancelled, closed_one;
+    asio::cancellation_signal signal;
+    own.async_admit(waiting_for(1h), granted.on_completion());
+    poll();
+    held.finish();
+    context.restart();
+    context.run_for(30s);
+    BOOST_TEST(context.stopped());
+    BOOST_TEST(granted.admitted());
+    own.async_admit(waiting_for(1h), cancelled.on_completion(signal.slot()));
+    poll();
+    signal.emit(asio::cancellation_type::terminal);
+    context.restart();
+    context.run_for(30s);
+    BOOST_TEST(context.stopped());
+    BOOST_TEST(cancelled.failed(aborted));
+    own.async_admit(waiting_for(1h), closed_one.on_completion());
+    poll();
+    own.close();
+    context.restart();
+    context.run_for(30s);
+    BOOST_TEST(context.stopped());
+    BOOST_TEST(closed_one.failed(closed));
+}
+
+BOOST_AUTO_TEST_CASE(nobody_is_admitted_whose_deadline_is_over_however_late_the_timer) {
+    limiter own(context, 1, patient());
+    admission held = own.try_admit();
+    operation late, in_time;
+    own.async_admit(waiting_for(1ms), late.on_completion());
+    own.async_admit(waiting_for(1h), in_time.on_completion());
+    let_time_pass(2ms); // and the context has not run
+    held.finish();
+    poll();
+    BOOST_TEST(late.failed(timed_out));
+    BOOST_TEST(in_time.admitted());
+}
+
+BOOST_AUTO_TEST_CASE(whose_time_is_over_frees_its_place_in_a_full_queue) {
+    limiter own(context, 1, patient(1));
+    admission held = own.try_admit();
+    operation late, next;
+    own.async_admit(waiting_for(1ms), late.on_completion());
+    let_time_pass(2ms);
+    own.async_admit(next.on_completion());
+    poll();
+    BOOST_TEST(late.failed(timed_out));
+    BOOST_TEST(next.pending());
+    held.finish();
+    poll();
+    BOOST_TEST(next.admitted());
+}
+
+BOOST_AUTO_TEST_CASE(without_time_a_request_is_admitted_at_once_or_not_at_all) {
+    limiter own(context, 1, patient(0));
+    for (const auto none : {steady::duration(0), steady::duration(-1), steady::duration::min()}) {
+        operation granted, refused;
+        own.async_admit(waiting_for(none), granted.on_completion());
+        own.async_admit(waiting_for(none), refused.on_completion());
+        BOOST_TEST(refused.pending());
+        poll();
+        BOOST_TEST(granted.admitted());
+        BOOST_TEST(refused.failed(timed_out)); // also where the queue is full
+        granted.held().finish();
+    }
+    const admission tried = own.try_admit(waiting_for(0s)); // how long it may wait does not matter
+    BOOST_TEST(static_cast<bool>(tried));
+}
+
+BOOST_AUTO_TEST_CASE(in_a_standing_queue_a_short_deadline_ends_as_shed) {
+    limiter_options options;
+    options.max_wait = 4ms;
+    options.busy_wait = 1ms;
+    limiter own(context, 1, options);
+    const admission held = own.try_admit();
+    operation first, standing, hurried;
+    own.async_admit(first.on_completion()); // finds an empty queue
+    context.run();
+    BOOST_TEST(first.failed(timed_out));
+
+    own.async_admit(waiting_for(1h), standing.on_completion());
+    let_time_pass(4ms);
+    const auto start = steady::now();
+    own.async_admit(hurried.on_completion());
+    context.restart();
+    while (hurried.pending())
+        context.run_one();
+    BOOST_TEST(hurried.failed(shed));
+    BOOST_TEST((steady::now() - start >= 1ms));
+    BOOST_TEST(standing.pending());
+    BOOST_TEST(own.statistics().priorities[0].shed == 1u);
+    own.cancel();
+    context.run();
+}
+
+// A deadline that no clock can show is none.
+BOOST_AUTO_TEST_CASE(the_longest_wait_is_a_wait_for_ever) {
+    limiter own(context, 1, patient());
+    admission held = own.try_admit();
+    operation a, b;
+    own.async_admit(waiting_for(steady::duration::max()), a.on_completion());
+    own.async_admit(waiting_for(steady::duration::max() - 1ns), b.on_completion());
+    BOOST_TEST(own.waiting() == 2u);
+    poll();
+    BOOST_TEST(a.pending());
+    held.finish();
+    poll();
+    BOOST_TEST(a.admitted());
+    own.cancel();
+    poll();
+}
+
+// It lives on the limiter's executor, wherever the handlers are.
+BOOST_AUTO_TEST_CASE(the_timer_runs_on_the_limiters_executor) {
+    asio::io_context other;
+    limiter own(context, 1, patient());
+    const admission held = own.try_admit();
+    operation o;
+    own.async_admit(waiting_for(1ms), asio::bind_executor(other, o.on_completion()));
+    let_time_pass(2ms);
+    support::poll(other);
+    BOOST_TEST(o.pending());
+    BOOST_TEST(own.waiting() == 1u);
+    context.run();
+    BOOST_TEST(o.pending());
+    support::poll(other);
+    BOOST_TEST(o.failed(timed_out));
+}
+
+BOOST_AUTO_TEST_CASE(an_algorithm_sees_what_finishes_and_its_limit_is_in_force_at_once) {
+    std::vector<limit_sample> seen;
+    std::vector<std::pair<double, double>> changes;
+    limiter_options options = patient();
+    options.algorithm = [&](const limit_sample& s) {
+        seen.push_back(s);
+        return s.limit + 1;
+    };
+    options.on_limit_change = [&](double from, double to) {
+        changes.emplace_back(from, to);
+    };
+    limiter own(context, 1, options);
+    admission held = own.try_admit();
+    operation o[3];
+    for (const operation& each : o)
+        own.async_admit(each.on_completion());
+    const auto start = steady::now();
+    let_time_pass(1ms);
+    held.finish(ended::overloaded);
+    // The new limit precedes the next grant: two are admitted, not one.
+    BOOST_TEST(own.in_flight() == 2);
+    BOOST_TEST(own.limit() == 2.0);
+    poll();
+    BOOST_TEST(o[0].admitted());
+    BOOST_TEST(o[1].admitted());
+    BOOST_TEST_REQUIRE(seen.size() == 1u);
+    BOOST_TEST((seen[0].result == ended::overloaded));
+    BOOST_TEST((seen[0].latency >= 1ms));
+    BOOST_TEST((seen[0].at >= start + 1ms));
+    BOOST_TEST(seen[0].in_flight == 1);
+    BOOST_TEST(seen[0].bound);
+    BOOST_TEST(seen[0].limit == 1.0);
+    BOOST_TEST_REQUIRE(changes.size() == 1u);
+    BOOST_TEST(changes[0].first == 1.0);
+    BOOST_TEST(changes[0].second == 2.0);
+
+    o[0].held().finish(ended::ignored); // shown to nobody
+    o[1].held().reset();
+    BOOST_TEST(seen.size() == 1u);
+    poll();
+    succeed(std::move(o[2].held()));
+    BOOST_TEST(seen.size() == 2u);
+    BOOST_TEST(own.limit() == 3.0);
+    BOOST_TEST(own.statistics().latency.count() == 1u); // the successes
+}
+
+// The wait is no part of the latency.
+BOOST_AUTO_TEST_CASE(a_sample_is_timed_from_the_admission) {
+    steady::duration latency{};
+    limiter_options options = patient();
+    options.algorithm = [&](const limit_sample& s) {
+        latency = s.latency;
+        return s.limit;
+    };
+    limiter own(context, 1, options);
+    admission held = own.try_admit();
+    operation o;
+    const auto asked = steady::now();
+    own.async_admit(o.on_completion());
+    let_time_pass(20ms);
+    held.finish();
+    poll();
+    let_time_pass();
+    o.held().finish();
+    BOOST_TEST((latency > 0ns));
+    BOOST_TEST((latency <= steady::now() - asked - 20ms));
+}
+
+BOOST_AUTO_TEST_CASE(what_an_algorithm_returns_is_taken_for_what_it_can_be) {
+    double next = 0;
+    limiter_options options = patient();
+    options.algorithm = [&](const limit_sample&) {
+        return next;
+    };
+    limiter own(context, 4, options);
+    const struct {
+        double returned, limit;
+    } cases[] = {
+        {std::numeric_limits<double>::quiet_NaN(), 4},
+        {std::numeric_limits<double>::infinity(), 4},
+        {2.75, 2.75},
+        {0, 1},
+        {-7, 1},
+        {1e9, 1e9},
+        {1e300, 1e300},
+    };
+    for (const auto& c : cases) {
+        BOOST_TEST_CONTEXT(c.returned) {
+            next = c.returned;
+            succeed(own.try_admit());
+            BOOST_TEST(own.limit() == c.limit);
+            BOOST_TEST(own.statistics().limit == c.limit);
+        }
+    }
+    BOOST_TEST(own.statistics().algorithm_failures == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(an_algorithm_that_throws_leaves_the_limit_and_is_counted) {
+    bool throws = true;
+    limiter_options options = patient();
+    options.algorithm = [&](const limit_sample& s) {
+        if (throws)
+            throw std::runtime_error("no idea");
+        return s.limit + 1;
+    };
+    options.on_limit_change = [](double, double) {
+        throw std::runtime_error("no ear");
+    };
+    limiter own(context, 2, options);
+    succeed(own.try_admit());
+    BOOST_TEST(own.limit() == 2.0);
+    BOOST_TEST(own.statistics().algorithm_failures == 1u);
+    BOOST_TEST(own.in_flight() == 0);
+    throws = false;
+    succeed(own.try_admit());
+    BOOST_TEST(own.limit() == 3.0); // the change stands
+    BOOST_TEST(own.statistics().algorithm_failures == 2u);
+    BOOST_CHECK_NO_THROW(own.set_limit(9));
+    BOOST_TEST(own.limit() == 9.0);
+    BOOST_TEST(own.statistics().algorithm_failures == 3u);
+}
+
+// If a lock were held meanwhile, this would not come to its end.
+BOOST_AUTO_TEST_CASE(the_users_functions_may_use_the_limiter) {
+    std::optional<limiter> own;
+    int shown = 0, told = 0;
+    operation from_inside[2];
+    limiter_options options = patient();
+    const auto use = [&](const operation& o) {
+        const limiter_statistics s = own->statistics();
+        BOOST_TEST(s.limit == own->limit());
+        (void)own->busiest_keys();
+        (void)own->in_flight();
+        (void)own->waiting();
+        BOOST_TEST(own->is_open());
+        own->try_admit().finish(ended::ignored);
+        own->async_admit(o.on_completion());
+    };
+    options.algorithm = [&](const limit_sample& s) {
+        ++shown;
+        use(from_inside[0]);
+        return s.limit + 5;
+    };
+    options.on_limit_change = [&](double from, double to) {
+        ++told;
+        BOOST_TEST(to != from);
+        BOOST_TEST(own->limit() == to);
+        use(from_inside[1]);
+    };
+    own.emplace(context, 3, options);
+    succeed(own->try_admit());
+    BOOST_TEST(shown == 1);
+    BOOST_TEST(told == 1);
+    poll();
+    for (const operation& o : from_inside)
+        BOOST_TEST(o.admitted());
+    // As ignored: another sample would start it all again.
+    for (const operation& o : from_inside)
+        o.held().finish(ended::ignored);
+}
+
+BOOST_AUTO_TEST_CASE(a_finish_inside_the_algorithm_is_shown_afterwards) {
+    std::optional<limiter> own;
+    admission second;
+    int depth = 0, deepest = 0, shown = 0;
+    limiter_options options = patient();
+    options.algorithm = [&](const limit_sample& s) {
+        deepest = std::max(deepest, ++depth);
+        ++shown;
+        let_time_pass();
+        second.finish();
+        --depth;
+        return s.limit + 1;
+    };
+    own.emplace(context, 2, options);
+    admission first = own->try_admit();
+    second = own->try_admit();
+    succeed(std::move(first));
+    BOOST_TEST(shown == 2);
+    BOOST_TEST(deepest == 1); // by one call at a time
+    BOOST_TEST(own->limit() == 4.0);
+    BOOST_TEST(own->in_flight() == 0);
+}
+
+BOOST_AUTO_TEST_CASE(the_users_functions_may_end_the_limiter_whose_admission_is_finished) {
+    for (const bool in_algorithm : {true, false}) {
+        BOOST_TEST_CONTEXT("in the algorithm " << in_algorithm) {
+            std::optional<limiter> own;
+            limiter_options options = patient();
+            options.algorithm = [&](const limit_sample& s) {
+                if (in_algorithm)
+                    own.reset();
+                return s.limit + 1;
+            };
+            options.on_limit_change = [&](double, double) {
+                own.reset();
+            };
+            own.emplace(context, 1, options);
+            admission held = own->try_admit();
+            operation o[2];
+            for (const operation& each : o)
+                own->async_admit(each.on_completion());
+            options = {};
+            succeed(std::move(held));
+            BOOST_TEST(!own.has_value());
+            for (const operation& each : o)
+                BOOST_TEST(each.pending());
+            poll();
+            // Who was admitted before the end has a place.
+            for (const operation& each : o)
+                BOOST_TEST(each.completed_with(in_algorithm ? aborted : success));
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_set_limit_inside_the_algorithm_stands) {
+    std::optional<limiter> own;
+    limiter_options options = patient();
+    options.algorithm = [&](const limit_sample&) {
+        own->set_limit(7);
+        return 100.0;
+    };
+    own.emplace(context, 2, options);
+    succeed(own->try_admit());
+    BOOST_TEST(own->limit() == 7.0);
+}
+
+BOOST_AUTO_TEST_CASE(set_limit_starts_a_fresh_copy_which_sees_only_what_is_admitted_from_then_on) {
+    struct counter {
+        std::vector<int>* log;
+        int calls = 0;
+        double operator()(const limit_sample& s) {
+            log->push_back(++calls);
+            return s.limit;
+        }
+    };
+    std::vector<int> log;
+    std::vector<std::pair<double, double>> changes;
+    limiter_options options = patient();
+    options.algorithm = counter{&log};
+    options.on_limit_change = [&](double from, double to) {
+        changes.emplace_back(from, to);
+    };
+    limiter own(context, 5, options);
+    succeed(own.try_admit());
+    succeed(own.try_admit());
+    admission from_before = own.try_admit();
+    own.set_limit(8);
+    BOOST_TEST(own.limit() == 8.0);
+    BOOST_TEST_REQUIRE(changes.size() == 1u);
+    BOOST_TEST(changes[0].second == 8.0);
+    succeed(std::move(from_before)); // counted, and shown to nobody
+    succeed(own.try_admit());
+    const std::vector<int> expected{1, 2, 1};
+    BOOST_TEST(log == expected, boost::test_tools::per_element());
+    BOOST_TEST(own.statistics().succeeded == 4u);
+}
+
+BOOST_AUTO_TEST_CASE(an_algorithm_that_cannot_be_copied_now_leaves_the_limit_as_it_is) {
+    struct reluctant {
+        const bool* refuses;
+
+        explicit reluctant(const bool& r) : refuses(&r) {}
+        reluctant(const reluctant& other) : refuses(other.refuses) {
+            if (*refuses)
+                throw std::runtime_error("no copy");
+        }
+        double operator()(const limit_sample& s) const { return s.limit + 1; }
+    };
+    bool refuses = false;
+    limiter_options options = patient();
+    options.algorithm = reluctant(refuses);
+    limiter own(context, 2, options);
+    refuses = true;
+    BOOST_CHECK_THROW(own.set_limit(9), std::runtime_error);
+    BOOST_CHECK_THROW(limiter(context, 2, options), std::runtime_error);
+    BOOST_TEST(own.limit() == 2.0);
+    succeed(own.try_admit());
+    BOOST_TEST(own.limit() == 3.0); // by the one that it has
+    refuses = false;
+    own.set_limit(9);
+    BOOST_TEST(own.limit() == 9.0);
+}
+
+BOOST_AUTO_TEST_CASE(an_algorithm_that_captures_its_limiters_owner_is_destroyed_with_it) {
+    auto watched = std::make_shared<int>(1);
+    const std::weak_ptr<int> watch = watched;
+    admission survivor;
+    {
+        limiter_options options = patient();
+        options.algorithm = [watched](const limit_sample& s) {
+            return s.limit;
+        };
+        options.on_limit_change = [watched](double, double) {
+        };
+        limiter own(context, 1, options);
+        watched.reset();
+        options = {};
+        own.set_limit(3);
+        survivor = own.try_admit();
+        BOOST_TEST(!watch.expired());
+    }
+    let_time_pass();
+    survivor.finish(); // after the end: no sample
+    BOOST_TEST(watch.expired());
+}
+
+BOOST_AUTO_TEST_CASE(a_gradient_limit_runs_in_the_object) {
+    limiter_options options = patient(1000);
+    options.algorithm = asio_semaphore::gradient_limit();
+    int changes = 0;
+    double last = 4;
+    options.on_limit_change = [&](double from, double to) {
+        BOOST_TEST(from == last);
+        last = to;
+        ++changes;
+    };
+    limiter own(context, 4, options);
+    int started = 0, done = 0;
+    std::function<void(error_code, admission)> work = [&](error_code ec, admission place) {
+        BOOST_TEST_REQUIRE(!ec);
+        let_time_pass();
+        if (++started <= 2000)
+            own.async_admit(work);
+        place.finish(++done % 100 == 0 ? ended::overloaded : ended::success);
+    };
+    for (int i = 0; i < 50; ++i)
+        own.async_admit(work);
+    context.run();
+    const limiter_statistics s = own.statistics();
+    BOOST_TEST(done == 2050);
+    BOOST_TEST(s.in_flight == 0);
+    BOOST_TEST(s.limit == last);
+    BOOST_TEST((std::isfinite(s.limit) && s.limit >= 1));
+    BOOST_TEST(changes > 0);
+    BOOST_TEST(s.latency.count() == s.succeeded);
+    BOOST_TEST(s.algorithm_failures == 0u);
+    check_sums(s);
+    own.set_limit(4);
+    BOOST_TEST(own.limit() == 4.0);
+}
+
+// A service that starts, or wakes, meets all of its clients at once.
+BOOST_AUTO_TEST_CASE(a_burst_that_the_queue_can_hold_is_refused_nothing) {
+    limiter own(context, 20);
+    int served = 0;
+    std::ptrdiff_t most = 0;
+    for (int i = 0; i < 64; ++i)
+        own.async_admit([&](error_code ec, admission place) {
+            served += !ec;
+            most = std::max(most, own.in_flight());
+            place.finish();
+        });
+    BOOST_TEST(own.waiting() == 44u);
+    context.run();
+    BOOST_TEST(served == 64);
+    BOOST_TEST(most == 20);
+    BOOST_TEST(own.statistics().priorities[0].admitted == 64u);
+}
+
+// Where nobody is served, the clients are told how long that takes.
+BOOST_AUTO_TEST_CASE(the_expected_wait_grows_while_nobody_is_served) {
+    limiter own(context, 1, patient());
+    const admission held = own.try_admit();
+    BOOST_TEST((own.statistics().expected_wait == 0ns));
+    operation a, b;
+    own.async_admit(a.on_completion());
+    own.async_admit(b.on_completion());
+    let_time_pass(2ms);
+    BOOST_TEST((own.statistics().expected_wait >= 4ms));
+    own.cancel();
+    BOOST_TEST((own.statistics().expected_wait == 0ns));
+    poll();
+}
+
+BOOST_AUTO_TEST_SUITE_END()
