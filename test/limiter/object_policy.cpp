@@ -486,6 +486,35 @@ BOOST_AUTO_TEST_CASE(set_limit_starts_a_fresh_copy_which_sees_only_what_is_admit
     BOOST_TEST(own.statistics().succeeded == 4u);
 }
 
+<<<<<<< HEAD
+=======
+BOOST_AUTO_TEST_CASE(an_algorithm_that_cannot_be_copied_now_leaves_the_limit_as_it_is) {
+    struct reluctant {
+        const bool* refuses;
+
+        explicit reluctant(const bool& r) : refuses(&r) {}
+        reluctant(const reluctant& other) : refuses(other.refuses) {
+            if (*refuses)
+                throw std::runtime_error("no copy");
+        }
+        double operator()(const limit_sample& s) const { return s.limit + 1; }
+    };
+    bool refuses = false;
+    limiter_options options = patient();
+    options.algorithm = reluctant(refuses);
+    limiter own(context, 2, options);
+    refuses = true;
+    BOOST_CHECK_THROW(own.set_limit(9), std::runtime_error);
+    BOOST_CHECK_THROW(limiter(context, 2, options), std::runtime_error);
+    BOOST_TEST(own.limit() == 2.0);
+    succeed(own.try_admit());
+    BOOST_TEST(own.limit() == 3.0); // by the one that it has
+    refuses = false;
+    own.set_limit(9);
+    BOOST_TEST(own.limit() == 9.0);
+}
+
+>>>>>>> objtest
 BOOST_AUTO_TEST_CASE(an_algorithm_that_captures_its_limiters_owner_is_destroyed_with_it) {
     auto watched = std::make_shared<int>(1);
     const std::weak_ptr<int> watch = watched;
