@@ -164,11 +164,7 @@ BOOST_AUTO_TEST_CASE(goes_back_once_whatever_is_done_with_it_afterwards) {
 BOOST_AUTO_TEST_CASE(moves_with_what_it_holds) {
     admission a = limit.try_admit();
     admission b(std::move(a));
-<<<<<<< HEAD
-    BOOST_TEST(!a); // NOLINT: a moved-from admission is an empty one
-=======
     BOOST_TEST(!a);
->>>>>>> objtest
     BOOST_TEST(static_cast<bool>(b));
     a.finish();
     BOOST_TEST(limit.in_flight() == 1);

@@ -486,8 +486,6 @@ BOOST_AUTO_TEST_CASE(set_limit_starts_a_fresh_copy_which_sees_only_what_is_admit
     BOOST_TEST(own.statistics().succeeded == 4u);
 }
 
-<<<<<<< HEAD
-=======
 BOOST_AUTO_TEST_CASE(an_algorithm_that_cannot_be_copied_now_leaves_the_limit_as_it_is) {
     struct reluctant {
         const bool* refuses;
@@ -514,7 +512,6 @@ BOOST_AUTO_TEST_CASE(an_algorithm_that_cannot_be_copied_now_leaves_the_limit_as_
     BOOST_TEST(own.limit() == 9.0);
 }
 
->>>>>>> objtest
 BOOST_AUTO_TEST_CASE(an_algorithm_that_captures_its_limiters_owner_is_destroyed_with_it) {
     auto watched = std::make_shared<int>(1);
     const std::weak_ptr<int> watch = watched;

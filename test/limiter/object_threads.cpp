@@ -193,26 +193,17 @@ BOOST_AUTO_TEST_CASE(what_happens_before_a_finish_is_visible_after_the_admission
     BOOST_TEST(limit.in_flight() == 0);
 }
 
-<<<<<<< HEAD
-// Many clients, seven keys, all priorities, shares, a bounded queue, several threads.
-=======
 // Many clients, seven keys with a cap, all priorities, shares, a bounded queue, several threads.
->>>>>>> objtest
 BOOST_AUTO_TEST_CASE(never_is_more_in_flight_than_the_limit) {
     constexpr std::ptrdiff_t most = 10;
     constexpr int clients = 100, times = 100;
     threaded_context threads(4);
     limiter_options options = patient(60);
     options.share = {1, .9, .7, .5};
-<<<<<<< HEAD
-    limiter limit(threads.context, most, options);
-    room inside;
-=======
     options.max_per_key = 4;
     limiter limit(threads.context, most, options);
     room inside;
     std::array<room, 7> of_keys;
->>>>>>> objtest
     std::atomic<int> served{0}, turned_away{0}, wrong{0};
     struct client {
         unsigned id;
@@ -229,18 +220,12 @@ BOOST_AUTO_TEST_CASE(never_is_more_in_flight_than_the_limit) {
         limit.async_admit(r, [&, r](error_code ec, admission place) {
             if (!ec) {
                 inside.enter(r.weight);
-<<<<<<< HEAD
-=======
                 of_keys[r.key].enter(r.weight);
->>>>>>> objtest
                 ++served;
                 // Stays while others run, so that the limit is reached.
                 asio::post(threads.context, [&, r, own = std::move(place)]() mutable {
                     inside.leave(r.weight);
-<<<<<<< HEAD
-=======
                     of_keys[r.key].leave(r.weight);
->>>>>>> objtest
                     own.finish();
                     next(c);
                 });
@@ -261,11 +246,8 @@ BOOST_AUTO_TEST_CASE(never_is_more_in_flight_than_the_limit) {
     BOOST_TEST(wrong == 0);
     BOOST_TEST(served + turned_away == clients * times);
     BOOST_TEST(inside.most <= most);
-<<<<<<< HEAD
-=======
     for (std::size_t key = 1; key < of_keys.size(); ++key) // key 0 has no cap
         BOOST_TEST(of_keys[key].most <= 4);
->>>>>>> objtest
     const limiter_statistics s = limit.statistics();
     BOOST_TEST(s.in_flight == 0);
     BOOST_TEST(s.waiting == 0u);
@@ -517,12 +499,8 @@ BOOST_AUTO_TEST_CASE(destruction_and_the_contexts_end_while_threads_run) {
         constexpr int all = 20;
         for (int i = 0; i < all; ++i)
             limit->async_admit(
-<<<<<<< HEAD
-                of_key(static_cast<std::uint64_t>(i % 3)),
-=======
                 {static_cast<std::uint64_t>(i % 3), 0, 1,
                  i % 2 == 0 ? 1h : limiter_options::duration::max()},
->>>>>>> objtest
                 [&, last = support::at_exit([&] { ++dropped; })](error_code, admission place) {
                     ++called;
                     place.finish();

@@ -39,10 +39,6 @@
 #include <algorithm>
 #include <array>
 #include <exception>
-<<<<<<< HEAD
-#include <functional>
-=======
->>>>>>> objtest
 #include <future>
 #include <memory>
 #include <optional>
@@ -156,11 +152,6 @@ BOOST_AUTO_TEST_CASE(a_handler_may_be_any_callable_and_move_only) {
     poll();
     BOOST_TEST(called);
     BOOST_TEST(static_cast<bool>(got));
-<<<<<<< HEAD
-    std::function<void(error_code, std::shared_ptr<void>)> unrelated;
-    static_assert(!std::is_invocable_v<decltype(unrelated), error_code, admission>);
-=======
->>>>>>> objtest
 }
 
 BOOST_AUTO_TEST_CASE(the_least_that_a_handler_may_be_is_enough) {
