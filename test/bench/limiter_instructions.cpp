@@ -31,7 +31,7 @@ void perform(long n) {
     } else if constexpr (Work == work::l3_keys) {
         run_keyed_chains<subject>(n, 1000, 1, one_thread);
     } else if constexpr (Work == work::l4) {
-        run_refusals<subject>(n, one_thread);
+        run_refusals<subject>(n, roomy_options(100), one_thread);
     } else if constexpr (Work == work::l6) {
         asio::io_context context(one_thread);
         subject limiter(context.get_executor(), 10);

@@ -35,6 +35,14 @@ inline limiter_options roomy_options(std::size_t max_waiting = 1000000) {
     return options;
 }
 
+/// Nobody has one: then no timer is set. With one, Asio asks the system for events whenever its
+/// queue has been worked off, which at one hand-over at a time is at each.
+inline limiter_options patient_options(std::size_t max_waiting = 1000000) {
+    limiter_options options = roomy_options(max_waiting);
+    options.max_wait = limiter_options::duration::max();
+    return options;
+}
+
 inline limiter_options learning_options() {
     limiter_options options = roomy_options();
     options.algorithm = asio_semaphore::gradient_limit();
@@ -67,6 +75,12 @@ public:
 
 private:
     asio_semaphore::basic_limiter<Executor> limiter_;
+};
+
+template <typename Executor>
+struct patient_limiter : plain_limiter<Executor> {
+    patient_limiter(const Executor& executor, std::ptrdiff_t limit) :
+        plain_limiter<Executor>(executor, limit, patient_options()) {}
 };
 
 /// Callbacks only, no cancellation, no deadline, no share for a client; a priority, and a queue
@@ -179,10 +193,10 @@ measurement run_keyed_chains(long operations, int chains, int limit, int hint = 
 
 /// L4: the queue is full, and everybody else is told so.
 template <typename Subject>
-measurement run_refusals(long operations, int hint = default_hint) {
-    constexpr std::size_t room = 100;
+measurement run_refusals(long operations, limiter_options options, int hint = default_hint) {
+    const std::size_t room = options.max_waiting;
     asio::io_context context(hint);
-    Subject subject(context.get_executor(), 1, roomy_options(room));
+    Subject subject(context.get_executor(), 1, std::move(options));
     admission held = subject.try_acquire();
     for (std::size_t i = 0; i < room; ++i)
         subject.acquire([](error_code, admission) {});

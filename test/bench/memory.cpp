@@ -201,7 +201,9 @@ void measure_limiter() {
     report_blocks("L5 blocks, with gradient_limit", blocks_each([](long n) {
                       run_admissions<subject>(n, learning_options());
                   }));
-    report_blocks("L5 blocks, refusal", blocks_each([](long n) { run_refusals<subject>(n); }));
+    report_blocks("L5 blocks, refusal", blocks_each([](long n) {
+                      run_refusals<subject>(n, roomy_options(100));
+                  }));
     report_blocks("L6 blocks, a key after the other", blocks_each([](long n) {
                       asio::io_context context;
                       subject limiter(context.get_executor(), 10);
