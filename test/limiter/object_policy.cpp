@@ -443,6 +443,21 @@ BOOST_AUTO_TEST_CASE(the_users_functions_may_end_the_limiter_whose_admission_is_
     }
 }
 
+BOOST_AUTO_TEST_CASE(or_the_one_whose_limit_is_set) {
+    std::optional<limiter> own;
+    int told = 0;
+    limiter_options options = patient();
+    options.on_limit_change = [&, mine = std::make_shared<int>(1)](double, double) {
+        own.reset();
+        told += *mine; // what it captured is there still
+    };
+    own.emplace(context, 1, options);
+    options = {};
+    own->set_limit(2);
+    BOOST_TEST(told == 1);
+    BOOST_TEST(!own.has_value());
+}
+
 BOOST_AUTO_TEST_CASE(a_set_limit_inside_the_algorithm_stands) {
     std::optional<limiter> own;
     limiter_options options = patient();

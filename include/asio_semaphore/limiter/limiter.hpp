@@ -274,8 +274,9 @@ public:
         if (limit < 1)
             boost::throw_exception(
                 std::invalid_argument("limiter::set_limit: the limit is less than 1"));
-        if (state_)
-            state_->set_limit(limit);
+        // on_limit_change may end this limiter.
+        if (const auto state = state_)
+            state->set_limit(limit);
     }
 
     /// Aborts every operation that waits for admission with `operation_aborted`, and returns how
