@@ -153,8 +153,8 @@ outcome limiter_state<Threads>::try_admit(
             count(r.priority, told);
         return told;
     }
-    // Where others wait, and there is room for one more, enqueue decides, with one look at the
-    // clock.
+    // Where others wait, and there is room for one more, enqueue decides: it looks at the clock
+    // anyway.
     if (is_counted && options_.enforce && !requests_.empty() &&
         requests_.size() < options_.max_waiting &&
         r.max_wait.value_or(options_.max_wait) > duration::zero())
