@@ -648,8 +648,8 @@ void limiter_state<Threads>::tell(double from, double to) noexcept {
 template <typename Threads>
 void limiter_state<Threads>::set_whole(double limit) noexcept {
     const auto whole = [](double x) {
-        constexpr double most = static_cast<double>(max() / 2);
-        return x < most ? std::max<std::ptrdiff_t>(static_cast<std::ptrdiff_t>(x), 1) : max();
+        constexpr double huge = static_cast<double>(max() / 2);
+        return x < huge ? std::max<std::ptrdiff_t>(static_cast<std::ptrdiff_t>(x), 1) : max();
     };
     limit_ = limit;
     whole_ = whole(limit);
