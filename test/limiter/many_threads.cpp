@@ -245,7 +245,8 @@ BOOST_AUTO_TEST_CASE(L16_expiry_at_grant) {
         std::thread other([&, at = start + 2]() mutable {
             for (lane& l : lanes) {
                 // At the deadline, or shortly before.
-                const std::int64_t from = ++at - at % 3;
+                ++at;
+                const std::int64_t from = at - at % 3;
                 for (int looks = 0; raced_threads::ticks < from; ++looks)
                     threads::back_off(looks % 128);
                 l.s->finish(l.running, ended::success, true);

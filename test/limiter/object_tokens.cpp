@@ -559,7 +559,7 @@ BOOST_AUTO_TEST_CASE(a_coroutine_gets_the_error_as_an_exception) {
     bool thrown = false;
     start([&]() -> awaitable<void> {
         try {
-            co_await limit.async_admit(weighing(-1), use_awaitable);
+            const admission none = co_await limit.async_admit(weighing(-1), use_awaitable);
         } catch (const system_error& e) {
             thrown = e.code() == invalid_argument;
         }
