@@ -83,10 +83,10 @@ public:
     // "in_flight + weight <= max(1, floor(limit * share[priority])), or if nothing is in flight"
     std::ptrdiff_t allowed(int priority) const {
         // The limit itself is not rounded, as a part of it is: 0.29 of 100 is 29.
-        const double share = options.share[std::size_t(priority)];
-        if (share == 1)
+        const double ratio = options.share[std::size_t(priority)];
+        if (ratio == 1)
             return whole();
-        const auto part = static_cast<std::ptrdiff_t>(std::floor(limit * share + 1e-9));
+        const auto part = static_cast<std::ptrdiff_t>(std::floor(limit * ratio + 1e-9));
         return std::min(std::max<std::ptrdiff_t>(part, 1), whole());
     }
     bool fits(int priority, std::ptrdiff_t weight) const {
