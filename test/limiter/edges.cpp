@@ -386,6 +386,35 @@ BOOST_AUTO_TEST_CASE(idle_where_the_last_ends_unserved) {
     BOOST_TEST((i.end == outcome::granted));
 }
 
+// The place that it takes in a full queue is that of one whose time is over. With that one its own
+// key leaves and enters anew, and then it is next.
+BOOST_AUTO_TEST_CASE(who_is_next_once_an_overdue_request_has_left_is_granted_at_once) {
+    auto o = options(2, 100);
+    o.order = queue_order::lifo;
+    lim(4, o);
+    is_timer_late = true;
+    client& other = admit(of(1, 3));
+    client& own = admit();
+    client& overdue = admit(within(10));
+    client& heavy = admit(of(2, 4));
+    at(5);
+    finish(own); // key 0 has had more than key 2 now, whose request does not fit
+    BOOST_TEST(waits(overdue));
+    at(10);
+    // As where the queue became full between try_admit and enqueue.
+    client& arriving = clients.emplace_back(admission_request{});
+    arriving.is_in_queue = true;
+    BOOST_TEST(s->enqueue(arriving, true) == outcome::granted);
+    arriving.ends(outcome::granted, arriving.granted());
+    ++arrivals;
+    BOOST_TEST(ended_as(overdue, outcome::timed_out));
+    BOOST_TEST(waits(heavy));
+    check_counts();
+    finish(arriving);
+    finish(other);
+    BOOST_TEST(runs(heavy));
+}
+
 BOOST_AUTO_TEST_CASE(L95_who_admits_again_keeps_the_stack_flat) {
     for (const bool has_law : {false, true}) {
         const int many = has_law ? 100'000 : 1'000'000;

@@ -162,6 +162,7 @@ outcome limiter_state<Threads>::try_admit(
     const time_point now = needs_clock(r.key) ? Threads::now() : unset;
     if (!requests_.empty())
         settle(now, here.taken);
+    const bool is_queue_full = is_full(now, here.taken);
     key_record* record = requests_.find(r.key);
     const bool is_at_once = is_next(record, r.priority, r.weight);
     if (is_at_once || !options_.enforce) {
@@ -180,7 +181,7 @@ outcome limiter_state<Threads>::try_admit(
     outcome refused = outcome::queued;
     if (r.max_wait.value_or(options_.max_wait) <= duration::zero())
         refused = outcome::timed_out;
-    else if (is_full(now, here.taken) && requests_.victim(record, r.priority) == nullptr)
+    else if (is_queue_full && requests_.victim(record, r.priority) == nullptr)
         refused = outcome::queue_full;
     count(r.priority, refused);
     return refused;
@@ -199,6 +200,7 @@ limiter_state<Threads>::enqueue(admission_waiter_type& w, spare_record& spare, b
     }
     const time_point now = Threads::now();
     settle(now, here.taken);
+    const bool is_queue_full = is_full(now, here.taken);
     // Its deadline may have passed while the alarm was set for it.
     if (w.has_arrived && w.is_timed && w.at <= now) {
         count(w.priority(), w.at_deadline);
@@ -215,7 +217,7 @@ limiter_state<Threads>::enqueue(admission_waiter_type& w, spare_record& spare, b
     }
     fix_deadline(w, now);
     queued_request* victim = nullptr;
-    if (is_full(now, here.taken) && (victim = requests_.victim(record, w.priority())) == nullptr) {
+    if (is_queue_full && (victim = requests_.victim(record, w.priority())) == nullptr) {
         count(w.priority(), outcome::queue_full);
         return outcome::queue_full;
     }
@@ -291,7 +293,8 @@ bool limiter_state<Threads>::is_standing(time_point now) const noexcept {
     return !requests_.empty() && now - empty_until_ >= options_.max_wait;
 }
 
-// Places are taken by requests whose time is over for no longer than somebody needs one.
+// Places are taken by requests whose time is over for no longer than somebody needs one. Asked
+// before `is_next`: a key may leave with them, and its next request would enter anew.
 template <typename Threads>
 bool limiter_state<Threads>::is_full(time_point now, taken_type& taken) noexcept {
     while (requests_.size() >= options_.max_waiting) {
