@@ -2,6 +2,7 @@
 
 #include <support/executors.hpp>
 #include <support/handlers.hpp>
+#include <support/seed.hpp>
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/bind_executor.hpp>
@@ -18,7 +19,6 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <iostream>
 #include <limits>
 #include <memory>
 #include <mutex>
@@ -371,8 +371,7 @@ BOOST_AUTO_TEST_CASE(a_timed_operation_may_start_outside_of_the_contexts_threads
 }
 
 BOOST_AUTO_TEST_CASE(grants_deadlines_and_cancellations_exclude_each_other) {
-    const auto seed = std::random_device()();
-    std::cout << "seed " << seed << '\n';
+    const auto seed = test::seed();
     std::mt19937 random(seed);
     std::atomic<int> granted{0}, late{0}, cancelled{0};
     for (int round = 0; round < 60; ++round) {

@@ -4,6 +4,7 @@
 #include <asio_semaphore/with_permit.hpp>
 
 #include <support/handlers.hpp>
+#include <support/seed.hpp>
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/bind_executor.hpp>
@@ -108,8 +109,7 @@ private:
 BOOST_AUTO_TEST_SUITE(with_permit_threads)
 
 BOOST_AUTO_TEST_CASE(never_more_run_than_there_are_permits) {
-    const auto seed = std::random_device()();
-    BOOST_TEST_MESSAGE("seed " << seed);
+    const auto seed = test::seed();
     BOOST_TEST_CONTEXT("seed " << seed) {
         asio::io_context context;
         async_semaphore sem(context, limit);

@@ -4,6 +4,8 @@
 
 #include <asio_semaphore/detail/state/admission_queue.hpp>
 
+#include <support/seed.hpp>
+
 #include <boost/test/unit_test.hpp>
 
 #include <algorithm>
@@ -1096,8 +1098,7 @@ struct random_walk {
 BOOST_AUTO_TEST_SUITE(limiter_admission_queue_beside_a_model)
 
 BOOST_AUTO_TEST_CASE(every_answer_is_that_of_the_contract) {
-    const auto seed = std::random_device()();
-    BOOST_TEST_MESSAGE("seed " << seed);
+    const auto seed = test::seed();
     struct {
         std::ptrdiff_t max_per_key;
         std::size_t max_waiting;

@@ -3,6 +3,8 @@
 
 #include "limiter_fixture.hpp"
 
+#include <support/seed.hpp>
+
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -458,8 +460,7 @@ BOOST_AUTO_TEST_CASE(one_thread_at_a_time_is_inside_the_algorithm) {
 }
 
 BOOST_AUTO_TEST_CASE(L96_stress) {
-    const auto seed = std::random_device()();
-    BOOST_TEST_MESSAGE("seed " << seed);
+    const auto seed = test::seed();
     constexpr int each = 5'000;
     constexpr std::ptrdiff_t limit = 6;
     for (const auto order : {queue_order::fifo, queue_order::lifo, queue_order::adaptive}) {

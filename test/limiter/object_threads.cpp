@@ -6,6 +6,8 @@
 
 #include "object_fixture.hpp"
 
+#include <support/seed.hpp>
+
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
@@ -259,8 +261,7 @@ BOOST_AUTO_TEST_CASE(never_is_more_in_flight_than_the_limit) {
 
 // Everything that a limiter can be asked, by eight threads.
 BOOST_AUTO_TEST_CASE(all_verbs_from_all_threads_end_every_operation_once) {
-    const unsigned seed = std::random_device()();
-    BOOST_TEST_MESSAGE("seed " << seed);
+    const auto seed = test::seed();
     constexpr std::ptrdiff_t most = 6;
     constexpr unsigned users = 8;
     constexpr int steps = 2000;

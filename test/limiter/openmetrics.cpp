@@ -7,6 +7,8 @@
 #include "golden_text.hpp"
 #include "metrics.hpp"
 
+#include <support/seed.hpp>
+
 #include <boost/test/unit_test.hpp>
 
 #include <chrono>
@@ -167,8 +169,7 @@ BOOST_AUTO_TEST_CASE(families_have_their_types_and_units) {
 }
 
 BOOST_AUTO_TEST_CASE(any_statistics_become_a_valid_text_of_as_many_lines) {
-    const auto seed = std::random_device()();
-    BOOST_TEST_MESSAGE("seed " << seed);
+    const auto seed = test::seed();
     std::mt19937_64 random(seed);
     // Below what a sum of them can lose.
     const auto any = [&] {

@@ -6,6 +6,8 @@
 
 #include "fixture.hpp"
 
+#include <support/seed.hpp>
+
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
@@ -175,12 +177,10 @@ private:
 BOOST_AUTO_TEST_SUITE(semaphore_conservation)
 
 BOOST_AUTO_TEST_CASE(a_random_mix_neither_loses_nor_makes_a_permit) {
-    const char* const given = std::getenv("TEST_SEED");
-    const unsigned base = given ? static_cast<unsigned>(std::atoll(given)) : std::random_device()();
-    BOOST_TEST_MESSAGE("TEST_SEED=" << base);
+    const auto seed = test::seed();
     for (unsigned i = 0; i < 40; ++i) {
-        BOOST_TEST_CONTEXT("TEST_SEED=" << base << ", round " << i) {
-            books(base + i).run(1000);
+        BOOST_TEST_CONTEXT("seed " << seed << ", round " << i) {
+            books(seed + i).run(1000);
         }
     }
 }

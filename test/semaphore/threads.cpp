@@ -6,6 +6,8 @@
 
 #include "fixture.hpp"
 
+#include <support/seed.hpp>
+
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/thread_pool.hpp>
@@ -482,8 +484,7 @@ BOOST_AUTO_TEST_CASE(a_debt_made_while_permits_come_back_is_exact) {
 }
 
 BOOST_AUTO_TEST_CASE(all_members_from_all_threads_complete_every_operation_once) {
-    const unsigned seed = std::random_device()();
-    BOOST_TEST_MESSAGE("seed " << seed);
+    const auto seed = test::seed();
     threaded_io_context threads(2);
     constexpr std::ptrdiff_t permits = 4;
     async_semaphore semaphore(threads.context, permits, permits);

@@ -5,6 +5,8 @@
 
 #include "hand_made_waiter.hpp"
 
+#include <support/seed.hpp>
+
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -99,8 +101,7 @@ struct fixture : state_fixture {
 BOOST_FIXTURE_TEST_SUITE(state_alarm, fixture)
 
 BOOST_AUTO_TEST_CASE(deadlines_come_in_their_order) {
-    const auto seed = std::random_device()();
-    BOOST_TEST_MESSAGE("seed " << seed);
+    const auto seed = test::seed();
     std::mt19937 random(seed);
     deadline_set set;
     BOOST_TEST(ticks(set.earliest()) == off);
