@@ -468,4 +468,24 @@ BOOST_AUTO_TEST_CASE(busiest_keys_come_first) {
     BOOST_TEST(s->busiest_keys(1000).size() == 100u);
 }
 
+// Key 0 came and went before; a new key's service starts at the least of those present.
+BOOST_AUTO_TEST_CASE(requests_without_a_key_leave_nothing_behind) {
+    lim(1, options(10, 1000));
+    finish(admit());
+    client& a = admit(of(1));
+    client& urgent = admit(of(3));
+    client& another = admit(of(3));
+    client& waiting = admit(of(1, 1, 1));
+    at(10);
+    finish(a); // key 1 has had 10
+    BOOST_TEST(runs(urgent));
+    at(30);
+    finish(urgent); // key 3 has had 20
+    BOOST_TEST(runs(another));
+    client& of_new_key = admit(of(2, 1, 1));
+    finish(another);
+    BOOST_TEST(runs(waiting));
+    BOOST_TEST(waits(of_new_key));
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -4,6 +4,7 @@
 #include <asio_semaphore/detail/state/limiter_state.hpp>
 #include <asio_semaphore/limiter/limit_algorithm.hpp>
 
+#include <boost/config.hpp>
 #include <boost/smart_ptr/intrusive_ptr.hpp>
 #include <boost/system/error_code.hpp>
 
@@ -38,8 +39,7 @@ public:
     admission() noexcept = default;
 
     /// Takes over the place of @p other, which is empty afterwards.
-    admission(admission&& other) noexcept :
-        state_(std::move(other.state_)), place_(std::exchange(other.place_, {})) {}
+    admission(admission&& other) noexcept : state_(std::move(other.state_)), place_(other.place_) {}
 
     /// Gives back the place that it had before, as the destructor does. Assigning an admission to
     /// itself has no effect.
@@ -56,7 +56,10 @@ public:
 
     /// Gives the place back, and says how the work ended; empty afterwards. Later calls have no
     /// effect.
-    void finish(outcome how = outcome::success) noexcept { end(how, true); }
+    void finish(outcome how = outcome::success) noexcept {
+        if (state_)
+            end(how, true);
+    }
 
     /// The same by an error code, through the limiter's `classify`.
     void finish(const boost::system::error_code& ec) noexcept {
@@ -65,7 +68,10 @@ public:
     }
 
     /// Gives the place back as the destructor does.
-    void reset() noexcept { end(outcome::ignored, false); }
+    void reset() noexcept {
+        if (state_)
+            end(outcome::ignored, false);
+    }
 
     /// Exchanges the places of the two, of whichever limiters. So does `swap(a, b)`.
     void swap(admission& other) noexcept {
@@ -84,15 +90,19 @@ private:
     admission(state_pointer state, const detail::place& place) noexcept :
         state_(std::move(state)), place_(place) {}
 
-    void ignore() noexcept { end(outcome::ignored, true); }
-    void end(outcome how, bool is_reported) noexcept {
-        // Emptied first: giving back may run foreign code that looks at this admission again.
-        if (const state_pointer state = std::move(state_))
-            state->finish(std::exchange(place_, {}), how, is_reported);
+    void ignore() noexcept {
+        if (state_)
+            end(outcome::ignored, true);
+    }
+    // Emptied first: giving back may run foreign code that looks at this admission again.
+    BOOST_NOINLINE void end(outcome how, bool is_reported) noexcept {
+        const state_pointer state = std::move(state_);
+        const detail::place given = place_;
+        state->finish(given, how, is_reported);
     }
 
     state_pointer state_; // null <=> empty
-    detail::place place_;
+    detail::place place_; // unless empty
 };
 
 } // namespace asio_semaphore

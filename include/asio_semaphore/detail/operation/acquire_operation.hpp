@@ -289,7 +289,7 @@ void start_waiting(
 /// @param handler the initiation's own, which destroys it if nothing else becomes of it
 template <typename Handler, typename Executor, typename StatePointer, typename Request>
 BOOST_FORCEINLINE void start_acquire(
-    Handler& handler, const Executor& executor, const StatePointer& state, Request request) {
+    Handler& handler, const Executor& executor, const StatePointer& state, Request& request) {
     using signature = typename Request::signature;
     static_assert(
         can_be_called<signature, Handler>,

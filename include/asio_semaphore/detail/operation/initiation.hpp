@@ -45,10 +45,10 @@ protected:
     // Inlined by force, as are the call operator of an acquire and start_acquire: each is called in
     // one place for a handler, and passes on what is in registers.
     template <typename Handler, typename Request>
-    BOOST_FORCEINLINE void start(Handler&& handler, Request request) const {
+    BOOST_FORCEINLINE void start(Handler&& handler, Request&& request) const {
         // From here on it is not the caller's any more, whatever becomes of it.
         std::decay_t<Handler> own(std::forward<Handler>(handler));
-        detail::start_acquire(own, *executor_, *state_, std::move(request));
+        detail::start_acquire(own, *executor_, *state_, request);
     }
 
 private:

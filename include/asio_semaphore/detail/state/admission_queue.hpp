@@ -55,27 +55,32 @@ private:
     static constexpr std::uint64_t one_arrival = 4;
 
     std::uint64_t stamp_; // arrival() * one_arrival + priority()
-    // In its backlog's tree:
-    queued_request* left_; // unset while it does not wait, all
+    // In its backlog's list or tree; unset while it does not wait, all:
+    queued_request* left_; // older
     queued_request* right_;
-    std::ptrdiff_t lightest_; // of itself and those below it
+    std::ptrdiff_t lightest_; // in a tree: of itself and those below it
 };
 
-/// The requests of one key and one priority, by arrival. A treap, so that the first whose weight
-/// does not exceed some room is found without a walk past all that do. Its heap is a hash of the
-/// arrivals, which no client can choose closely enough to unbalance it.
+/// The requests of one key and one priority, by arrival: a list, or where the key has a cap a
+/// treap, so that the first whose weight does not exceed some room is found without a walk past all
+/// that do. The treap's heap is a hash of the arrivals, which no client can choose closely enough
+/// to unbalance it. Which of the two it is, the caller knows, and says the same in each call.
 class backlog {
 public:
-    bool empty() const noexcept { return root_ == nullptr; }
+    bool empty() const noexcept { return size_ == 0; }
     std::size_t size() const noexcept { return size_; }
     /// @pre !empty()
-    queued_request& newest() const noexcept;
-    /// Of those that weigh no more than @p room the oldest, or the newest; null if there is none.
+    queued_request& newest() const noexcept { return *newest_; }
+    /// The oldest, or the newest; null if there is none. In a list only.
+    queued_request* first(bool newest_first) const noexcept {
+        return newest_first ? newest_ : top_;
+    }
+    /// Of those that weigh no more than @p room. In a treap only.
     queued_request* first_within(std::ptrdiff_t room, bool newest_first) const noexcept;
 
     /// @pre r has arrived last
-    void push(queued_request& r) noexcept;
-    void remove(queued_request& r) noexcept;
+    void push(queued_request& r, bool is_treap) noexcept;
+    void remove(queued_request& r, bool is_treap) noexcept;
 
 private:
     using request = queued_request;
@@ -84,8 +89,11 @@ private:
     static void weigh(request& r) noexcept;
     static request* join(request* older, request* newer) noexcept;
     static void take(request*& tree, request& r) noexcept;
+    void push_into_treap(request& r) noexcept;
+    void remove_from_treap(request& r) noexcept;
 
-    request* root_ = nullptr;
+    request* top_ = nullptr; // of the treap, or the oldest
+    request* newest_ = nullptr;
     std::size_t size_ = 0;
 };
 
@@ -103,7 +111,6 @@ struct queued_backlog : turn_node, length_node {
     backlog requests;
     queued_request* next = nullptr; // whose turn it is, if the key's cap lets any through
     std::uint64_t turn;             // where there is a next: least is first among equals
-    queued_request* newest;         // where it is not empty
 };
 
 /// What a key holds, waits for and has had; the caller's, who makes and frees it with no lock held.
@@ -189,6 +196,23 @@ public:
     /// It has ended. @param service max(time held, one tick) * weight
     void give_back(key_record& record, std::ptrdiff_t weight, double service) noexcept;
 
+    /// Nobody waits, and nobody but key 0 is present: what it has had is measured against nobody's,
+    /// and the short way of these two is enough for it.
+    bool is_plain() const noexcept { return size_ == 0 && keys_ == 0; }
+    /// As hold. @pre is_plain()
+    key_record& hold_plainly(std::ptrdiff_t weight) noexcept {
+        nobodys_.is_present_ = true;
+        ++nobodys_.running_;
+        nobodys_.held_ += weight;
+        return nobodys_;
+    }
+    /// As give_back and leave. @pre is_plain()
+    void give_back_plainly(std::ptrdiff_t weight) noexcept {
+        nobodys_.held_ -= weight;
+        --nobodys_.running_;
+        nobodys_.is_present_ = nobodys_.running_ > 0;
+    }
+
 private:
     struct by_key {
         static std::uint64_t key(const key_record& r) noexcept { return r.key_; }
@@ -234,9 +258,8 @@ private:
     // Around a change of the backlog's requests:
     void forget_length(queued_backlog& b) noexcept;
     void remember_length(queued_backlog& b) noexcept;
-    // Around a change of whose turn it is in the backlog:
-    void let_turn_pass(queued_backlog& b) noexcept;
-    void take_turn(queued_backlog& b) noexcept;
+    queued_request* find_next(const queued_backlog& b) const noexcept;
+    void set_next(queued_backlog& b) noexcept;
     void change_share(key_record& record, std::ptrdiff_t weight) noexcept;
 
     const std::ptrdiff_t max_per_key_;
@@ -245,7 +268,7 @@ private:
     std::size_t size_ = 0;
     std::size_t keys_ = 0;
     ordered_set<key_record, by_key, key_node> records_;         // but key 0's
-    ordered_set<key_record, by_service, service_node> present_; // key 0's among them
+    ordered_set<key_record, by_service, service_node> present_; // the same
     ordered_set<queued_backlog, by_turn, turn_node> order_;     // those that have a next
     std::array<priority_class, priorities> classes_;
     key_record nobodys_{0};

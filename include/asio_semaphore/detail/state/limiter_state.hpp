@@ -173,7 +173,10 @@ private:
         std::uint32_t epoch = 0;
     };
 
+    static spare_record make_record();
+
     struct ending;
+    void finish_shown(const place& p, asio_semaphore::outcome result, bool is_reported) noexcept;
     void finish_unshown(const place& p, asio_semaphore::outcome result, bool is_reported) noexcept;
     bool end_admission(ending& e) noexcept;
     void show(showing shown, const place& own) noexcept;
@@ -189,7 +192,11 @@ private:
     bool is_next(const key_record* record, int priority, std::ptrdiff_t weight) noexcept;
     key_record* enter(std::uint64_t key, spare_record& spare) noexcept;
     void fix_deadline(admission_waiter_type& w, time_point now) noexcept;
+    bool admits_plainly(const admission_request& r) const noexcept;
     place admit(
+        key_record& record, std::ptrdiff_t weight, int priority, time_point now,
+        duration wait) noexcept;
+    place note_admitted(
         key_record& record, std::ptrdiff_t weight, int priority, time_point now,
         duration wait) noexcept;
     void grant(admission_waiter_type& w, time_point now, taken_type& taken) noexcept;
@@ -199,6 +206,7 @@ private:
     void leave(key_record& record) noexcept;
     void count(int priority, outcome refused) noexcept;
     void give_back(const place& p, time_point now, taken_type& taken) noexcept;
+    void give_back_share(const place& p, time_point now) noexcept;
     void settle(time_point now, taken_type& taken) noexcept;
     void let_idle_ones_go(taken_type& taken) noexcept;
     void set_whole(double limit) noexcept;

@@ -29,6 +29,8 @@ public:
 
     bool empty() const noexcept { return header_.parent == nullptr; }
     /// @pre !empty()
+    bool has_one() const noexcept { return header_.left == header_.right; }
+    /// @pre !empty()
     T& first() const noexcept { return element(header_.left); }
     /// @pre !empty()
     T& last() const noexcept { return element(header_.right); }
@@ -50,7 +52,7 @@ public:
     }
     /// Compares nothing: what the order depends on may have changed.
     void remove(T& removed) noexcept {
-        if (header_.left == header_.right) // the only one
+        if (has_one())
             clear();
         else
             algorithms::erase(&header_, &static_cast<Node&>(removed));

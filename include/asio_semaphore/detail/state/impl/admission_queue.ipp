@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <limits>
 #include <tuple>
+#include <utility>
 
 namespace asio_semaphore::detail {
 
@@ -26,21 +27,14 @@ ASIO_SEMAPHORE_DECL void backlog::weigh(request& r) noexcept {
     }
 }
 
-ASIO_SEMAPHORE_DECL queued_request& backlog::newest() const noexcept {
-    request* r = root_;
-    while (r->right_ != nullptr)
-        r = r->right_;
-    return *r;
-}
-
 ASIO_SEMAPHORE_DECL queued_request*
 backlog::first_within(std::ptrdiff_t room, bool newest_first) const noexcept {
     const auto has_one = [room](const request* tree) {
         return tree != nullptr && tree->lightest_ <= room;
     };
-    if (!has_one(root_))
+    if (!has_one(top_))
         return nullptr;
-    for (request* r = root_;;) {
+    for (request* r = top_;;) {
         request* const sooner = newest_first ? r->right_ : r->left_;
         if (has_one(sooner))
             r = sooner;
@@ -51,8 +45,30 @@ backlog::first_within(std::ptrdiff_t room, bool newest_first) const noexcept {
     }
 }
 
-ASIO_SEMAPHORE_DECL void backlog::push(request& r) noexcept {
-    request** place = &root_;
+ASIO_SEMAPHORE_DECL void backlog::push(request& r, bool is_treap) noexcept {
+    if (is_treap) {
+        push_into_treap(r);
+    } else {
+        r.left_ = newest_;
+        r.right_ = nullptr;
+        (newest_ != nullptr ? newest_->right_ : top_) = &r;
+    }
+    newest_ = &r;
+    ++size_;
+}
+
+ASIO_SEMAPHORE_DECL void backlog::remove(request& r, bool is_treap) noexcept {
+    if (is_treap) {
+        remove_from_treap(r);
+    } else {
+        (r.left_ != nullptr ? r.left_->right_ : top_) = r.right_;
+        (r.right_ != nullptr ? r.right_->left_ : newest_) = r.left_;
+    }
+    --size_;
+}
+
+ASIO_SEMAPHORE_DECL void backlog::push_into_treap(request& r) noexcept {
+    request** place = &top_;
     const std::uint64_t own = rank(r);
     for (; *place != nullptr && rank(**place) > own; place = &(*place)->right_)
         (*place)->lightest_ = std::min((*place)->lightest_, r.weight);
@@ -60,12 +76,15 @@ ASIO_SEMAPHORE_DECL void backlog::push(request& r) noexcept {
     r.right_ = nullptr;
     weigh(r);
     *place = &r;
-    ++size_;
 }
 
-ASIO_SEMAPHORE_DECL void backlog::remove(request& r) noexcept {
-    take(root_, r);
-    --size_;
+ASIO_SEMAPHORE_DECL void backlog::remove_from_treap(request& r) noexcept {
+    take(top_, r);
+    if (newest_ != &r)
+        return;
+    newest_ = top_;
+    while (newest_ != nullptr && newest_->right_ != nullptr)
+        newest_ = newest_->right_;
 }
 
 ASIO_SEMAPHORE_DECL void backlog::take(request*& tree, request& r) noexcept {
@@ -99,6 +118,7 @@ ASIO_SEMAPHORE_DECL key_record* admission_queue::find(std::uint64_t key) noexcep
 ASIO_SEMAPHORE_DECL void admission_queue::enter(key_record& record) noexcept {
     BOOST_ASSERT(record.key_ != 0 && !record.is_present_);
     make_present(record);
+    present_.insert(record);
     records_.insert(record);
     ++keys_;
 }
@@ -107,9 +127,9 @@ ASIO_SEMAPHORE_DECL bool admission_queue::leave(key_record& record) noexcept {
     if (!record.is_present_ || record.running_ > 0 || record.waiting() > 0)
         return false;
     record.is_present_ = false;
-    present_.remove(record);
     if (&record == &nobodys_)
         return false;
+    present_.remove(record);
     records_.remove(record);
     --keys_;
     return true;
@@ -118,14 +138,16 @@ ASIO_SEMAPHORE_DECL bool admission_queue::leave(key_record& record) noexcept {
 // With nobody present there is nobody to be ahead of or behind: the time starts anew, before its
 // numbers become so large that a short admission does not count any more.
 ASIO_SEMAPHORE_DECL double admission_queue::virtual_time() const noexcept {
-    return present_.empty() ? 0 : present_.first().served_;
+    if (present_.empty())
+        return nobodys_.is_present_ ? nobodys_.served_ : 0;
+    const double keys = present_.first().served_;
+    return nobodys_.is_present_ ? std::min(keys, nobodys_.served_) : keys;
 }
 
 ASIO_SEMAPHORE_DECL void admission_queue::make_present(key_record& record) noexcept {
     BOOST_ASSERT(record.running_ == 0 && record.waiting() == 0);
     record.served_ = virtual_time();
     record.is_present_ = true;
-    present_.insert(record);
 }
 
 ASIO_SEMAPHORE_DECL void admission_queue::expect_present(key_record& record) noexcept {
@@ -146,7 +168,8 @@ ASIO_SEMAPHORE_DECL bool admission_queue::by_length::operator()(
     const queued_backlog& a, const queued_backlog& b) const noexcept {
     const std::size_t one = a.requests.size();
     const std::size_t other = b.requests.size();
-    return one != other ? one < other : a.newest->arrival() < b.newest->arrival();
+    return one != other ? one < other
+                        : a.requests.newest().arrival() < b.requests.newest().arrival();
 }
 
 /// The weight that the key's cap lets through.
@@ -156,18 +179,27 @@ ASIO_SEMAPHORE_DECL std::ptrdiff_t admission_queue::room(const key_record& recor
     return max_per_key_ - record.held_;
 }
 
-ASIO_SEMAPHORE_DECL void admission_queue::let_turn_pass(queued_backlog& b) noexcept {
-    if (b.next != nullptr)
-        order_.remove(b);
-    b.next = nullptr;
+ASIO_SEMAPHORE_DECL queued_request*
+admission_queue::find_next(const queued_backlog& b) const noexcept {
+    return is_capped(b.record) ? b.requests.first_within(room(b.record), newest_first_)
+                               : b.requests.first(newest_first_);
 }
 
-ASIO_SEMAPHORE_DECL void admission_queue::take_turn(queued_backlog& b) noexcept {
-    b.next = b.requests.first_within(room(b.record), newest_first_);
-    if (b.next == nullptr)
+/// After a change of the backlog's requests, or of what the key's cap lets through.
+ASIO_SEMAPHORE_DECL void admission_queue::set_next(queued_backlog& b) noexcept {
+    queued_request* const next = find_next(b);
+    if (next == b.next)
         return;
-    b.turn = newest_first_ ? ~b.next->arrival() : b.next->arrival();
-    order_.insert(b);
+    const bool had_none = std::exchange(b.next, next) == nullptr;
+    if (next == nullptr) {
+        order_.remove(b);
+        return;
+    }
+    b.turn = newest_first_ ? ~next->arrival() : next->arrival();
+    if (had_none)
+        order_.insert(b);
+    else
+        order_.adjust(b);
 }
 
 // Key 0 is no client: its length is nobody's fault.
@@ -209,7 +241,7 @@ admission_queue::victim(const key_record* record, int priority) const noexcept {
         const std::size_t own_length =
             record == nullptr ? 0 : record->backlogs_[index].requests.size();
         if (longest.requests.size() >= own_length + 2)
-            return longest.newest;
+            return &longest.requests.newest();
     }
     if (newest_first_ && own.size > 0)
         return static_cast<queued_request*>(&own.requests.front());
@@ -223,8 +255,10 @@ ASIO_SEMAPHORE_DECL void admission_queue::set_newest_first(bool is_so) noexcept 
     // All at once: an order in which some have turned and others have not is none.
     order_.clear();
     const auto turn = [this](key_record& record) {
-        for (queued_backlog& b : record.backlogs_)
-            take_turn(b);
+        for (queued_backlog& b : record.backlogs_) {
+            b.next = nullptr;
+            set_next(b);
+        }
     };
     turn(nobodys_);
     records_.for_each(turn);
@@ -239,14 +273,11 @@ ASIO_SEMAPHORE_DECL void admission_queue::push(queued_request& r, key_record& re
         ++arrivals_ * queued_request::one_arrival + (r.stamp_ & queued_request::priority_mask);
     queued_backlog& b = backlog_of(r);
     forget_length(b);
-    b.requests.push(r);
-    b.newest = &r;
+    b.requests.push(r, is_capped(record));
     remember_length(b);
     // Oldest first, who comes last does not change whose turn it is.
-    if (b.next == nullptr || newest_first_) {
-        let_turn_pass(b);
-        take_turn(b);
-    }
+    if (b.next == nullptr || newest_first_)
+        set_next(b);
     priority_class& all = of(r.priority());
     all.requests.push_back(r);
     ++all.size;
@@ -256,16 +287,11 @@ ASIO_SEMAPHORE_DECL void admission_queue::push(queued_request& r, key_record& re
 
 ASIO_SEMAPHORE_DECL void admission_queue::remove(queued_request& r) noexcept {
     queued_backlog& b = backlog_of(r);
-    const bool is_next = b.next == &r;
-    if (is_next)
-        let_turn_pass(b);
     forget_length(b);
-    b.requests.remove(r);
-    if (b.newest == &r && !b.requests.empty())
-        b.newest = &b.requests.newest();
+    b.requests.remove(r, is_capped(*r.record));
     remember_length(b);
-    if (is_next)
-        take_turn(b);
+    if (b.next == &r)
+        set_next(b);
     intrusive_list::remove(r);
     --of(r.priority()).size;
     --r.record->waiting_;
@@ -277,14 +303,15 @@ admission_queue::change_share(key_record& record, std::ptrdiff_t weight) noexcep
     record.held_ += weight;
     if (record.waiting_ == 0)
         return;
+    // Without a cap one of the key's backlogs has a next: alone, it is the first with any share.
+    if (!is_capped(record) && order_.has_one())
+        return;
     // One by one: backlogs of one key differ in their priorities, which come first in the order.
     for (queued_backlog& b : record.backlogs_) {
-        if (is_capped(record)) {
-            let_turn_pass(b);
-            take_turn(b);
-        } else if (b.next != nullptr) {
+        if (is_capped(record))
+            set_next(b);
+        if (b.next != nullptr)
             order_.adjust(b);
-        }
     }
 }
 
@@ -299,7 +326,8 @@ admission_queue::give_back(key_record& record, std::ptrdiff_t weight, double ser
     BOOST_ASSERT(record.running_ > 0 && record.held_ >= weight);
     --record.running_;
     record.served_ += service;
-    present_.adjust(record);
+    if (&record != &nobodys_)
+        present_.adjust(record);
     change_share(record, -weight);
 }
 

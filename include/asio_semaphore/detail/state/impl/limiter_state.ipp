@@ -121,9 +121,14 @@ outcome limiter_state<Threads>::check(const admission_request& r) const noexcept
 }
 
 template <typename Threads>
+BOOST_NOINLINE auto limiter_state<Threads>::make_record() -> spare_record {
+    return std::make_unique<key_record>(0);
+}
+
+template <typename Threads>
 outcome
 limiter_state<Threads>::try_admit(const admission_request& r, place& granted, bool is_counted) {
-    for (spare_record spare;; spare = std::make_unique<key_record>(r.key)) {
+    for (spare_record spare;; spare = make_record()) {
         const outcome result = try_admit(r, granted, spare, is_counted);
         if (result != outcome::unrecorded)
             return result;
@@ -132,11 +137,19 @@ limiter_state<Threads>::try_admit(const admission_request& r, place& granted, bo
 
 template <typename Threads>
 outcome limiter_state<Threads>::enqueue(admission_waiter_type& w, bool is_alarmed) {
-    for (spare_record spare;; spare = std::make_unique<key_record>(w.key)) {
+    for (spare_record spare;; spare = make_record()) {
         const outcome result = enqueue(w, spare, is_alarmed); // w may be gone now
         if (result != outcome::unrecorded)
             return result;
     }
+}
+
+// The short way: nobody waits, there are no shares to look after, and it fits.
+template <typename Threads>
+BOOST_FORCEINLINE bool
+limiter_state<Threads>::admits_plainly(const admission_request& r) const noexcept {
+    return phase_ == phase::open && r.key == 0 && requests_.is_plain() && detail::is_valid(r) &&
+           r.weight > 0 && r.weight <= allowed_[static_cast<std::size_t>(r.priority)] - in_flight_;
 }
 
 // With `unrecorded` the caller provides a spare record and tries again.
@@ -145,6 +158,12 @@ outcome limiter_state<Threads>::try_admit(
     const admission_request& r, place& granted, spare_record& spare, bool is_counted) {
     spare_record excess; // freed with the mutex free
     section here(*this);
+    if (admits_plainly(r)) {
+        const time_point now = algorithm_ != nullptr ? Threads::now() : unset;
+        granted = note_admitted(
+            requests_.hold_plainly(r.weight), r.weight, r.priority, now, duration::zero());
+        return outcome::granted;
+    }
     excess.reset(records_.take_excess());
     const outcome told = check(r);
     if (told != outcome::queued) {
@@ -338,6 +357,13 @@ place limiter_state<Threads>::admit(
     key_record& record, std::ptrdiff_t weight, int priority, time_point now,
     duration wait) noexcept {
     requests_.hold(record, weight);
+    return note_admitted(record, weight, priority, now, wait);
+}
+
+template <typename Threads>
+BOOST_FORCEINLINE place limiter_state<Threads>::note_admitted(
+    key_record& record, std::ptrdiff_t weight, int priority, time_point now,
+    duration wait) noexcept {
     in_flight_ += weight;
     ++running_;
     peak_ = std::max(peak_, in_flight_);
@@ -453,16 +479,25 @@ void limiter_state<Threads>::make_way(taken_type& taken) noexcept {
 }
 
 template <typename Threads>
-void limiter_state<Threads>::give_back(const place& p, time_point now, taken_type& taken) noexcept {
+BOOST_FORCEINLINE void
+limiter_state<Threads>::give_back(const place& p, time_point now, taken_type& taken) noexcept {
+    in_flight_ -= p.weight;
+    --running_;
+    if (requests_.is_plain())
+        requests_.give_back_plainly(p.weight);
+    else
+        give_back_share(p, now);
+    if (line::waiting() != 0)
+        settle(now, taken);
+}
+
+template <typename Threads>
+void limiter_state<Threads>::give_back_share(const place& p, time_point now) noexcept {
     const std::ptrdiff_t ticks = p.since == unset ? 1 : (now - p.since).count();
     requests_.give_back(
         *p.record, p.weight,
         static_cast<double>(ticks > 1 ? ticks : 1) * static_cast<double>(p.weight));
-    in_flight_ -= p.weight;
-    --running_;
     leave(*p.record);
-    if (line::waiting() != 0)
-        settle(now, taken);
 }
 
 // How an admission ends, in one critical section or, where it needs memory, in several.
@@ -483,10 +518,15 @@ struct limiter_state<Threads>::ending {
 template <typename Threads>
 void limiter_state<Threads>::finish(
     const place& p, asio_semaphore::outcome result, bool is_reported) noexcept {
-    if (!options_.algorithm) {
+    if (options_.algorithm)
+        finish_shown(p, result, is_reported);
+    else
         finish_unshown(p, result, is_reported);
-        return;
-    }
+}
+
+template <typename Threads>
+BOOST_NOINLINE void limiter_state<Threads>::finish_shown(
+    const place& p, asio_semaphore::outcome result, bool is_reported) noexcept {
     ending e{p, result, is_reported, {}, 0, false, {}, false, {}};
     while (!end_admission(e)) {
         BOOST_TRY {
@@ -511,7 +551,7 @@ void limiter_state<Threads>::finish_unshown(
     const place& p, asio_semaphore::outcome result, bool is_reported) noexcept {
     spare_record excess; // freed with the mutex free
     section here(*this);
-    const bool is_timed = p.since != unset || !requests_.empty();
+    const bool is_timed = !requests_.is_plain() && (p.since != unset || !requests_.empty());
     const time_point now = is_timed ? Threads::now() : unset;
     tally(p, result, is_reported, now);
     excess.reset(records_.take_excess());
@@ -519,7 +559,7 @@ void limiter_state<Threads>::finish_unshown(
 }
 
 template <typename Threads>
-void limiter_state<Threads>::tally(
+BOOST_FORCEINLINE void limiter_state<Threads>::tally(
     const place& p, asio_semaphore::outcome result, bool is_reported, time_point now) noexcept {
     switch (result) {
     case asio_semaphore::outcome::success:
