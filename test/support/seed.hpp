@@ -14,8 +14,8 @@ namespace test {
 /// ASIO_SEMAPHORE_TEST_SEED, or one that differs from run to run; printed.
 inline std::uint32_t seed() {
     const char* const given = std::getenv("ASIO_SEMAPHORE_TEST_SEED");
-    const std::uint32_t chosen = given != nullptr ? static_cast<std::uint32_t>(std::stoul(given))
-                                                  : std::random_device()();
+    const std::uint32_t chosen =
+        given != nullptr ? static_cast<std::uint32_t>(std::stoul(given)) : std::random_device()();
     BOOST_TEST_MESSAGE("ASIO_SEMAPHORE_TEST_SEED=" << chosen);
     return chosen;
 }
