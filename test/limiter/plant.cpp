@@ -15,22 +15,9 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr double work = 0.020;
 // 95 % of the requests need less CPU than this, and may take half as long again (ms).
 constexpr double allowed_p95 = 1.5 * 3.0 * work * 1000;
 constexpr std::uint64_t seeds = 10; // from 1
-
-options plant(double cores, double part) {
-    options o;
-    o.server.cores = cores;
-    o.server.cpu = work;
-    o.server.io = 0;
-    o.server.slope = 0;
-    o.schedule = {{0, part * cores / work, {}}};
-    o.clients.timeout = 1;
-    o.duration = 60;
-    return o;
-}
 
 // One value a seed, of the same run with each law.
 class bars {
