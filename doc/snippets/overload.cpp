@@ -1,3 +1,5 @@
+#include "../../example/17_vegas.hpp"
+
 #include <asio_semaphore.hpp>
 
 #include <boost/asio.hpp>
@@ -89,6 +91,17 @@ asio_semaphore::outcome of_a_backend(const error_code& ec) {
 }
 //! [classify]
 
+//! [of_status]
+// Of an answer that a backend gave over HTTP.
+asio_semaphore::outcome of_status(int status) {
+    if (status == 429 || status == 503)
+        return asio_semaphore::outcome::overloaded; // it has too much, and says so
+    if (status < 400)
+        return asio_semaphore::outcome::success; // the ordinary work was done
+    return asio_semaphore::outcome::ignored;     // cheaper than that, or broken
+}
+//! [of_status]
+
 } // namespace
 
 BOOST_FIXTURE_TEST_SUITE(doc_overload, fixture)
@@ -155,6 +168,55 @@ BOOST_AUTO_TEST_CASE(a_timeout_of_beast) {
     context.run();
     BOOST_TEST(limit.statistics().ignored == 1u);
     BOOST_TEST(limit.statistics().unreported == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(an_answer_over_http) {
+    BOOST_TEST((of_status(503) == asio_semaphore::outcome::overloaded));
+    BOOST_TEST((of_status(200) == asio_semaphore::outcome::success));
+    BOOST_TEST((of_status(404) == asio_semaphore::outcome::ignored));
+}
+
+BOOST_AUTO_TEST_CASE(a_law_in_a_dry_run_refuses_nobody) {
+    //! [law_dry_run]
+    limiter limit(
+        context, 20, // a guess
+        {.algorithm = asio_semaphore::gradient_limit({.max_latency = 250ms}), .enforce = false});
+    //! [law_dry_run]
+    for (int i = 0; i < 50; ++i)
+        start([&]() -> awaitable<void> { BOOST_TEST((co_await handle(limit) == reply::ok)); });
+    context.run();
+    BOOST_TEST(limit.statistics().over_limit > 0u);
+    BOOST_TEST(limit.statistics().succeeded == 50u);
+    BOOST_TEST(limit.statistics().latency.count() == 50u);
+}
+
+BOOST_AUTO_TEST_CASE(a_law_within_bounds) {
+    //! [law_bounds]
+    limiter limit(
+        context, 40, // where it starts
+        {.algorithm = asio_semaphore::gradient_limit(
+             {.min_limit = 30, .max_limit = 400, .max_latency = 250ms}),
+         .max_wait = 60ms}); // a quarter of what clients wait
+    //! [law_bounds]
+    ending = asio::error::timed_out;
+    for (int i = 0; i < 200; ++i)
+        start([&]() -> awaitable<void> { co_await handle(limit); });
+    context.run();
+    BOOST_TEST(limit.statistics().overloaded > 0u);
+    BOOST_TEST(limit.limit() >= 30);
+}
+
+BOOST_AUTO_TEST_CASE(a_law_of_ones_own) {
+    //! [own_law]
+    limiter limit(
+        context, 20,
+        {.algorithm = [law = vegas()](const asio_semaphore::limit_sample& finished) mutable {
+            return std::min(law(finished), 400.0); // and never more
+        }});
+    //! [own_law]
+    start([&]() -> awaitable<void> { BOOST_TEST((co_await handle(limit) == reply::ok)); });
+    context.run();
+    BOOST_TEST(limit.statistics().algorithm_failures == 0u);
 }
 
 BOOST_AUTO_TEST_CASE(any_operation) {

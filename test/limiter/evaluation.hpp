@@ -3,9 +3,9 @@
 // What laws make of the workloads, as a part of what the best fixed limit makes of them: that limit
 // is found by a sweep, and meets the same arrivals and demands, seed by seed.
 
-#include "laws/envoy_gradient.hpp"
+#include "../../example/17_envoy_gradient.hpp"
+#include "../../example/17_vegas.hpp"
 #include "laws/netflix.hpp"
-#include "laws/vegas.hpp"
 #include "workloads.hpp"
 
 #include <asio_semaphore/limiter/aimd_limit.hpp>

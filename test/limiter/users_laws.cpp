@@ -1,6 +1,6 @@
-// Laws of one's own, as in laws/: they run in the same plant, and make of it what others saw of
-// such laws (a re-implementation of Netflix's, and of Envoy's, in another simulation of the same
-// server).
+// Laws of one's own, those of example/17_own_law.cpp: they run in the same plant as the library's,
+// and make of it what others saw of such laws (a re-implementation of Netflix's, and of Envoy's, in
+// another simulation of the same server).
 
 #include "evaluation.hpp"
 
@@ -14,12 +14,17 @@ using namespace test::simulation;
 
 namespace {
 
+// The sweep is the same for every law.
+best_fixed& best_for(const workload& w) {
+    static std::map<std::string, best_fixed> known;
+    return known.try_emplace(w.name, w).first->second;
+}
+
 // The first window of each workload.
 void makes(const law& l, const std::map<std::string, double>& expected) {
     for (auto& w : workloads())
         if (const auto found = expected.find(w.name); found != expected.end()) {
-            best_fixed best(w);
-            const auto e = evaluate(best, l, 1, 1);
+            const auto e = evaluate(best_for(w), l, 1, 1);
             BOOST_TEST_CONTEXT(l.name << ", " << w.name)
             BOOST_TEST(std::abs(e.windows[0].goodput[0] - found->second) < 0.04);
         }
@@ -38,8 +43,14 @@ BOOST_AUTO_TEST_SUITE(limiter_users_laws)
 
 BOOST_AUTO_TEST_CASE(vegas_refuses_what_could_be_served) {
     makes(
-        named("Netflix Vegas"),
-        {{"W-a", 1.000}, {"W-b", 0.829}, {"W-c", 0.744}, {"W-e", 0.742}, {"W-h", 0.890}});
+        named("Netflix Vegas"), {{"W-a", 1.000},
+                                 {"W-b", 0.829},
+                                 {"W-c", 0.744},
+                                 {"W-e", 0.742},
+                                 {"W-h", 0.890},
+                                 {"W-k", 0.739},
+                                 {"W-l", 0.787},
+                                 {"W-m", 0.983}});
 }
 
 BOOST_AUTO_TEST_CASE(envoys_gradient_is_good_under_overload_and_lost_after_a_latency_step) {
@@ -49,7 +60,9 @@ BOOST_AUTO_TEST_CASE(envoys_gradient_is_good_under_overload_and_lost_after_a_lat
                          {"W-e", 0.946},
                          {"W-f", 0.013},
                          {"W-g", 0.994},
-                         {"W-h", 0.984}});
+                         {"W-h", 0.984},
+                         {"W-l", 0.967},
+                         {"W-m", 0.000}});
 }
 
 BOOST_AUTO_TEST_SUITE_END()

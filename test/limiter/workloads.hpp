@@ -43,6 +43,21 @@ inline simulation::options steady(double part) {
     return o;
 }
 
+// The plain plant of plant.cpp: no knee, and as many requests at a time as there are cores.
+constexpr double work = 0.020; // seconds of CPU a request
+
+inline simulation::options plant(double cores, double part) {
+    simulation::options o;
+    o.server.cores = cores;
+    o.server.cpu = work;
+    o.server.io = 0;
+    o.server.slope = 0;
+    o.schedule = {{0, part * cores / work, {}}};
+    o.clients.timeout = 1;
+    o.duration = 60;
+    return o;
+}
+
 inline std::vector<workload> workloads() {
     std::vector<workload> all;
     const std::vector<double> usual{28, 32, 36, 40, 44, 48, 56};

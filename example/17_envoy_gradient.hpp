@@ -1,0 +1,61 @@
+#pragma once
+
+// A law of one's own: Envoy's gradient controller. Once a minute the limit is pinned to a few
+// requests, to learn the latency without load; in between the limit follows the ratio of that to
+// the latency now, of which a quarter is allowed for free.
+//
+// After the adaptive concurrency filter of Envoy (https://github.com/envoyproxy/envoy) with its
+// defaults; its jitter is left out.
+
+#include <asio_semaphore/limiter/limit_algorithm.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <vector>
+
+class envoy_gradient {
+public:
+    double operator()(const asio_semaphore::limit_sample& s) {
+        using namespace std::chrono_literals;
+        if (!probing_ && s.at >= next_probe_) {
+            probing_ = true;
+            before_ = s.limit;
+            since_ = s.at;
+            next_probe_ = s.at + 60s;
+            latencies_.clear();
+            return pinned;
+        }
+        // What was begun before the limit was pinned tells of another limit.
+        if (s.result != asio_semaphore::outcome::success || s.at - s.latency < since_)
+            return s.limit;
+        latencies_.push_back(std::chrono::duration<double>(s.latency).count());
+        if (probing_ ? latencies_.size() < 50 : s.at < window_end_)
+            return s.limit;
+        window_end_ = s.at + 100ms;
+        const auto middle = latencies_.begin() + static_cast<std::ptrdiff_t>(latencies_.size() / 2);
+        std::nth_element(latencies_.begin(), middle, latencies_.end());
+        const double median = *middle;
+        latencies_.clear();
+        if (probing_) {
+            probing_ = false;
+            base_ = median;
+            return before_;
+        }
+        const double wanted = s.limit * std::clamp(1.25 * base_ / median, 0.5, 2.0);
+        const double limit = std::clamp(wanted + std::sqrt(wanted), pinned, 1000.0);
+        windows_at_floor_ = limit > pinned ? 0 : windows_at_floor_ + 1;
+        if (windows_at_floor_ == 5) // the latency without load is another one now
+            next_probe_ = s.at;
+        return limit;
+    }
+
+private:
+    static constexpr double pinned = 3;
+
+    std::vector<double> latencies_; // of this window, in seconds
+    std::chrono::steady_clock::time_point next_probe_, window_end_, since_;
+    double base_ = 0, before_ = 0; // the latency without load; the limit before it was pinned
+    bool probing_ = false;
+    int windows_at_floor_ = 0;
+};
