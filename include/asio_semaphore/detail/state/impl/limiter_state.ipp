@@ -649,7 +649,7 @@ void limiter_state<Threads>::show(showing shown, const place& own) noexcept {
         bool changes, goes_on = false;
         {
             section here(*this);
-            const time_point now = Threads::now();
+            const time_point now = requests_.is_plain() ? unset : Threads::now();
             from = limit_;
             if (fails)
                 ++counts_.algorithm_failures;
