@@ -61,7 +61,7 @@ struct limiter_options {
     /// is counted.
     bool enforce = true;
 
-    /// How an error code that ends an admission counts.
+    /// How an error code that ends an admission counts. Must not throw: `finish` is `noexcept`.
     outcome (*classify)(const boost::system::error_code&) = default_outcome;
 
     /// Is told of every change of the limit, with no lock held.

@@ -293,8 +293,9 @@ BOOST_FORCEINLINE void start_acquire(
     using signature = typename Request::signature;
     static_assert(
         can_be_called<signature, Handler>,
-        "the handler must be callable with (error_code), that of async_acquire_permit with "
-        "(error_code, permit)");
+        "the handler must be callable with what the operation's completion signature says: "
+        "(error_code) for async_acquire and async_wait_idle, (error_code, permit) for "
+        "async_acquire_permit, (error_code, admission) for async_admit");
     const outcome result = request.try_now(state);
     if (result == outcome::queued) {
         detail::start_waiting(handler, executor, state, std::move(request));

@@ -201,6 +201,7 @@ public:
     bool is_plain() const noexcept { return size_ == 0 && keys_ == 0; }
     /// As hold. @pre is_plain()
     key_record& hold_plainly(std::ptrdiff_t weight) noexcept {
+        nobodys_.served_ = 0; // see virtual_time
         nobodys_.is_present_ = true;
         ++nobodys_.running_;
         nobodys_.held_ += weight;
