@@ -237,7 +237,8 @@ private:
     struct priority_class {
         intrusive_list requests; // by arrival
         std::size_t size = 0;
-        ordered_set<queued_backlog, by_length, length_node> backlogs; // of all keys but 0
+        // Who may have to pay: of all keys but 0 those with two requests or more.
+        ordered_set<queued_backlog, by_length, length_node> backlogs;
     };
 
     priority_class& of(int priority) noexcept {

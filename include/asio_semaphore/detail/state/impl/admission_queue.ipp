@@ -202,14 +202,15 @@ ASIO_SEMAPHORE_DECL void admission_queue::set_next(queued_backlog& b) noexcept {
         order_.adjust(b);
 }
 
-// Key 0 is no client: its length is nobody's fault.
+// Key 0 is no client: its length is nobody's fault. And a key whose only request waits pays for
+// nobody.
 ASIO_SEMAPHORE_DECL void admission_queue::forget_length(queued_backlog& b) noexcept {
-    if (&b.record != &nobodys_ && !b.requests.empty())
+    if (&b.record != &nobodys_ && b.requests.size() > 1)
         of(b.priority).backlogs.remove(b);
 }
 
 ASIO_SEMAPHORE_DECL void admission_queue::remember_length(queued_backlog& b) noexcept {
-    if (&b.record != &nobodys_ && !b.requests.empty())
+    if (&b.record != &nobodys_ && b.requests.size() > 1)
         of(b.priority).backlogs.insert(b);
 }
 
