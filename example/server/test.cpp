@@ -587,6 +587,7 @@ BOOST_AUTO_TEST_CASE(a_limit_that_finds_itself_is_seen_to_move) {
         }
         return limits.size();
     };
+    until([&] { return limits_on_page() == 1; }); // one second of it is there
     until([&] {
         for (auto& c : clients)
             c.send("/");
