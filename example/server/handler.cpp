@@ -5,22 +5,12 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include <algorithm>
-#include <cmath>
 #include <cstdint>
 #include <vector>
 
 namespace server {
 namespace asio = boost::asio;
 namespace {
-
-// A database does not stand any number of queries at a time: beyond its capacity they take turns,
-// and fight over locks and caches on top. With n times as many each takes n * sqrt(n) times as
-// long.
-std::chrono::steady_clock::duration query_time(const workload& work, int at_once) {
-    const double load = std::max(1.0, static_cast<double>(at_once) / work.capacity);
-    return std::chrono::duration_cast<std::chrono::steady_clock::duration>(
-        work.query * (load * std::sqrt(load)));
-}
 
 std::uint64_t compute(std::vector<std::uint64_t>& rows, std::chrono::microseconds time) {
     const auto end = std::chrono::steady_clock::now() + time;
@@ -33,6 +23,24 @@ std::uint64_t compute(std::vector<std::uint64_t>& rows, std::chrono::microsecond
 }
 
 } // namespace
+
+int workload::capacity_at(duration since_start) const noexcept {
+    int now = capacity;
+    for (const auto& next : schedule) {
+        if (next.after <= since_start)
+            now = next.capacity;
+    }
+    return now;
+}
+
+// A database does not stand any number of queries at a time. Beyond its capacity they take turns:
+// with n times as many each takes n times as long, and as many are answered as before. And each two
+// of them may want the same lock: with 16 times as many that makes it four times slower again.
+workload::duration workload::query_time(int at_once, duration since_start) const noexcept {
+    const double load = std::max(1.0, static_cast<double>(at_once) / capacity_at(since_start));
+    const double contention = 1 + (load - 1) * (load - 1) / 75;
+    return std::chrono::duration_cast<duration>(query * (load * contention));
+}
 
 /// One that runs, however it ends.
 class handler::present {
@@ -60,7 +68,7 @@ asio::awaitable<std::string> handler::operator()() {
     std::vector<std::uint64_t> rows(8192); // 64 KiB that the request holds while it runs
     if (work_.query.count() > 0) {
         asio::steady_timer database(
-            co_await asio::this_coro::executor, query_time(work_, here.at_once()));
+            co_await asio::this_coro::executor, work_.query_time(here.at_once(), since_start()));
         co_await database.async_wait(asio::use_awaitable);
     }
     const auto hash = work_.computing.count() > 0 ? compute(rows, work_.computing) : 0;

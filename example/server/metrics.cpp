@@ -76,6 +76,8 @@ std::string openmetrics_text(
     std::ostringstream out;
     gauge(out, "handlers_running", "Handlers that run, as they count it.", work.running());
     gauge(out, "handlers_running_max", "The most that ever ran at once.", work.most());
+    gauge(
+        out, "database_capacity", "Queries that the database answers at a time.", work.capacity());
     answers.write(out);
     if (limit)
         asio_semaphore::write_openmetrics(out, limit->statistics(), "limiter");
@@ -84,8 +86,9 @@ std::string openmetrics_text(
     return out.str();
 }
 
-std::string
-summary(const asio_semaphore::limiter* limit, const handler& work, const answer_times& answers) {
+std::string summary(
+    const asio_semaphore::limiter* limit, double largest_limit, const handler& work,
+    const answer_times& answers) {
     const auto all = limit ? limit->statistics() : asio_semaphore::limiter_statistics();
     const auto sum = total(all);
     rusage usage{};
@@ -98,8 +101,8 @@ summary(const asio_semaphore::limiter* limit, const handler& work, const answer_
         << " unreported=" << all.unreported << " over_limit=" << all.over_limit
         << " queue_full=" << sum.queue_full << " shed=" << sum.shed
         << " timed_out=" << sum.timed_out << " cancelled=" << sum.cancelled
-        << " closed=" << sum.closed << " responses=" << answers.count()
-        << " peak_memory_kib=" << usage.ru_maxrss;
+        << " closed=" << sum.closed << " largest_limit=" << largest_limit
+        << " responses=" << answers.count() << " peak_memory_kib=" << usage.ru_maxrss;
     return out.str();
 }
 

@@ -39,7 +39,8 @@ std::string openmetrics_text(
     const asio_semaphore::limiter* limit, const handler& work, const answer_times& answers);
 
 /// The same in one line, for the end.
-std::string
-summary(const asio_semaphore::limiter* limit, const handler& work, const answer_times& answers);
+std::string summary(
+    const asio_semaphore::limiter* limit, double largest_limit, const handler& work,
+    const answer_times& answers);
 
 } // namespace server

@@ -22,6 +22,12 @@ namespace {
 
 constexpr std::int64_t one_day_in_ms = 24 * 60 * 60 * 1000;
 constexpr std::int64_t one_minute_in_us = 60 * 1000 * 1000;
+constexpr std::int64_t most_queries = 1'000'000;
+
+// Where a limit that finds itself starts, and what it does not exceed. It starts low: the first
+// requests say how long one takes without load, and to double costs no time.
+constexpr std::ptrdiff_t first_auto_limit = 4;
+constexpr int most_auto_limit = 1000;
 
 // The numbers are read as text first: Boost.Program_options takes "-1" for a huge unsigned number.
 std::int64_t
@@ -61,8 +67,33 @@ workload parse_work(const std::string& text) {
     work.query = std::chrono::microseconds(
         number("--work, query,", all.substr(first + 1, second - first - 1), 0, one_minute_in_us));
     work.capacity = static_cast<int>(
-        number("--work, queries at a time,", all.substr(second + 1), 1, 1'000'000));
+        number("--work, queries at a time,", all.substr(second + 1), 1, most_queries));
     return work;
+}
+
+std::vector<workload::change> parse_schedule(const std::string& text) {
+    std::vector<workload::change> schedule;
+    std::string_view rest = text;
+    for (bool more = true; more;) {
+        const auto end = rest.find(',');
+        more = end != rest.npos;
+        const auto one = rest.substr(0, end);
+        rest.remove_prefix(more ? end + 1 : rest.size());
+        const auto colon = one.find(':');
+        if (colon == one.npos)
+            throw usage_error(
+                "--work-schedule must be pairs of numbers such as 5000:8,10000:16 (milliseconds "
+                "after the start, queries at a time from then on), not '" +
+                text + "'");
+        const std::chrono::milliseconds after(
+            number("--work-schedule, milliseconds,", one.substr(0, colon), 0, one_day_in_ms));
+        if (!schedule.empty() && after <= schedule.back().after)
+            throw usage_error("--work-schedule must go on in time, not '" + text + "'");
+        const auto capacity =
+            number("--work-schedule, queries at a time,", one.substr(colon + 1), 1, most_queries);
+        schedule.push_back({after, static_cast<int>(capacity)});
+    }
+    return schedule;
 }
 
 } // namespace
@@ -70,16 +101,19 @@ workload parse_work(const std::string& text) {
 std::optional<options> parse(int argc, const char* const* argv) {
     const auto cores = std::to_string(std::max(1u, std::thread::hardware_concurrency()));
     std::string address, port, threads, limit, max_waiting, max_wait, busy_wait, order;
-    std::string max_per_client, work;
+    std::string max_per_client, work, schedule;
     bool priority_header = false, dry_run = false;
+    const auto limit_help =
+        "requests in the handler at a time; 0: no limit; auto: as many as make a request no more "
+        "than half as long again, found by gradient_limit from " +
+        std::to_string(first_auto_limit) + " on, between 1 and " + std::to_string(most_auto_limit);
     po::options_description known(
         "An HTTP server that handles only so many requests at a time. Options");
     known.add_options()("help", "print this and end")(
         "address", po::value(&address)->default_value("127.0.0.1"), "IP address to listen on")(
         "port", po::value(&port)->default_value("8080"), "port to listen on; 0: any free one")(
-        "threads", po::value(&threads)->default_value(cores), "threads that serve")(
-        "limit", po::value(&limit)->default_value("16"),
-        "requests in the handler at a time; 0: no limit")(
+        "threads", po::value(&threads)->default_value(cores),
+        "threads that serve")("limit", po::value(&limit)->default_value("16"), limit_help.c_str())(
         "max-waiting", po::value(&max_waiting)->default_value("100"),
         "requests that wait for their turn; who finds no place is answered with 503 at once")(
         "max-wait", po::value(&max_wait)->default_value("1000"),
@@ -99,7 +133,10 @@ std::optional<options> parse(int argc, const char* const* argv) {
         "refuse nobody, only count whom the limit would have held back")(
         "work", po::value(&work)->default_value("100,5000,16"),
         "what the handler does: microseconds of computing, microseconds of a query to a simulated "
-        "database, and how many queries that answers at a time before it slows down");
+        "database, and how many queries that answers at a time before it slows down")(
+        "work-schedule", po::value(&schedule),
+        "when that number changes, to show what the limit does then: 5000:8,10000:16 makes it 8 "
+        "five seconds after the start, and 16 after ten");
 
     po::variables_map given;
     try {
@@ -137,8 +174,16 @@ std::optional<options> parse(int argc, const char* const* argv) {
         ip, static_cast<std::uint16_t>(
                 number("--port", port, 0, std::numeric_limits<std::uint16_t>::max()))};
     result.threads = static_cast<int>(number("--threads", threads, 1, 1024));
-    result.limit = number("--limit", limit, 0, std::numeric_limits<std::int32_t>::max());
     auto& limiter = result.limiter;
+    if (limit == "auto") {
+        result.limit = first_auto_limit;
+        asio_semaphore::gradient_limit_options bounds;
+        bounds.max_limit = most_auto_limit;
+        limiter.algorithm = asio_semaphore::gradient_limit(bounds);
+    } else {
+        result.limit = number(
+            "--limit, if it is not auto,", limit, 0, std::numeric_limits<std::int32_t>::max());
+    }
     limiter.max_waiting = static_cast<std::size_t>(
         number("--max-waiting", max_waiting, 0, std::numeric_limits<std::int32_t>::max()));
     limiter.max_wait = std::chrono::milliseconds(number("--max-wait", max_wait, 0, one_day_in_ms));
@@ -154,6 +199,8 @@ std::optional<options> parse(int argc, const char* const* argv) {
     limiter.enforce = !dry_run;
     result.priority_header = priority_header;
     result.work = parse_work(work);
+    if (given.count("work-schedule"))
+        result.work.schedule = parse_schedule(schedule);
     return result;
 }
 

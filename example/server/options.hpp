@@ -17,7 +17,7 @@ namespace server {
 struct options {
     boost::asio::ip::tcp::endpoint endpoint;
     int threads = 1;
-    std::ptrdiff_t limit = 0; // 0: none
+    std::ptrdiff_t limit = 0; // 0: none; where the limiter has an algorithm, where it starts
     asio_semaphore::limiter_options limiter;
     bool priority_header = false; // whether a request may say what its priority is
     workload work;

@@ -39,8 +39,17 @@ server::server(asio::io_context& context, const options& wanted) :
     each_second_(acceptor_.get_executor()),
     priority_header_(wanted.priority_header),
     handler_(wanted.work) {
-    if (wanted.limit > 0)
-        limiter_.emplace(context, wanted.limit, wanted.limiter);
+    if (wanted.limit == 0)
+        return;
+    largest_limit_ = static_cast<double>(wanted.limit);
+    auto limiter = wanted.limiter;
+    limiter.on_limit_change = [this](double, double to) {
+        for (double most = largest_limit_; most < to;) {
+            if (largest_limit_.compare_exchange_weak(most, to))
+                break;
+        }
+    };
+    limiter_.emplace(context, wanted.limit, std::move(limiter));
 }
 
 void server::start() {
@@ -103,7 +112,7 @@ std::string server::url() const {
 }
 
 std::string server::summary() {
-    return ::server::summary(limit(), handler_, answers_);
+    return ::server::summary(limit(), largest_limit_, handler_, answers_);
 }
 
 } // namespace server

@@ -16,6 +16,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include <atomic>
 #include <optional>
 #include <string>
 
@@ -43,6 +44,7 @@ private:
     boost::asio::ip::tcp::acceptor acceptor_; // on a strand, as the signals
     boost::asio::signal_set signals_;         // the same
     boost::asio::steady_timer each_second_;   // the same
+    std::atomic<double> largest_limit_{0};    // that ever was in force
     std::optional<asio_semaphore::limiter> limiter_;
     const bool priority_header_;
     handler handler_;

@@ -1,4 +1,8 @@
-// The server as its users meet it: a process, reached over loopback and by signals.
+// The server as its users meet it: a process, reached over loopback and by signals. What depends on
+// the time since its start is tested without a clock.
+
+#include "handler.hpp"
+#include "options.hpp"
 
 #include <boost/asio/connect.hpp>
 #include <boost/asio/io_context.hpp>
@@ -16,6 +20,7 @@
 #include <deque>
 #include <iterator>
 #include <map>
+#include <set>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -510,6 +515,98 @@ BOOST_AUTO_TEST_CASE(the_query_of_a_request_for_work_does_not_matter) {
     BOOST_TEST(server.metrics().at(admitted) == 1);
 }
 
+BOOST_AUTO_TEST_CASE(the_database_takes_turns_beyond_its_capacity) {
+    server::workload work;
+    work.query = 5ms;
+    work.capacity = 16;
+    for (const int few : {1, 15, 16})
+        BOOST_TEST((work.query_time(few, 0s) == 5ms), few);
+    const auto rate = [&](int at_once) {
+        return at_once / std::chrono::duration<double>(work.query_time(at_once, 0s)).count();
+    };
+    BOOST_TEST(rate(16) == 3200, boost::test_tools::tolerance(0.001));
+    BOOST_TEST(rate(8) == 1600, boost::test_tools::tolerance(0.001));
+    // A few more cost hardly anything, very many three quarters.
+    BOOST_TEST(rate(24) > 0.99 * rate(16));
+    BOOST_TEST(rate(256) == rate(16) / 4, boost::test_tools::tolerance(0.001));
+    for (int i = 17; i <= 256; ++i)
+        BOOST_TEST(rate(i) < rate(i - 1), i);
+}
+
+BOOST_AUTO_TEST_CASE(the_capacity_follows_the_schedule) {
+    server::workload work;
+    work.capacity = 16;
+    BOOST_TEST(work.capacity_at(24h) == 16);
+    work.schedule = {{5s, 8}, {10s, 20}};
+    BOOST_TEST(work.capacity_at(0s) == 16);
+    BOOST_TEST(work.capacity_at(4999ms) == 16);
+    BOOST_TEST(work.capacity_at(5s) == 8);
+    BOOST_TEST(work.capacity_at(9999ms) == 8);
+    BOOST_TEST(work.capacity_at(10s) == 20);
+    BOOST_TEST(work.capacity_at(24h) == 20);
+    BOOST_TEST((work.query_time(16, 4s) == work.query));
+    BOOST_TEST((work.query_time(16, 5s) > 2 * work.query));
+    BOOST_TEST((work.query_time(16, 10s) == work.query));
+}
+
+BOOST_AUTO_TEST_CASE(a_schedule_is_read_from_the_command_line) {
+    const auto schedule = [](const char* text) {
+        const char* const arguments[] = {"example_server", "--work-schedule", text};
+        return server::parse(3, arguments).value().work.schedule;
+    };
+    const auto one = schedule("0:8");
+    BOOST_REQUIRE(one.size() == 1u);
+    BOOST_TEST((one[0].after == 0ms));
+    BOOST_TEST(one[0].capacity == 8);
+    const auto two = schedule("5000:8,10500:1000000");
+    BOOST_REQUIRE(two.size() == 2u);
+    BOOST_TEST((two[1].after == 10500ms));
+    BOOST_TEST(two[1].capacity == 1'000'000);
+}
+
+BOOST_AUTO_TEST_CASE(the_capacity_changes_while_the_server_runs) {
+    running_server server({"--work", "0,0,16", "--work-schedule", "86400000:1"});
+    BOOST_TEST(server.metrics().at("database_capacity") == 16);
+    running_server changing({"--work", "0,0,16", "--work-schedule", "100:8"});
+    changing.until_metric("database_capacity", 8);
+}
+
+BOOST_AUTO_TEST_CASE(a_limit_that_finds_itself_is_seen_to_move) {
+    running_server server({"--limit", "auto", "--max-wait", "60000", "--work", "0,5000,16"});
+    BOOST_TEST(server.metrics().at("limiter_limit") == 4);
+    std::deque<client> clients;
+    for (int i = 0; i < 32; ++i)
+        clients.push_back(server.connect());
+    const auto limits_on_page = [&] {
+        const std::string name = "\"limit\":";
+        const auto data = server.connect().get("/live.json").body();
+        std::set<std::string> limits;
+        for (auto at = data.find("\"seconds\":"); (at = data.find(name, at)) != data.npos;) {
+            at += name.size();
+            limits.insert(data.substr(at, data.find(',', at) - at));
+        }
+        return limits.size();
+    };
+    until([&] { return limits_on_page() == 1; }); // one second of it is there
+    until([&] {
+        for (auto& c : clients)
+            c.send("/");
+        for (auto& c : clients)
+            BOOST_TEST(c.status() == 200u);
+        return limits_on_page() >= 2;
+    });
+    const double most = server.metrics().at("handlers_running_max");
+    BOOST_TEST(most > 4);
+    clients.clear();
+    server.process().signal(SIGTERM);
+    BOOST_TEST(server.process().exit_code() == 0);
+    const auto said = server.process().rest();
+    const std::string name = " largest_limit=";
+    const auto at = said.find(name);
+    BOOST_REQUIRE(at != said.npos);
+    BOOST_TEST(std::stod(said.substr(at + name.size())) >= most);
+}
+
 BOOST_AUTO_TEST_CASE(sigterm_lets_handlers_end_and_refuses_those_who_wait) {
     running_server server({"--limit", "1", "--max-wait", "60000", "--work", "0,3000000,1000"});
     auto idle = server.connect();
@@ -535,7 +632,7 @@ BOOST_AUTO_TEST_CASE(sigterm_lets_handlers_end_and_refuses_those_who_wait) {
     BOOST_TEST(
         said.find("ended: limit=1 most_at_once=1 running=0 in_flight=0 waiting=0 admitted=1 "
                   "finished=1 unreported=0 over_limit=0 queue_full=0 shed=0 timed_out=0 "
-                  "cancelled=0 closed=1 ") != std::string::npos,
+                  "cancelled=0 closed=1 largest_limit=1 ") != std::string::npos,
         said);
 }
 
@@ -553,6 +650,8 @@ BOOST_AUTO_TEST_CASE(options_that_cannot_be_get_one_line_and_exit_code_2) {
         {"--limit"},
         {"--limit", "-1"},
         {"--limit", "many"},
+        {"--limit", "automatic"},
+        {"--limit", "Auto"},
         {"--limit", "1", "--limit", "2"},
         {"--limit", ""},
         {"--limit", "99999999999999999999"},
@@ -576,7 +675,21 @@ BOOST_AUTO_TEST_CASE(options_that_cannot_be_get_one_line_and_exit_code_2) {
         {"--work", "1"},
         {"--work", "1,2,0"},
         {"--work", "1,-2,3"},
-        {"--work", "1,2,3,4"}};
+        {"--work", "1,2,3,4"},
+        {"--work-schedule"},
+        {"--work-schedule", ""},
+        {"--work-schedule", "5000"},
+        {"--work-schedule", ":"},
+        {"--work-schedule", "5000:8,"},
+        {"--work-schedule", ",5000:8"},
+        {"--work-schedule", "5000:8:16"},
+        {"--work-schedule", "5000:0"},
+        {"--work-schedule", "5000:8.5"},
+        {"--work-schedule", "-1:8"},
+        {"--work-schedule", "1.5:8"},
+        {"--work-schedule", "5000:8,5000:16"},
+        {"--work-schedule", "5000:8,4999:16"},
+        {"--work-schedule", "86400001:8"}};
     for (const auto& arguments : all) {
         class process server(arguments);
         const auto told = server.errors();
