@@ -8,13 +8,15 @@ asio_semaphore_tests(model LONG
 asio_semaphore_tests(model
     faults.cpp
     faults_in_delivery.cpp
+    faults_limiter.cpp
+    faults_limiter_with_permit.cpp
     faults_with_permit.cpp
     linearizability.cpp
     sequences.cpp
     sequences_edges.cpp)
 asio_semaphore_tests(model TIMEOUT 20 # a failure is an endless wait
     faults_destroyed_context.cpp)
-foreach(name IN ITEMS faults faults_with_permit)
+foreach(name IN ITEMS faults faults_limiter faults_limiter_with_permit faults_with_permit)
     # They replace operator new; where that is inlined and this is not, GCC sees free() of what it made.
     target_compile_options(test_model_${name} PRIVATE -Wno-mismatched-new-delete)
 endforeach()
