@@ -4,6 +4,7 @@ asio_semaphore_tests(model LONG
     abandonment_contexts.cpp
     abandonment_coroutines.cpp
     abandonment_groups.cpp
+    abandonment_limiter.cpp
     abandonment_with_permit.cpp)
 asio_semaphore_tests(model
     faults.cpp
