@@ -13,6 +13,7 @@
 #include <map>
 #include <optional>
 #include <stdexcept>
+#include <string>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -84,6 +85,16 @@ public:
     std::vector<sample> shown;
     limiter_statistics counted;
 
+    /// All but expected_wait.
+    limiter_statistics statistics() const {
+        limiter_statistics all = counted;
+        all.limit = limit;
+        all.in_flight = in_flight();
+        all.running = running.size();
+        all.waiting = waiting.size();
+        all.keys = keys.size() - keys.count(0);
+        return all;
+    }
     std::ptrdiff_t in_flight() const {
         std::ptrdiff_t sum = 0;
         for (const admission& a : running)
@@ -447,5 +458,75 @@ public:
         settle(now);
     }
 };
+
+/// The first thing that a limiter tells and should not; empty where there is none.
+inline std::string
+difference(const asio_semaphore::limiter_statistics& all, const limiter_model& model) {
+    const auto expected = model.statistics();
+    std::string found;
+    const auto compare = [&](const char* name, auto is, auto should_be) {
+        if (found.empty() && is != should_be)
+            found = std::string(name) + ": " + std::to_string(is) + " instead of " +
+                    std::to_string(should_be);
+    };
+    compare("limit", all.limit, expected.limit);
+    compare("in_flight", all.in_flight, expected.in_flight);
+    compare("running", all.running, expected.running);
+    compare("waiting", all.waiting, expected.waiting);
+    compare("keys", all.keys, expected.keys);
+    for (std::size_t p = 0; p < 4; ++p) {
+        const auto &x = all.priorities[p], &y = expected.priorities[p];
+        compare("admitted", x.admitted, y.admitted);
+        compare("queue_full", x.queue_full, y.queue_full);
+        compare("shed", x.shed, y.shed);
+        compare("timed_out", x.timed_out, y.timed_out);
+        compare("cancelled", x.cancelled, y.cancelled);
+        compare("closed", x.closed, y.closed);
+    }
+    compare("succeeded", all.succeeded, expected.succeeded);
+    compare("overloaded", all.overloaded, expected.overloaded);
+    compare("ignored", all.ignored, expected.ignored);
+    compare("unreported", all.unreported, expected.unreported);
+    compare("over_limit", all.over_limit, expected.over_limit);
+    compare("algorithm_failures", all.algorithm_failures, expected.algorithm_failures);
+    for (const bool is_wait : {true, false}) {
+        const auto& x = is_wait ? all.wait : all.latency;
+        const auto& y = is_wait ? expected.wait : expected.latency;
+        for (std::size_t i = 0; i < x.counts.size(); ++i)
+            compare(is_wait ? "wait" : "latency", x.counts[i], y.counts[i]);
+        compare(is_wait ? "wait's sum" : "latency's sum", x.sum.count(), y.sum.count());
+    }
+    return found;
+}
+
+/// The same of the keys.
+inline std::string
+difference(const std::vector<asio_semaphore::key_usage>& usages, const limiter_model& model) {
+    for (const auto& usage : usages) {
+        const std::string name = "key " + std::to_string(usage.key);
+        const auto found = model.keys.find(usage.key);
+        if (found == model.keys.end())
+            return name + " is there";
+        if (usage.in_flight != found->second.held)
+            return name + " holds " + std::to_string(usage.in_flight);
+        std::size_t waits = 0;
+        for (int p = 0; p < 4; ++p)
+            waits += model.waits(usage.key, p);
+        if (usage.waiting != waits)
+            return name + " has waiting " + std::to_string(usage.waiting);
+    }
+    return {};
+}
+
+/// And of what the algorithm is shown.
+inline std::string
+difference(const asio_semaphore::limit_sample& x, const limiter_model::sample& y) {
+    return x.latency != y.latency       ? "the latency of a sample"
+           : x.result != y.result       ? "the result of a sample"
+           : x.in_flight != y.in_flight ? "what is in flight of a sample"
+           : x.bound != y.bound         ? "whether a sample is bound"
+           : x.limit != y.limit         ? "the limit of a sample"
+                                        : "";
+}
 
 } // namespace test
