@@ -64,47 +64,14 @@ public:
 
     std::deque<state_type> limiters;
 
-    void start(std::size_t id) {
-        admit_operation& o = operations[id];
-        const admission_request& r = o.asked;
-        if (o.state == none)
-            return submit(
-                id,
-                o.is_idle     ? outcome::granted
-                : is_valid(r) ? outcome::closed
-                              : outcome::invalid_argument,
-                true);
-        state_type& it = limiters[o.state];
-        const bool is_counted = !o.is_idle && is_valid(r) && r.weight > 0;
-        if (it.now == phase::shut) {
-            o.at = stage::dropped;
-            if (is_counted)
-                ++it.rules.by(r.priority).cancelled;
-            return;
-        }
-        if (it.now == phase::destroyed && (o.is_idle || is_possible(it, r))) {
-            if (is_counted)
-                ++it.rules.by(r.priority).cancelled;
-            return submit(id, outcome::aborted, true);
-        }
-        if (o.is_idle)
-            it.rules.wait_idle(id);
-        else
-            it.rules.arrive(id, r, the_time, true);
-        settle(o.state, id);
-    }
-
-    /// Whether it is the queue that decides, so that the operation is in its slot even where it does
-    /// not wait. To be asked before it starts.
-    bool is_decided_in_queue(std::size_t id) const {
-        const admit_operation& o = operations[id];
-        if (o.state == none || o.is_idle || limiters[o.state].now != phase::open)
-            return false;
-        const state_type& it = limiters[o.state];
-        const auto& options = it.rules.options;
-        return is_possible(it, o.asked) && o.asked.weight > 0 && options.enforce &&
-               !it.rules.waiting.empty() && it.rules.waiting.size() < options.max_waiting &&
-               o.asked.max_wait.value_or(options.max_wait) > limiter_options::duration::zero();
+    /// Whether the operation is in its slot.
+    bool start(std::size_t id) {
+        const bool is_decided_in_queue = this->is_decided_in_queue(id);
+        // What the queue decides is posted, at once or later.
+        if (is_decided_in_queue)
+            operations[id].way_at_once.reset();
+        arrive(id);
+        return is_decided_in_queue || operations[id].at == stage::waiting;
     }
 
     /// @param client a number of no operation's
@@ -197,6 +164,49 @@ public:
     }
 
 private:
+    /// Whether the first attempt leaves the decision to the queue, even where that will be to wait
+    /// for nothing.
+    bool is_decided_in_queue(std::size_t id) const {
+        const admit_operation& o = operations[id];
+        if (o.state == none || o.is_idle || limiters[o.state].now != phase::open)
+            return false;
+        const state_type& it = limiters[o.state];
+        const auto& options = it.rules.options;
+        return is_possible(it, o.asked) && o.asked.weight > 0 && options.enforce &&
+               !it.rules.waiting.empty() && it.rules.waiting.size() < options.max_waiting &&
+               o.asked.max_wait.value_or(options.max_wait) > limiter_options::duration::zero();
+    }
+
+    void arrive(std::size_t id) {
+        admit_operation& o = operations[id];
+        const admission_request& r = o.asked;
+        if (o.state == none)
+            return submit(
+                id,
+                o.is_idle     ? outcome::granted
+                : is_valid(r) ? outcome::closed
+                              : outcome::invalid_argument,
+                true);
+        state_type& it = limiters[o.state];
+        const bool is_counted = !o.is_idle && is_valid(r) && r.weight > 0;
+        if (it.now == phase::shut) {
+            o.at = stage::dropped;
+            if (is_counted)
+                ++it.rules.by(r.priority).cancelled;
+            return;
+        }
+        if (it.now == phase::destroyed && (o.is_idle || is_possible(it, r))) {
+            if (is_counted)
+                ++it.rules.by(r.priority).cancelled;
+            return submit(id, outcome::aborted, true);
+        }
+        if (o.is_idle)
+            it.rules.wait_idle(id);
+        else
+            it.rules.arrive(id, r, the_time, true);
+        settle(o.state, id);
+    }
+
     static bool is_possible(const state_type& it, const admission_request& r) {
         const auto& rules = it.rules;
         return is_valid(r) &&
@@ -621,9 +631,7 @@ private:
             real_[id].carried = std::exchange(admissions_[0], {});
 
         admit_handler h(*this, id, slot_of(signal));
-        const bool is_in_slot = model_.is_decided_in_queue(id);
-        model_.start(id);
-        if (is_in_slot || model_.operations[id].at == stage::waiting)
+        if (model_.start(id))
             arm(signal, id);
         start_to(where, home, other, std::move(h), [&](auto&& token) {
             calling([&] { function(l.object, std::move(token)); });
@@ -718,9 +726,7 @@ private:
             {{lane{lazy->context, lazy->context * lane::places}}, lazy->state, lazy->asked},
             deed_of(then), signal);
         trace(": operation ", id);
-        const bool is_in_slot = model_.is_decided_in_queue(id);
-        model_.start(id);
-        if (is_in_slot || model_.operations[id].at == stage::waiting)
+        if (model_.start(id))
             arm(signal, id);
         admit_handler h(*this, id, slot_of(signal));
         if (then % 2 == 0) {
