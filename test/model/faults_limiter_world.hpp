@@ -98,7 +98,7 @@ public:
     /// Asks for an admission; the strong guarantee holds.
     void admit(admission_request r = {}, bool with_slot = false) {
         admit_operation& o = operations.emplace_back();
-        if (how_ == asked::keyed || (Limited && operations.size() % 2 == 0))
+        if (r.key == 0 && (how_ == asked::keyed || (Limited && operations.size() % 2 == 0)))
             r.key = operations.size();
         const bool is_counted =
             r.weight > 0 && static_cast<double>(r.weight) <= limiter->limit() && r.priority < 4;
@@ -348,6 +348,18 @@ scenarios_of<limiter_world<Where, Limited>> limiter_scenarios() {
                  x.finish(a);
              x.admit();
              x.poll();
+         }},
+        {"the queue is full, of others' requests",
+         [](w& x) {
+             x.make_limiter(x.initial, patient(1));
+             admission of_its_key = x.try_admit(of_key(77)), other = x.hold(1);
+             admission_request r = of_priority(3);
+             r.key = 77;
+             x.admit(r, true);
+             x.admit(of_key(78)); // instead; the first one's key is still there
+             x.poll();
+             x.finish(of_its_key);
+             x.finish(other);
          }},
         {"a key at its cap",
          [](w& x) {
