@@ -276,7 +276,7 @@ template <typename Where, bool Limited>
 scenarios_of<limiter_world<Where, Limited>> limiter_scenarios() {
     using namespace test;
     using w = limiter_world<Where, Limited>;
-    return {
+    scenarios_of<w> all{
         {"admitted at once",
          [](w& x) {
              x.admit();
@@ -326,28 +326,6 @@ scenarios_of<limiter_world<Where, Limited>> limiter_scenarios() {
                  x.give_back();
              }
              x.attempt([&] { other = {}; });
-         }},
-        {"tried",
-         [](w& x) {
-             for (std::uint64_t key = 0; key < 3; ++key) {
-                 admission got = x.try_admit(of_key(key));
-                 x.admit();
-                 x.finish(got);
-             }
-             x.poll();
-             x.attempt([&] { static_cast<void>(x.limiter->busiest_keys()); });
-         }},
-        {"more keys than one keeps records for",
-         [](w& x) {
-             x.make_limiter(20, patient());
-             std::vector<admission> held;
-             held.reserve(20);
-             for (std::uint64_t key = 1; key <= 20; ++key)
-                 held.push_back(x.try_admit(of_key(key)));
-             for (admission& a : held)
-                 x.finish(a);
-             x.admit();
-             x.poll();
          }},
         {"the queue is full, of others' requests",
          [](w& x) {
@@ -421,16 +399,6 @@ scenarios_of<limiter_world<Where, Limited>> limiter_scenarios() {
              x.attempt([&] { x.limiter->close(); });
              x.poll();
              x.finish(held);
-         }},
-        {"idle",
-         [](w& x) {
-             x.wait_idle();
-             admission held = x.hold(1);
-             x.wait_idle(true);
-             x.wait_idle();
-             x.attempt([&] { x.signal->emit(asio::cancellation_type::partial); });
-             x.finish(held);
-             x.poll();
          }},
         {"a deadline that is over",
          [](w& x) {
@@ -532,6 +500,54 @@ scenarios_of<limiter_world<Where, Limited>> limiter_scenarios() {
              x.context.emplace();
              x.other.emplace();
          }},
+        {"the first limiter of its context",
+         [](w& x) {
+             x.limiter.reset();
+             x.context.emplace();
+             x.attempt([&] { x.make_limiter(); });
+             if (!x.limiter) // nothing is left of the attempt
+                 x.make_limiter();
+             x.admit();
+             x.admit({}, true);
+             x.admit(waiting_for(1h));
+             x.poll();
+         }},
+    };
+    if (Limited)
+        return all;
+    const scenarios_of<w> others{
+        {"tried",
+         [](w& x) {
+             for (std::uint64_t key = 0; key < 3; ++key) {
+                 admission got = x.try_admit(of_key(key));
+                 x.admit();
+                 x.finish(got);
+             }
+             x.poll();
+             x.attempt([&] { static_cast<void>(x.limiter->busiest_keys()); });
+         }},
+        {"more keys than one keeps records for",
+         [](w& x) {
+             x.make_limiter(20, patient());
+             std::vector<admission> held;
+             held.reserve(20);
+             for (std::uint64_t key = 1; key <= 20; ++key)
+                 held.push_back(x.try_admit(of_key(key)));
+             for (admission& a : held)
+                 x.finish(a);
+             x.admit();
+             x.poll();
+         }},
+        {"idle",
+         [](w& x) {
+             x.wait_idle();
+             admission held = x.hold(1);
+             x.wait_idle(true);
+             x.wait_idle();
+             x.attempt([&] { x.signal->emit(asio::cancellation_type::partial); });
+             x.finish(held);
+             x.poll();
+         }},
         {"started late",
          [](w& x) {
              x.counts_anew();
@@ -546,18 +562,6 @@ scenarios_of<limiter_world<Where, Limited>> limiter_scenarios() {
              x.finish(held);
              x.poll();
          }},
-        {"the first limiter of its context",
-         [](w& x) {
-             x.limiter.reset();
-             x.context.emplace();
-             x.attempt([&] { x.make_limiter(); });
-             if (!x.limiter) // nothing is left of the attempt
-                 x.make_limiter();
-             x.admit();
-             x.admit({}, true);
-             x.admit(waiting_for(1h));
-             x.poll();
-         }},
         {"limiters made",
          [](w& x) {
              for (int i = 0; i < 5; ++i) {
@@ -569,6 +573,8 @@ scenarios_of<limiter_world<Where, Limited>> limiter_scenarios() {
              }
          }},
     };
+    all.insert(all.end(), others.begin(), others.end());
+    return all;
 }
 
 template <typename Where, bool Limited>
