@@ -250,7 +250,7 @@ class limiter_driver final : public machine {
 public:
     /// The more of a letter, the more of what it stands for.
     static constexpr std::string_view letters = "aaaaaaaaaaaaaaaaaaaaaaaatttttfffffffffffffffggggmm"
-                                                "iiieeeeecxkknnnlllvqzbyyddddddddooooooooop";
+                                                "iiieeeeecxkknnnnnnlllvqzbyyddddddddooooooooop";
 
     explicit limiter_driver(std::ostream* trace_to = nullptr) : machine(trace_to) {
         the_time = std::chrono::steady_clock::time_point(std::chrono::hours(1));
@@ -416,8 +416,8 @@ private:
             break;
         case 2:
             o.order = queue_order::adaptive;
-            o.max_wait = 10us;
-            o.busy_wait = 3us;
+            o.max_wait = 3us;
+            o.busy_wait = 2us;
             o.max_per_key = 2;
             break;
         case 3:
