@@ -182,6 +182,8 @@ public:
     static constexpr std::string_view letters =
         "aaaaaaaaaaaaappppppppppppptttttrrrrrrrrrgggggggggeeeeeedckkmmsifhhnnnnvvqxzlyyooooooooww";
 
+    static constexpr std::size_t longest = 80; // in steps, of those at random
+
     explicit driver(std::ostream* trace_to = nullptr) : machine(trace_to) {
         create(0, 0, 1, 4);
         create(1, 1, 2, 2);

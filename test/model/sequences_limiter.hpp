@@ -252,6 +252,8 @@ public:
     static constexpr std::string_view letters = "aaaaaaaaaaaaaaaaaaaaaaaatttttfffffffffffffffggggmm"
                                                 "iiieeeeecxkknnnnnnlllvqzbyyddddddddooooooooop";
 
+    static constexpr std::size_t longest = 200; // in steps, of those at random
+
     explicit limiter_driver(std::ostream* trace_to = nullptr) : machine(trace_to) {
         the_time = std::chrono::steady_clock::time_point(std::chrono::hours(1));
         create(0, 0, 2, 0);

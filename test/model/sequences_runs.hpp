@@ -121,7 +121,7 @@ template <typename Driver>
 std::string random_sequence(stress::random& random) {
     constexpr std::string_view letters = Driver::letters;
     std::string text;
-    const std::size_t steps = 1 + random.below(80);
+    const std::size_t steps = 1 + random.below(Driver::longest);
     for (std::size_t i = 0; i < steps; ++i) {
         text += letters[random.below(letters.size())];
         for (std::size_t k = 1; k < machine::step_size; ++k)
