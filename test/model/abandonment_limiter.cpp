@@ -20,7 +20,6 @@
 #include <boost/asio/use_future.hpp>
 #include <boost/version.hpp>
 #if BOOST_VERSION >= 108200
-#include <boost/asio/any_completion_handler.hpp>
 #include <boost/asio/bind_immediate_executor.hpp>
 #include <boost/asio/system_executor.hpp>
 #endif
@@ -29,6 +28,7 @@
 #endif
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <future>

@@ -17,9 +17,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <cmath>
 #include <cstddef>
-#include <cstdint>
 #include <deque>
 #include <limits>
 #include <optional>
