@@ -31,25 +31,24 @@ using asio_semaphore::async_semaphore;
 using asio_semaphore::permit;
 using boost::system::error_code;
 
-/// What handlers carry: it is counted, and may own the semaphore.
+/// What handlers carry: it is counted, and may own the object.
 class witness {
 public:
     inline static int alive = 0;
 
-    explicit witness(std::shared_ptr<async_semaphore> semaphore) noexcept :
-        semaphore_(std::move(semaphore)) {
+    explicit witness(std::shared_ptr<void> object) noexcept : object_(std::move(object)) {
         ++alive;
     }
-    witness(const witness& other) noexcept : semaphore_(other.semaphore_) { ++alive; }
-    witness(witness&& other) noexcept : semaphore_(std::move(other.semaphore_)) { ++alive; }
+    witness(const witness& other) noexcept : object_(other.object_) { ++alive; }
+    witness(witness&& other) noexcept : object_(std::move(other.object_)) { ++alive; }
     witness& operator=(const witness&) = delete;
     ~witness() { --alive; }
 
 private:
-    std::shared_ptr<async_semaphore> semaphore_;
+    std::shared_ptr<void> object_;
 };
 
-/// Who keeps the semaphore alive, and until when.
+/// Who keeps the object alive, a semaphore or a limiter, and until when.
 enum class owner {
     program,      ///< it outlives the context
     handlers,     ///< it dies with the last handler that is left
@@ -57,27 +56,58 @@ enum class owner {
 };
 inline constexpr const char* owner_names[] = {"the program", "the handlers", "a handler"};
 
-/// What becomes of the second context when the first, the semaphore's, is gone.
+/// What becomes of the second context when the first, the object's, is gone.
 enum class second { goes_too, runs_on };
 inline constexpr const char* second_names[] = {"goes too", "runs on"};
 
-class world {
+/// Contexts, signals, and the object that operations wait for.
+template <typename Object>
+class surroundings {
 public:
-    static constexpr std::ptrdiff_t initial = 3;
-
-    explicit world(owner o) : owner_(o) {
+    template <typename... Args>
+    explicit surroundings(owner o, Args&&... args) : owner_(o) {
         context.emplace(1);
         other.emplace(1);
         strand.emplace(context->get_executor());
-        semaphore = std::make_shared<async_semaphore>(*context, initial);
-        weak = semaphore;
+        object = std::make_shared<Object>(*context, std::forward<Args>(args)...);
+        weak = object;
         for (auto& s : signals)
             s.emplace();
     }
+    surroundings(const surroundings&) = delete;
+    surroundings& operator=(const surroundings&) = delete;
 
     asio::io_context& io() { return *context; }
-    async_semaphore& sem() { return *semaphore; }
-    witness carried() const { return witness(owner_ == owner::handlers ? semaphore : nullptr); }
+    witness carried() const { return witness(owner_ == owner::handlers ? object : nullptr); }
+
+    /// A slot for one operation alone, whose signal outlives it, as Asio's own compositions want
+    /// it. Some of them are cancelled later.
+    asio::cancellation_slot own_slot() { return own_signals.emplace_back().slot(); }
+
+    std::optional<asio::io_context> context, other;
+    std::optional<asio::strand<asio::io_context::executor_type>> strand;
+    std::shared_ptr<Object> object;
+    std::weak_ptr<Object> weak;
+    std::optional<asio::cancellation_signal> signals[3];
+    std::deque<asio::cancellation_signal> own_signals;
+    std::vector<std::shared_ptr<void>> until_the_end; // of the contexts
+    std::vector<std::function<void()>> afterwards;    // when the contexts are gone
+
+protected:
+    ~surroundings() = default;
+
+private:
+    owner owner_;
+};
+
+class world : public surroundings<async_semaphore> {
+public:
+    static constexpr const char* name = "the semaphore";
+    static constexpr std::ptrdiff_t initial = 3;
+
+    explicit world(owner o) : surroundings(o, initial) {}
+
+    async_semaphore& sem() { return *object; }
 
     /// What a program does with permits: a function that runs later gives them back.
     void has(permit p) {
@@ -98,25 +128,18 @@ public:
             give_back();
     }
 
-    /// A slot for one operation alone, whose signal outlives it, as Asio's own compositions want
-    /// it. Some of them are cancelled later.
-    asio::cancellation_slot own_slot() { return own_signals.emplace_back().slot(); }
+    /// When the contexts are gone.
+    void check() {
+        const std::ptrdiff_t there = sem().available() + by_hand;
+        BOOST_TEST(there <= initial);
+        BOOST_TEST(there >= initial - may_be_lost);
+        BOOST_TEST(sem().waiting() == 0u);
+    }
 
-    std::optional<asio::io_context> context, other;
-    std::optional<asio::strand<asio::io_context::executor_type>> strand;
-    std::shared_ptr<async_semaphore> semaphore;
-    std::weak_ptr<async_semaphore> weak;
     std::ptrdiff_t by_hand = 0;
     /// Of these nobody knows: they were granted to a bare operation, or not, in an adapter that
     /// throws results away, as documented.
     std::ptrdiff_t may_be_lost = 0;
-    std::optional<asio::cancellation_signal> signals[3];
-    std::deque<asio::cancellation_signal> own_signals;
-    std::vector<std::shared_ptr<void>> until_the_end; // of the contexts
-    std::vector<std::function<void()>> afterwards;    // when the contexts are gone
-
-private:
-    owner owner_;
 };
 
 /// Whether an adapter can throw the result of an operation away.
@@ -189,9 +212,9 @@ auto all_operations(ToToken to_token, slots which = slots::shared, results r = r
 namespace detail {
 
 /// Runs at most @p k handlers of a program, then destroys its context. Returns how many ran.
-template <typename Program>
+template <typename World, typename Program>
 int run_and_destroy(Program& program, int k, owner o, second then) {
-    world w(o);
+    World w(o);
     program(w);
     // Things that happen while operations wait.
     asio::post(w.io(), [&w] {
@@ -202,7 +225,7 @@ int run_and_destroy(Program& program, int k, owner o, second then) {
     asio::post(w.io(), [&w] { w.signals[1].reset(); });
     asio::post(w.io(), [&w, o] {
         if (o == owner::until_midway)
-            w.semaphore.reset();
+            w.object.reset();
     });
     for (int i = 0; i < 30; ++i) // time passes
         asio::post(w.io(), [i, &w, c = w.carried()] {
@@ -213,7 +236,7 @@ int run_and_destroy(Program& program, int k, owner o, second then) {
                 s->close();
         });
     if (o == owner::handlers)
-        w.semaphore.reset();
+        w.object.reset();
 
     int ran = 0;
     const auto step = [&](std::optional<asio::io_context>& context) {
@@ -238,12 +261,8 @@ int run_and_destroy(Program& program, int k, owner o, second then) {
     for (auto& f : w.afterwards)
         f();
     w.afterwards.clear();
-    if (w.semaphore) {
-        const std::ptrdiff_t there = w.sem().available() + w.by_hand;
-        BOOST_TEST(there <= w.initial);
-        BOOST_TEST(there >= w.initial - w.may_be_lost);
-        BOOST_TEST(w.sem().waiting() == 0u);
-    }
+    if (w.object)
+        w.check();
     return counted;
 }
 
@@ -251,7 +270,7 @@ int run_and_destroy(Program& program, int k, owner o, second then) {
 
 /// Stops a program after every number of its handlers; returns how many it has at most.
 /** @param uses_second whether some of its handlers run in world::other */
-template <typename Program>
+template <typename World = world, typename Program>
 int stop_after_every_handler(const std::string& name, Program program, bool uses_second = false) {
     const support::last_words on_death;
     int most = 0;
@@ -260,15 +279,15 @@ int stop_after_every_handler(const std::string& name, Program program, bool uses
             if (then == second::runs_on && !uses_second)
                 continue;
             for (int k = 0;; ++k) {
-                std::string where = name + ", stopped after " + std::to_string(k) +
-                                    " handlers; the semaphore is owned by " +
+                std::string where = name + ", stopped after " + std::to_string(k) + " handlers; " +
+                                    World::name + " is owned by " +
                                     owner_names[static_cast<int>(o)];
                 if (uses_second)
                     where +=
                         std::string("; the second context ") + second_names[static_cast<int>(then)];
                 BOOST_TEST_INFO_SCOPE(where);
                 support::last_words::are(where);
-                const int ran = detail::run_and_destroy(program, k, o, then);
+                const int ran = detail::run_and_destroy<World>(program, k, o, then);
                 BOOST_REQUIRE(witness::alive == 0);
                 most = std::max(most, ran);
                 if (ran < k)

@@ -220,16 +220,18 @@ public:
     friend bool operator!=(inline_executor, inline_executor) noexcept { return false; }
 };
 
-/// A handler all of whose parts can fail.
-class handler {
+/// A handler all of whose parts can fail. @tparam Recorded writes down what becomes of it
+template <typename Recorded>
+class basic_handler {
 public:
     using allocator_type = allocator<void>;
     using cancellation_slot_type = slot;
 
-    handler(support::result& to, asio::cancellation_slot s) noexcept : recorded_(to), slot_(s) {}
-    handler(handler&& other) :
+    template <typename To>
+    basic_handler(To&& to, asio::cancellation_slot s) : recorded_(std::forward<To>(to)), slot_(s) {}
+    basic_handler(basic_handler&& other) :
         recorded_((other.spend(), std::move(other.recorded_))), slot_(other.slot_) {}
-    handler& operator=(handler&&) = delete;
+    basic_handler& operator=(basic_handler&&) = delete;
 
     allocator_type get_allocator() const noexcept { return {}; }
     cancellation_slot_type get_cancellation_slot() const noexcept { return slot_; }
@@ -245,8 +247,10 @@ private:
             throw failure();
     }
 
-    support::recording recorded_;
+    Recorded recorded_;
     slot slot_;
 };
+
+using handler = basic_handler<support::recording>;
 
 } // namespace faults

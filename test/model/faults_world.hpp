@@ -1,149 +1,39 @@
 #pragma once
 
-// Small programs in which something fails, at every place where it can. However it goes, everybody
-// ends once, no permit is lost or made up, and no context is left with work that nobody does.
+// Small programs with a semaphore in which something fails, at every place where it can. However it
+// goes, everybody ends once, no permit is lost or made up, and no context is left with work that
+// nobody does.
 
 #include <asio_semaphore/async_semaphore.hpp>
 #include <asio_semaphore/with_permit.hpp>
 
 #include <model/faults.hpp>
-#include <stress/options.hpp>
-#include <support/last_words.hpp>
+#include <model/faults_places.hpp>
+#include <model/faults_runs.hpp>
 
-#include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/basic_waitable_timer.hpp>
-#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/deferred.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/multiple_exceptions.hpp>
-#include <boost/asio/strand.hpp>
 #include <boost/test/unit_test.hpp>
-#include <boost/version.hpp>
-#if BOOST_VERSION >= 108200
-#include <boost/asio/bind_immediate_executor.hpp>
-#endif
 
 #include <chrono>
+#include <cstddef>
 #include <deque>
-#include <functional>
-#include <map>
+#include <initializer_list>
 #include <new>
 #include <optional>
-#include <string>
-#include <tuple>
 #include <utility>
-#include <vector>
 
 namespace faults {
 
-using namespace std::chrono_literals;
 using asio_semaphore::basic_async_semaphore;
 using asio_semaphore::permit;
 
-/// Handler and semaphore on one io_context, both type-erased.
-struct one_context {
-    static constexpr const char* name = "one io_context";
-    using executor_type = asio::any_io_executor;
-    static executor_type executor(asio::io_context& context) { return context.get_executor(); }
-    /// Where an operation under a limit has its I/O object.
-    static executor_type operation_executor(asio::io_context& context, asio::io_context&) {
-        return executor(context);
-    }
-    template <typename H>
-    static H place(asio::io_context&, asio::io_context&, H&& h) {
-        return std::forward<H>(h);
-    }
-    static constexpr kinds never_asked() noexcept { return kinds::of(kind::execute, kind::drop); }
-    static constexpr kinds fail_together() noexcept { return kinds::all(); }
-};
-
-/// An executor of one's own for both.
-struct own_executor {
-    static constexpr const char* name = "an executor of one's own";
-    using executor_type = faults::executor;
-    static executor_type executor(asio::io_context& context) { return executor_type(context); }
-    static executor_type operation_executor(asio::io_context& context, asio::io_context&) {
-        return executor(context);
-    }
-    template <typename H>
-    static H place(asio::io_context&, asio::io_context&, H&& h) {
-        return std::forward<H>(h);
-    }
-    static constexpr kinds never_asked() noexcept { return kinds::none(); }
-    static constexpr kinds fail_together() noexcept { return kinds::all(); }
-};
-
-/// The handler runs elsewhere.
-struct two_contexts {
-    static constexpr const char* name = "two contexts";
-    using executor_type = asio::any_io_executor;
-    static executor_type executor(asio::io_context& context) { return faults::executor(context); }
-    /// Elsewhere too, since it may have to outlive the semaphore's.
-    static executor_type operation_executor(asio::io_context&, asio::io_context& other) {
-        return executor(other);
-    }
-    template <typename H>
-    static auto place(asio::io_context&, asio::io_context& other, H&& h) {
-        return asio::bind_executor(faults::executor(other), std::forward<H>(h));
-    }
-    static constexpr kinds never_asked() noexcept { return kinds::none(); }
-    /// any_io_executor moves what it could not submit, in a destructor: a second failure there is
-    /// its end, whosever function it is.
-    static constexpr kinds fail_together() noexcept {
-        return kinds::all().without(kind::move_handler);
-    }
-};
-
-/// The handler runs in a strand.
-struct in_a_strand {
-    static constexpr const char* name = "a strand";
-    using executor_type = faults::executor;
-    static executor_type executor(asio::io_context& context) { return executor_type(context); }
-    static executor_type operation_executor(asio::io_context& context, asio::io_context&) {
-        return executor(context);
-    }
-    template <typename H>
-    static auto place(asio::io_context& context, asio::io_context&, H&& h) {
-        return asio::bind_executor(asio::make_strand(context), std::forward<H>(h));
-    }
-    static constexpr kinds never_asked() noexcept { return kinds::none(); }
-    static constexpr kinds fail_together() noexcept { return kinds::all(); }
-};
-
-#if BOOST_VERSION >= 108200
-/// The handler has an immediate executor.
-struct at_once {
-    static constexpr const char* name = "an immediate executor";
-    using executor_type = asio::any_io_executor;
-    static executor_type executor(asio::io_context& context) { return context.get_executor(); }
-    static executor_type operation_executor(asio::io_context& context, asio::io_context&) {
-        return executor(context);
-    }
-    template <typename H>
-    static auto place(asio::io_context&, asio::io_context&, H&& h) {
-        return asio::bind_immediate_executor(inline_executor(), std::forward<H>(h));
-    }
-    static constexpr kinds never_asked() noexcept { return kinds::none(); }
-    /// any_io_executor moves what it could not submit, in a destructor: a second failure there is
-    /// its end, whosever function it is.
-    static constexpr kinds fail_together() noexcept {
-        return kinds::all().without(kind::move_handler);
-    }
-};
-#endif
-
-using places = std::tuple<
-    one_context, own_executor, two_contexts, in_a_strand
-#if BOOST_VERSION >= 108200
-    ,
-    at_once
-#endif
-    >;
-
 /// How permits are acquired.
 enum class form { bare, permit, with_permit };
-inline constexpr const char* form_names[] = {"bare", "permit", "with_permit"};
+inline const char* name_of(form f) {
+    static constexpr const char* names[] = {"bare", "permit", "with_permit"};
+    return names[static_cast<int>(f)];
+}
 
 struct operation {
     support::result result;
@@ -155,52 +45,29 @@ struct operation {
 
 /// @tparam Limited with_permit, else one of the others
 template <typename Where, bool Limited>
-class world {
+class world : public surroundings<Where> {
+    using base = surroundings<Where>;
+
 public:
     using semaphore_type = basic_async_semaphore<typename Where::executor_type>;
-    using timer_type = asio::basic_waitable_timer<
-        std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>,
-        typename Where::executor_type>;
+    using form_type = form;
+    using where = Where;
+    using base::attempt;
+    using base::context;
+    using base::poll;
 
-    explicit world(form how) : how_(how) {
-        other.emplace();
-        context.emplace();
-        make_semaphore();
-        signal.emplace();
-    }
-    world(const world&) = delete;
-    world& operator=(const world&) = delete;
+    explicit world(form how) : how_(how) { make_semaphore(); }
     ~world() {
         semaphore.reset();
-        timers_.clear();
-        context.reset();
-        other.reset();
+        base::leave_contexts();
     }
 
     void make_semaphore() { semaphore.emplace(Where::executor(*context), initial, 10); }
 
-    /// Does something of the library's, while the plan is in force.
-    template <typename F>
-    bool attempt(F f) {
-        bool threw = false;
-        try {
-            const plan::armed now;
-            f();
-        } catch (const failure&) {
-            threw = true;
-        } catch (const std::bad_alloc&) {
-            threw = true;
-        } catch (const asio::multiple_exceptions&) {
-            threw = true; // out of one step of a context
-        }
-        check();
-        return threw;
-    }
-
     static constexpr auto forever = std::chrono::nanoseconds::max();
 
     auto token(operation& o, asio::cancellation_slot slot) {
-        return Where::place(*context, *other, handler(o.result, slot));
+        return base::placed(handler(o.result, slot));
     }
 
     /// Starts an acquire; the strong guarantee holds.
@@ -211,11 +78,9 @@ public:
         o.how = how_;
         const auto available = semaphore->available();
         const auto waiting = semaphore->waiting();
-        auto t = token(o, with_slot ? signal->slot() : asio::cancellation_slot());
+        auto t = token(o, base::slot(with_slot));
         if constexpr (Limited) {
-            timer_type& timer = timers_.emplace_back(
-                Where::operation_executor(*context, *other),
-                std::chrono::steady_clock::now() + wrapped_wait);
+            auto& timer = base::make_timer();
             o.threw = attempt([&] {
                 timer.async_wait(asio_semaphore::with_permit(*semaphore, n, std::move(t)));
             });
@@ -233,36 +98,10 @@ public:
             });
         }
         // What a strand has kept holds its permits until it goes; see end().
-        if (o.threw && !(std::is_same_v<Where, in_a_strand> && o.result.dropped == 0)) {
+        if (o.threw && !(base::may_get_stuck && o.result.dropped == 0)) {
             BOOST_TEST(semaphore->available() == available);
             BOOST_TEST(semaphore->waiting() == waiting);
             BOOST_TEST(o.result.calls == 0);
-        }
-    }
-
-    void poll() {
-        const auto again = [&](asio::io_context& c) {
-            std::size_t ran = 0;
-            const bool threw = attempt([&] {
-                c.restart();
-                ran = c.poll_one();
-            });
-            return threw || ran != 0;
-        };
-        while (again(*context) || again(*other)) {
-        }
-    }
-
-    void destroy_contexts() {
-        // Asio moves the functions that it destroys unrun, in a destructor: a move that throws
-        // there is its end, whosever function it is.
-        const bool moves = plan::get().includes(kind::move_handler);
-        timers_.clear();
-        for (auto* const c : {&context, &other}) {
-            if (moves)
-                c->reset();
-            else
-                attempt([&] { c->reset(); });
         }
     }
 
@@ -280,7 +119,7 @@ public:
     }
 
     /// Nobody waits who could be served. All scenarios that look at this acquire one at a time.
-    void check() {
+    void check() override {
         if (semaphore && semaphore->waiting() != 0 && one_each)
             BOOST_TEST(semaphore->available() <= 0);
     }
@@ -293,9 +132,7 @@ public:
         }
         poll();
         give_back();
-        // Asio's strand keeps a function for whose turn it could not make room, until its context
-        // goes, although it has told of the failure.
-        const bool is_stuck = std::is_same_v<Where, in_a_strand> && !all_ended();
+        const bool is_stuck = base::may_get_stuck && !all_ended();
         if (is_stuck)
             context.reset();
         for (const operation& o : operations) {
@@ -311,11 +148,7 @@ public:
             return;
         if (semaphore && semaphore->is_open())
             look_at_the_timer();
-        for (auto* const c : {&context, &other}) {
-            (*c)->restart();
-            (*c)->poll();
-            BOOST_TEST((*c)->stopped());
-        }
+        base::check_that_no_work_is_left();
     }
 
     form how() const { return how_; }
@@ -323,10 +156,7 @@ public:
     static constexpr std::ptrdiff_t initial = 2;
     std::ptrdiff_t total = initial;
     bool one_each = true;
-    std::chrono::steady_clock::duration wrapped_wait = -1h; ///< of operations under a limit
-    std::optional<asio::io_context> other, context;
     std::optional<semaphore_type> semaphore;
-    std::optional<asio::cancellation_signal> signal;
     std::deque<operation> operations;
 
 private:
@@ -350,12 +180,11 @@ private:
     }
 
     form how_;
-    std::deque<timer_type> timers_;
 };
 
 /// The scenarios. They hold on to as little as possible: any call may fail.
 template <typename Where, bool Limited>
-std::vector<std::pair<const char*, std::function<void(world<Where, Limited>&)>>> scenarios() {
+scenarios_of<world<Where, Limited>> scenarios() {
     using w = world<Where, Limited>;
     return {
         {"granted at once",
@@ -544,89 +373,9 @@ std::vector<std::pair<const char*, std::function<void(world<Where, Limited>&)>>>
     };
 }
 
-struct totals {
-    int runs = 0;
-    std::map<kind, int> fired{}; // alone
-    int several = 0;
-};
-
-/// ASIO_SEMAPHORE_TEST_FAULT: the only run that is wanted.
-inline const std::string& only_run() {
-    static const std::string given = stress::environment("ASIO_SEMAPHORE_TEST_FAULT");
-    return given;
-}
-
-template <typename Where, bool Limited>
-void run_all(std::initializer_list<form> forms, totals& sum) {
-    constexpr int most_uses = 400;
-    std::vector<kinds> all_kinds{Where::fail_together()};
-    for (std::size_t k = 0; k < std::size(kind_names); ++k)
-        all_kinds.push_back(static_cast<kind>(k));
-    for (const auto& [scenario_name, scenario] : scenarios<Where, Limited>()) {
-        for (const kinds what : all_kinds) {
-            for (const form how : forms) {
-                for (const times t :
-                     {times::once, times::with_the_next, times::with_the_next_but_one,
-                      times::from_then_on}) {
-                    for (int uses = 0;; ++uses) {
-                        const std::string name = std::string(scenario_name) + "; " + Where::name +
-                                                 "; " + form_names[static_cast<int>(how)] + "; " +
-                                                 what.name() + " fails at use " +
-                                                 std::to_string(uses) + ' ' +
-                                                 times_names[static_cast<int>(t)];
-                        BOOST_REQUIRE(uses < most_uses);
-                        if (!only_run().empty() && name != only_run()) {
-                            if (uses == most_uses - 1)
-                                break;
-                            continue;
-                        }
-                        const std::string told =
-                            "replay with ASIO_SEMAPHORE_TEST_FAULT=\"" + name + '"';
-                        BOOST_TEST_INFO_SCOPE(told);
-                        support::last_words::are(told);
-                        bool fired = false;
-                        plan::get().make(what, uses, t);
-                        try {
-                            world<Where, Limited> x(how);
-                            scenario(x);
-                            // What comes now works again.
-                            fired = plan::get().fired();
-                            plan::get().make_none();
-                            x.end();
-                        } catch (const std::exception& e) {
-                            BOOST_FAIL("an exception that nobody expects: " << e.what());
-                        }
-                        BOOST_TEST(blocks_alive == 0);
-                        ++sum.runs;
-                        if (what.name() == Where::fail_together().name())
-                            sum.several += fired;
-                        for (std::size_t k = 0; k < std::size(kind_names); ++k)
-                            sum.fired[static_cast<kind>(k)] +=
-                                fired && what.name() == kind_names[k];
-                        if (!fired && only_run().empty())
-                            break;
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Every scenario, with every fault, at every place where it can strike.
 template <typename Where, bool Limited>
 void check_all(std::initializer_list<form> forms) {
-    const support::last_words on_death;
-    totals sum;
-    run_all<Where, Limited>(forms, sum);
-    BOOST_TEST_MESSAGE(Where::name << ": " << sum.runs << " runs");
-    if (!only_run().empty())
-        return;
-    BOOST_TEST_MESSAGE("  any kinds, one after the other: failed in " << sum.several);
-    for (const auto& [k, fired] : sum.fired) {
-        const char* const name = kind_names[static_cast<int>(k)];
-        BOOST_TEST_MESSAGE("  " << name << ": failed in " << fired);
-        BOOST_TEST((fired > 0) != Where::never_asked().contain(k), name);
-    }
+    check_all<world<Where, Limited>>(scenarios<Where, Limited>(), forms);
 }
 
 } // namespace faults

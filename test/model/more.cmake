@@ -4,17 +4,21 @@ asio_semaphore_tests(model LONG
     abandonment_contexts.cpp
     abandonment_coroutines.cpp
     abandonment_groups.cpp
+    abandonment_limiter.cpp
     abandonment_with_permit.cpp)
 asio_semaphore_tests(model
     faults.cpp
     faults_in_delivery.cpp
+    faults_limiter.cpp
+    faults_limiter_with_permit.cpp
     faults_with_permit.cpp
     linearizability.cpp
     sequences.cpp
-    sequences_edges.cpp)
+    sequences_edges.cpp
+    sequences_limiter.cpp)
 asio_semaphore_tests(model TIMEOUT 20 # a failure is an endless wait
     faults_destroyed_context.cpp)
-foreach(name IN ITEMS faults faults_with_permit)
+foreach(name IN ITEMS faults faults_limiter faults_limiter_with_permit faults_with_permit)
     # They replace operator new; where that is inlined and this is not, GCC sees free() of what it made.
     target_compile_options(test_model_${name} PRIVATE -Wno-mismatched-new-delete)
 endforeach()
@@ -24,6 +28,8 @@ if(TARGET Boost::context)
 endif()
 target_compile_definitions(test_model_sequences PRIVATE
     ASIO_SEMAPHORE_SEQUENCES_CORPUS="${PROJECT_SOURCE_DIR}/test/model/sequences_corpus")
+target_compile_definitions(test_model_sequences_limiter PRIVATE
+    ASIO_SEMAPHORE_LIMITER_SEQUENCES_CORPUS="${PROJECT_SOURCE_DIR}/test/model/sequences_limiter_corpus")
 
 # Whether the mutants still fit the code; killing them all takes long: mutants/run.
 add_test(NAME model/mutants_apply COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/model/mutants/run -n)
@@ -35,15 +41,17 @@ set_tests_properties(model/linearizability PROPERTIES LABELS "model;stress")
 include(stress/nervous.cmake)
 asio_semaphore_nervous_test(model linearizability model stress)
 
-# With Clang: a libFuzzer target on the same driver. It takes the corpus's folder as its argument.
+# With Clang: a libFuzzer target on each of the same drivers. It takes the corpus's folder as its argument.
 option(ASIO_SEMAPHORE_BUILD_FUZZERS "Build the libFuzzer targets (Clang only)" OFF)
 if(ASIO_SEMAPHORE_BUILD_FUZZERS)
     if(NOT CMAKE_CXX_COMPILER_ID MATCHES Clang)
         message(FATAL_ERROR "libFuzzer comes with Clang; this is ${CMAKE_CXX_COMPILER_ID}")
     endif()
-    add_executable(fuzz_model_sequences model/sequences_fuzz.cpp)
-    target_include_directories(fuzz_model_sequences PRIVATE ${PROJECT_SOURCE_DIR}/test)
-    target_link_libraries(fuzz_model_sequences PRIVATE asio_semaphore_development)
-    target_compile_options(fuzz_model_sequences PRIVATE -fsanitize=fuzzer,address)
-    target_link_options(fuzz_model_sequences PRIVATE -fsanitize=fuzzer,address)
+    foreach(name IN ITEMS sequences sequences_limiter)
+        add_executable(fuzz_model_${name} model/${name}_fuzz.cpp)
+        target_include_directories(fuzz_model_${name} PRIVATE ${PROJECT_SOURCE_DIR}/test)
+        target_link_libraries(fuzz_model_${name} PRIVATE asio_semaphore_development)
+        target_compile_options(fuzz_model_${name} PRIVATE -fsanitize=fuzzer,address)
+        target_link_options(fuzz_model_${name} PRIVATE -fsanitize=fuzzer,address)
+    endforeach()
 endif()

@@ -3,80 +3,48 @@
 // Turns a text into a sequence of calls on a few semaphores, permits, signals, contexts and
 // handlers, and compares after every call what there is with what a sequential model says: grants,
 // their order, results, counts.
-//
-// A step is a letter and five arguments, each a character from '0' on; any bytes do, they are taken
-// modulo what is possible. What a step means in words the trace says.
 
 #include <asio_semaphore/async_semaphore.hpp>
 
+#include <model/sequences_machine.hpp>
 #include <support/allocators.hpp>
-#include <support/executors.hpp>
 
 #include <boost/asio/bind_allocator.hpp>
-#include <boost/asio/bind_executor.hpp>
-#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/error.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/strand.hpp>
-#include <boost/version.hpp>
-#if BOOST_VERSION >= 108200
-#include <boost/asio/bind_immediate_executor.hpp>
-#endif
 
 #include <array>
 #include <chrono>
 #include <cstddef>
 #include <deque>
-#include <limits>
 #include <map>
-#include <memory>
 #include <new>
 #include <optional>
 #include <ostream>
 #include <stdexcept>
-#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 namespace sequences {
 
-namespace asio = boost::asio;
 using asio_semaphore::async_semaphore;
 using asio_semaphore::permit;
-using boost::system::error_code;
+
+enum class ending { granted, aborted, closed, exceeds_max, invalid, timed_out };
+
+struct acquire_operation : traveller {
+    std::size_t state = none; // none: of a semaphore that has been moved from
+    std::ptrdiff_t n = 1;
+    ending result = ending::granted;
+};
 
 /// What semaphores do, one call at a time.
-class model {
+class model : public traffic<acquire_operation> {
 public:
-    static constexpr std::size_t none = std::numeric_limits<std::size_t>::max();
+    using operation = acquire_operation;
 
     enum class phase { open, closed, destroyed, shut };
-    /// departing: the semaphore's context goes, and the operation with it unless it has got to its
-    /// handler's already.
-    enum class stage { waiting, submitted, departing, called, dropped };
-    enum class ending { granted, aborted, closed, exceeds_max, invalid, timed_out };
-
-    /// Handlers of one lane run in the order of submission: those of one context's semaphores that
-    /// run in one place.
-    struct lane {
-        std::size_t context, place;
-        auto operator<=>(const lane&) const = default;
-        bool leads_elsewhere() const { return place / places != context; }
-    };
-    static constexpr std::size_t places = 1000; // per context: one for its strand, one for inline
-
-    struct operation {
-        std::size_t state = none; // none: of a semaphore that has been moved from
-        std::ptrdiff_t n = 1;
-        lane way{};
-        std::optional<lane> way_at_once{}; // where it goes if it need not wait
-        bool has_deadline = false;
-        stage at = stage::waiting;
-        ending result = ending::granted;
-    };
-
     struct semaphore {
         std::size_t context;
         std::ptrdiff_t available, max;
@@ -86,8 +54,6 @@ public:
     };
 
     std::vector<semaphore> semaphores;
-    std::vector<operation> operations;
-    std::map<lane, std::deque<std::size_t>> lanes;
 
     bool try_acquire(std::size_t s, std::ptrdiff_t n) {
         semaphore& it = semaphores[s];
@@ -171,17 +137,7 @@ public:
             for (const std::size_t id : std::exchange(it.queue, {}))
                 operations[id].at = stage::dropped;
         }
-        for (auto& [way, submitted] : lanes) {
-            if (way.context != context)
-                continue;
-            if (way.leads_elsewhere()) {
-                for (const std::size_t id : submitted)
-                    operations[id].at = stage::departing;
-            } else {
-                for (const std::size_t id : std::exchange(submitted, {}))
-                    drop(id);
-            }
-        }
+        stop(context, [this](std::size_t id) { drop(id); });
     }
 
     /// One that was submitted is destroyed with its context.
@@ -192,36 +148,10 @@ public:
             put_back(o.state, o.n);
     }
 
-    /// The context has gone: who was not dropped has departed. False unless those were the first.
-    bool depart(std::size_t context) {
-        bool in_order = true;
-        for (auto& [way, submitted] : lanes) {
-            if (way.context != context || !way.leads_elsewhere())
-                continue;
-            std::deque<std::size_t> departed;
-            bool before_all_dropped = true;
-            for (const std::size_t id : submitted) {
-                if (operations[id].at == stage::dropped) {
-                    before_all_dropped = false;
-                } else {
-                    in_order = in_order && before_all_dropped;
-                    operations[id].at = stage::submitted;
-                    departed.push_back(id);
-                }
-            }
-            submitted = std::move(departed);
-        }
-        return in_order;
-    }
-
 private:
     void submit(std::size_t id, ending result, bool at_once) {
-        operation& o = operations[id];
-        o.at = stage::submitted;
-        o.result = result;
-        if (at_once && o.way_at_once)
-            o.way = *o.way_at_once;
-        lanes[o.way].push_back(id);
+        operations[id].result = result;
+        traffic::submit(id, at_once);
     }
     void settle(std::size_t s) {
         semaphore& it = semaphores[s];
@@ -241,87 +171,30 @@ private:
     }
 };
 
-struct mismatch : std::runtime_error {
-    using std::runtime_error::runtime_error;
-};
-struct thrown_by_handler {};
-
 class driver;
 
-/// Reports to the driver that it has been called or destroyed.
-class handler {
-public:
-    using cancellation_slot_type = asio::cancellation_slot;
-
-    handler(driver& to, std::size_t id, cancellation_slot_type slot) noexcept :
-        to_(&to), id_(id), slot_(slot) {}
-    handler(handler&& other) noexcept :
-        to_(std::exchange(other.to_, nullptr)), id_(other.id_), slot_(other.slot_) {}
-    handler& operator=(handler&&) = delete;
-    inline ~handler();
-
-    cancellation_slot_type get_cancellation_slot() const noexcept { return slot_; }
-
-    void operator()(error_code ec) { report(ec, false, permit()); }
-    void operator()(error_code ec, permit p) { report(ec, true, std::move(p)); }
-
-private:
-    inline void report(error_code ec, bool owned, permit p);
-
-    driver* to_;
-    std::size_t id_;
-    cancellation_slot_type slot_;
-};
+using handler = reporting_handler<driver, permit>;
 
 /// Runs one sequence. Throws mismatch where model and library differ.
-class driver {
-    using ending = model::ending;
-    using stage = model::stage;
-
-    static constexpr std::size_t none = model::none;
-
+class driver final : public machine {
 public:
-    static constexpr std::size_t step_size = 6;
+    /// The more of a letter, the more of what it stands for.
+    static constexpr std::string_view letters =
+        "aaaaaaaaaaaaappppppppppppptttttrrrrrrrrrgggggggggeeeeeedckkmmsifhhnnnnvvqxzlyyooooooooww";
 
-    /// The step that a byte stands for; beyond z is none.
-    static char letter_of(char c) {
-        return static_cast<char>('a' + (static_cast<unsigned char>(c) + 31) % 32);
-    }
+    static constexpr std::size_t longest = 80; // in steps, of those at random
 
-    explicit driver(std::ostream* trace_to = nullptr) : trace_(trace_to) {
-        for (std::size_t i = 0; i < contexts_.size(); ++i)
-            open_context(i);
-        for (auto& s : signals_)
-            s.emplace();
+    explicit driver(std::ostream* trace_to = nullptr) : machine(trace_to) {
         create(0, 0, 1, 4);
         create(1, 1, 2, 2);
         trace('\n');
     }
-    driver(const driver&) = delete;
-    driver& operator=(const driver&) = delete;
     ~driver() {
-        ending_ = true; // whatever happens now is not compared any more
+        ending_ = true;
         // Nobody waits any more who relies on both contexts.
         for (auto& s : semaphores_)
             s.reset();
-        bool more = true;
-        for (int i = 0; i < 10'000 && more; ++i) {
-            more = false;
-            for (auto& c : contexts_) {
-                c->context->restart();
-                more = c->context->poll_one() != 0 || more;
-            }
-        }
-        contexts_[0].reset();
-        contexts_[1].reset();
-    }
-
-    void run(std::string_view text) {
-        while (text.size() >= step_size) {
-            step(text.substr(0, step_size));
-            text.remove_prefix(step_size);
-        }
-        finish();
+        wind_up();
     }
 
     std::size_t operations() const { return model_.operations.size(); }
@@ -329,8 +202,6 @@ public:
 
 private:
     friend handler;
-
-    enum class deed { keep, drop, fail, again, end_signal, emit, cancel, end_semaphore };
 
     struct real_permit {
         permit object{};
@@ -344,13 +215,6 @@ private:
         std::size_t signal;
         real_permit carried{}; // belongs to the handler
         bool gone = false;     // called or destroyed
-    };
-
-    struct place {
-        std::unique_ptr<asio::io_context> context = std::make_unique<asio::io_context>(1);
-        asio::strand<asio::io_context::executor_type> strand{context->get_executor()};
-        std::size_t id = 0;
-        std::deque<std::size_t> due{}; // the operations whose short deadline is over, in its order
     };
 
     struct real_semaphore {
@@ -368,46 +232,7 @@ private:
         std::ptrdiff_t n;
     };
 
-    static constexpr std::size_t places = model::places;
-    static constexpr std::size_t inline_place = 999;
-
-    template <typename... Parts>
-    void require(bool holds, const Parts&... parts) const {
-        if (holds || ending_)
-            return;
-        std::string message;
-        ((message += text(parts)), ...);
-        throw mismatch(message);
-    }
-    static std::string text(const char* s) { return s; }
-    static std::string text(const std::string& s) { return s; }
-    template <typename T>
-    static std::string text(const T& n) {
-        return std::to_string(n);
-    }
-    template <typename... Parts>
-    void trace(const Parts&... parts) const {
-        if (trace_ != nullptr)
-            ((*trace_ << parts), ...);
-    }
-
-    /// While the driver is inside a function of the library, in which no handler may run.
-    template <typename F>
-    auto calling(F f) {
-        struct guard {
-            bool& flag;
-            bool before;
-            ~guard() { flag = before; }
-        } guard{inside_, std::exchange(inside_, true)};
-        return f();
-    }
-
-    void step(std::string_view bytes) {
-        const auto arg = [&](std::size_t i, std::size_t below) {
-            return static_cast<unsigned char>(bytes[i + 1]) % 16u % below;
-        };
-        const char letter = letter_of(bytes[0]);
-        trace(letter, ' ');
+    void step(char letter, const arguments& arg) override {
         switch (letter) {
         case 'a':
         case 'p':
@@ -464,7 +289,7 @@ private:
             destroy(arg(0, 3));
             break;
         case 'z':
-            renew_context(arg(0, 2));
+            renew_context(model_, arg(0, 2));
             break;
         case 'l':
             store_lazy(arg(0, 3), number(arg(1, 16)), arg(2, 2));
@@ -478,13 +303,11 @@ private:
             break;
         case 'w':
             trace("poll");
-            poll();
+            poll(model_);
             break;
         default:
             trace("nothing");
         }
-        trace('\n');
-        check();
     }
 
     static std::ptrdiff_t number(std::size_t i) {
@@ -493,75 +316,22 @@ private:
         return numbers[i];
     }
 
-    // Contexts.
-
-    void open_context(std::size_t i) {
-        contexts_[i] = std::make_unique<place>();
-        contexts_[i]->id = ++last_context_;
-    }
-    place* living(std::size_t id) {
-        for (auto& c : contexts_) {
-            if (c && c->id == id)
-                return c.get();
-        }
-        return nullptr;
-    }
-
-    void renew_context(std::size_t i) {
-        trace("destroy context ", i);
-        const std::size_t id = contexts_[i]->id;
-        // The context of a handler's executor has to outlive the operation.
-        for (const auto& o : model_.operations) {
-            if (o.at <= stage::submitted && o.way.leads_elsewhere() && o.way.place / places == id) {
-                trace(": not while others rely on it");
-                return;
-            }
-        }
-        model_.shut(id);
-        calling([&] { contexts_[i].reset(); });
-        require(model_.depart(id), "who set off later arrived, and who set off earlier did not");
-        open_context(i);
-    }
-
-    std::size_t poll_one(place& c) {
-        c.context->restart();
-        std::size_t ran = 0;
-        bool threw = false;
-        try {
-            ran = c.context->poll_one();
-        } catch (const thrown_by_handler&) {
-            ran = 1;
-            threw = true;
-        }
-        require(threw == std::exchange(throws_, false), "an exception of a handler got lost");
+    void polled(place& c) override {
         // At most one waiter's deadline took effect, the earliest one's.
-        std::erase_if(c.due, [&](auto id) { return model_.operations[id].at != stage::waiting; });
-        if (!c.due.empty()) {
-            const std::size_t first = c.due.front();
+        auto& due = due_[c.id];
+        std::erase_if(due, [&](auto id) { return model_.operations[id].at != stage::waiting; });
+        if (!due.empty()) {
+            const std::size_t first = due.front();
             const std::size_t s = model_.operations[first].state;
             if (owner_of(s).object.waiting() < model_.semaphores[s].queue.size()) {
                 trace(" (the deadline of ", first, ')');
                 model_.fire(first, ending::timed_out);
             }
         }
-        return ran;
     }
-
-    void poll() {
-        for (bool more = true; more;) {
-            more = false;
-            for (auto& c : contexts_) {
-                while (poll_one(*c) != 0) {
-                    check();
-                    more = true;
-                }
-                more = more || !c->due.empty();
-            }
-        }
-        for (const auto& [way, submitted] : model_.lanes)
-            require(
-                submitted.empty(), "operation ", submitted.empty() ? 0 : submitted.front(),
-                " should have been called");
+    bool is_anybody_due(const place& c) const override {
+        const auto found = due_.find(c.id);
+        return found != due_.end() && !found->second.empty();
     }
 
     // Semaphores.
@@ -607,7 +377,7 @@ private:
             model_.end(state, p);
     }
 
-    void destroy(std::size_t i) {
+    void destroy(std::size_t i) override {
         trace("destroy semaphore ", i);
         if (!semaphores_[i])
             return;
@@ -731,7 +501,7 @@ private:
         require(refused == !expected, "reduce's judgement of its argument");
     }
 
-    void cancel(std::size_t i) {
+    void cancel(std::size_t i) override {
         trace("cancel semaphore ", i);
         if (!semaphores_[i])
             return;
@@ -751,32 +521,20 @@ private:
 
     // Operations.
 
-    asio::cancellation_slot slot_of(std::size_t signal) {
-        return signal < signals_.size() && signals_[signal] ? signals_[signal]->slot()
-                                                            : asio::cancellation_slot();
-    }
-
     std::size_t expect(
-        std::size_t state, std::ptrdiff_t n, model::lane way, bool owned, deed then,
+        std::size_t state, std::ptrdiff_t n, const traveller& way, bool owned, deed then,
         std::size_t signal) {
-        model_.operations.push_back({state, n, way});
+        model_.operations.push_back({way, state, n});
         real_.push_back({owned, then, signal});
         return real_.size() - 1;
     }
 
-    static deed deed_of(std::size_t i) {
-        static constexpr deed deeds[16] = {
-            deed::keep,       deed::keep, deed::keep,   deed::keep,
-            deed::drop,       deed::drop, deed::fail,   deed::again,
-            deed::end_signal, deed::emit, deed::cancel, deed::end_semaphore,
-            deed::drop,       deed::keep, deed::keep,   deed::keep};
-        return deeds[i];
-    }
+    void fire(std::size_t id) override { model_.fire(id, ending::aborted); }
+    void start_another(std::size_t i) override { acquire(i, 1, true, 3, 0, 0, 0); }
 
     void acquire(
         std::size_t i, std::ptrdiff_t n, bool owned, std::size_t signal, std::size_t where,
         std::size_t deadline, std::size_t then) {
-        static constexpr const char* wheres[] = {"", " in strand", " elsewhere", " immediately"};
         static constexpr const char* deadlines[] = {"", "", " for 1h", " for 1ns"};
         trace(
             "acquire ", n, " of semaphore ", i, owned ? " as permit" : "", ", signal ", signal,
@@ -789,7 +547,7 @@ private:
             return; // it would post to a context that is gone
         if (s.state == none)
             n = std::max<std::ptrdiff_t>(n, 1);
-        place& other = *contexts_[home == contexts_[0].get() ? 1 : 0];
+        place& other = other_than(home);
         // What neither the model nor Asio can tell is left out.
         const bool fails = then == 13, carries = then == 14;
         const bool momentary = deadline == 3 && n % 2 == 1;
@@ -797,18 +555,9 @@ private:
             (where == 3 && (BOOST_VERSION < 108200 || momentary)))
             where = 0;
 
-        const model::lane at_home{s.context, s.context * places};
-        const model::lane in_strand{s.context, s.context * places + 1};
-        const model::lane elsewhere{s.context, other.id * places};
-        const std::size_t id = expect(
-            s.state, n,
-            where == 1   ? in_strand
-            : where == 2 ? elsewhere
-                         : at_home,
-            owned, deed_of(then), signal);
+        const std::size_t id =
+            expect(s.state, n, traveller_to(where, s.context, other), owned, deed_of(then), signal);
         trace(": operation ", id);
-        if (where == 3)
-            model_.operations[id].way_at_once = {s.context, s.context * places + inline_place};
         if (carries)
             real_[id].carried = std::exchange(permits_[0], {});
 
@@ -832,22 +581,9 @@ private:
         }
 
         model_.start(id, deadline != 3 || momentary);
-        if (where == 1)
-            start(s, n, owned, deadline, asio::bind_executor(home->strand, std::move(h)));
-        else if (where == 2)
-            start(
-                s, n, owned, deadline,
-                asio::bind_executor(
-                    asio::any_io_executor(other.context->get_executor()), std::move(h)));
-#if BOOST_VERSION >= 108200
-        else if (where == 3)
-            start(
-                s, n, owned, deadline,
-                asio::bind_immediate_executor(
-                    support::minimal_executor{&ran_inline_}, std::move(h)));
-#endif
-        else
-            start(s, n, owned, deadline, std::move(h));
+        start_to(where, home, other, std::move(h), [&](auto&& token) {
+            start(s, n, owned, deadline, std::move(token));
+        });
         if (model_.operations[id].at != stage::waiting)
             return;
         if (momentary && s.object.waiting() < model_.semaphores[s.state].queue.size()) {
@@ -855,13 +591,12 @@ private:
             model_.fire(id, ending::timed_out);
             return;
         }
-        if (signal < signals_.size() && signals_[signal])
-            armed_[signal] = id;
+        arm(signal, id);
         if (momentary) {
             const auto over = std::chrono::steady_clock::now() + std::chrono::nanoseconds(1);
             while (std::chrono::steady_clock::now() <= over) {
             }
-            home->due.push_back(id);
+            due_[home->id].push_back(id);
         }
     }
 
@@ -887,19 +622,12 @@ private:
             return;
         model::operation& o = model_.operations[id];
         trace(" [", id, ": ", ec ? ec.message() : "granted", ']');
-        require(o.at == stage::submitted, "operation ", id, " is called, and should not");
-        auto& submitted = model_.lanes[o.way];
-        require(submitted.front() == id, "operation ", id, " is called before ", submitted.front());
-        require(
-            !inside_ || o.way.place % places == inline_place, "operation ", id,
-            " is called from inside a function of the library");
+        arrives(model_, id);
         require(ec == code(o.result), "operation ", id, " ends with: ", ec.message());
         const bool granted = o.result == ending::granted;
         const std::ptrdiff_t n = granted ? o.n : 0;
         require(owned == real_[id].owned, "the wrong signature");
         require(p.count() == (owned ? n : 0), "operation ", id, " holds ", p.count());
-        submitted.pop_front();
-        o.at = stage::called;
         real_[id].gone = true;
         granted_ += granted;
         if (o.state != none && !owned)
@@ -916,48 +644,7 @@ private:
             hold_by_hand(o.state, n);
         }
         drop(real_[id].carried);
-        act(id, then);
-    }
-
-    void act(std::size_t id, deed then) {
-        const bool in_line = model_.operations[id].way.place % places == inline_place;
-        const std::size_t i = id % semaphores_.size();
-        switch (then) {
-        case deed::fail:
-            if (in_line)
-                break;
-            throws_ = true;
-            throw thrown_by_handler();
-        case deed::again:
-            trace(" [");
-            acquire(i, 1, true, 3, 0, 0, 0);
-            trace(']');
-            break;
-        case deed::end_signal:
-            trace(" [");
-            change_signal(real_[id].signal % signals_.size(), 1);
-            trace(']');
-            break;
-        case deed::emit:
-            trace(" [");
-            emit(id % signals_.size(), 1);
-            trace(']');
-            break;
-        case deed::cancel:
-            trace(" [");
-            cancel(i);
-            trace(']');
-            break;
-        case deed::end_semaphore:
-            trace(" [");
-            // Not one whose function is running.
-            if (!in_line)
-                destroy(i);
-            trace(']');
-            break;
-        default:
-            break;
-        }
+        act(id, then, o.way.is_inline(), real_[id].signal);
     }
 
     void dropped(std::size_t id) {
@@ -1008,8 +695,8 @@ private:
         if (!lazy || (lazy->state == none && living(lazy->context) == nullptr))
             return;
         const std::size_t id = expect(
-            lazy->state, lazy->n, {lazy->context, lazy->context * places}, true, deed_of(then),
-            signal);
+            lazy->state, lazy->n, {lane{lazy->context, lazy->context * lane::places}}, true,
+            deed_of(then), signal);
         trace(": operation ", id);
         model_.start(id, true);
         handler h(*this, id, slot_of(signal));
@@ -1020,34 +707,8 @@ private:
             lazy.reset();
             calling([&] { std::move(moved)(std::move(h)); });
         }
-        if (model_.operations[id].at == stage::waiting && signal < signals_.size() &&
-            signals_[signal])
-            armed_[signal] = id;
-    }
-
-    // Signals.
-
-    void emit(std::size_t i, std::size_t type) {
-        trace("emit signal ", i, " of type ", type);
-        if (!signals_[i])
-            return;
-        if (type != 0 && armed_[i] != none)
-            model_.fire(armed_[i], ending::aborted);
-        calling([&] { signals_[i]->emit(static_cast<asio::cancellation_type>(type)); });
-    }
-
-    void change_signal(std::size_t i, std::size_t how) {
-        static constexpr const char* hows[] = {"clear", "destroy", "renew"};
-        trace(hows[how], " signal ", i);
-        armed_[i] = none;
-        calling([&] {
-            if (how == 0 && signals_[i])
-                signals_[i]->slot().clear();
-            if (how != 0)
-                signals_[i].reset();
-            if (how == 2)
-                signals_[i].emplace();
-        });
+        if (model_.operations[id].at == stage::waiting)
+            arm(signal, id);
     }
 
     // Permits.
@@ -1179,7 +840,7 @@ private:
 
     // What must hold after every step.
 
-    void check() const {
+    void check() const override {
         for (std::size_t i = 0; i < semaphores_.size(); ++i) {
             if (!semaphores_[i])
                 continue;
@@ -1208,61 +869,32 @@ private:
                 real_[id].gone ? " is gone" : " is still there");
         }
         for (const auto& [way, submitted] : model_.lanes)
-            require(
-                submitted.empty() || way.place % places != inline_place,
-                "an immediate executor was not used");
+            require(submitted.empty() || !way.is_inline(), "an immediate executor was not used");
     }
 
-    // All that is left comes to its end.
-    void finish() {
+    void finish() override {
         trace("the end: ");
         for (std::size_t i = 0; i < permits_.size(); ++i)
             give_back(i, 2);
-        poll();
+        poll(model_);
         check();
         for (std::size_t i = 0; i < semaphores_.size(); ++i)
             destroy(i);
-        poll();
+        poll(model_);
         for (auto& lazy : lazies_)
             lazy.reset();
         for (std::size_t id = 0; id < real_.size(); ++id)
             require(real_[id].gone, "operation ", id, " never ended");
     }
 
-    std::ostream* trace_;
     model model_;
-    bool inside_ = false; // a function of the library
-    bool throws_ = false; // a handler threw, and run has not yet
-    bool ending_ = false;
-    [[maybe_unused]] int ran_inline_ = 0;
-    std::size_t last_context_ = 0, granted_ = 0;
+    std::size_t granted_ = 0;
     std::deque<real_operation> real_;
-    std::array<std::optional<asio::cancellation_signal>, 3> signals_;
-    std::array<std::size_t, 3> armed_{none, none, none}; // whom the signal cancels
-    std::array<std::optional<real_semaphore>, 3> semaphores_;
+    std::array<std::optional<real_semaphore>, objects> semaphores_;
     std::array<real_permit, 4> permits_;
     std::array<std::optional<lazy_operation>, 2> lazies_;
-    std::array<std::unique_ptr<place>, 2> contexts_;
+    // By context, the operations whose short deadline is over, in its order.
+    std::map<std::size_t, std::deque<std::size_t>> due_;
 };
-
-inline handler::~handler() {
-    if (to_ != nullptr)
-        to_->dropped(id_);
-}
-
-inline void handler::report(error_code ec, bool owned, permit p) {
-    std::exchange(to_, nullptr)->called(id_, ec, owned, std::move(p));
-}
-
-/// What a driver would make of any bytes: itself, in printable characters.
-inline std::string printable(std::string_view bytes) {
-    std::string result;
-    for (std::size_t i = 0; i + driver::step_size <= bytes.size(); i += driver::step_size) {
-        result += driver::letter_of(bytes[i]);
-        for (std::size_t k = 1; k < driver::step_size; ++k)
-            result += static_cast<char>('0' + static_cast<unsigned char>(bytes[i + k]) % 16);
-    }
-    return result;
-}
 
 } // namespace sequences

@@ -1,0 +1,11 @@
+#include <model/faults_memory.hpp>
+
+#include <model/faults_limiter_world.hpp>
+
+BOOST_AUTO_TEST_SUITE(model_faults_limiter_with_permit)
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(no_place_is_lost_whatever_fails, Where, faults::places) {
+    faults::check_all<Where, true>({faults::asked::with_permit});
+}
+
+BOOST_AUTO_TEST_SUITE_END()
