@@ -191,7 +191,7 @@ public:
         poll();
         const bool is_stuck = base::may_get_stuck && !all_ended();
         if (is_stuck)
-            context.reset();
+            base::leave_context();
         for (const admit_operation& o : operations) {
             BOOST_TEST((o.seen.completed() || o.seen.abandoned()));
             if (o.threw && !is_stuck)

@@ -228,10 +228,14 @@ protected:
         }
     }
 
-    /// Before what the handlers write to.
-    void leave_contexts() {
+    /// The timers first, which must not outlive it.
+    void leave_context() {
         timers_.clear();
         context.reset();
+    }
+    /// Before what the handlers write to.
+    void leave_contexts() {
+        leave_context();
         other.reset();
     }
 

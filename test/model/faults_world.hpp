@@ -134,7 +134,7 @@ public:
         give_back();
         const bool is_stuck = base::may_get_stuck && !all_ended();
         if (is_stuck)
-            context.reset();
+            base::leave_context();
         for (const operation& o : operations) {
             BOOST_TEST(o.result.calls + o.result.dropped == 1);
             if (o.threw && !is_stuck)
