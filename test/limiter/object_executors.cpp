@@ -753,6 +753,27 @@ BOOST_FIXTURE_TEST_CASE(
     BOOST_TEST(!poll());
 }
 
+// Others wait; it is ahead of them, and fits.
+BOOST_FIXTURE_TEST_CASE(so_does_one_that_is_admitted_past_those_who_wait, fixture) {
+    int ran = 0;
+    limiter own(context, 2, patient(5));
+    admission held = own.try_admit();
+    admission_request wide;
+    wide.weight = 2;
+    wide.priority = 1;
+    operation waits, ahead;
+    own.async_admit(wide, waits.on_completion());
+    BOOST_TEST(waits.pending());
+    own.async_admit(
+        asio::bind_immediate_executor(support::minimal_executor{&ran}, ahead.on_completion()));
+    BOOST_TEST(ahead.admitted());
+    BOOST_TEST(ran == 1);
+    ahead.held().finish();
+    held.finish();
+    poll();
+    BOOST_TEST(waits.admitted());
+}
+
 BOOST_FIXTURE_TEST_CASE(
     an_immediate_executor_that_fails_or_drops_costs_no_place, executors_fixture) {
     operation failed, dropped;

@@ -65,9 +65,6 @@ public:
     /// Whether the operation is in its slot.
     bool start(std::size_t id) {
         const bool is_decided_in_queue = this->is_decided_in_queue(id);
-        // What the queue decides is posted, at once or later.
-        if (is_decided_in_queue)
-            operations[id].way_at_once.reset();
         arrive(id);
         return is_decided_in_queue || operations[id].at == stage::waiting;
     }

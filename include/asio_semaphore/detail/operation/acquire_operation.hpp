@@ -121,7 +121,7 @@ public:
         if (result == outcome::queued)
             own.release(); // the queue's, and possibly gone by now
         else
-            own.end(state, result);
+            own.end(state, executor, result);
     }
 
 private:
@@ -152,11 +152,17 @@ private:
         }
 
         /// Submits the operation, which has not been queued, or drops it.
-        void end(const state_pointer& state, outcome result) {
+        template <typename Executor>
+        void end(const state_pointer& state, const Executor& executor, outcome result) {
             operation->state = state_pointer(state).detach();
             operation->result = result;
             delivery delivered(release());
-            if (result != outcome::abandoned)
+            if (result == outcome::abandoned)
+                return;
+            if constexpr (has_immediate_executor<Handler>)
+                detail::dispatch_immediately(
+                    delivered.operation().handler_, executor, std::move(delivered));
+            else
                 acquire_operation::submit(std::move(delivered));
         }
 
@@ -303,20 +309,15 @@ BOOST_FORCEINLINE void start_acquire(
     }
     if (result == outcome::abandoned)
         return;
-#if ASIO_SEMAPHORE_HAS_IMMEDIATE_EXECUTOR
     if constexpr (is_called_in_place<signature, Handler>) {
         [&]() noexcept {
             static_cast<Handler&&>(handler)(detail::to_error_code(result));
         }();
-        return;
-    }
-#endif
-#if ASIO_SEMAPHORE_HAS_IMMEDIATE_EXECUTOR
-    if constexpr (has_immediate_executor<Handler>)
+    } else if constexpr (has_immediate_executor<Handler>) {
         detail::complete_immediately(handler, executor, state, std::move(request), result);
-    else
-#endif
+    } else {
         detail::post_completion(handler, executor, state, request, result);
+    }
 }
 
 } // namespace asio_semaphore::detail

@@ -103,6 +103,13 @@ template <typename Handler>
 inline constexpr bool has_immediate_executor =
     !std::is_same_v<immediate_executor_of<Handler>, no_executor>;
 
+/// Has the handler's immediate executor run f, which has the handler.
+template <typename Handler, typename IoExecutor, typename Function>
+void dispatch_immediately(const Handler& handler, const IoExecutor& io_executor, Function&& f) {
+    const auto immediate = asio::get_associated_immediate_executor(handler, io_executor);
+    asio::dispatch(immediate, std::forward<Function>(f));
+}
+
 /// For a handler that brings an immediate executor. Takes what the state granted.
 template <typename Handler, typename IoExecutor, typename StatePointer, typename Request>
 void complete_immediately(
@@ -119,6 +126,17 @@ template <typename Signature, typename Handler>
 inline constexpr bool is_called_in_place =
     std::is_same_v<immediate_executor_of<Handler>, asio::system_executor> &&
     !has_executor<Handler> && std::is_same_v<Signature, bare_signature>;
+#else
+template <typename Handler>
+inline constexpr bool has_immediate_executor = false;
+template <typename Signature, typename Handler>
+inline constexpr bool is_called_in_place = false;
+
+// For no handler:
+template <typename Handler, typename IoExecutor, typename Function>
+void dispatch_immediately(const Handler&, const IoExecutor&, Function&&);
+template <typename Handler, typename IoExecutor, typename StatePointer, typename Request>
+void complete_immediately(Handler&, const IoExecutor&, const StatePointer&, Request, outcome);
 #endif
 
 template <
