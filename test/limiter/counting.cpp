@@ -325,10 +325,10 @@ BOOST_AUTO_TEST_CASE(a_dry_run_without_an_algorithm_admits_what_exceeds_the_limi
     auto o = options(0, 1000);
     o.enforce = false;
     lim(3, o);
-    BOOST_TEST(runs(admit(of(0, 4)))); // nothing is in flight: a limiter would
-    BOOST_TEST(s->statistics().over_limit == 0u);
-    BOOST_TEST(runs(admit(of(0, 4))));
+    BOOST_TEST(runs(admit(of(0, 4)))); // a limiter would not, though nothing is in flight
     BOOST_TEST(s->statistics().over_limit == 1u);
+    BOOST_TEST(runs(admit(of(0, 4))));
+    BOOST_TEST(s->statistics().over_limit == 2u);
 }
 
 BOOST_AUTO_TEST_CASE(L91_close) {
@@ -386,6 +386,25 @@ BOOST_AUTO_TEST_CASE(the_clock_is_read_for_a_reason_only) {
     lim(2, with_law(options(10, 1000)));
     BOOST_TEST(looks([&] { a = &admit(); }) > 0);
     BOOST_TEST(looks([&] { finish(*a); }) > 0);
+}
+
+// With 1,000 in flight a thousand seconds come together each second.
+BOOST_AUTO_TEST_CASE(the_sum_of_a_histogram_begins_anew_at_the_end_of_the_clock) {
+    lim(1000, with_law(options(10, 1000)));
+    for (int i = 0; i < 1000; ++i)
+        admit();
+    constexpr auto days = std::chrono::hours(24 * 108);
+    after(days);
+    std::uint64_t ticks = 0;
+    for (client& c : clients) {
+        finish(c);
+        ticks += static_cast<std::uint64_t>(limiter_options::duration(days).count());
+    }
+    const auto latency = s->statistics().latency;
+    BOOST_TEST(latency.count() == 1000u);
+    constexpr auto end = static_cast<std::uint64_t>(limiter_options::duration::max().count());
+    BOOST_TEST_REQUIRE(ticks > end);
+    BOOST_TEST(static_cast<std::uint64_t>(latency.sum.count()) == ticks - end);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

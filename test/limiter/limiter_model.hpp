@@ -341,6 +341,7 @@ public:
         with_it.push_back(arrival);
         const bool is_next = candidate(with_it) == &with_it.back();
         if (is_next && fits(r.priority, r.weight)) {
+            counted.over_limit += !has_law && r.weight > whole() ? 1u : 0u; // in a dry run only
             admit(arrival, now, is_timed);
             return settle(now);
         }
@@ -400,7 +401,7 @@ public:
         }
         if (has_law && is_open && how != ended::ignored && a.epoch == epoch &&
             held > duration::zero()) {
-            shown.push_back({held, how, peak, bound, limit});
+            shown.push_back({held, how, peak, bound || peak >= whole(), limit});
             peak = in_flight() - a.weight;
             bound = false;
             if (std::isfinite(next))

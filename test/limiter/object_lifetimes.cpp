@@ -15,6 +15,7 @@
 #include <boost/asio/strand.hpp>
 #include <boost/asio/thread_pool.hpp>
 
+#include <chrono>
 #include <memory>
 #include <new>
 #include <optional>
@@ -635,6 +636,57 @@ BOOST_AUTO_TEST_CASE(a_pool_is_destroyed_with_waiting_handlers) {
     BOOST_TEST(timed.abandoned());
     held.finish();
     BOOST_TEST(survivor->in_flight() == 0);
+}
+
+namespace {
+
+/// Belongs to a handler that waits there and whose deadline is over; its executor drops what it
+/// gets.
+struct dying_limiter {
+    using limiter_type = basic_limiter<support::wayward_executor>;
+
+    dying_limiter() {
+        limiter_options options;
+        options.max_wait = limiter_options::duration::max();
+        auto mine =
+            std::make_unique<limiter_type>(support::wayward_executor(context, how), 2, options);
+        limit = mine.get();
+        held = limit->try_admit();
+        admission_request wide = waiting_for(1ms);
+        wide.weight = 2;
+        limit->async_admit(wide, [m = std::move(mine)](error_code, admission) {});
+        const auto start = std::chrono::steady_clock::now();
+        while (std::chrono::steady_clock::now() - start < 2ms)
+            std::this_thread::yield();
+        how.now = support::ways::way::drop;
+    }
+
+    asio::io_context context;
+    support::ways how;
+    admission held;
+    limiter_type* limit;
+};
+
+} // namespace
+
+BOOST_FIXTURE_TEST_CASE(a_limiter_may_go_inside_its_try_admit, dying_limiter) {
+    admission got = limit->try_admit();
+    BOOST_TEST(bool(got));
+    got.finish();
+}
+
+BOOST_FIXTURE_TEST_CASE(a_limiter_may_go_inside_its_async_admit, dying_limiter) {
+    bool called = false;
+    limit->async_admit(waiting_for(0s), [&](error_code, admission) { called = true; });
+    BOOST_TEST(!called);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_limiter_may_go_where_an_arrival_waits, dying_limiter) {
+    admission_request wide;
+    wide.weight = 2;
+    bool called = false;
+    limit->async_admit(wide, [&](error_code, admission) { called = true; });
+    BOOST_TEST(!called);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -313,6 +313,20 @@ BOOST_AUTO_TEST_CASE(bound_where_the_limit_was_reached) {
     BOOST_TEST(!last().bound);
 }
 
+BOOST_AUTO_TEST_CASE(bound_where_the_limit_is_below_what_is_in_flight) {
+    lim(10, with_law(options(10, 1000)));
+    const auto held = some(8);
+    law = [](const limit_sample&) {
+        return 4.0;
+    };
+    finish(*held[0]);
+    BOOST_TEST(!last().bound);
+    finish(*held[1]);
+    BOOST_TEST(last().limit == 4);
+    BOOST_TEST(last().in_flight == 7);
+    BOOST_TEST(last().bound);
+}
+
 BOOST_AUTO_TEST_CASE(bound_where_it_held_somebody_back) {
     using refused = std::function<void()>;
     const std::pair<refused, bool> rows[] = {
@@ -540,6 +554,37 @@ BOOST_AUTO_TEST_CASE(many_are_left_and_none_is_lost) {
     law = same;
     finish(*some(1)[0]);
     BOOST_TEST(samples.size() == 301u);
+}
+
+BOOST_AUTO_TEST_CASE(nobody_shows_samples_for_ever) {
+    lim(10, with_law(options(10, 1000)));
+    // As if another thread reported during each call.
+    std::size_t reported = 0;
+    const auto report = [&] {
+        client& c = admit();
+        after(milliseconds(1));
+        ++reported;
+        finish(c);
+        clients.pop_back();
+    };
+    bool goes_on = true;
+    law = [&](const limit_sample& sample) {
+        if (goes_on)
+            report();
+        return sample.limit;
+    };
+    report();
+    const std::size_t at_once = samples.size();
+    BOOST_TEST((at_once > 500 && at_once < 2000));
+    BOOST_TEST(reported == at_once + 1);
+    // The next to report goes on with what is left, and comes last.
+    report();
+    BOOST_TEST(samples.size() == 2 * at_once);
+    BOOST_TEST(s->in_flight() == 0);
+    // Where nobody else reports, until nothing is left.
+    goes_on = false;
+    report();
+    BOOST_TEST(samples.size() == reported);
 }
 
 BOOST_AUTO_TEST_CASE(what_a_left_sample_changes_grants_at_once) {

@@ -1,15 +1,18 @@
-// A report for which there is no memory: its sample gets lost, its place does not.
+// What reports need of memory: little, and where there is none a sample gets lost, and no place.
 
 #include "limiter_fixture.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <new>
 
 namespace {
 
 bool has_memory = true;
+std::size_t largest = 0; // block, in bytes
 
 void* allocated(std::size_t size) {
+    largest = std::max(largest, size);
     void* const p = has_memory ? std::malloc(size == 0 ? 1 : size) : nullptr;
     if (p == nullptr)
         throw std::bad_alloc();
@@ -65,6 +68,60 @@ BOOST_AUTO_TEST_CASE(samples_get_lost_and_places_do_not) {
     after(milliseconds(1));
     finish(w);
     BOOST_TEST(samples.size() == before + 1);
+}
+
+// There is always one that was reported meanwhile, and never more.
+BOOST_AUTO_TEST_CASE(one_sample_that_is_left_needs_the_room_of_a_few) {
+    using namespace test;
+    auto o = options(10, 1000);
+    int shown = 0, reported = 0;
+    o.algorithm = [&](const limit_sample& sample) {
+        ++shown;
+        if (++reported <= 10'000) {
+            client& c = admit();
+            after(milliseconds(1));
+            finish(c);
+            clients.pop_back();
+        }
+        return sample.limit;
+    };
+    lim(10, o);
+    largest = 0;
+    while (reported <= 10'000) {
+        const int before = shown;
+        client& c = admit();
+        after(milliseconds(1));
+        finish(c);
+        clients.pop_back();
+        BOOST_TEST_REQUIRE(shown - before < 2000); // and nobody is kept
+    }
+    BOOST_TEST(largest < 500 * sizeof(limit_sample));
+}
+
+// Those who report are faster than the algorithm, all the time.
+BOOST_AUTO_TEST_CASE(what_the_algorithm_cannot_keep_up_with_gets_lost) {
+    using namespace test;
+    constexpr std::size_t many = 100'000;
+    lim(many, with_law(options(10, 1000)));
+    std::vector<client*> held;
+    for (std::size_t i = 0; i < many; ++i)
+        held.push_back(&admit());
+    after(milliseconds(1));
+    law = [&](const limit_sample& sample) {
+        if (samples.size() == 1) {
+            for (std::size_t i = 1; i < held.size(); ++i)
+                finish(*held[i]);
+        }
+        return sample.limit;
+    };
+    finish(*held[0]);
+    BOOST_TEST(s->in_flight() == 0);
+    BOOST_TEST(samples.size() == 1 + 65'536u);
+    client& c = admit();
+    after(milliseconds(1));
+    finish(c);
+    BOOST_TEST(samples.size() == 2 + 65'536u);
+    check_counts();
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -255,12 +255,16 @@ public:
     /** @throws std::invalid_argument for a negative weight, or a priority that is none */
     [[nodiscard]] admission try_admit(const admission_request& request = {}) {
         detail::place granted;
-        const detail::outcome result = state_ ? state_->try_admit(request, granted, false)
-                                              : detail::closed_or_invalid(request);
+        if (state_ && state_->try_admit_plainly(request, granted))
+            return detail::admission_access::make(state_, detail::outcome::granted, granted);
+        // Somebody may leave the queue now, whose handler is dropped, and owns the limiter.
+        const auto state = state_;
+        const detail::outcome result =
+            state ? state->try_admit(request, granted, false) : detail::closed_or_invalid(request);
         if (result == detail::outcome::invalid_argument)
             boost::throw_exception(std::invalid_argument(
                 "limiter::try_admit: the weight is negative, or the priority not in 0..3"));
-        return detail::admission_access::make(state_, result, granted);
+        return detail::admission_access::make(state, result, granted);
     }
 
     /// Sets the limit, and admits whom it makes room for. Nobody is interrupted.

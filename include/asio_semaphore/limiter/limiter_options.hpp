@@ -64,7 +64,9 @@ struct limiter_options {
     /// How an error code that ends an admission counts. Must not throw: `finish` is `noexcept`.
     outcome (*classify)(const boost::system::error_code&) = default_outcome;
 
-    /// Is told of every change of the limit, with no lock held.
+    /// Is told of every change of the limit, with no lock held. Of changes that follow each other
+    /// closely, by several threads or by a handler that the first of them admits, it may be told in
+    /// another order; `limit()` is the limit in force.
     std::function<void(double from, double to)> on_limit_change = {};
 };
 

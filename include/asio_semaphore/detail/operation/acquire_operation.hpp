@@ -77,7 +77,11 @@ private:
  * // The first attempt; may note in the request what is granted. Null: the object has been moved
  * // from. `queued`: not now.
  * outcome try_now(const intrusive_ptr<state_type>&) noexcept
- * // The second: `queued` where w waits now; what is granted right here stands in w.
+ * // Whether there is another, which may have others leave the queue. One of them may own the
+ * // object that is operated on, and be dropped by its executor.
+ * static constexpr bool submits_others
+ * outcome try_again(const intrusive_ptr<state_type>&)
+ * // The last: `queued` where w waits now; what is granted right here stands in w.
  * static outcome enqueue(const Executor&, const intrusive_ptr<state_type>&, waiter_type& w)
  *
  * // What the operation holds after the first attempt, or as w left the queue; without a grant
@@ -291,6 +295,34 @@ void start_waiting(
             handler, executor, associated, state, std::move(request));
 }
 
+template <typename Handler, typename Executor, typename StatePointer, typename Request>
+BOOST_FORCEINLINE void end_or_wait(
+    Handler& handler, const Executor& executor, const StatePointer& state, Request& request,
+    outcome result) {
+    using signature = typename Request::signature;
+    if (result == outcome::queued) {
+        detail::start_waiting(handler, executor, state, std::move(request));
+    } else if (result == outcome::abandoned) {
+        return;
+    } else if constexpr (is_called_in_place<signature, Handler>) {
+        [&]() noexcept {
+            static_cast<Handler&&>(handler)(detail::to_error_code(result));
+        }();
+    } else if constexpr (has_immediate_executor<Handler>) {
+        detail::complete_immediately(handler, executor, state, std::move(request), result);
+    } else {
+        detail::post_completion(handler, executor, state, request, result);
+    }
+}
+
+/// With an executor and a reference of its own: the object may go meanwhile.
+template <typename Handler, typename Executor, typename StatePointer, typename Request>
+BOOST_NOINLINE void
+try_again(Handler& handler, Executor executor, StatePointer state, Request request) {
+    const outcome result = request.try_again(state);
+    detail::end_or_wait(handler, executor, state, request, result);
+}
+
 /// Starts an operation. @param state null for an object that has been moved from
 /// @param handler the initiation's own, which destroys it if nothing else becomes of it
 template <typename Handler, typename Executor, typename StatePointer, typename Request>
@@ -303,21 +335,11 @@ BOOST_FORCEINLINE void start_acquire(
         "(error_code) for async_acquire and async_wait_idle, (error_code, permit) for "
         "async_acquire_permit, (error_code, admission) for async_admit");
     const outcome result = request.try_now(state);
-    if (result == outcome::queued) {
-        detail::start_waiting(handler, executor, state, std::move(request));
-        return;
+    if constexpr (Request::submits_others) {
+        if (result == outcome::queued)
+            return detail::try_again(handler, executor, state, std::move(request));
     }
-    if (result == outcome::abandoned)
-        return;
-    if constexpr (is_called_in_place<signature, Handler>) {
-        [&]() noexcept {
-            static_cast<Handler&&>(handler)(detail::to_error_code(result));
-        }();
-    } else if constexpr (has_immediate_executor<Handler>) {
-        detail::complete_immediately(handler, executor, state, std::move(request), result);
-    } else {
-        detail::post_completion(handler, executor, state, request, result);
-    }
+    detail::end_or_wait(handler, executor, state, request, result);
 }
 
 } // namespace asio_semaphore::detail

@@ -38,6 +38,7 @@ struct acquire_request {
     using holding = permit;
 
     static constexpr bool is_handed = std::is_same_v<Signature, permit_signature>;
+    static constexpr bool submits_others = false;
     static constexpr const char* limit_name = "semaphore";
     static constexpr const char* name = is_handed ? "async_acquire_permit" : "async_acquire";
 

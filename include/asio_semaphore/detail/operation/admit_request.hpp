@@ -39,6 +39,7 @@ struct admit_request {
     using state_pointer = boost::intrusive_ptr<state_type>;
     using holding = admission;
 
+    static constexpr bool submits_others = true;
     static constexpr const char* limit_name = "limiter";
     static constexpr const char* name = "async_admit";
 
@@ -47,9 +48,12 @@ struct admit_request {
             admission_waiter<threads>(request.asked, works) {}
     };
 
-    outcome try_now(const state_pointer& state) {
-        return state ? state->try_admit(asked, granted) : detail::closed_or_invalid(asked);
+    outcome try_now(const state_pointer& state) noexcept {
+        if (!state)
+            return detail::closed_or_invalid(asked);
+        return state->try_admit_plainly(asked, granted) ? outcome::granted : outcome::queued;
     }
+    outcome try_again(const state_pointer& state) { return state->try_admit(asked, granted); }
 
     template <typename Executor>
     static outcome enqueue(const Executor& executor, const state_pointer& state, waiter_type& w) {
@@ -73,6 +77,7 @@ struct idle_request {
     using state_pointer = boost::intrusive_ptr<state_type>;
     using holding = nothing;
 
+    static constexpr bool submits_others = false;
     static constexpr const char* limit_name = "limiter";
     static constexpr const char* name = "async_wait_idle";
 

@@ -114,6 +114,8 @@ public:
     /// Memory for a key that is not present; made and freed with no lock held.
     using spare_record = std::unique_ptr<key_record>;
 
+    /// Admits where nobody waits and there are no keys, and submits nobody. False says nothing.
+    bool try_admit_plainly(const admission_request& r, place& granted) noexcept;
     /// Admits, refuses, or says that the request would have to wait (`queued`).
     /// @param is_counted whether a refusal is, and how long it may wait matters
     outcome try_admit(const admission_request& r, place& granted, bool is_counted = true);
@@ -179,11 +181,12 @@ private:
     void finish_shown(const place& p, asio_semaphore::outcome result, bool is_reported) noexcept;
     void finish_unshown(const place& p, asio_semaphore::outcome result, bool is_reported) noexcept;
     bool end_admission(ending& e) noexcept;
-    void show(showing shown, const place& own) noexcept;
+    void show(showing shown, const place* held) noexcept;
     void tell(double from, double to) noexcept;
 
     // Under mutex_.
     bool is_idle() const noexcept { return running_ == 0 && requests_.empty(); }
+    bool is_beyond(const admission_request& r) const noexcept;
     outcome check(const admission_request& r) const noexcept;
     bool needs_clock(std::uint64_t key) const noexcept;
     bool fits(int priority, std::ptrdiff_t weight) const noexcept;
@@ -196,6 +199,7 @@ private:
     place admit(
         key_record& record, std::ptrdiff_t weight, int priority, time_point now,
         duration wait) noexcept;
+    place admit_plainly(const admission_request& r) noexcept;
     place note_admitted(
         key_record& record, std::ptrdiff_t weight, int priority, time_point now,
         duration wait) noexcept;
@@ -210,7 +214,8 @@ private:
     void settle(time_point now, taken_type& taken) noexcept;
     void let_idle_ones_go(taken_type& taken) noexcept;
     void set_whole(double limit) noexcept;
-    bool take_sample(showing& shown) noexcept;
+    bool make_room(ending& e) noexcept;
+    bool take_sample(showing& shown, bool goes_on) noexcept;
     limiter_statistics::by_priority& counts(int priority) noexcept {
         return counts_.priorities[static_cast<std::size_t>(priority)];
     }
@@ -240,10 +245,12 @@ private:
     bool bound_ = false;
     // The algorithm:
     algorithm_pointer algorithm_;
-    std::uint32_t epoch_ = 0;           // of set_limit
-    bool is_shown_ = false;             // a thread is inside the algorithm
-    std::vector<limit_sample> samples_; // left for that thread; grown with the mutex free
+    std::uint32_t epoch_ = 0; // of set_limit
+    bool is_shown_ = false;   // a thread is inside the algorithm
+    std::vector<limit_sample>
+        samples_; // left for that thread or the next; grown with the mutex free
     std::size_t next_sample_ = 0;
+    bool is_more_left_ = false; // since the last one was taken
 };
 
 } // namespace asio_semaphore::detail

@@ -104,6 +104,12 @@ bool limiter_state<Threads>::is_open() const noexcept {
     return phase_ == phase::open;
 }
 
+// Whether it will never fit. What an algorithm finds is not known.
+template <typename Threads>
+bool limiter_state<Threads>::is_beyond(const admission_request& r) const noexcept {
+    return algorithm_ == nullptr && r.weight > whole_;
+}
+
 // What can be told without looking at who waits; `queued` where nothing can.
 template <typename Threads>
 outcome limiter_state<Threads>::check(const admission_request& r) const noexcept {
@@ -111,9 +117,7 @@ outcome limiter_state<Threads>::check(const admission_request& r) const noexcept
         return outcome::abandoned;
     if (!detail::is_valid(r))
         return outcome::invalid_argument;
-    const bool is_beyond = options_.enforce ? algorithm_ == nullptr && r.weight > whole_
-                                            : r.weight > max() - in_flight_;
-    if (is_beyond)
+    if (options_.enforce ? is_beyond(r) : r.weight > max() - in_flight_)
         return outcome::exceeds_max;
     if (phase_ != phase::open)
         return this->why_not();
@@ -152,6 +156,23 @@ limiter_state<Threads>::admits_plainly(const admission_request& r) const noexcep
            r.weight > 0 && r.weight <= allowed_[static_cast<std::size_t>(r.priority)] - in_flight_;
 }
 
+template <typename Threads>
+BOOST_FORCEINLINE place limiter_state<Threads>::admit_plainly(const admission_request& r) noexcept {
+    const time_point now = algorithm_ != nullptr ? Threads::now() : unset;
+    return note_admitted(
+        requests_.hold_plainly(r.weight), r.weight, r.priority, now, duration::zero());
+}
+
+template <typename Threads>
+bool limiter_state<Threads>::try_admit_plainly(
+    const admission_request& r, place& granted) noexcept {
+    std::lock_guard<typename Threads::mutex> lock(mutex_);
+    const bool admits = admits_plainly(r);
+    if (admits)
+        granted = admit_plainly(r);
+    return admits;
+}
+
 // With `unrecorded` the caller provides a spare record and tries again.
 template <typename Threads>
 outcome limiter_state<Threads>::try_admit(
@@ -159,9 +180,7 @@ outcome limiter_state<Threads>::try_admit(
     spare_record excess; // freed with the mutex free
     section here(*this);
     if (admits_plainly(r)) {
-        const time_point now = algorithm_ != nullptr ? Threads::now() : unset;
-        granted = note_admitted(
-            requests_.hold_plainly(r.weight), r.weight, r.priority, now, duration::zero());
+        granted = admit_plainly(r);
         return outcome::granted;
     }
     excess.reset(records_.take_excess());
@@ -187,7 +206,7 @@ outcome limiter_state<Threads>::try_admit(
     if (is_at_once || !options_.enforce) {
         if (record == nullptr && (record = enter(r.key, spare)) == nullptr)
             return outcome::unrecorded;
-        if (!is_at_once)
+        if (!is_at_once || is_beyond(r))
             ++counts_.over_limit;
         granted = admit(*record, r.weight, r.priority, now, duration::zero());
         // Its key holds more now, and so the candidate may be another's.
@@ -511,6 +530,7 @@ struct limiter_state<Threads>::ending {
     std::size_t needs = 0;          // so much of it
     bool drops = false;             // there is no memory: the sample gets lost
     showing shown;                  // what this thread has to show the algorithm, if anything
+    bool keeps_place = false;       // until that has been shown
     bool is_forgotten = false;      // nobody ever calls finish
     spare_record excess;            // freed with the mutex free, as all of this
 };
@@ -527,7 +547,7 @@ void limiter_state<Threads>::finish(
 template <typename Threads>
 BOOST_NOINLINE void limiter_state<Threads>::finish_shown(
     const place& p, asio_semaphore::outcome result, bool is_reported) noexcept {
-    ending e{p, result, is_reported, {}, 0, false, {}, false, {}};
+    ending e{p, result, is_reported, {}, 0, false, {}, false, false, {}};
     while (!end_admission(e)) {
         BOOST_TRY {
             e.room.reserve(e.needs);
@@ -542,7 +562,7 @@ BOOST_NOINLINE void limiter_state<Threads>::finish_shown(
         "a limiter with an algorithm has ended 1,000 admissions without being told how: call "
         "admission::finish, or the limit will never move");
     if (e.shown.algorithm)
-        show(std::move(e.shown), p);
+        show(std::move(e.shown), e.keeps_place ? &p : nullptr);
 }
 
 // Where there is no algorithm.
@@ -587,44 +607,73 @@ bool limiter_state<Threads>::end_admission(ending& e) noexcept {
     const time_point now = is_timed ? Threads::now() : unset;
     const bool is_sample = algorithm_ != nullptr && phase_ == phase::open && p.epoch == epoch_ &&
                            e.result != ended::ignored && now > p.since;
-    if (is_sample && is_shown_ && samples_.size() == samples_.capacity() && !e.drops) {
-        if (e.room.capacity() <= samples_.size()) {
-            e.needs = 2 * samples_.size();
-            return false;
-        }
-        e.room.assign(samples_.begin(), samples_.end());
-        samples_.swap(e.room);
-    }
+    // Others' samples come first: those that the last thread inside left, too.
+    const bool is_left = is_shown_ || next_sample_ < samples_.size();
+    if (is_sample && is_left && !make_room(e))
+        return false;
     tally(p, e.result, e.is_reported, now);
     e.is_forgotten = algorithm_ != nullptr && !e.is_reported && counts_.unreported == 1000 &&
                      counts_.succeeded + counts_.overloaded + counts_.ignored == 1000;
     e.excess.reset(records_.take_excess());
     if (is_sample) {
-        const limit_sample sample{now, now - p.since, e.result, peak_, bound_, limit_};
+        // Below what is in flight a limit is reached as well, where it was lowered.
+        const bool bound = bound_ || peak_ >= whole_;
+        const limit_sample sample{now, now - p.since, e.result, peak_, bound, limit_};
         peak_ = in_flight_ - p.weight;
         bound_ = false;
-        if (!is_shown_) {
+        if (!is_left) {
             // The decrease that this report leads to precedes the next grant: the place goes back
             // afterwards.
             is_shown_ = true;
             e.shown = {sample, algorithm_, epoch_};
+            e.keeps_place = true;
             return true;
         }
         if (samples_.size() < samples_.capacity())
             samples_.push_back(sample);
+        is_more_left_ = true;
+        if (!is_shown_)
+            take_sample(e.shown, true);
     }
     give_back(p, now, here.taken);
     return true;
 }
 
-// Under mutex_. False: nothing is left to show, and the next to report shows it.
+// Whether there is room for a sample, or the sample gets lost: there is no memory, or those who
+// report are so much faster than the algorithm that it could only be told of the past.
 template <typename Threads>
-bool limiter_state<Threads>::take_sample(showing& shown) noexcept {
-    is_shown_ = next_sample_ < samples_.size();
+bool limiter_state<Threads>::make_room(ending& e) noexcept {
+    constexpr std::size_t most_left = 65536;
+    if (samples_.size() < samples_.capacity())
+        return true;
+    // Half of it at least has been shown: no step costs more than a few others together.
+    if (next_sample_ >= samples_.size() - next_sample_) {
+        samples_.erase(
+            samples_.begin(), samples_.begin() + static_cast<std::ptrdiff_t>(next_sample_));
+        next_sample_ = 0;
+        return true;
+    }
+    if (e.drops || samples_.size() >= most_left)
+        return true;
+    if (e.room.capacity() <= samples_.size()) {
+        e.needs = 2 * samples_.size();
+        return false;
+    }
+    e.room.assign(samples_.begin(), samples_.end());
+    samples_.swap(e.room);
+    return true;
+}
+
+// False: nothing is left, or the next to report goes on.
+template <typename Threads>
+bool limiter_state<Threads>::take_sample(showing& shown, bool goes_on) noexcept {
+    const bool is_any = next_sample_ < samples_.size();
+    is_shown_ = is_any && (goes_on || !is_more_left_);
+    is_more_left_ = false;
     if (is_shown_) {
         shown = {samples_[next_sample_++], algorithm_, epoch_};
         shown.sample.limit = limit_;
-    } else {
+    } else if (!is_any) {
         samples_.clear();
         next_sample_ = 0;
     }
@@ -632,9 +681,11 @@ bool limiter_state<Threads>::take_sample(showing& shown) noexcept {
 }
 
 // By one thread at a time, with no lock held: what others report meanwhile they leave in samples_.
+// Nobody is kept here for ever: after so many samples, where others go on reporting, the next of
+// them shows what is left.
 template <typename Threads>
-void limiter_state<Threads>::show(showing shown, const place& own) noexcept {
-    for (const place* held = &own;;) {
+void limiter_state<Threads>::show(showing shown, const place* held) noexcept {
+    for (int shows = 0;; ++shows) {
         double to = 0;
         bool fails = false;
         BOOST_TRY {
@@ -662,12 +713,12 @@ void limiter_state<Threads>::show(showing shown, const place& own) noexcept {
             else if (changes)
                 settle(now, here.taken);
             if (!changes)
-                goes_on = take_sample(shown);
+                goes_on = take_sample(shown, shows < Threads::at_a_time);
         }
         if (changes) {
             tell(from, to);
             std::lock_guard<typename Threads::mutex> lock(mutex_);
-            goes_on = take_sample(shown);
+            goes_on = take_sample(shown, shows < Threads::at_a_time);
         }
         if (!goes_on)
             return;
