@@ -131,6 +131,7 @@ struct enter_request {
     using state_type = turnstile;
     using holding = ticket;
 
+    static constexpr bool submits_others = false;
     [[maybe_unused]] static constexpr const char* limit_name = "turnstile";
     [[maybe_unused]] static constexpr const char* name = "async_enter";
 
@@ -161,6 +162,7 @@ struct wait_idle_request {
     using state_type = turnstile;
     using holding = nothing;
 
+    static constexpr bool submits_others = false;
     [[maybe_unused]] static constexpr const char* limit_name = "turnstile";
     [[maybe_unused]] static constexpr const char* name = "async_wait_idle";
 
