@@ -318,7 +318,7 @@ BOOST_FORCEINLINE void end_or_wait(
 /// With an executor and a reference of its own: the object may go meanwhile.
 template <typename Handler, typename Executor, typename StatePointer, typename Request>
 BOOST_NOINLINE void
-try_again(Handler& handler, Executor executor, StatePointer state, Request request) {
+start_again(Handler& handler, Executor executor, StatePointer state, Request request) {
     const outcome result = request.try_again(state);
     detail::end_or_wait(handler, executor, state, request, result);
 }
@@ -337,7 +337,7 @@ BOOST_FORCEINLINE void start_acquire(
     const outcome result = request.try_now(state);
     if constexpr (Request::submits_others) {
         if (result == outcome::queued)
-            return detail::try_again(handler, executor, state, std::move(request));
+            return detail::start_again(handler, executor, state, std::move(request));
     }
     detail::end_or_wait(handler, executor, state, request, result);
 }
