@@ -43,8 +43,8 @@ struct duration_histogram {
         while (bucket < bounds.size() && d > bounds[bucket])
             ++bucket;
         ++counts[bucket];
-        const duration left = duration::max() - sum;
-        sum = d <= left ? sum + d : d - left;
+        const bool exceeds = d > duration::zero() && sum > duration::max() - d;
+        sum = exceeds ? d - (duration::max() - sum) : sum + d;
     }
 };
 
