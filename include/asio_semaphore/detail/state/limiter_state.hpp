@@ -21,6 +21,7 @@
 #include <asio_semaphore/limiter/limiter_options.hpp>
 #include <asio_semaphore/limiter/limiter_statistics.hpp>
 
+#include <boost/circular_buffer.hpp>
 #include <boost/smart_ptr/intrusive_ptr.hpp>
 
 #include <array>
@@ -247,9 +248,8 @@ private:
     algorithm_pointer algorithm_;
     std::uint32_t epoch_ = 0; // of set_limit
     bool is_shown_ = false;   // a thread is inside the algorithm
-    std::vector<limit_sample>
-        samples_; // left for that thread or the next; grown with the mutex free
-    std::size_t next_sample_ = 0;
+    // Left for that thread or the next; grown with the mutex free.
+    boost::circular_buffer<limit_sample> samples_;
     bool is_more_left_ = false; // since the last one was taken
 };
 

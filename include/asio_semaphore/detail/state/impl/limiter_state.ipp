@@ -49,7 +49,7 @@ limiter_state<Threads>::limiter_state(
     requests_.set_newest_first(options_.order == queue_order::lifo);
     if (options_.algorithm) {
         algorithm_ = std::make_shared<limit_algorithm>(options_.algorithm);
-        samples_.reserve(16);
+        samples_.set_capacity(16);
     }
     set_whole(static_cast<double>(limit));
     line::enlist();
@@ -526,13 +526,16 @@ struct limiter_state<Threads>::ending {
     asio_semaphore::outcome result;
     bool is_reported;
 
-    std::vector<limit_sample> room; // a larger place for the samples
-    std::size_t needs = 0;          // so much of it
-    bool drops = false;             // there is no memory: the sample gets lost
-    showing shown;                  // what this thread has to show the algorithm, if anything
-    bool keeps_place = false;       // until that has been shown
-    bool is_forgotten = false;      // nobody ever calls finish
-    spare_record excess;            // freed with the mutex free, as all of this
+    // A larger place for the samples, and so much of it; or there is no memory, and the sample gets
+    // lost.
+    boost::circular_buffer<limit_sample> room = boost::circular_buffer<limit_sample>();
+    std::size_t needs = 0;
+    bool drops = false;
+
+    showing shown = {};            // what this thread has to show the algorithm, if anything
+    bool keeps_place = false;      // until that has been shown
+    bool is_forgotten = false;     // nobody ever calls finish
+    spare_record excess = nullptr; // freed with the mutex free, as all of this
 };
 
 template <typename Threads>
@@ -547,10 +550,10 @@ void limiter_state<Threads>::finish(
 template <typename Threads>
 BOOST_NOINLINE void limiter_state<Threads>::finish_shown(
     const place& p, asio_semaphore::outcome result, bool is_reported) noexcept {
-    ending e{p, result, is_reported, {}, 0, false, {}, false, false, {}};
+    ending e{p, result, is_reported};
     while (!end_admission(e)) {
         BOOST_TRY {
-            e.room.reserve(e.needs);
+            e.room.set_capacity(e.needs);
         }
         BOOST_CATCH(...) {
             e.drops = true;
@@ -608,7 +611,7 @@ bool limiter_state<Threads>::end_admission(ending& e) noexcept {
     const bool is_sample = algorithm_ != nullptr && phase_ == phase::open && p.epoch == epoch_ &&
                            e.result != ended::ignored && now > p.since;
     // Others' samples come first: those that the last thread inside left, too.
-    const bool is_left = is_shown_ || next_sample_ < samples_.size();
+    const bool is_left = is_shown_ || !samples_.empty();
     if (is_sample && is_left && !make_room(e))
         return false;
     tally(p, e.result, e.is_reported, now);
@@ -629,7 +632,7 @@ bool limiter_state<Threads>::end_admission(ending& e) noexcept {
             e.keeps_place = true;
             return true;
         }
-        if (samples_.size() < samples_.capacity())
+        if (!samples_.full())
             samples_.push_back(sample);
         is_more_left_ = true;
         if (!is_shown_)
@@ -644,22 +647,14 @@ bool limiter_state<Threads>::end_admission(ending& e) noexcept {
 template <typename Threads>
 bool limiter_state<Threads>::make_room(ending& e) noexcept {
     constexpr std::size_t most_left = 65536;
-    if (samples_.size() < samples_.capacity())
-        return true;
-    // Half of it at least has been shown: no step costs more than a few others together.
-    if (next_sample_ >= samples_.size() - next_sample_) {
-        samples_.erase(
-            samples_.begin(), samples_.begin() + static_cast<std::ptrdiff_t>(next_sample_));
-        next_sample_ = 0;
-        return true;
-    }
-    if (e.drops || samples_.size() >= most_left)
+    if (!samples_.full() || e.drops || samples_.size() >= most_left)
         return true;
     if (e.room.capacity() <= samples_.size()) {
         e.needs = 2 * samples_.size();
         return false;
     }
-    e.room.assign(samples_.begin(), samples_.end());
+    for (const limit_sample& left : samples_)
+        e.room.push_back(left);
     samples_.swap(e.room);
     return true;
 }
@@ -667,15 +662,12 @@ bool limiter_state<Threads>::make_room(ending& e) noexcept {
 // False: nothing is left, or the next to report goes on.
 template <typename Threads>
 bool limiter_state<Threads>::take_sample(showing& shown, bool goes_on) noexcept {
-    const bool is_any = next_sample_ < samples_.size();
-    is_shown_ = is_any && (goes_on || !is_more_left_);
+    is_shown_ = !samples_.empty() && (goes_on || !is_more_left_);
     is_more_left_ = false;
     if (is_shown_) {
-        shown = {samples_[next_sample_++], algorithm_, epoch_};
+        shown = {samples_.front(), algorithm_, epoch_};
         shown.sample.limit = limit_;
-    } else if (!is_any) {
-        samples_.clear();
-        next_sample_ = 0;
+        samples_.pop_front();
     }
     return is_shown_;
 }
@@ -771,7 +763,6 @@ void limiter_state<Threads>::set_limit(std::ptrdiff_t limit) {
             algorithm_.swap(fresh);
             ++epoch_;
             samples_.clear();
-            next_sample_ = 0;
             peak_ = in_flight_;
             bound_ = false;
         }
