@@ -55,11 +55,14 @@ set(headers
     include/asio_semaphore/detail/operation/route.hpp
     include/asio_semaphore/detail/operation/semaphore_service.hpp
     include/asio_semaphore/detail/operation/with_permit_operation.hpp
+    include/asio_semaphore/detail/state/admission_line.hpp
     include/asio_semaphore/detail/state/admission_queue.hpp
     include/asio_semaphore/detail/state/alarm.hpp
     include/asio_semaphore/detail/state/cancellation_link.hpp
+    include/asio_semaphore/detail/state/limiter_counts.hpp
     include/asio_semaphore/detail/state/limiter_state.hpp
     include/asio_semaphore/detail/state/ordered_set.hpp
+    include/asio_semaphore/detail/state/record_pool.hpp
     include/asio_semaphore/detail/state/semaphore_state.hpp
     include/asio_semaphore/detail/state/state_registry.hpp
     include/asio_semaphore/detail/state/threads.hpp
@@ -82,6 +85,7 @@ set(headers
 # Bodies: included at the end of their headers, or compiled from src/; not headers to include on their own.
 set(bodies
     include/asio_semaphore/detail/operation/impl/semaphore_service.ipp
+    include/asio_semaphore/detail/state/impl/admission_line.ipp
     include/asio_semaphore/detail/state/impl/admission_queue.ipp
     include/asio_semaphore/detail/state/impl/alarm.ipp
     include/asio_semaphore/detail/state/impl/cancellation_link.ipp

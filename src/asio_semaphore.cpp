@@ -5,5 +5,6 @@ template class asio_semaphore::detail::alarm<asio_semaphore::detail::threads>;
 template class asio_semaphore::detail::cancellation_link<asio_semaphore::detail::threads>;
 template class asio_semaphore::detail::state_registry<asio_semaphore::detail::threads>;
 template class asio_semaphore::detail::waiting_line<asio_semaphore::detail::threads>;
+template class asio_semaphore::detail::admission_line<asio_semaphore::detail::threads>;
 template class asio_semaphore::detail::limiter_state<asio_semaphore::detail::threads>;
 template class asio_semaphore::detail::semaphore_state<asio_semaphore::detail::threads>;

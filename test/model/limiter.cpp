@@ -31,6 +31,7 @@ using asio_semaphore::queue_order;
 using detail::outcome;
 using ended = asio_semaphore::outcome;
 using line_type = detail::waiting_line<model_threads>;
+using admission_line_type = detail::admission_line<model_threads>;
 using state_type = detail::limiter_state<model_threads>;
 using state_pointer = boost::intrusive_ptr<state_type>;
 using registry_type = detail::state_registry<model_threads>;
@@ -49,11 +50,11 @@ struct opened {
     };                                                                                             \
     template struct opened<name##_tag, &c::name>;
 OPENED(mutex_, model_mutex, line_type)
-OPENED(requests_, detail::admission_queue, state_type)
-OPENED(ends_, int, state_type)
-OPENED(in_flight_, std::ptrdiff_t, state_type)
-OPENED(whole_, std::ptrdiff_t, state_type)
-OPENED(running_, std::size_t, state_type)
+OPENED(requests_, detail::admission_queue, admission_line_type)
+OPENED(ends_, int, admission_line_type)
+OPENED(in_flight_, std::ptrdiff_t, admission_line_type)
+OPENED(whole_, std::ptrdiff_t, admission_line_type)
+OPENED(running_, std::size_t, admission_line_type)
 #undef OPENED
 bool is_open(const line_type& line);
 template <auto Member, auto Open>

@@ -10,6 +10,7 @@
 #endif
 
 #include <asio_semaphore/detail/operation/impl/semaphore_service.ipp>
+#include <asio_semaphore/detail/state/impl/admission_line.ipp>
 #include <asio_semaphore/detail/state/impl/admission_queue.ipp>
 #include <asio_semaphore/detail/state/impl/limiter_state.ipp>
 #include <asio_semaphore/detail/state/impl/semaphore_state.ipp>

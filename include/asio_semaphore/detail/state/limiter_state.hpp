@@ -1,22 +1,15 @@
 #pragma once
 
-// Who is admitted, who waits, and who goes: a waiting line whose waiters come in the order of an
-// admission_queue. State layer; the limiter's own values (options, statistics, samples) and nothing
+// A limiter: an admission_line whose limit an algorithm may move, by what it is told of those who
+// were admitted. State layer; the limiter's own values (options, statistics, samples) and nothing
 // else from above.
 //
 // Every decision is made under mutex_. The algorithm and on_limit_change, which are the user's, are
-// called with no lock held, the algorithm by one thread at a time: see `show`.
-//
-// Invariants, at every unlock of mutex_, while the line is open and nobody is ending all who wait:
-//   - No lost wake-up: the candidate, if there is one, does not fit.
-//   - Conservation: in_flight_ is the sum of the weights of the places that are out, and admitted =
-//     succeeded + overloaded + ignored + running.
-//   - Nobody waits for an idle limiter while it is idle.
+// called with no lock held, the algorithm by one thread at a time: see `show`. Conservation, at
+// every unlock of mutex_: admitted = succeeded + overloaded + ignored + running.
 
 #include <asio_semaphore/config.hpp>
-#include <asio_semaphore/detail/state/admission_queue.hpp>
-#include <asio_semaphore/detail/state/waiting_line.hpp>
-#include <asio_semaphore/limiter/admission_request.hpp>
+#include <asio_semaphore/detail/state/admission_line.hpp>
 #include <asio_semaphore/limiter/limit_algorithm.hpp>
 #include <asio_semaphore/limiter/limiter_options.hpp>
 #include <asio_semaphore/limiter/limiter_statistics.hpp>
@@ -24,113 +17,24 @@
 #include <boost/circular_buffer.hpp>
 #include <boost/smart_ptr/intrusive_ptr.hpp>
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <memory>
-#include <vector>
 
 namespace asio_semaphore::detail {
 
-/// A time that nobody looked at the clock for.
-inline constexpr time_point unset = time_point::min();
-
-/// What an admission gives back.
-struct place {
-    key_record* record = nullptr; // null: none
-    std::ptrdiff_t weight = 0;
-    time_point since = unset; // when it was admitted
-    std::uint32_t epoch = 0;  // of the limit, see set_limit
-};
-
-/// Whether a limiter can make anything of the request at all.
-constexpr bool is_valid(const admission_request& r) noexcept {
-    return r.weight >= 0 && r.priority >= 0 && r.priority < static_cast<int>(priorities);
-}
-
-/// A waiter that asks for an admission.
 template <typename Threads>
-class admission_waiter : public timed_waiter<Threads>, public queued_request {
-public:
-    explicit admission_waiter(const admission_request& r, bool works = true) noexcept :
-        timed_waiter<Threads>(r.weight, never, works),
-        queued_request(r.priority, r.weight),
-        key(r.key),
-        max_wait(r.max_wait.value_or(limiter_options::duration())),
-        has_max_wait(r.max_wait.has_value()) {}
-
-    /// It is granted this place.
-    void take(const place& p) noexcept {
-        record = p.record;
-        since = p.since;
-        epoch_ = p.epoch;
-    }
-    /// @pre that is how it ended
-    place granted() const noexcept { return {record, weight, since, epoch_}; }
-
-    const std::uint64_t key;
-    // Everybody who waits has all of this, so that it stands here only once.
-    union {
-        limiter_options::duration max_wait; // until it has arrived, if it has one of its own
-        time_point since;                   // when it arrived; once granted, when that was
-    };
-    const bool has_max_wait;
-    bool has_arrived = false; // its deadline is fixed
-
-protected:
-    ~admission_waiter() = default;
-
-private:
-    std::uint32_t epoch_ = 0;
-};
-
-template <typename Threads>
-class BOOST_SYMBOL_VISIBLE limiter_state final : public waiting_line<Threads> {
-    using line = waiting_line<Threads>;
+class BOOST_SYMBOL_VISIBLE limiter_state final : public admission_line<Threads> {
+    using line = admission_line<Threads>;
 
 public:
     using typename line::registry_type;
-    using typename line::taken_type;
-    using typename line::waiter_type;
-    using admission_waiter_type = admission_waiter<Threads>;
-    using duration = limiter_options::duration;
-
-    /// The most that may be in flight.
-    static constexpr std::ptrdiff_t max() noexcept {
-        return std::numeric_limits<std::ptrdiff_t>::max();
-    }
+    using typename line::spare_record;
 
     /// Starts with one reference. @throws std::invalid_argument
     limiter_state(
         std::ptrdiff_t limit, limiter_options options,
         boost::intrusive_ptr<registry_type> registry);
-
-    const limiter_options& options() const noexcept { return options_; }
-    double limit() const noexcept;
-    std::ptrdiff_t in_flight() const noexcept;
-    std::size_t waiting() const noexcept;
-    bool is_open() const noexcept;
-
-    /// Memory for a key that is not present; made and freed with no lock held.
-    using spare_record = std::unique_ptr<key_record>;
-
-    /// Admits where nobody waits and there are no keys, and submits nobody. False says nothing.
-    bool try_admit_plainly(const admission_request& r, place& granted) noexcept;
-    /// Admits, refuses, or says that the request would have to wait (`queued`).
-    /// @param is_counted whether a refusal is, and how long it may wait matters
-    outcome try_admit(const admission_request& r, place& granted, bool is_counted = true);
-    outcome
-    try_admit(const admission_request& r, place& granted, spare_record& spare, bool is_counted);
-
-    /// Admits or refuses w, or has it wait: as semaphore_state::enqueue.
-    outcome enqueue(admission_waiter_type& w, bool is_alarmed = false);
-    outcome enqueue(admission_waiter_type& w, spare_record& spare, bool is_alarmed = false);
-
-    /// `granted` where the limiter is idle; else `queued`, for enqueue_idle to be asked.
-    outcome try_wait_idle() const noexcept;
-    /// `granted` where the limiter is idle; else w, whose count is 0, waits until it is.
-    outcome enqueue_idle(waiter_type& w) noexcept;
 
     /// Ends an admission. @param is_reported whether its owner said how
     void finish(const place& p, asio_semaphore::outcome result, bool is_reported) noexcept;
@@ -139,35 +43,24 @@ public:
     void set_limit(std::ptrdiff_t limit);
 
     limiter_statistics statistics() const;
-    std::vector<key_usage> busiest_keys(std::size_t most) const;
 
 private:
+    using line::bound_;
+    using line::counts_;
+    using line::epoch_;
+    using line::in_flight_;
+    using line::limit_;
     using line::mutex_;
+    using line::options_;
+    using line::peak_;
     using line::phase_;
-    using line::queue_;
+    using line::records_;
+    using line::requests_;
+    using line::running_;
+    using line::whole_;
     using typename line::phase;
     using typename line::section;
     using algorithm_pointer = std::shared_ptr<limit_algorithm>;
-
-    ~limiter_state() override;
-
-    // Records that nobody uses, for the next keys: in steady use none is allocated. What is too
-    // much for it is freed by later calls.
-    class record_pool {
-    public:
-        ~record_pool();
-        bool empty() const noexcept { return first_ == nullptr; }
-        void put(key_record& record) noexcept;
-        key_record* take() noexcept;
-        /// One that is too much, or null.
-        key_record* take_excess() noexcept { return size_ > most ? take() : nullptr; }
-
-    private:
-        static constexpr std::size_t most = 16;
-
-        key_record* first_ = nullptr;
-        std::size_t size_ = 0;
-    };
 
     // What a thread shows the algorithm, with what belongs to it.
     struct showing {
@@ -175,10 +68,10 @@ private:
         algorithm_pointer algorithm = nullptr;
         std::uint32_t epoch = 0;
     };
-
-    static spare_record make_record();
-
     struct ending;
+
+    ~limiter_state() override;
+
     void finish_shown(const place& p, asio_semaphore::outcome result, bool is_reported) noexcept;
     void finish_unshown(const place& p, asio_semaphore::outcome result, bool is_reported) noexcept;
     bool end_admission(ending& e) noexcept;
@@ -186,68 +79,12 @@ private:
     void tell(double from, double to) noexcept;
 
     // Under mutex_.
-    bool is_idle() const noexcept { return running_ == 0 && requests_.empty(); }
-    bool is_beyond(const admission_request& r) const noexcept;
-    outcome check(const admission_request& r) const noexcept;
-    bool needs_clock(std::uint64_t key) const noexcept;
-    bool fits(int priority, std::ptrdiff_t weight) const noexcept;
-    bool is_standing(time_point now) const noexcept;
-    bool is_full(time_point now, taken_type& taken) noexcept;
-    bool is_next(const key_record* record, int priority, std::ptrdiff_t weight) noexcept;
-    key_record* enter(std::uint64_t key, spare_record& spare) noexcept;
-    void fix_deadline(admission_waiter_type& w, time_point now) noexcept;
-    bool admits_plainly(const admission_request& r) const noexcept;
-    place admit(
-        key_record& record, std::ptrdiff_t weight, int priority, time_point now,
-        duration wait) noexcept;
-    place admit_plainly(const admission_request& r) noexcept;
-    place note_admitted(
-        key_record& record, std::ptrdiff_t weight, int priority, time_point now,
-        duration wait) noexcept;
-    void grant(admission_waiter_type& w, time_point now, taken_type& taken) noexcept;
-    void tally(
-        const place& p, asio_semaphore::outcome result, bool is_reported, time_point now) noexcept;
-    void forget(queued_request& r) noexcept;
-    void leave(key_record& record) noexcept;
-    void count(int priority, outcome refused) noexcept;
-    void give_back(const place& p, time_point now, taken_type& taken) noexcept;
-    void give_back_share(const place& p, time_point now) noexcept;
-    void settle(time_point now, taken_type& taken) noexcept;
-    void let_idle_ones_go(taken_type& taken) noexcept;
-    void set_whole(double limit) noexcept;
     bool make_room(ending& e) noexcept;
     bool take_sample(showing& shown, bool goes_on) noexcept;
-    limiter_statistics::by_priority& counts(int priority) noexcept {
-        return counts_.priorities[static_cast<std::size_t>(priority)];
-    }
 
-    void bar() noexcept override { ++ends_; }
-    void unbar(taken_type& taken) noexcept override;
-    bool outlasts(const waiter_type& w, outcome result) const noexcept override;
-    void leaves(waiter_type& w, outcome result) noexcept override;
-    void make_way(taken_type& taken) noexcept override;
-
-    const limiter_options options_;
     // Guarded by mutex_, all:
-    admission_queue requests_;
-    record_pool records_;
-    int ends_ = 0; // threads that end all who wait: nobody is granted between two of their steps
-    double limit_;
-    std::ptrdiff_t whole_ = 0;                // of limit_
-    std::array<std::ptrdiff_t, 4> allowed_{}; // what is in flight with one of this priority
-    std::ptrdiff_t in_flight_ = 0;
-    std::size_t running_ = 0;
-    limiter_statistics counts_; // what counts up; the rest is filled in by statistics()
-    time_point empty_until_;    // where somebody waits: since then the queue has not been empty
-    time_point last_grant_;     // the same: the last one, or when the queue began
-    double grant_interval_ = 0; // the mean, in the clock's ticks; 0: none yet
-    // What the next sample tells:
-    std::ptrdiff_t peak_ = 0;
-    bool bound_ = false;
-    // The algorithm:
     algorithm_pointer algorithm_;
-    std::uint32_t epoch_ = 0; // of set_limit
-    bool is_shown_ = false;   // a thread is inside the algorithm
+    bool is_shown_ = false; // a thread is inside the algorithm
     // Left for that thread or the next; grown with the mutex free.
     boost::circular_buffer<limit_sample> samples_;
     bool is_more_left_ = false; // since the last one was taken

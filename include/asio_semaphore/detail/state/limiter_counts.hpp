@@ -1,0 +1,110 @@
+#pragma once
+
+// The numbers of a limiter that count up, and how often it grants. State layer; the mutex of the
+// limiter's state guards them.
+
+#include <asio_semaphore/config.hpp>
+#include <asio_semaphore/detail/state/threads.hpp>
+#include <asio_semaphore/detail/state/wait_queue.hpp>
+#include <asio_semaphore/limiter/limit_algorithm.hpp>
+#include <asio_semaphore/limiter/limiter_options.hpp>
+#include <asio_semaphore/limiter/limiter_statistics.hpp>
+
+#include <boost/config.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+namespace asio_semaphore::detail {
+
+class limiter_counts {
+public:
+    using duration = limiter_options::duration;
+
+    void admit(int priority, duration waited) noexcept {
+        ++of(priority).admitted;
+        all_.wait.add(waited);
+    }
+    void exceed_limit() noexcept { ++all_.over_limit; }
+
+    /// Counts how a request ended that was not admitted.
+    void refuse(int priority, outcome refused) noexcept {
+        auto& by = of(priority);
+        switch (refused) {
+        case outcome::queue_full:
+            ++by.queue_full;
+            break;
+        case outcome::shed:
+            ++by.shed;
+            break;
+        case outcome::timed_out:
+            ++by.timed_out;
+            break;
+        case outcome::closed:
+            ++by.closed;
+            break;
+        case outcome::aborted:
+        case outcome::abandoned:
+            ++by.cancelled;
+            break;
+        default:
+            break;
+        }
+    }
+
+    /// Counts how an admission ended. @param is_reported whether its owner said so
+    BOOST_FORCEINLINE void finish(asio_semaphore::outcome result, bool is_reported) noexcept {
+        switch (result) {
+        case asio_semaphore::outcome::success:
+            ++all_.succeeded;
+            break;
+        case asio_semaphore::outcome::overloaded:
+            ++all_.overloaded;
+            break;
+        case asio_semaphore::outcome::ignored:
+            ++all_.ignored;
+            all_.unreported += is_reported ? 0 : 1;
+            break;
+        }
+    }
+    void succeed_after(duration latency) noexcept { all_.latency.add(latency); }
+    /// Whether so many admissions have ended, and nobody said how.
+    bool are_all_unreported(std::uint64_t n) const noexcept {
+        return all_.unreported == n && all_.succeeded + all_.overloaded + all_.ignored == n;
+    }
+
+    void fail() noexcept { ++all_.algorithm_failures; }
+
+    // How often those who wait are granted:
+    void begin_queue(time_point now) noexcept { last_grant_ = now; }
+    void grant(time_point now) noexcept {
+        const auto since = static_cast<double>((now - std::exchange(last_grant_, now)).count());
+        grant_interval_ += (since - grant_interval_) / (grant_interval_ > 0 ? 16 : 1);
+    }
+    /// How long so many take.
+    duration expected_wait(std::size_t waiting, time_point now) const noexcept {
+        // An interval that is under way counts once it is longer than usual.
+        const auto under_way = static_cast<double>((now - last_grant_).count());
+        const double wait = std::max(grant_interval_, under_way) * static_cast<double>(waiting);
+        constexpr duration longest = duration::max();
+        return wait < static_cast<double>(longest.count())
+                   ? duration(static_cast<duration::rep>(wait))
+                   : longest;
+    }
+
+    /// All that counts up.
+    const limiter_statistics& all() const noexcept { return all_; }
+
+private:
+    limiter_statistics::by_priority& of(int priority) noexcept {
+        return all_.priorities[static_cast<std::size_t>(priority)];
+    }
+
+    limiter_statistics all_;    // what does not count up is unset
+    time_point last_grant_;     // while somebody waits: the last one, or when the queue began
+    double grant_interval_ = 0; // the mean, in the clock's ticks; 0: none yet
+};
+
+} // namespace asio_semaphore::detail
