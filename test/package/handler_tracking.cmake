@@ -1,16 +1,20 @@
-# Runs a program that tracks its handlers, and looks for the semaphore's operations in what it says.
+# Runs a program that tracks its handlers, and looks for the operations of its limits in what it says.
 #
 #   -Dprogram=PROGRAM
 
 cmake_minimum_required(VERSION 3.25)
 execute_process(COMMAND ${program} ERROR_VARIABLE said COMMAND_ERROR_IS_FATAL ANY)
 
-# created(<operation>): sets id to the number that it was created with.
-macro(created operation)
-    if(NOT said MATCHES "\\|0\\*([0-9]+)\\|semaphore@0x[0-9a-f]+\\.${operation}\n")
-        message(FATAL_ERROR "${operation} is not to be seen:\n${said}")
+# created(<limit> <operation> <n>): sets id to the number that the n-th such operation was created with.
+macro(created limit operation n)
+    string(REGEX MATCHALL "\\|0\\*[0-9]+\\|${limit}@0x[0-9a-f]+\\.${operation}\n" all "${said}")
+    list(LENGTH all count)
+    if(count LESS ${n})
+        message(FATAL_ERROR "${operation} of a ${limit} is to be seen ${count} times, not ${n}:\n${said}")
     endif()
-    set(id ${CMAKE_MATCH_1})
+    math(EXPR index "${n} - 1")
+    list(GET all ${index} id)
+    string(REGEX REPLACE "^\\|0\\*([0-9]+).*" "\\1" id "${id}")
 endmacro()
 
 function(expect what)
@@ -19,12 +23,32 @@ function(expect what)
     endif()
 endfunction()
 
-foreach(operation IN ITEMS async_acquire_permit async_acquire)
-    created(${operation})
+# What became of it:
+function(expect_success id)
     expect(">${id}\\|ec=system:0\n")
     expect("<${id}\\|\n")
-endforeach()
-created(async_acquire_permit_for)
-expect(">${id}\\|ec=system:[1-9][0-9]*\n.*<${id}\\|\n") # cancelled
-created(async_acquire_for)
-expect("~${id}\\|\n") # destroyed without being called
+endfunction()
+function(expect_error id)
+    expect(">${id}\\|ec=system:[1-9][0-9]*\n.*<${id}\\|\n")
+endfunction()
+function(expect_drop id) # destroyed without being called
+    expect("~${id}\\|\n")
+endfunction()
+
+created(semaphore async_acquire_permit 1)
+expect_success(${id})
+created(semaphore async_acquire 1)
+expect_success(${id})
+created(semaphore async_acquire_permit_for 1)
+expect_error(${id}) # cancelled
+created(semaphore async_acquire_for 1)
+expect_drop(${id})
+
+created(limiter async_admit 1)
+expect_success(${id})
+created(limiter async_admit 2)
+expect_error(${id}) # cancelled
+created(limiter async_wait_idle 1)
+expect_success(${id})
+created(limiter async_admit 3)
+expect_drop(${id})

@@ -1,6 +1,7 @@
-// A program whose operations Asio's handler tracking shows: two that wait, are granted and called;
-// one with a deadline that is cancelled; one that its context drops. What is granted at once is a
-// post, and shown as that.
+// A program whose operations Asio's handler tracking shows: of a semaphore, two that wait, are
+// granted and called; one with a deadline that is cancelled; one that its context drops. And the
+// same of a limiter: one that waits and is admitted, one that is cancelled, one that waits for it
+// to be idle, one that its context drops. What is granted at once is a post, and shown as that.
 
 #include <asio_semaphore.hpp>
 
@@ -10,7 +11,9 @@
 
 #include <chrono>
 
-int main() {
+namespace {
+
+void use_semaphore() {
     boost::asio::io_context context;
     asio_semaphore::async_semaphore semaphore(context, 1);
     boost::asio::cancellation_signal signal;
@@ -24,4 +27,26 @@ int main() {
     semaphore.release();
     context.run();
     semaphore.async_acquire_for(std::chrono::hours(1), [](auto) {});
+}
+
+void use_limiter() {
+    boost::asio::io_context context;
+    asio_semaphore::limiter limiter(context, 1);
+    boost::asio::cancellation_signal signal;
+    auto place = limiter.try_admit();
+    limiter.async_admit([](auto, auto) {});
+    limiter.async_admit(boost::asio::bind_cancellation_slot(signal.slot(), [](auto, auto) {}));
+    limiter.async_wait_idle([](auto) {});
+    signal.emit(boost::asio::cancellation_type::terminal);
+    place.finish();
+    context.run();
+    place = limiter.try_admit();
+    limiter.async_admit([](auto, auto) {});
+}
+
+} // namespace
+
+int main() {
+    use_semaphore();
+    use_limiter();
 }
