@@ -21,12 +21,7 @@ constexpr std::ptrdiff_t most = std::numeric_limits<std::ptrdiff_t>::max();
 struct admission_fixture : fixture {
     limiter limit{context, 2, patient()};
 
-    std::uint64_t arrivals() const {
-        std::uint64_t all = 0;
-        for (const auto& by : limit.statistics().priorities)
-            all += by.admitted + by.queue_full + by.shed + by.timed_out + by.cancelled + by.closed;
-        return all + limit.waiting();
-    }
+    std::uint64_t arrivals() const { return test::arrivals(limit.statistics()) + limit.waiting(); }
 };
 
 } // namespace
@@ -290,8 +285,7 @@ BOOST_AUTO_TEST_CASE(also_when_the_context_is_gone) {
     }
     const limiter_statistics s = own.statistics();
     for (const auto& by : s.priorities)
-        BOOST_TEST(
-            by.admitted + by.queue_full + by.shed + by.timed_out + by.cancelled + by.closed == 0u);
+        BOOST_TEST(test::arrivals(by) == 0u);
     // What stands behind the priorities, and before them.
     BOOST_TEST(s.succeeded + s.overloaded + s.ignored + s.unreported + s.over_limit == 0u);
     BOOST_TEST(s.algorithm_failures == 0u);

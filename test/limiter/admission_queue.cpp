@@ -4,6 +4,8 @@
 
 #include <asio_semaphore/detail/state/admission_queue.hpp>
 
+#include "order_model.hpp"
+
 #include <support/seed.hpp>
 
 #include <boost/test/unit_test.hpp>
@@ -11,13 +13,10 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <limits>
 #include <map>
 #include <memory>
-#include <optional>
 #include <random>
-#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -822,126 +821,15 @@ BOOST_AUTO_TEST_SUITE_END()
 
 namespace {
 
-/// What the contract says, looked up anew each time.
-class model {
-public:
-    struct request {
-        std::uint64_t arrival;
-        int priority;
-        std::ptrdiff_t weight;
-        std::uint64_t key;
-    };
-    struct share {
-        std::ptrdiff_t held = 0;
-        std::size_t running = 0;
-        double served = 0;
-    };
-
-    std::ptrdiff_t max_per_key = 0;
-    bool newest_first = false;
-    std::vector<request> waiting; // by arrival
-    std::map<std::uint64_t, share> keys;
-
-    std::size_t waits(std::uint64_t key, std::optional<int> priority = {}) const {
-        return count([&](const request& r) {
-            return r.key == key && (!priority || r.priority == *priority);
-        });
-    }
-    std::size_t count(const std::function<bool(const request&)>& is_one) const {
-        return static_cast<std::size_t>(std::count_if(waiting.begin(), waiting.end(), is_one));
-    }
-
-    // "a key's record lives while it holds or waits"
-    void forget_the_idle() {
-        for (auto k = keys.begin(); k != keys.end();) {
-            if (k->second.running == 0 && waits(k->first) == 0)
-                k = keys.erase(k);
-            else
-                ++k;
-        }
-    }
-    // "a key enters with V, the least `served` of those present"
-    share of(std::uint64_t key) const {
-        if (const auto found = keys.find(key); found != keys.end())
-            return found->second;
-        share entering;
-        if (!keys.empty())
-            entering.served = std::min_element(keys.begin(), keys.end(), [](auto& a, auto& b) {
-                                  return a.second.served < b.second.served;
-                              })->second.served;
-        return entering;
-    }
-
-    // "the first in that order whose key is below its cap (held + weight <= max_per_key, or the
-    // key holds nothing)"
-    bool is_passed_over(const request& r) const {
-        const std::ptrdiff_t held = of(r.key).held;
-        return max_per_key > 0 && r.key != 0 && held > 0 && held + r.weight > max_per_key;
-    }
-    // "least (priority, held by the key, served to the key, arrival); arrival reversed while newest
-    // come first"
-    bool is_before(const request& a, const request& b) const {
-        const share x = of(a.key);
-        const share y = of(b.key);
-        const auto one = std::tie(a.priority, x.held, x.served);
-        const auto other = std::tie(b.priority, y.held, y.served);
-        if (one != other)
-            return one < other;
-        return newest_first ? a.arrival > b.arrival : a.arrival < b.arrival;
-    }
-    const request* candidate() const {
-        const request* first = nullptr;
-        for (const request& r : waiting) {
-            if (!is_passed_over(r) && (first == nullptr || is_before(r, *first)))
-                first = &r;
-        }
-        return first;
-    }
-
-    const request* victim(std::uint64_t key, int priority) const {
-        // "the newest of the lowest priority, if that is lower than its own"
-        int lowest = 0;
-        for (const request& r : waiting)
-            lowest = std::max(lowest, r.priority);
-        if (lowest > priority)
-            return last([&](const request& r) { return r.priority == lowest; });
-        // "else, among the requests of its own priority, the newest of the key with most of them
-        // waiting, if that key has at least two more waiting than the arrival's key (key 0 neither
-        // pays nor profits; of equals the one whose newest came last)"
-        if (key != 0) {
-            std::uint64_t fattest = 0;
-            std::size_t most = 0;
-            for (const request& r : waiting) { // by arrival: the last equal one is the newest's
-                if (r.priority != priority || r.key == 0)
-                    continue;
-                const std::size_t its = waits(r.key, priority);
-                if (its >= most) {
-                    fattest = r.key;
-                    most = its;
-                }
-            }
-            if (most >= waits(key, priority) + 2)
-                return last(
-                    [&](const request& r) { return r.key == fattest && r.priority == priority; });
-        }
-        // "else under lifo, or adaptive while newest come first, the oldest of its own priority"
-        if (newest_first) {
-            for (const request& r : waiting) {
-                if (r.priority == priority)
-                    return &r;
-            }
-        }
-        return nullptr;
-    }
-
-private:
-    const request* last(const std::function<bool(const request&)>& is_one) const {
-        const auto found = std::find_if(waiting.rbegin(), waiting.rend(), is_one);
-        return found == waiting.rend() ? nullptr : &*found;
-    }
+struct waiting_request {
+    std::uint64_t arrival;
+    int priority;
+    std::ptrdiff_t weight;
+    std::uint64_t key;
 };
+using model = test::order_model<waiting_request>;
 
-std::uint64_t arrival_of(const model::request* r) {
+std::uint64_t arrival_of(const waiting_request* r) {
     return r == nullptr ? nobody : r->arrival;
 }
 
@@ -954,9 +842,11 @@ struct random_walk {
 
     random_walk(
         std::uint32_t seed, std::ptrdiff_t max_per_key, std::size_t most, std::uint64_t some_keys) :
-        max_waiting(most), keys(some_keys), random(seed), subject(max_per_key) {
-        expected.max_per_key = max_per_key;
-    }
+        max_waiting(most),
+        keys(some_keys),
+        random(seed),
+        subject(max_per_key),
+        expected(max_per_key) {}
 
     std::uint64_t below(std::uint64_t n) { return random() % n; }
     std::uint64_t any_key() { return below(keys + 1); }
@@ -1004,7 +894,7 @@ struct random_walk {
         BOOST_TEST_REQUIRE(subject.grant() == arrival_of(next));
         if (next == nullptr)
             return;
-        const model::request granted = *next;
+        const waiting_request granted = *next;
         take_out(granted.arrival);
         hold(granted.key, granted.weight);
     }

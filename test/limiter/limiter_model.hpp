@@ -4,6 +4,8 @@
 // why, what is counted, and what the algorithm is shown. What the limiter does at random is
 // compared with it. The time is passed in.
 
+#include "order_model.hpp"
+
 #include <asio_semaphore/detail/state/limiter_state.hpp>
 
 #include <algorithm>
@@ -14,14 +16,23 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
-#include <tuple>
 #include <utility>
 #include <vector>
 
 namespace test {
 
+struct modelled_request {
+    std::size_t client;
+    std::uint64_t key;
+    int priority;
+    std::ptrdiff_t weight;
+    asio_semaphore::detail::time_point arrived;
+    asio_semaphore::detail::time_point deadline;
+    asio_semaphore::detail::outcome at_deadline;
+};
+
 /// What the contract says, looked up anew each time. Clients are numbers.
-class limiter_model {
+class limiter_model : public order_model<modelled_request> {
 public:
     using duration = asio_semaphore::limiter_options::duration;
     using time_point = asio_semaphore::detail::time_point;
@@ -33,15 +44,7 @@ public:
 
     static constexpr time_point never = asio_semaphore::detail::never;
 
-    struct request {
-        std::size_t client;
-        std::uint64_t key;
-        int priority;
-        std::ptrdiff_t weight;
-        time_point arrived;
-        time_point deadline;
-        outcome at_deadline;
-    };
+    using request = modelled_request;
     struct admission {
         std::size_t client;
         std::uint64_t key;
@@ -49,11 +52,6 @@ public:
         time_point since;
         bool is_timed; // or held for one tick, because nobody looked at the clock
         int epoch;
-    };
-    struct share {
-        std::ptrdiff_t held = 0;
-        std::size_t running = 0;
-        double served = 0;
     };
     struct sample {
         duration latency;
@@ -64,17 +62,14 @@ public:
     };
 
     limiter_model(std::ptrdiff_t l, const limiter_options& o) :
-        options(o), has_law(o.algorithm), limit(double(l)) {}
+        order_model(o.max_per_key), options(o), has_law(o.algorithm), limit(double(l)) {}
 
     const limiter_options options;
     const bool has_law;
     double limit;
     bool is_open = true;
-    bool newest_first = false;
     time_point empty_until;
-    std::vector<request> waiting; // by arrival
     std::vector<admission> running;
-    std::map<std::uint64_t, share> keys;
     int epoch = 0;
     std::ptrdiff_t peak = 0;
     bool bound = false;
@@ -117,54 +112,6 @@ public:
         return running.empty() || in_flight() + weight <= allowed(priority);
     }
 
-    // "a key's record lives while it holds or waits"
-    void forget_the_idle() {
-        for (auto k = keys.begin(); k != keys.end();) {
-            const auto is_its = [&](const request& r) {
-                return r.key == k->first;
-            };
-            if (k->second.running == 0 && std::none_of(waiting.begin(), waiting.end(), is_its))
-                k = keys.erase(k);
-            else
-                ++k;
-        }
-    }
-    // "a key enters with V, the least `served` of those present"
-    share of(std::uint64_t key) const {
-        if (const auto found = keys.find(key); found != keys.end())
-            return found->second;
-        share entering;
-        bool is_first = true;
-        for (const auto& [k, s] : keys) {
-            entering.served = is_first ? s.served : std::min(entering.served, s.served);
-            is_first = false;
-        }
-        return entering;
-    }
-    // "the first in that order whose key is below its cap"
-    bool is_passed_over(const request& r) const {
-        const std::ptrdiff_t held = of(r.key).held;
-        return options.max_per_key > 0 && r.key != 0 && held > 0 &&
-               held + r.weight > options.max_per_key;
-    }
-    // "least (priority, held by the key, served to the key, arrival); arrival reversed while newest
-    // come first". In the vector who came later stands later.
-    const request* candidate(const std::vector<request>& all) const {
-        const request* first = nullptr;
-        for (const request& r : all) {
-            if (is_passed_over(r))
-                continue;
-            if (first != nullptr) {
-                const share x = of(r.key), y = of(first->key);
-                const auto one = std::tie(r.priority, x.held, x.served);
-                const auto other = std::tie(first->priority, y.held, y.served);
-                if (one > other || (one == other && !newest_first))
-                    continue;
-            }
-            first = &r;
-        }
-        return first;
-    }
     // "the queue has not been empty within the last max_wait"
     bool is_standing(time_point now) const {
         return !waiting.empty() && now - empty_until >= options.max_wait;
@@ -256,52 +203,6 @@ public:
         }
         if (is_any)
             settle(now);
-    }
-
-    const request* last_of(int priority, std::optional<std::uint64_t> key = {}) const {
-        for (auto r = waiting.rbegin(); r != waiting.rend(); ++r) {
-            if (r->priority == priority && (!key || r->key == *key))
-                return &*r;
-        }
-        return nullptr;
-    }
-    std::size_t waits(std::uint64_t key, int priority) const {
-        return std::size_t(std::count_if(waiting.begin(), waiting.end(), [&](const request& r) {
-            return r.key == key && r.priority == priority;
-        }));
-    }
-    const request* victim(std::uint64_t key, int priority) const {
-        // "the newest of the lowest priority, if that is lower than its own"
-        for (int lowest = 3; lowest > priority; --lowest) {
-            if (const request* const r = last_of(lowest))
-                return r;
-        }
-        // "else, among the requests of its own priority, the newest of the key with most of them
-        // waiting, if that key has at least two more waiting than the arrival's key (key 0 neither
-        // pays nor profits; of equals the one whose newest came last)"
-        if (key != 0) {
-            const request* newest = nullptr;
-            std::size_t most = 0;
-            for (const request& r : waiting) {
-                if (r.priority != priority || r.key == 0 || &r != last_of(priority, r.key))
-                    continue;
-                const std::size_t its = waits(r.key, priority);
-                if (its >= most) {
-                    most = its;
-                    newest = &r;
-                }
-            }
-            if (newest != nullptr && most >= waits(key, priority) + 2)
-                return newest;
-        }
-        // "else under lifo, or adaptive while newest come first, the oldest of its own priority"
-        if (newest_first) {
-            for (const request& r : waiting) {
-                if (r.priority == priority)
-                    return &r;
-            }
-        }
-        return nullptr;
     }
 
     // "Without an algorithm and without keys no clock is read where nobody has to wait"

@@ -1,14 +1,12 @@
 #pragma once
 
-// What the tests of the limiter as an I/O object share: a context that is stepped by hand, and
-// operations that remember what became of them.
+// What the tests of the limiter as an I/O object share.
 
 #include <asio_semaphore/limiter/limiter.hpp>
 
 #include <support/handlers.hpp>
+#include <support/operation.hpp>
 
-#include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/system/error_code.hpp>
@@ -44,60 +42,8 @@ inline const error_code exceeds_max = asio_semaphore::error::exceeds_max;
 inline const error_code queue_full = asio_semaphore::error::queue_full;
 inline const error_code shed = asio_semaphore::error::shed;
 
-/// One asynchronous operation, seen through its handler.
-class operation {
-    struct record {
-        int calls = 0;
-        error_code ec;
-        admission held;
-    };
-
-public:
-    class handler {
-    public:
-        explicit handler(std::shared_ptr<record> to) : to_(std::move(to)) {}
-        handler(handler&&) = default;
-        handler& operator=(handler&&) = delete;
-
-        void operator()(error_code ec) { (*this)(ec, admission()); }
-        void operator()(error_code ec, admission held) {
-            ++to_->calls;
-            to_->ec = ec;
-            to_->held = std::move(held);
-        }
-
-    private:
-        std::shared_ptr<record> to_;
-    };
-
-    operation() = default;
-
-    /// The handler to start the operation with.
-    handler on_completion() const { return handler(record_); }
-    /// The same, cancelled through @p slot.
-    auto on_completion(asio::cancellation_slot slot) const {
-        return asio::bind_cancellation_slot(slot, on_completion());
-    }
-
-    bool called() const { return record_->calls > 0; }
-    int calls() const { return record_->calls; }
-    /// Its handler exists and has not been called.
-    bool pending() const { return !called() && record_.use_count() > 1; }
-    /// Its handler has been destroyed without being called.
-    bool abandoned() const { return !called() && record_.use_count() == 1; }
-    /// Called once, and no handler is left that could be called again.
-    bool completed() const { return calls() == 1 && record_.use_count() == 1; }
-    bool completed_with(error_code ec) const { return completed() && record_->ec == ec; }
-    /// With a place.
-    bool admitted() const { return completed_with(success) && record_->held; }
-    /// With an error, and without a place.
-    bool failed(error_code ec) const { return completed_with(ec) && !record_->held; }
-    error_code error() const { return record_->ec; }
-    admission& held() const { return record_->held; }
-
-private:
-    std::shared_ptr<record> record_ = std::make_shared<record>();
-};
+using operation = support::operation<admission>;
+using fixture = support::stepped_context;
 
 inline admission_request weighing(std::ptrdiff_t weight) {
     admission_request r;
@@ -135,6 +81,17 @@ inline void let_time_pass(std::chrono::steady_clock::duration at_least = {}) {
     }
 }
 
+/// Requests of a priority that have come to an end, or have been admitted.
+inline std::uint64_t arrivals(const limiter_statistics::by_priority& by) {
+    return by.admitted + by.queue_full + by.shed + by.timed_out + by.cancelled + by.closed;
+}
+inline std::uint64_t arrivals(const limiter_statistics& s) {
+    std::uint64_t all = 0;
+    for (const auto& by : s.priorities)
+        all += arrivals(by);
+    return all;
+}
+
 /// What the statistics promise of themselves.
 inline void check_sums(const limiter_statistics& s) {
     std::uint64_t admitted = 0;
@@ -144,15 +101,13 @@ inline void check_sums(const limiter_statistics& s) {
     BOOST_TEST(s.unreported <= s.ignored);
 }
 
-struct fixture {
-    /// Runs what is ready, and says whether the context has any work left.
-    bool poll() {
-        context.restart();
-        context.poll();
-        return !context.stopped();
-    }
-
-    asio::io_context context;
-};
+/// The same, of a limiter that nobody uses any more.
+inline void check_idle(const limiter_statistics& s) {
+    BOOST_TEST(s.in_flight == 0);
+    BOOST_TEST(s.running == 0u);
+    BOOST_TEST(s.waiting == 0u);
+    BOOST_TEST(s.keys == 0u);
+    check_sums(s);
+}
 
 } // namespace test

@@ -9,9 +9,7 @@
 
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/deferred.hpp>
-#include <boost/asio/execution.hpp>
 #include <boost/asio/execution_context.hpp>
-#include <boost/asio/require.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/asio/thread_pool.hpp>
 
@@ -29,30 +27,8 @@ namespace {
 
 using namespace test;
 using support::at_exit;
+using support::unassignable_executor;
 using io_limiter = basic_limiter<asio::io_context::executor_type>;
-
-/// Has a member that cannot be assigned.
-struct unassignable_executor {
-    asio::io_context& context;
-
-    asio::execution_context& query(asio::execution::context_t) const noexcept { return context; }
-    static constexpr asio::execution::blocking_t query(asio::execution::blocking_t) noexcept {
-        return asio::execution::blocking.never;
-    }
-    template <typename F>
-    void execute(F&& f) const {
-        asio::require(context.get_executor(), asio::execution::blocking.never)
-            .execute(std::forward<F>(f));
-    }
-    friend bool
-    operator==(const unassignable_executor& a, const unassignable_executor& b) noexcept {
-        return &a.context == &b.context;
-    }
-    [[maybe_unused]] friend bool
-    operator!=(const unassignable_executor& a, const unassignable_executor& b) noexcept {
-        return !(a == b);
-    }
-};
 
 struct lifetimes_fixture : fixture {
     // Everything that a moved-from limiter promises.

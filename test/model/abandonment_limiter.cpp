@@ -86,16 +86,8 @@ public:
     /// When the contexts are gone.
     void check() {
         const auto all = object->statistics();
-        BOOST_TEST(all.in_flight == 0);
-        BOOST_TEST(all.running == 0u);
-        BOOST_TEST(all.waiting == 0u);
-        BOOST_TEST(all.keys == 0u);
-        test::check_sums(all);
-        std::uint64_t arrived = 0;
-        for (const auto& by : all.priorities)
-            arrived +=
-                by.admitted + by.queue_full + by.shed + by.timed_out + by.cancelled + by.closed;
-        BOOST_TEST(arrived == asked);
+        test::check_idle(all);
+        BOOST_TEST(test::arrivals(all) == asked);
     }
 
     std::uint64_t asked = 0; // what is counted

@@ -2,11 +2,10 @@
 
 #include "fixture.hpp"
 
+#include <support/executors.hpp>
+
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/deferred.hpp>
-#include <boost/asio/execution.hpp>
-#include <boost/asio/execution_context.hpp>
-#include <boost/asio/require.hpp>
 #include <boost/asio/strand.hpp>
 
 #include <chrono>
@@ -19,30 +18,9 @@
 namespace {
 
 using namespace test;
+using support::unassignable_executor;
 using namespace std::chrono_literals;
 using io_semaphore = asio_semaphore::basic_async_semaphore<asio::io_context::executor_type>;
-
-struct unassignable_executor {
-    asio::io_context& context;
-
-    asio::execution_context& query(asio::execution::context_t) const noexcept { return context; }
-    static constexpr asio::execution::blocking_t query(asio::execution::blocking_t) noexcept {
-        return asio::execution::blocking.never;
-    }
-    template <typename F>
-    void execute(F&& f) const {
-        asio::require(context.get_executor(), asio::execution::blocking.never)
-            .execute(std::forward<F>(f));
-    }
-    friend bool
-    operator==(const unassignable_executor& a, const unassignable_executor& b) noexcept {
-        return &a.context == &b.context;
-    }
-    [[maybe_unused]] friend bool
-    operator!=(const unassignable_executor& a, const unassignable_executor& b) noexcept {
-        return !(a == b);
-    }
-};
 
 struct move_fixture : fixture {
     // Everything that a moved-from semaphore promises.

@@ -245,4 +245,30 @@ struct minimal_executor {
     }
 };
 
+/// Has a member that cannot be assigned.
+struct unassignable_executor {
+    boost::asio::io_context& context;
+
+    boost::asio::execution_context& query(boost::asio::execution::context_t) const noexcept {
+        return context;
+    }
+    static constexpr boost::asio::execution::blocking_t
+    query(boost::asio::execution::blocking_t) noexcept {
+        return boost::asio::execution::blocking.never;
+    }
+    template <typename F>
+    void execute(F&& f) const {
+        boost::asio::require(context.get_executor(), boost::asio::execution::blocking.never)
+            .execute(std::forward<F>(f));
+    }
+    friend bool
+    operator==(const unassignable_executor& a, const unassignable_executor& b) noexcept {
+        return &a.context == &b.context;
+    }
+    friend bool
+    operator!=(const unassignable_executor& a, const unassignable_executor& b) noexcept {
+        return !(a == b);
+    }
+};
+
 } // namespace support

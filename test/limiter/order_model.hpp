@@ -1,0 +1,133 @@
+#pragma once
+
+// Who is next and who leaves a full queue, in the sentences of the limiter's contract, section 2,
+// looked up anew each time.
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <tuple>
+#include <vector>
+
+namespace test {
+
+/// @tparam Request has a key, a priority and a weight
+template <typename Request>
+class order_model {
+public:
+    struct share {
+        std::ptrdiff_t held = 0;
+        std::size_t running = 0;
+        double served = 0;
+    };
+
+    explicit order_model(std::ptrdiff_t cap = 0) : max_per_key(cap) {}
+
+    const std::ptrdiff_t max_per_key; // 0: none
+    bool newest_first = false;
+    std::vector<Request> waiting; // by arrival
+    std::map<std::uint64_t, share> keys;
+
+    std::size_t count(const std::function<bool(const Request&)>& is_one) const {
+        return static_cast<std::size_t>(std::count_if(waiting.begin(), waiting.end(), is_one));
+    }
+    std::size_t waits(std::uint64_t key, std::optional<int> priority = {}) const {
+        return count([&](const Request& r) {
+            return r.key == key && (!priority || r.priority == *priority);
+        });
+    }
+
+    // "a key's record lives while it holds or waits"
+    void forget_the_idle() {
+        for (auto k = keys.begin(); k != keys.end();) {
+            if (k->second.running == 0 && waits(k->first) == 0)
+                k = keys.erase(k);
+            else
+                ++k;
+        }
+    }
+    // "a key enters with V, the least `served` of those present"
+    share of(std::uint64_t key) const {
+        if (const auto found = keys.find(key); found != keys.end())
+            return found->second;
+        share entering;
+        if (!keys.empty())
+            entering.served = std::min_element(keys.begin(), keys.end(), [](auto& a, auto& b) {
+                                  return a.second.served < b.second.served;
+                              })->second.served;
+        return entering;
+    }
+
+    // "the first in that order whose key is below its cap (held + weight <= max_per_key, or the
+    // key holds nothing)"
+    bool is_passed_over(const Request& r) const {
+        const std::ptrdiff_t held = of(r.key).held;
+        return max_per_key > 0 && r.key != 0 && held > 0 && held + r.weight > max_per_key;
+    }
+    // "least (priority, held by the key, served to the key, arrival); arrival reversed while newest
+    // come first"
+    bool is_before(const Request& a, const Request& b, bool a_came_first) const {
+        const share x = of(a.key);
+        const share y = of(b.key);
+        const auto one = std::tie(a.priority, x.held, x.served);
+        const auto other = std::tie(b.priority, y.held, y.served);
+        return one != other ? one < other : a_came_first != newest_first;
+    }
+    /// @param all by arrival
+    const Request* candidate(const std::vector<Request>& all) const {
+        const Request* first = nullptr;
+        for (const Request& r : all) {
+            if (!is_passed_over(r) && (first == nullptr || is_before(r, *first, false)))
+                first = &r;
+        }
+        return first;
+    }
+    const Request* candidate() const { return candidate(waiting); }
+
+    const Request* victim(std::uint64_t key, int priority) const {
+        // "the newest of the lowest priority, if that is lower than its own"
+        int lowest = 0;
+        for (const Request& r : waiting)
+            lowest = std::max(lowest, r.priority);
+        if (lowest > priority)
+            return last([&](const Request& r) { return r.priority == lowest; });
+        // "else, among the requests of its own priority, the newest of the key with most of them
+        // waiting, if that key has at least two more waiting than the arrival's key (key 0 neither
+        // pays nor profits; of equals the one whose newest came last)"
+        if (key != 0) {
+            std::uint64_t fattest = 0;
+            std::size_t most = 0;
+            for (const Request& r : waiting) { // by arrival: the last equal one is the newest's
+                if (r.priority != priority || r.key == 0)
+                    continue;
+                const std::size_t its = waits(r.key, priority);
+                if (its >= most) {
+                    fattest = r.key;
+                    most = its;
+                }
+            }
+            if (most >= waits(key, priority) + 2)
+                return last(
+                    [&](const Request& r) { return r.key == fattest && r.priority == priority; });
+        }
+        // "else under lifo, or adaptive while newest come first, the oldest of its own priority"
+        if (newest_first) {
+            for (const Request& r : waiting) {
+                if (r.priority == priority)
+                    return &r;
+            }
+        }
+        return nullptr;
+    }
+
+private:
+    const Request* last(const std::function<bool(const Request&)>& is_one) const {
+        const auto found = std::find_if(waiting.rbegin(), waiting.rend(), is_one);
+        return found == waiting.rend() ? nullptr : &*found;
+    }
+};
+
+} // namespace test
