@@ -157,7 +157,8 @@ private:
 
         /// Submits the operation, which has not been queued, or drops it.
         template <typename Executor>
-        void end(const state_pointer& state, const Executor& executor, outcome result) {
+        BOOST_NOINLINE void
+        end(const state_pointer& state, const Executor& executor, outcome result) {
             operation->state = state_pointer(state).detach();
             operation->result = result;
             delivery delivered(release());
@@ -283,7 +284,7 @@ private:
 
 /// Queues an operation that has to wait.
 template <typename Handler, typename Executor, typename StatePointer, typename Request>
-void start_waiting(
+BOOST_FORCEINLINE void start_waiting(
     Handler& handler, const Executor& executor, const StatePointer& state, Request request) {
     using handler_executor = asio::associated_executor_t<Handler, Executor>;
     const auto& associated = asio::get_associated_executor(handler, executor);

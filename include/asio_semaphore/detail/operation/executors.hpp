@@ -5,6 +5,7 @@
 
 #include <asio_semaphore/config.hpp>
 
+#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/execution.hpp>
 #include <boost/asio/execution_context.hpp>
@@ -13,12 +14,14 @@
 #include <boost/asio/is_executor.hpp>
 #include <boost/asio/prefer.hpp>
 #include <boost/asio/query.hpp>
+#include <boost/asio/recycling_allocator.hpp>
 #include <boost/asio/require.hpp>
 #include <boost/asio/system_executor.hpp>
 
 #include <boost/config.hpp>
 
 #include <type_traits>
+#include <typeinfo>
 #include <utility>
 
 namespace asio_semaphore::detail {
@@ -71,21 +74,47 @@ asio::execution_context& context_of(const Executor& executor) {
         return asio::query(executor, asio::execution::context);
 }
 
+template <typename Executor>
+inline constexpr bool is_any_io_executor =
+    std::is_same_v<Executor, asio::any_io_executor> && !is_networking_ts_executor<Executor>;
+
+template <typename... Properties>
+const asio::execution::any_executor<Properties...>&
+base_of(const asio::execution::any_executor<Properties...>& executor) noexcept {
+    return executor;
+}
+
+/// any_io_executor as what it derives from: what Asio makes of that for a property is not moved
+/// into yet another object.
+template <typename Executor>
+const auto& as_base(const Executor& executor) noexcept {
+    if constexpr (is_any_io_executor<Executor>)
+        return detail::base_of(executor);
+    else
+        return executor;
+}
+
+/// A handler without an allocator of its own leaves it to the executor. Asio's recycle by default;
+/// asked to, they would be copied.
+template <typename Executor, typename Function, typename Allocator>
+BOOST_FORCEINLINE void
+execute_on(const Executor& executor, Function&& f, const Allocator& allocator) {
+    if constexpr (std::is_same_v<Allocator, asio::recycling_allocator<void>>)
+        executor.execute(std::forward<Function>(f));
+    else
+        asio::prefer(executor, asio::execution::allocator(allocator))
+            .execute(std::forward<Function>(f));
+}
+
 /// Has executor run f later, never here. The executor may be a part of f, and go with it.
 template <typename Executor, typename Function, typename Allocator>
 BOOST_FORCEINLINE void post_to(const Executor& executor, Function&& f, const Allocator& allocator) {
     if constexpr (is_networking_ts_executor<Executor>) {
         const Executor own(executor);
         own.post(std::forward<Function>(f), allocator);
-    } else if constexpr (std::is_reference_v<decltype(asio::require(
-                             executor, asio::execution::blocking.never))>) {
-        const Executor own(executor);
-        asio::prefer(own, asio::execution::allocator(allocator)).execute(std::forward<Function>(f));
     } else {
-        asio::prefer(
-            asio::require(executor, asio::execution::blocking.never),
-            asio::execution::allocator(allocator))
-            .execute(std::forward<Function>(f));
+        const auto own = asio::require(detail::as_base(executor), asio::execution::blocking.never);
+        detail::execute_on(own, std::forward<Function>(f), allocator);
     }
 }
 
@@ -95,8 +124,7 @@ void dispatch_to(const Executor& executor, Function&& f, const Allocator& alloca
     if constexpr (is_networking_ts_executor<Executor>)
         executor.dispatch(std::forward<Function>(f), allocator);
     else
-        asio::prefer(executor, asio::execution::allocator(allocator))
-            .execute(std::forward<Function>(f));
+        detail::execute_on(executor, std::forward<Function>(f), allocator);
 }
 
 /// A function on its way to an executor that it cannot be posted to.
@@ -152,11 +180,13 @@ inline constexpr bool has_executor =
 template <typename Executor, bool = is_networking_ts_executor<Executor>>
 class busy_executor {
 public:
-    using executor_type = std::decay_t<typename asio::prefer_result<
-        Executor, asio::execution::outstanding_work_t::tracked_t>::type>;
+    using executor_type = std::decay_t<decltype(asio::prefer(
+        detail::as_base(std::declval<const Executor&>()),
+        asio::execution::outstanding_work.tracked))>;
 
     explicit busy_executor(const Executor& executor) :
-        executor_(asio::prefer(executor, asio::execution::outstanding_work.tracked)) {}
+        executor_(
+            asio::prefer(detail::as_base(executor), asio::execution::outstanding_work.tracked)) {}
 
     const executor_type& get_executor() const noexcept { return executor_; }
 
@@ -186,6 +216,14 @@ template <typename Executor>
 const io_context_executor* as_io_context(const Executor& executor) noexcept {
     if constexpr (std::is_same_v<Executor, io_context_executor>)
         return &executor;
+#if !defined(BOOST_ASIO_NO_TYPEID)
+    // By the type's address: what is not an io_context's executor is not compared by name. Where a
+    // program has the type twice, in shared libraries that hide theirs, null is as good an answer.
+    else if constexpr (is_any_io_executor<Executor>)
+        return &executor.target_type() == &typeid(io_context_executor)
+                   ? static_cast<const io_context_executor*>(executor.template target<void>())
+                   : nullptr;
+#endif
     else if constexpr (is_type_erased<Executor>::value)
         return executor.template target<io_context_executor>();
     else

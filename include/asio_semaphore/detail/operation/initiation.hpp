@@ -26,16 +26,15 @@ public:
     initiation(const Executor& executor, const state_pointer& state) noexcept :
         executor_(&executor), state_(&state) {}
 
-    initiation(const initiation& other) : owned_(owned{*other.executor_, *other.state_}) {
-        refer_to_owned();
-    }
-    initiation(initiation&& other) noexcept :
-        owned_(other.owned_ ? std::move(*other.owned_) : owned{*other.executor_, *other.state_}) {
-        refer_to_owned();
+    initiation(const initiation& other) { keep(*other.executor_, *other.state_); }
+    initiation(initiation&& other) noexcept {
+        if (other.owned_)
+            keep(std::move(other.owned_->executor), std::move(other.owned_->state));
+        else
+            keep(*other.executor_, *other.state_);
     }
     initiation& operator=(initiation other) noexcept {
-        owned_.emplace(std::move(*other.owned_));
-        refer_to_owned();
+        keep(std::move(other.owned_->executor), std::move(other.owned_->state));
         return *this;
     }
 
@@ -53,11 +52,16 @@ protected:
 
 private:
     struct owned {
+        template <typename E, typename S>
+        owned(E&& e, S&& s) : executor(std::forward<E>(e)), state(std::forward<S>(s)) {}
+
         Executor executor;
         state_pointer state;
     };
 
-    void refer_to_owned() noexcept {
+    template <typename E, typename S>
+    void keep(E&& executor, S&& state) {
+        owned_.emplace(std::forward<E>(executor), std::forward<S>(state));
         executor_ = &owned_->executor;
         state_ = &owned_->state;
     }

@@ -12,6 +12,7 @@
 #include <boost/asio/execution.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/require.hpp>
+#include <boost/config.hpp>
 
 #include <cstddef>
 #include <new>
@@ -118,11 +119,13 @@ private:
     post_storage storage_;
 };
 
-/// Outstanding work on the semaphore's executor, for an operation that goes by another.
+/// Outstanding work on the semaphore's executor, for an operation that goes by another, if it does.
 template <typename IoExecutor>
 class io_work {
 public:
-    explicit io_work(const IoExecutor& executor) {
+    io_work(const IoExecutor& executor, bool is_held) {
+        if (!is_held)
+            return;
         if (const io_context_executor* const context = detail::as_io_context(executor))
             context_.emplace(*context);
         else if constexpr (!std::is_same_v<IoExecutor, io_context_executor>)
@@ -142,11 +145,9 @@ public:
     /// under a lock.
     static constexpr bool holds_work = true;
 
+    BOOST_FORCEINLINE
     general_route(const IoExecutor& io_executor, const HandlerExecutor& handler_executor) :
-        handler_work_(handler_executor) {
-        if (!is_direct || !detail::is_same(io_executor, handler_executor))
-            io_work_.emplace(io_executor);
-    }
+        handler_work_(handler_executor), io_work_(work_on(io_executor, handler_executor)) {}
 
     static void hold_work() noexcept {}
     static bool is_inside() noexcept { return false; }
@@ -159,7 +160,7 @@ public:
             detail::post_to(handler_work_.get_executor(), std::forward<Function>(f), allocator);
         } else {
             const auto executor = handler_work_.get_executor();
-            detail::submit_to(executor, io->get_executor(), std::forward<Function>(f), allocator);
+            detail::submit_to(executor, io.get_executor(), std::forward<Function>(f), allocator);
         }
     }
 
@@ -169,8 +170,16 @@ private:
     using io_work_type =
         std::conditional_t<is_direct, io_work<IoExecutor>, busy_executor<IoExecutor>>;
 
+    static io_work_type
+    work_on(const IoExecutor& io_executor, const HandlerExecutor& handler_executor) {
+        if constexpr (is_direct)
+            return io_work_type(io_executor, !detail::is_same(io_executor, handler_executor));
+        else
+            return io_work_type(io_executor);
+    }
+
     busy_executor<HandlerExecutor> handler_work_;
-    std::optional<io_work_type> io_work_; // empty where both are the same executor
+    io_work_type io_work_;
 };
 
 } // namespace asio_semaphore::detail
