@@ -147,7 +147,7 @@ SIDEWAYS = """(() => {
     const room = document.documentElement.clientWidth;
     const wide = Math.max(document.documentElement.scrollWidth, innerWidth);
     if (wide <= %d) return null;
-    const boxed = e => e && (getComputedStyle(e).overflowX !== 'visible' || boxed(e.parentElement));
+    const boxed = e => e !== document.body && (getComputedStyle(e).overflowX !== 'visible' || boxed(e.parentElement));
     const out = [...document.querySelectorAll('body *')].filter(
         e => e.getBoundingClientRect().right > room + 1 && !boxed(e.parentElement));
     const text = e => e.tagName.toLowerCase() + (e.id ? '#' + e.id : '') + (e.className ? '.' + e.className : '');

@@ -48,7 +48,7 @@ def filter_header(path):
         text = text[: text.index("\n", end) + 1]
     text = drop(text, r"\nnamespace detail \{", "{", "}")
     text = drop(text, r"\s*-> decltype\(", "(", ")")
-    text = re.sub(r"\s*-> initiated_\w+<Token>", "", text)
+    text = drop(text, r"\s*-> initiated<", "<", ">")
     text = drop(text, r",\s*typename = (?:detail::)?not_a_(?:count|request)<", "<", ">")
     text = drop(text, r",\s*typename = std::enable_if_t<", "<", ">")
     text = re.sub(
