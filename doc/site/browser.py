@@ -10,6 +10,7 @@ import base64
 import concurrent.futures
 import json
 import os
+import select
 import shutil
 import subprocess
 import sys
@@ -19,7 +20,7 @@ import time
 from guides import fail
 
 PHONE, DESK = 390, 1280
-TIMEOUT = 60  # seconds, for one answer
+TIMEOUT = 120  # seconds, for one answer; the machine may be busy
 
 # What people look for, and a page that has to be among the first five that are found.
 SEARCHES = {
@@ -70,7 +71,8 @@ class Browser:
 
     def message(self):
         while b"\0" not in self.buffer:
-            got = os.read(self.out, 1 << 20)
+            ready, _, _ = select.select([self.out], [], [], TIMEOUT)
+            got = os.read(self.out, 1 << 20) if ready else fail(f"Chromium says nothing for {TIMEOUT} seconds")
             if not got:
                 fail("Chromium has ended")
             self.buffer += got
@@ -193,7 +195,6 @@ def look_for_words(browser, site, pictures):
         links = browser.until(f"(links => links.length && links)({found})") or []
         browser.picture(pictures / f"search-{words.replace(' ', '-')}.png")
         first = list(dict.fromkeys(link.removeprefix(site.as_uri() + "/").split("?")[0].split("#")[0] for link in links))[:5]
-        print(words, first)
         if not first:
             yield f"the search finds nothing for {words!r}"
         elif page and not any(link.startswith(page) for link in first):

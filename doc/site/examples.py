@@ -2,7 +2,7 @@
 
 import re
 
-from guides import EXAMPLES, HIDE_NAVIGATION, slug, without_licence
+from guides import EXAMPLES, HIDE_NAVIGATION, fail, slug, without_licence
 
 # Programs that are shown in the README and have no comment of their own there.
 FIRST = {
@@ -48,7 +48,8 @@ def page_text():
         if group:
             page += f"\n## {group}\n"
         comment, code = opening_comment(without_licence(path.read_text()))
-        page += f"\n### {name_of(path)} {{: #{path.stem} }}\n\n{comment or FIRST[path.stem]}\n\n{block(path, code)}"
+        comment = comment or FIRST.get(path.stem) or fail(f"example/{path.name} has no opening comment")
+        page += f"\n### {name_of(path)} {{: #{path.stem} }}\n\n{comment}\n\n{block(path, code)}"
         expected = path.with_suffix(".expected")
         if expected.exists():
             page += f"\nIt prints\n\n```text\n{expected.read_text().rstrip()}\n```\n"
