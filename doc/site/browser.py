@@ -8,6 +8,7 @@ Speaks Chromium's protocol over a pipe, so that it needs Python's standard libra
 
 import base64
 import concurrent.futures
+import fcntl
 import json
 import os
 import select
@@ -43,12 +44,12 @@ class Browser:
         program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
         if program is None:
             fail("no Chromium to look at the site with")
-        self.profile = tempfile.TemporaryDirectory()
+        self.profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         read, self.to = os.pipe()
         self.out, write = os.pipe()
 
         def pipes():  # Chromium reads from 3 and writes to 4
-            ends = os.dup(read), os.dup(write)
+            ends = [fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (read, write)]
             os.dup2(ends[0], 3)
             os.dup2(ends[1], 4)
 
@@ -65,8 +66,13 @@ class Browser:
             self.call(f"{domain}.enable")
 
     def close(self):
-        self.process.kill()
-        self.process.wait()
+        os.close(self.to)  # which ends it
+        try:
+            self.process.wait(TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        os.close(self.out)
         self.profile.cleanup()
 
     def message(self):
@@ -181,6 +187,9 @@ def look_for_words(browser, site, pictures):
     browser.size(DESK)
     browser.open((site / "index.html").as_uri())
     browser.evaluate("document.querySelector('#__search').click()")
+    if not browser.until("!document.querySelector('.md-search-result__meta').textContent.includes('Initializing')"):
+        yield "the search does not start"
+        return
     enter = """(() => {
         const box = document.querySelector('.md-search__input');
         box.focus();
