@@ -97,7 +97,10 @@ def page_name(page):
 
 def alone():
     """The pages that have a group for themselves: they need no list of its pages."""
-    return [INDEX] + [entries[0][1] for group, _, entries in contents() if len(entries) == 1]
+    groups = {}
+    for group, _, entries in contents():
+        groups.setdefault(group, []).extend(path for _, path in entries)
+    return [INDEX] + [paths[0] for paths in groups.values() if len(paths) == 1]
 
 
 HIDE_NAVIGATION = "---\nhide: [navigation]\n---\n\n"
@@ -112,7 +115,8 @@ def navigation(reference):
         if path.suffix == ".md":
             return {name: page_name(path) + ".md"}
         # With a slash it is a link that mkdocs leaves to us; hooks.py takes the slash away.
-        return {name: "/" + reference.url(REFERENCE[str(path.relative_to(ROOT))])}
+        header = str(path.relative_to(ROOT))
+        return {name: "/" + reference.url(REFERENCE.get(header) or fail(f"guides.py does not say what {header} is about"))}
 
     tree = {}
     for group, subgroup, entries in contents():
@@ -121,9 +125,11 @@ def navigation(reference):
             into.append({subgroup: []})
             into = into[-1][subgroup]
         into += [entry(name, path) for name, path in entries]
-    tree["Reference"].insert(0, {"All names": "/reference/index.html"})
-    alone = {group: next(iter(items[0].values())) for group, items in tree.items() if len(items) == 1}
-    return [{"Home": "index.md"}, *({group: alone.get(group, items)} for group, items in tree.items())]
+    tree["Reference"].insert(0, {"Overview": "/reference/index.html"})
+    for group, items in tree.items():
+        if len(items) == 1:
+            tree[group] = next(iter(items[0].values()))
+    return [{"Home": "index.md"}, *({group: items} for group, items in tree.items())]
 
 
 # --------------------------------------------------------------------------------------------------------------- snippets
