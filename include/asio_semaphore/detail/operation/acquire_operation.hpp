@@ -60,6 +60,14 @@ private:
     cancellation_link<threads> link_;
 };
 
+template <typename Request, typename = void>
+inline constexpr bool tells_of_leaving = false;
+template <typename Request>
+inline constexpr bool tells_of_leaving<
+    Request,
+    std::void_t<decltype(Request::has_left(std::declval<typename Request::waiter_type&>()))>> =
+    true;
+
 /// An operation that waits, or goes through the queue at least.
 /**
  * @tparam Request what an operation asks for, and what it is handed. It travels as a value, which
@@ -90,6 +98,11 @@ private:
  * static holding hold(intrusive_ptr<state_type>&&, waiter_type& w) noexcept
  *
  * static constexpr const char *limit_name, *name // in Asio's handler tracking
+ *
+ * // Where a request has words of its own for how it ends:
+ * static error_code own_error_code(outcome) noexcept
+ * // Where somebody has to know that w has left the queue: called with no lock held.
+ * static void has_left(waiter_type& w) noexcept
  * @endcode
  */
 template <typename Request, typename Handler, typename Route>
@@ -226,6 +239,8 @@ private:
     ~acquire_operation() = default;
 
     void submit() noexcept override {
+        if constexpr (tells_of_leaving<Request>)
+            Request::has_left(*this);
         BOOST_TRY {
             submit(delivery(this));
         }
@@ -236,7 +251,11 @@ private:
         BOOST_CATCH_END
     }
 
-    void destroy() noexcept override { abandon(this); }
+    void destroy() noexcept override {
+        if constexpr (tells_of_leaving<Request>)
+            Request::has_left(*this);
+        abandon(this);
+    }
     void hold_work() noexcept override { route_.hold_work(); }
     bool is_inside() const noexcept override { return route_.is_inside(); }
 
@@ -270,8 +289,8 @@ private:
         Handler handler(std::move(operation->handler_));
         own.free();
         if constexpr (IsCalled) {
-            BOOST_ASIO_HANDLER_INVOCATION_BEGIN((detail::to_error_code(result)));
-            detail::call_handler<typename Request::signature>(handler, result, held);
+            BOOST_ASIO_HANDLER_INVOCATION_BEGIN((detail::error_code_of<Request>(result)));
+            detail::call_handler<Request>(handler, result, held);
             BOOST_ASIO_HANDLER_INVOCATION_END;
         } else {
             held.reset();
@@ -307,7 +326,7 @@ BOOST_FORCEINLINE void end_or_wait(
         return;
     } else if constexpr (is_called_in_place<signature, Handler>) {
         [&]() noexcept {
-            static_cast<Handler&&>(handler)(detail::to_error_code(result));
+            static_cast<Handler&&>(handler)(detail::error_code_of<Request>(result));
         }();
     } else if constexpr (has_immediate_executor<Handler>) {
         detail::complete_immediately(handler, executor, state, std::move(request), result);

@@ -49,6 +49,21 @@ inline boost::system::error_code to_error_code(outcome result) noexcept {
     return result == outcome::granted ? boost::system::error_code() : detail::failure_code(result);
 }
 
+template <typename Request, typename = void>
+inline constexpr bool has_own_errors = false;
+template <typename Request>
+inline constexpr bool
+    has_own_errors<Request, std::void_t<decltype(Request::own_error_code(outcome()))>> = true;
+
+/// What the handler is told: the request's own words, where it has some.
+template <typename Request>
+BOOST_FORCEINLINE boost::system::error_code error_code_of(outcome result) noexcept {
+    if constexpr (has_own_errors<Request>)
+        return Request::own_error_code(result);
+    else
+        return detail::to_error_code(result);
+}
+
 /// By this one the handler is handed nothing: what the operation holds then goes to the caller, who
 /// gives it back by hand.
 using bare_signature = void(boost::system::error_code);
@@ -65,13 +80,14 @@ struct nothing {
     static void forget() noexcept {}
 };
 
-template <typename Signature, typename Handler, typename Holding>
+template <typename Request, typename Handler, typename Holding>
 BOOST_FORCEINLINE void call_handler(Handler& handler, outcome result, Holding& held) {
-    if constexpr (std::is_same_v<Signature, bare_signature>) {
+    const boost::system::error_code ec = detail::error_code_of<Request>(result);
+    if constexpr (std::is_same_v<typename Request::signature, bare_signature>) {
         held.forget();
-        static_cast<Handler&&>(handler)(detail::to_error_code(result));
+        static_cast<Handler&&>(handler)(ec);
     } else {
-        static_cast<Handler&&>(handler)(detail::to_error_code(result), std::move(held));
+        static_cast<Handler&&>(handler)(ec, std::move(held));
     }
 }
 
@@ -87,7 +103,7 @@ struct completion {
     completion& operator=(completion&&) = delete;
     ~completion() { held.reset(); } // before the handler is destroyed
 
-    void operator()() { detail::call_handler<typename Request::signature>(handler, result, held); }
+    void operator()() { detail::call_handler<Request>(handler, result, held); }
 
     // First: it gives back also where the handler does not let itself be moved.
     typename Request::holding held;

@@ -16,7 +16,8 @@
 namespace asio_semaphore::detail {
 
 /// @tparam Limit what is to be held, as a value: limit.acquire() is a deferred operation with the
-/// signature void(error_code, what is held), and limit.get_executor() is of the object that grants
+/// signature void(error_code, what is held), and limit.get_executor() is of the object that grants;
+/// has a type grants_what_can_be_lost where that is so
 template <typename CompletionToken, typename Limit>
 struct limited_token {
     /// The token that it adapts.
@@ -71,6 +72,12 @@ using forwarded_t = std::conditional_t<
     std::is_const_v<std::remove_reference_t<From>>, const T&,
     std::conditional_t<std::is_lvalue_reference_v<From>, T&, T>>;
 
+template <typename Limit, typename = void>
+inline constexpr bool grants_what_can_be_lost = false;
+template <typename Limit>
+inline constexpr bool
+    grants_what_can_be_lost<Limit, std::void_t<typename Limit::grants_what_can_be_lost>> = true;
+
 template <typename... Signatures, typename Initiation, typename Limit>
 auto make_initiate_with_permit(Initiation&& initiation, const Limit& limit) {
     const auto executor = asio::get_associated_executor(initiation, limit.get_executor());
@@ -82,7 +89,8 @@ auto make_initiate_with_permit(Initiation&& initiation, const Limit& limit) {
         "to be constructible from nothing, or from its executor");
     auto acquire = limit.acquire();
     return initiate_with_permit<
-        failure, std::decay_t<Initiation>, std::decay_t<decltype(executor)>, decltype(acquire)>(
+        failure, std::decay_t<Initiation>, std::decay_t<decltype(executor)>, decltype(acquire),
+        grants_what_can_be_lost<Limit>>(
         std::forward<Initiation>(initiation), executor, std::move(acquire));
 }
 

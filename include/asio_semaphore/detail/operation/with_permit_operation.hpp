@@ -85,16 +85,18 @@ private:
     std::shared_ptr<cancellation_relay> relay_;
 };
 
-/// Null for a slot that nobody can cancel through.
+/// Null for a slot that nobody can cancel through, unless others than the slot may cancel.
 template <typename Slot>
-std::shared_ptr<cancellation_relay> relay_from(Slot slot) {
+std::shared_ptr<cancellation_relay> relay_from(Slot slot, bool is_needed = false) {
     std::shared_ptr<cancellation_relay> relay;
-    if (slot.is_connected()) {
+    const bool is_connected = slot.is_connected();
+    if (is_connected || is_needed) {
         // Not the handler's allocator: the signal may keep the relay for longer than the handler.
         relay = std::allocate_shared<cancellation_relay>(
             asio::recycling_allocator<cancellation_relay>());
-        slot.template emplace<relay_canceller>(relay);
     }
+    if (is_connected)
+        slot.template emplace<relay_canceller>(relay);
     return relay;
 }
 
@@ -102,11 +104,17 @@ inline asio::cancellation_slot slot_of(const std::shared_ptr<cancellation_relay>
     return relay ? relay->slot() : asio::cancellation_slot();
 }
 
-/// Gives back what an operation has run with. What is not a permit is told how that went: by
+template <typename Held, typename = void>
+inline constexpr bool is_told_how_it_went = false;
+template <typename Held>
+inline constexpr bool is_told_how_it_went<
+    Held, std::void_t<decltype(std::declval<Held&>().finish(boost::system::error_code()))>> = true;
+
+/// Gives back what an operation has run with. What wants to know is told how that went: by
 /// finish(error_code), or ignore() where there is no code that could tell.
 template <typename Held, typename... Results>
 void hand_back(Held& held, const Results&... results) noexcept {
-    if constexpr (std::is_same_v<Held, permit>) {
+    if constexpr (!is_told_how_it_went<Held>) {
         held.reset();
     } else {
         if (const auto ec = detail::error_of(results...))
@@ -115,6 +123,13 @@ void hand_back(Held& held, const Results&... results) noexcept {
             held.ignore();
     }
 }
+
+/// For what may be lost while the operation runs: `watch(held, executor, relay)` has the relay
+/// cancel the operation then, on that executor.
+template <typename Held>
+struct loss_of {
+    static constexpr bool is_possible = false;
+};
 
 /// The wrapped operation's handler: gives the permit back, then calls the final handler.
 template <typename Handler, typename Held>
@@ -229,6 +244,8 @@ private:
             fail(ec);
             return;
         }
+        if constexpr (loss_of<Held>::is_possible)
+            loss_of<Held>::watch(held, asio::get_associated_executor(handler_, executor_), relay_);
         std::apply(
             [&](Args&... args) {
                 static_cast<Initiation&&>(initiation_)(
@@ -263,8 +280,10 @@ private:
 /**
  * @tparam Acquire a deferred acquire of the permit; it follows the semaphore, or whatever limits,
  * and survives it
+ * @tparam CanBeLost what is acquired may be lost
  */
-template <typename Failure, typename Initiation, typename Executor, typename Acquire>
+template <
+    typename Failure, typename Initiation, typename Executor, typename Acquire, bool CanBeLost>
 class initiate_with_permit {
 public:
     using executor_type = Executor;
@@ -297,8 +316,8 @@ private:
         const auto slot = asio::get_associated_cancellation_slot(handler);
         std::decay_t<Handler> own(std::forward<Handler>(handler));
         std::move(self.acquire_)(awaiter(
-            detail::relay_from(slot), self.executor_, std::move(own), std::forward<I>(initiation),
-            std::forward<Args>(args)...));
+            detail::relay_from(slot, CanBeLost), self.executor_, std::move(own),
+            std::forward<I>(initiation), std::forward<Args>(args)...));
     }
 
     Initiation initiation_;

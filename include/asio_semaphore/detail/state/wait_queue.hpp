@@ -30,6 +30,13 @@ enum class outcome : unsigned char {
     timed_out,
     queue_full,
     shed,
+    // Of the fleet; see fleet_error.
+    lost,
+    limit_mismatch,
+    unreachable,
+    rejected,
+    clustered,
+    incompatible,
     abandoned ///< its execution context is gone: the handler is destroyed, not called
 };
 
