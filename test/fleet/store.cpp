@@ -1,0 +1,880 @@
+// The fleet's connection on a real server: calls, pushes, every way in which it ends, and that it
+// comes back.
+
+#include <asio_semaphore/detail/fleet/redis_store.hpp>
+
+#include "proxy.hpp"
+#include "redis_admin.hpp"
+#include "redis_server.hpp"
+
+#include <boost/asio/dispatch.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/ssl/host_name_verification.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/system/errc.hpp>
+#include <boost/test/unit_test.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
+
+using namespace std::chrono_literals;
+using namespace asio_semaphore::detail::fleet;
+namespace asio = boost::asio;
+namespace errc = boost::system::errc;
+using test::proxy;
+using test::redis_admin;
+using test::redis_server;
+
+namespace {
+
+const std::string client = "00112233445566778899aabbccddeeff";
+
+struct user : redis_store::user {
+    std::size_t connections = 0;
+    std::vector<boost::system::error_code> ends;
+    std::vector<std::vector<reply>> replies;
+    std::vector<push> pushes;
+    std::vector<std::string> lines;
+    std::string order; // a letter for each: connected, disconnected, replied, pushed
+    std::function<void()> when_connected = [] {
+    };
+    std::function<void()> when_replied = [] {
+    };
+    bool is_gone = false;
+
+    void connected() override {
+        note('c');
+        ++connections;
+        when_connected();
+    }
+    void disconnected(boost::system::error_code reason) override {
+        note('d');
+        ends.push_back(reason);
+    }
+    void replied(std::vector<reply> all) override {
+        note('r');
+        replies.push_back(std::move(all));
+        when_replied();
+    }
+    void pushed(const push& p) override {
+        note('p');
+        pushes.push_back(p);
+    }
+    void log(std::string_view line) override {
+        BOOST_TEST(!is_gone);
+        lines.emplace_back(line);
+    }
+    void note(char what) {
+        BOOST_TEST(!is_gone);
+        order += what;
+    }
+    bool has_logged(std::string_view text) const {
+        for (const std::string& line : lines)
+            if (line.find(text) != std::string::npos)
+                return true;
+        return false;
+    }
+};
+
+boost::redis::config at(std::uint16_t port) {
+    boost::redis::config c;
+    c.addr = {"127.0.0.1", std::to_string(port)};
+    return c;
+}
+
+// A store in use: it is stopped, and run to its end, with the scope.
+struct session {
+    asio::io_context context;
+    user u;
+    std::shared_ptr<redis_store> store;
+
+    explicit session(
+        boost::redis::config config, std::optional<asio::ssl::context> tls = std::nullopt) :
+        store(std::make_shared<redis_store>(
+            asio::make_strand(asio::any_io_executor(context.get_executor())), std::move(config),
+            std::move(tls), client)) {}
+    ~session() {
+        u.is_gone = true;
+        store->stop();
+        context.run_for(30s);
+        BOOST_TEST(store->is_idle());
+        BOOST_TEST(store.use_count() == 1);
+    }
+
+    template <typename Condition>
+    bool run_until(Condition holds) {
+        const auto end = std::chrono::steady_clock::now() + 30s;
+        while (!holds()) {
+            context.restart();
+            if (context.run_one_until(end) == 0)
+                return false;
+        }
+        return true;
+    }
+    // For the nth time since the start.
+    bool is_connected(std::size_t n = 1) {
+        return run_until([&] { return u.connections >= n; });
+    }
+    bool has_ended(std::size_t n = 1) {
+        return run_until([&] { return u.ends.size() >= n; });
+    }
+    bool is_answered(std::size_t n = 1) {
+        return run_until([&] { return u.replies.size() == n; });
+    }
+    void connect() {
+        store->start(u);
+        BOOST_REQUIRE(is_connected());
+    }
+};
+
+call acquire(const std::string& name, std::uint64_t serial = 1) {
+    call c;
+    c.name = name;
+    c.presence = 10'000;
+    c.lease = 10'000;
+    c.limit = 5;
+    c.is_immediate = true;
+    command one;
+    one.what = verb::acquire;
+    one.of = {serial, 1, 10'000};
+    c.commands.push_back(one);
+    return c;
+}
+
+bool is_granted(const reply& r) {
+    BOOST_TEST_INFO(r.text);
+    BOOST_TEST((r.failed == failure::none));
+    return r.failed == failure::none && r.said.status == call_status::ok &&
+           r.said.results.size() == 1 && r.said.results[0].what == verdict::granted;
+}
+
+std::string publish_text(std::uint64_t serial) {
+    return "1 a G " + std::to_string(serial) + " 1 1";
+}
+
+// A certificate authority, and a server's certificate for localhost and 127.0.0.1 that it signed.
+struct certificates {
+    std::filesystem::path folder;
+
+    certificates() {
+        std::string name = (std::filesystem::temp_directory_path() / "asem-tls-XXXXXX").string();
+        if (::mkdtemp(name.data()) == nullptr)
+            throw std::runtime_error("no temporary directory");
+        folder = name;
+        for (const char* const authority : {"ca", "other"})
+            run(std::string("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 "
+                            "-subj /CN=") +
+                authority + " -keyout " + authority + ".key -out " + authority + ".crt");
+        run("req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=localhost "
+            "-addext subjectAltName=DNS:localhost,IP:127.0.0.1 -keyout server.key -out server.csr");
+        run("x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 "
+            "-copy_extensions copy -out server.crt");
+    }
+    ~certificates() { std::filesystem::remove_all(folder); }
+
+    void run(const std::string& arguments) const {
+        const std::string line =
+            "cd " + folder.string() + " && openssl " + arguments + " >log 2>&1";
+        if (std::system(line.c_str()) != 0)
+            throw std::runtime_error("failed: openssl " + arguments);
+    }
+    std::string file(const std::string& name) const { return (folder / name).string(); }
+
+    test::redis_server_options for_server() const {
+        test::redis_server_options o;
+        o.is_tls = true;
+        o.arguments = {
+            "--tls-cert-file",    file("server.crt"), "--tls-key-file",     file("server.key"),
+            "--tls-ca-cert-file", file("ca.crt"),     "--tls-auth-clients", "no"};
+        return o;
+    }
+
+    asio::ssl::context
+    context(const std::string& authority, const std::string& host = "127.0.0.1") const {
+        asio::ssl::context c(asio::ssl::context::tls_client);
+        c.load_verify_file(file(authority));
+        c.set_verify_mode(asio::ssl::verify_peer);
+        c.set_verify_callback(asio::ssl::host_name_verification(host));
+        return c;
+    }
+};
+
+struct needs_server {
+    boost::test_tools::assertion_result operator()(boost::unit_test::test_unit_id) const {
+        boost::test_tools::assertion_result has(test::has_redis_server());
+        has.message() << "there is no redis-server";
+        return has;
+    }
+};
+
+} // namespace
+
+BOOST_AUTO_TEST_SUITE(fleet_store, *boost::unit_test::precondition(needs_server()))
+
+BOOST_AUTO_TEST_CASE(a_call_is_answered) {
+    redis_server server;
+    session s(at(server.port()));
+    BOOST_TEST(s.store->is_idle());
+    s.connect();
+    BOOST_TEST(!s.store->is_idle());
+    redis_admin admin(server.port());
+    BOOST_TEST(admin.command("PUBSUB", "NUMSUB", channel_of(client))[1].as_number() == 1);
+    s.store->send({acquire("a")}, 1);
+    BOOST_TEST(s.u.order == "c"); // nothing happens inside of send
+    BOOST_REQUIRE(s.is_answered());
+    BOOST_REQUIRE(s.u.replies[0].size() == 1u);
+    BOOST_TEST(is_granted(s.u.replies[0][0]));
+    BOOST_TEST(s.u.lines.empty());
+}
+
+BOOST_AUTO_TEST_CASE(the_script_is_sent_only_where_the_server_does_not_know_it) {
+    redis_server server;
+    redis_admin admin(server.port());
+    session s(at(server.port()));
+    s.connect();
+    const auto ask = [&](std::size_t n) {
+        s.store->send({acquire("a", n)}, 1);
+        BOOST_REQUIRE(s.is_answered(n));
+        BOOST_TEST(is_granted(s.u.replies[n - 1].at(0)));
+    };
+    ask(1);
+    BOOST_TEST(admin.calls_of("eval") == 1u);
+    ask(2);
+    BOOST_TEST(admin.calls_of("eval") == 1u);
+    admin.command("SCRIPT", "FLUSH");
+    ask(3);
+    BOOST_TEST(admin.calls_of("eval") == 2u);
+    ask(4);
+    BOOST_TEST(admin.calls_of("eval") == 2u);
+    BOOST_TEST(s.u.order == "crrrr");
+}
+
+BOOST_AUTO_TEST_CASE(of_many_calls_one_brings_the_script) {
+    redis_server server;
+    redis_admin admin(server.port());
+    session s(at(server.port()));
+    s.connect();
+    std::vector<call> calls;
+    for (std::size_t i = 0; i != 100; ++i)
+        calls.push_back(acquire("limit" + std::to_string(i)));
+    s.store->send(calls, 1);
+    BOOST_REQUIRE(s.is_answered());
+    for (const reply& r : s.u.replies[0])
+        BOOST_TEST(is_granted(r));
+    BOOST_TEST(s.u.replies[0].size() == 100u);
+    BOOST_TEST(admin.calls_of("eval") == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(of_two_calls_one_fails_and_leaves_the_other_alone) {
+    redis_server server;
+    redis_admin admin(server.port());
+    session s(at(server.port()));
+    s.connect();
+    admin.command("SET", "asem:{b}:m", "text");
+    for (const std::size_t n : {1u, 2u}) { // the script is unknown, known
+        s.store->send({acquire("a", n), acquire("b", n), acquire("c", n)}, 1);
+        BOOST_REQUIRE(s.is_answered(n));
+        const std::vector<reply>& r = s.u.replies.back();
+        BOOST_REQUIRE(r.size() == 3u);
+        BOOST_TEST(is_granted(r[0]));
+        BOOST_TEST((r[1].failed == failure::rejected));
+        BOOST_TEST(r[1].text.find("WRONGTYPE") != std::string::npos);
+        BOOST_TEST(is_granted(r[2]));
+    }
+    BOOST_TEST(admin.command("GET", "asem:{b}:m").string == "text");
+    BOOST_TEST(s.u.order == "crr"); // the connection lives
+}
+
+BOOST_AUTO_TEST_CASE(a_reply_that_is_not_the_scripts_fails_its_call_alone) {
+    const std::vector<std::string> odd = {
+        "+OK\r\n", "$2\r\n12\r\n", "_\r\n", "#t\r\n", "*0\r\n", "*1\r\n:0\r\n",
+        "%1\r\n+a\r\n:1\r\n", ":99999999999999999999\r\n", "*2\r\n:1\r\n-ERR inside\r\n",
+        // Right, but for a text in place of a number.
+        "*15\r\n:0\r\n:0\r\n:0\r\n:0\r\n:0\r\n:0\r\n:0\r\n:0\r\n:0\r\n:0\r\n:0\r\n+0\r\n"
+        "*3\r\n:1\r\n:1\r\n:1\r\n*0\r\n*0\r\n"};
+    using tcp = asio::ip::tcp;
+    asio::io_context context;
+    tcp::acceptor acceptor(context, {asio::ip::address_v4::loopback(), 0});
+    std::thread server([&] {
+        tcp::socket to = acceptor.accept();
+        test::resp_scanner scanner;
+        std::size_t calls = 0;
+        boost::system::error_code error;
+        for (char c; asio::read(to, asio::buffer(&c, 1), error) == 1;) {
+            if (!scanner.take(c))
+                continue;
+            const std::string& word = scanner.last().word;
+            const std::string confirmed =
+                ">3\r\n+subscribe\r\n+" + channel_of(client) + "\r\n:1\r\n";
+            asio::write(
+                to, asio::buffer(
+                        word == "HELLO"       ? std::string("%1\r\n+proto\r\n:3\r\n")
+                        : word == "SUBSCRIBE" ? confirmed
+                        : word == "EVALSHA"   ? odd.at(calls++)
+                                              : std::string("+PONG\r\n")));
+        }
+    });
+    {
+        session s(at(acceptor.local_endpoint().port()));
+        s.connect();
+        for (std::size_t i = 0; i != odd.size(); ++i) {
+            BOOST_TEST_CONTEXT(odd[i]) {
+                s.store->send({acquire("a")}, 1);
+                BOOST_REQUIRE(s.is_answered(i + 1));
+                BOOST_TEST((s.u.replies[i].at(0).failed == failure::rejected));
+                BOOST_TEST(!s.u.replies[i].at(0).text.empty());
+            }
+        }
+        BOOST_TEST(s.u.connections == 1u);
+        BOOST_TEST(s.u.ends.empty());
+    }
+    server.join();
+}
+
+BOOST_AUTO_TEST_CASE(a_push_arrives_and_an_empty_one_is_nothing) {
+    redis_server server;
+    redis_admin admin(server.port());
+    session s(at(server.port()));
+    s.connect();
+    admin.command("PUBLISH", channel_of(client), "");
+    admin.command("PUBLISH", channel_of(client), "no push at all");
+    admin.command("PUBLISH", channel_of(client), "3 a b G 5 6 7 H -1");
+    BOOST_REQUIRE(s.run_until([&] { return s.u.pushes.size() == 1; }));
+    const push& p = s.u.pushes[0];
+    BOOST_TEST(p.name == "a b");
+    BOOST_REQUIRE(p.granted.size() == 1u);
+    BOOST_TEST((p.granted[0] == grant{5, 6, 7}));
+    BOOST_TEST((p.head == -1));
+}
+
+BOOST_AUTO_TEST_CASE(a_burst_of_pushes_gets_through_in_order) {
+    redis_server server;
+    redis_admin admin(server.port());
+    session s(at(server.port()));
+    s.connect();
+    constexpr std::size_t many = 5'000;
+    for (std::size_t i = 0; i != many; ++i)
+        admin.append({"PUBLISH", channel_of(client), publish_text(i)});
+    for (std::size_t i = 0; i != many; ++i)
+        admin.take();
+    s.store->send({acquire("a")}, 1);
+    BOOST_REQUIRE(s.run_until([&] { return s.u.pushes.size() == many; }));
+    bool is_in_order = true;
+    for (std::size_t i = 0; i != many; ++i)
+        is_in_order = is_in_order && s.u.pushes[i].granted.at(0).serial == i;
+    BOOST_TEST(is_in_order);
+    BOOST_TEST(s.is_answered());
+    BOOST_TEST(s.u.ends.empty());
+}
+
+BOOST_AUTO_TEST_CASE(pushes_and_replies_keep_the_servers_order) {
+    redis_server server;
+    redis_admin admin(server.port());
+    proxy between(server.port());
+    session s(at(between.port()));
+    s.store->set_shortest_lease(20s); // the line is not given up while it is held
+    s.connect();
+    s.store->send({acquire("a")}, 1);
+    BOOST_REQUIRE(s.is_answered()); // now the server knows the script
+    for (int round = 0; round != 20; ++round) {
+        s.u.order.clear();
+        if (round % 2 != 0)
+            admin.command("SCRIPT", "FLUSH"); // then the call is made twice
+        const std::size_t answered = s.u.replies.size();
+        const auto pushes = between.count(proxy::pushes), calls = between.count(proxy::calls);
+        between.hold(proxy::to_client);
+        const auto publish = [&](std::size_t n) {
+            for (std::size_t i = 0; i != n; ++i)
+                admin.command("PUBLISH", channel_of(client), publish_text(i));
+        };
+        publish(2);
+        BOOST_REQUIRE(between.wait_for(proxy::pushes, pushes + 2));
+        s.store->send({acquire("a", 2)}, 1);
+        s.context.poll();
+        s.context.restart();
+        BOOST_REQUIRE(between.wait_for(proxy::answers, calls + 1));
+        publish(3);
+        BOOST_REQUIRE(between.wait_for(proxy::pushes, pushes + 5));
+        between.let_go(proxy::to_client);
+        BOOST_REQUIRE(s.run_until([&] { return s.u.order.size() == 6; }));
+        BOOST_TEST(s.u.order == "pprppp");
+        BOOST_TEST(s.u.replies.size() == answered + 1);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_server_that_comes_back_is_connected_to_again) {
+    redis_server server;
+    session s(at(server.port()));
+    s.connect();
+    server.kill();
+    BOOST_REQUIRE(s.has_ended());
+    BOOST_TEST(s.u.ends[0]);
+    BOOST_REQUIRE(s.has_ended(4)); // attempts fail, and go on
+    BOOST_TEST(s.u.has_logged("Connection refused"));
+    BOOST_TEST(s.u.lines.size() == 2u); // the end, and once why there is no connection
+    server.restart();
+    BOOST_REQUIRE(s.is_connected(2));
+    s.store->send({acquire("a")}, 2);
+    BOOST_REQUIRE(s.is_answered());
+    BOOST_TEST(is_granted(s.u.replies[0].at(0)));
+}
+
+BOOST_AUTO_TEST_CASE(attempts_are_not_made_in_haste) {
+    redis_server server;
+    proxy between(server.port());
+    between.refuse();
+    session s(at(between.port()));
+    const auto before = std::chrono::steady_clock::now();
+    s.store->start(s.u);
+    BOOST_REQUIRE(s.has_ended(6)); // between them 0.8 s on average
+    BOOST_TEST((std::chrono::steady_clock::now() - before >= 50ms));
+    BOOST_TEST(s.u.connections == 0u);
+    between.refuse(false);
+    BOOST_TEST(s.is_connected());
+}
+
+BOOST_AUTO_TEST_CASE(what_was_sent_into_a_connection_that_is_gone_is_not_sent_again) {
+    redis_server server;
+    session s(at(server.port()));
+    s.connect();
+    server.restart(redis_server::data::lost);
+    s.store->send({acquire("a")}, 1);
+    BOOST_REQUIRE(s.has_ended());
+    BOOST_REQUIRE(s.is_connected(2));
+    s.store->send({acquire("b")}, 2);
+    BOOST_REQUIRE(s.is_answered());
+    BOOST_TEST(is_granted(s.u.replies[0].at(0)));
+    BOOST_TEST(s.u.order == "cdcr");
+    redis_admin admin(server.port());
+    BOOST_TEST(admin.command("EXISTS", "asem:{a}:m").as_number() == 0);
+}
+
+BOOST_AUTO_TEST_CASE(a_connection_cut_behind_any_byte_ends_with_an_answer_or_a_loss) {
+    redis_server server;
+    redis_admin admin(server.port());
+    proxy between(server.port());
+    std::uint64_t size = 0; // of a whole session, from the server
+    for (std::uint64_t k = 0; k == 0 || k <= size; k += 1 + k / 50) {
+        BOOST_TEST_CONTEXT("cut behind byte " << k) {
+            admin.command("SCRIPT", "FLUSH");
+            const auto before = between.count(proxy::from_server);
+            between.cut_after(proxy::from_server, k);
+            session s(at(between.port()));
+            s.store->start(s.u);
+            s.u.when_connected = [&] {
+                s.store->send({acquire("a"), acquire("b")}, 1);
+            };
+            BOOST_REQUIRE(s.is_answered());
+            BOOST_TEST(is_granted(s.u.replies[0].at(0)));
+            BOOST_TEST(is_granted(s.u.replies[0].at(1)));
+            if (k == 0)
+                size = between.count(proxy::from_server) - before;
+            if (k == 0 || k + 10 < size) // HELLO tells a number that grows
+                BOOST_TEST(s.u.ends.size() == (k == 0 ? 0u : 1u));
+        }
+        between.cut_after(proxy::from_server, 0);
+    }
+    BOOST_TEST(size > 200u);
+}
+
+// A lease of 400 ms: the line is dead after 200 ms without a word. A slow machine may find it dead
+// when it is not; then it is connected to again.
+BOOST_AUTO_TEST_CASE(a_line_that_went_silent_is_given_up) {
+    redis_server server;
+    proxy between(server.port());
+    session s(at(between.port()));
+    s.store->set_shortest_lease(400ms);
+    s.connect();
+    const std::size_t connections = s.u.connections, ends = s.u.ends.size();
+    between.swallow(proxy::to_server);
+    between.swallow(proxy::to_client);
+    const auto before = std::chrono::steady_clock::now();
+    s.store->send({acquire("a")}, 1);
+    BOOST_REQUIRE(s.has_ended(ends + 1));
+    BOOST_TEST((std::chrono::steady_clock::now() - before < 5s));
+    BOOST_REQUIRE(s.has_ended(ends + 3)); // so are those that are made meanwhile
+    BOOST_TEST(s.u.replies.empty());
+    BOOST_TEST(s.u.connections == connections);
+    between.swallow(proxy::to_server, false);
+    between.swallow(proxy::to_client, false);
+    BOOST_REQUIRE(s.is_connected(connections + 1));
+}
+
+BOOST_AUTO_TEST_CASE(an_idle_line_that_went_silent_is_given_up) {
+    redis_server server;
+    proxy between(server.port());
+    session s(at(between.port()));
+    s.store->set_shortest_lease(400ms);
+    s.connect();
+    between.swallow(proxy::to_client);
+    const auto before = std::chrono::steady_clock::now();
+    BOOST_REQUIRE(s.has_ended(s.u.ends.size() + 1));
+    BOOST_TEST((std::chrono::steady_clock::now() - before < 5s));
+    BOOST_TEST(s.u.replies.empty());
+}
+
+BOOST_AUTO_TEST_CASE(a_server_that_stands_still_is_given_up_and_found_again) {
+    redis_server server;
+    session s(at(server.port()));
+    s.store->set_shortest_lease(400ms);
+    s.connect();
+    const std::size_t connections = s.u.connections;
+    server.stop();
+    s.store->send({acquire("a")}, 1);
+    BOOST_REQUIRE(s.has_ended(s.u.ends.size() + 2));
+    s.store->set_shortest_lease(10s);
+    server.resume();
+    BOOST_REQUIRE(s.is_connected(connections + 1));
+    s.store->send({acquire("b")}, 2);
+    BOOST_REQUIRE(s.is_answered());
+    BOOST_TEST(is_granted(s.u.replies[0].at(0)));
+}
+
+BOOST_AUTO_TEST_CASE(a_quiet_connection_stays) {
+    redis_server server;
+    redis_admin admin(server.port());
+    session s(at(server.port()));
+    s.store->set_shortest_lease(4s); // a word every 400 ms
+    s.connect();
+    BOOST_REQUIRE(s.run_until([&] { return admin.calls_of("ping") >= 2; }));
+    BOOST_TEST(s.u.order == "c");
+}
+
+BOOST_AUTO_TEST_CASE(a_replica_is_left_for_another_connection) {
+    redis_server server;
+    redis_admin admin(server.port());
+    session s(at(server.port()));
+    s.connect();
+    admin.command("REPLICAOF", "127.0.0.1", "1");
+    s.store->send({acquire("a")}, 1);
+    BOOST_REQUIRE(s.has_ended());
+    BOOST_TEST(s.u.order == "crd");
+    BOOST_TEST((s.u.replies[0].at(0).failed == failure::unavailable));
+    BOOST_TEST((s.u.ends[0] == errc::resource_unavailable_try_again));
+    BOOST_TEST(s.u.has_logged("READONLY"));
+    admin.command("REPLICAOF", "NO", "ONE");
+    BOOST_REQUIRE(s.is_connected(2));
+    s.store->send({acquire("a")}, 2);
+    BOOST_REQUIRE(s.is_answered(2));
+    BOOST_TEST(is_granted(s.u.replies[1].at(0)));
+}
+
+BOOST_AUTO_TEST_CASE(a_server_that_cannot_save_is_used_again_once_it_can) {
+    redis_server server;
+    redis_admin admin(server.port());
+    admin.command("CONFIG", "SET", "save", "3600 1");
+    std::filesystem::remove_all(server.directory() / "data");
+    admin.command("BGSAVE");
+    while (admin.info("persistence", "rdb_last_bgsave_status") != "err") {
+    }
+    session s(at(server.port()));
+    s.connect();
+    s.store->send({acquire("a")}, 1);
+    BOOST_REQUIRE(s.is_answered());
+    BOOST_TEST((s.u.replies[0].at(0).failed == failure::refused));
+    // So is PING, after a second.
+    BOOST_REQUIRE(s.run_until([&] { return s.u.has_logged("MISCONF"); }));
+    admin.command("CONFIG", "SET", "stop-writes-on-bgsave-error", "no");
+    BOOST_REQUIRE(s.is_connected(s.u.connections + 1));
+    s.store->send({acquire("a")}, 2);
+    BOOST_REQUIRE(s.is_answered(2));
+    BOOST_TEST(is_granted(s.u.replies[1].at(0)));
+}
+
+BOOST_AUTO_TEST_CASE(a_primary_is_found_by_sentinel) {
+    redis_server server;
+    test::redis_server_options o;
+    o.arguments = {"--sentinel"};
+    o.configuration =
+        "sentinel monitor primary 127.0.0.1 " + std::to_string(server.port()) + " 1\n";
+    redis_server sentinel(o);
+    boost::redis::config c;
+    c.sentinel.addresses.push_back({"127.0.0.1", "1"}); // nobody there
+    c.sentinel.addresses.push_back({"127.0.0.1", std::to_string(sentinel.port())});
+    c.sentinel.master_name = "primary";
+    session s(c);
+    s.connect();
+    s.store->send({acquire("a")}, 1);
+    BOOST_REQUIRE(s.is_answered());
+    BOOST_TEST(is_granted(s.u.replies[0].at(0)));
+    sentinel.kill();
+    server.restart();
+    BOOST_REQUIRE(s.has_ended(3));
+    BOOST_TEST(s.u.connections == 1u);
+    BOOST_TEST((s.u.ends.back() == boost::redis::error::sentinel_resolve_failed));
+    sentinel.restart();
+    BOOST_REQUIRE(s.is_connected(2));
+}
+
+BOOST_AUTO_TEST_CASE(a_wrong_password_is_told_once) {
+    test::redis_server_options o;
+    o.arguments = {"--requirepass", "secret"};
+    redis_server server(o);
+    for (const bool is_deprecated : {false, true}) {
+        BOOST_TEST_CONTEXT(is_deprecated) {
+            const auto with = [&](const std::string& password) {
+                boost::redis::config c = at(server.port());
+                if (is_deprecated) {
+                    c.password = password;
+                } else {
+                    c.use_setup = true;
+                    c.setup.clear();
+                    c.setup.hello("default", password);
+                }
+                return c;
+            };
+            session s(with("guess"));
+            s.store->start(s.u);
+            BOOST_REQUIRE(s.has_ended(3));
+            BOOST_TEST(s.u.order == "ddd");
+            BOOST_TEST((s.u.ends[0] == errc::permission_denied));
+            BOOST_REQUIRE(s.u.lines.size() == 1u);
+            BOOST_TEST(s.u.has_logged("WRONGPASS"));
+            session right(with("secret"));
+            right.connect();
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_channel_that_is_not_permitted_is_no_connection) {
+    redis_server server;
+    redis_admin admin(server.port());
+    admin.command("ACL", "SETUSER", "u", "on", ">p", "~*", "+@all", "resetchannels");
+    boost::redis::config c = at(server.port());
+    c.use_setup = true;
+    c.setup.clear();
+    c.setup.hello("u", "p");
+    session s(c);
+    s.store->start(s.u);
+    BOOST_REQUIRE(s.has_ended(3));
+    BOOST_TEST(s.u.order == "ddd");
+    BOOST_TEST((s.u.ends[0] == errc::permission_denied));
+    BOOST_TEST(s.u.has_logged("NOPERM"));
+    BOOST_TEST(s.u.lines.size() == 1u);
+    admin.command("ACL", "SETUSER", "u", "&asem:c:*");
+    BOOST_TEST(s.is_connected());
+}
+
+BOOST_AUTO_TEST_CASE(a_server_with_too_many_clients_is_tried_again) {
+    redis_server server;
+    redis_admin admin(server.port());
+    admin.command("CONFIG", "SET", "maxclients", "1");
+    session s(at(server.port()));
+    s.store->start(s.u);
+    BOOST_REQUIRE(s.has_ended());
+    BOOST_TEST((s.u.ends[0] != errc::permission_denied));
+    admin.command("CONFIG", "SET", "maxclients", "100");
+    BOOST_TEST(s.is_connected());
+}
+
+BOOST_AUTO_TEST_CASE(tls_that_verifies_nobody_is_refused) {
+    asio::io_context context;
+    const auto make = [&](boost::redis::config c, std::optional<asio::ssl::context> tls) {
+        redis_store(
+            asio::make_strand(asio::any_io_executor(context.get_executor())), c, std::move(tls),
+            client);
+    };
+    boost::redis::config c;
+    c.use_ssl = true;
+    BOOST_CHECK_THROW(make(c, std::nullopt), std::invalid_argument);
+    BOOST_CHECK_THROW(
+        make(c, asio::ssl::context(asio::ssl::context::tls_client)), std::invalid_argument);
+    boost::redis::config by_sentinel;
+    by_sentinel.sentinel.use_ssl = true;
+    by_sentinel.sentinel.addresses.push_back({"127.0.0.1", "1"});
+    BOOST_CHECK_THROW(make(by_sentinel, std::nullopt), std::invalid_argument);
+    asio::ssl::context verifying(asio::ssl::context::tls_client);
+    verifying.set_verify_mode(asio::ssl::verify_peer);
+    BOOST_CHECK_NO_THROW(make(c, std::move(verifying)));
+    BOOST_CHECK_NO_THROW(make({}, std::nullopt));
+}
+
+BOOST_AUTO_TEST_CASE(a_server_that_proves_itself_is_connected_to_by_tls) {
+    const certificates issued;
+    redis_server server(issued.for_server());
+    boost::redis::config c = at(server.port());
+    c.use_ssl = true;
+    session s(c, issued.context("ca.crt"));
+    s.connect();
+    s.store->send({acquire("a")}, 1);
+    BOOST_REQUIRE(s.is_answered());
+    BOOST_TEST(is_granted(s.u.replies[0].at(0)));
+    server.restart(); // the stream is used again
+    BOOST_REQUIRE(s.is_connected(2));
+}
+
+BOOST_AUTO_TEST_CASE(a_server_that_does_not_prove_itself_is_not_connected_to_and_the_reason_told) {
+    const certificates issued;
+    redis_server server(issued.for_server());
+    boost::redis::config c = at(server.port());
+    c.use_ssl = true;
+    {
+        session s(c, issued.context("other.crt"));
+        s.store->start(s.u);
+        BOOST_REQUIRE(s.has_ended(2));
+        BOOST_TEST(s.u.connections == 0u);
+        BOOST_REQUIRE(s.u.lines.size() == 1u);
+        BOOST_TEST_MESSAGE(s.u.lines[0]);
+        BOOST_TEST(s.u.has_logged("certificate verify failed"));
+        BOOST_TEST(s.u.has_logged("The server's certificate was refused: "));
+    }
+    session s(c, issued.context("ca.crt", "example.org"));
+    s.store->start(s.u);
+    BOOST_REQUIRE(s.has_ended());
+    BOOST_TEST(s.u.connections == 0u);
+    BOOST_TEST(s.u.has_logged("certificate verify failed"));
+}
+
+BOOST_AUTO_TEST_CASE(a_socket_in_the_file_system_will_do) {
+    test::redis_server_options o;
+    o.has_unix_socket = true;
+    redis_server server(o);
+    boost::redis::config c;
+    c.unix_socket = server.unix_socket();
+    session s(c);
+    s.connect();
+    s.store->send({acquire("a")}, 1);
+    BOOST_REQUIRE(s.is_answered());
+    BOOST_TEST(is_granted(s.u.replies[0].at(0)));
+    server.restart();
+    BOOST_REQUIRE(s.is_connected(2));
+}
+
+BOOST_AUTO_TEST_CASE(any_number_of_threads_may_run_it) {
+    redis_server server;
+    redis_admin admin(server.port());
+    asio::io_context context;
+    const auto strand = asio::make_strand(asio::any_io_executor(context.get_executor()));
+    const auto store =
+        std::make_shared<redis_store>(strand, at(server.port()), std::nullopt, client);
+    user u;
+    std::size_t ends = 0;
+    const auto go_on = [&] {
+        const std::size_t n = u.replies.size();
+        if (n == 300 && ends == 0) { // once on a connection that is made again
+            ends = 1;
+            admin.command("CLIENT", "KILL", "TYPE", "pubsub");
+        }
+        if (n == 600) {
+            store->stop();
+            return;
+        }
+        admin.command("PUBLISH", channel_of(client), publish_text(n));
+        store->send({acquire("a")}, u.connections);
+    };
+    u.when_connected = go_on;
+    u.when_replied = go_on;
+    asio::dispatch(strand, [&] { store->start(u); });
+    std::vector<std::thread> threads;
+    for (int i = 0; i != 3; ++i)
+        threads.emplace_back([&] { context.run(); });
+    for (std::thread& t : threads)
+        t.join();
+    BOOST_TEST(store->is_idle());
+    BOOST_TEST(u.replies.size() == 600u);
+    BOOST_TEST(u.connections >= 2u);
+    BOOST_TEST(u.pushes.size() > 300u);
+}
+
+BOOST_AUTO_TEST_CASE(stopped_after_any_step_it_comes_to_rest_and_says_nothing_more) {
+    redis_server server;
+    redis_admin admin(server.port());
+    bool was_answered = false;
+    for (std::size_t n = 0; !was_answered; ++n) {
+        BOOST_TEST_CONTEXT("stopped after " << n << " handlers") {
+            admin.command("SCRIPT", "FLUSH");
+            session s(at(server.port()));
+            s.u.when_connected = [&] {
+                admin.command("PUBLISH", channel_of(client), publish_text(1));
+                s.store->send({acquire("a")}, 1);
+            };
+            s.store->start(s.u);
+            for (std::size_t i = 0; i != n; ++i)
+                s.context.run_one();
+            was_answered = !s.u.replies.empty() && !s.u.pushes.empty();
+            // the scope's end stops and checks
+        }
+        BOOST_REQUIRE(n < 1'000u);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(stopped_inside_of_any_callback_it_comes_to_rest) {
+    redis_server server;
+    redis_admin admin(server.port());
+    {
+        session s(at(server.port()));
+        s.u.when_connected = [&] {
+            s.u.is_gone = true;
+            s.store->stop();
+        };
+        s.store->start(s.u);
+        s.context.run();
+        BOOST_TEST(s.store->is_idle());
+        BOOST_TEST(s.u.order == "c");
+    }
+    session s(at(server.port()));
+    s.u.when_connected = [&] {
+        s.store->send({acquire("a")}, 1);
+    };
+    s.u.when_replied = [&] {
+        s.u.is_gone = true;
+        s.store->stop();
+    };
+    s.store->start(s.u);
+    s.context.run();
+    BOOST_TEST(s.store->is_idle());
+    BOOST_TEST(s.u.order == "cr");
+}
+
+BOOST_AUTO_TEST_CASE(stopped_while_it_waits_for_the_next_attempt_it_comes_to_rest) {
+    session s(at(1)); // nobody listens there
+    s.store->start(s.u);
+    BOOST_REQUIRE(s.has_ended(3));
+    s.u.is_gone = true;
+    s.store->stop();
+    s.context.restart();
+    s.context.poll();
+    BOOST_TEST(s.context.stopped()); // there is nothing left to wait for
+    BOOST_TEST(s.store->is_idle());
+}
+
+BOOST_AUTO_TEST_CASE(abandoned_after_any_step_nothing_is_left) {
+    redis_server server;
+    bool was_answered = false;
+    for (std::size_t n = 0; !was_answered; ++n) {
+        user u;
+        std::weak_ptr<redis_store> left;
+        {
+            asio::io_context context;
+            const auto store = std::make_shared<redis_store>(
+                asio::make_strand(asio::any_io_executor(context.get_executor())), at(server.port()),
+                std::nullopt, client);
+            left = store;
+            u.when_connected = [s = store.get()] {
+                s->send({acquire("a")}, 1);
+            };
+            store->start(u);
+            for (std::size_t i = 0; i != n; ++i)
+                context.run_one();
+            was_answered = !u.replies.empty();
+        }
+        BOOST_TEST(left.expired());
+        BOOST_REQUIRE(n < 1'000u);
+    }
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,6 @@
+// Boost.Redis and Asio's TLS, once: a program that uses the fleet has to.
+#include <boost/redis/src.hpp>
+
+#if defined(BOOST_ASIO_SEPARATE_COMPILATION)
+#include <boost/asio/ssl/impl/src.hpp>
+#endif
