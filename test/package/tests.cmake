@@ -43,6 +43,8 @@ endfunction()
 
 list(JOIN headers "|" headers_joined)
 list(JOIN bodies "|" bodies_joined)
+list(JOIN fleet_headers "|" fleet_headers_joined)
+list(JOIN fleet_bodies "|" fleet_bodies_joined)
 
 if(ASIO_SEMAPHORE_INSTALL AND ASIO_SEMAPHORE_BUILD_COMPILED)
     package_test(install COMMAND ${CMAKE_COMMAND}
@@ -87,6 +89,21 @@ package_consumer(missing_component NEEDS installed_header_only
     OPTIONS -DCMAKE_PREFIX_PATH=${package_prefix}.header_only -DCOMPONENT=compiled
     ARGUMENTS "-Drefuses=installed without a component \"compiled\"")
 
+# The fleet is there for those who ask for it, and Boost is new enough.
+if(ASIO_SEMAPHORE_FLEET)
+    package_consumer(install_fleet SOURCE ${PROJECT_SOURCE_DIR}
+        OPTIONS -DASIO_SEMAPHORE_FLEET=ON -DASIO_SEMAPHORE_BUILD_COMPILED=OFF -DASIO_SEMAPHORE_BUILD_TESTS=OFF
+            -DASIO_SEMAPHORE_BUILD_EXAMPLES=OFF
+        ARGUMENTS -Dinstalls=${package_prefix}.fleet)
+    set_tests_properties(package/install_fleet PROPERTIES FIXTURES_SETUP installed_fleet)
+    package_consumer(fleet NEEDS installed_fleet OPTIONS -DCMAKE_PREFIX_PATH=${package_prefix}.fleet)
+    set_tests_properties(package/install_fleet package/fleet PROPERTIES LABELS fleet)
+elseif(Boost_VERSION AND Boost_VERSION VERSION_LESS 1.91)
+    package_consumer(fleet_old_boost SOURCE ${PROJECT_SOURCE_DIR}
+        OPTIONS -DASIO_SEMAPHORE_FLEET=ON -DASIO_SEMAPHORE_BUILD_TESTS=OFF -DASIO_SEMAPHORE_BUILD_EXAMPLES=OFF
+        ARGUMENTS "-Drefuses=ASIO_SEMAPHORE_FLEET needs Boost 1.91 or newer")
+endif()
+
 package_consumer(add_subdirectory)
 package_consumer(fetch_content)
 package_consumer(boost_in_parent ARGUMENTS "-Dsays=asio_semaphore is not installed: Boost is built along with it")
@@ -121,7 +138,8 @@ endif()
 package_test(presets COMMAND ${CMAKE_COMMAND} -Dsource=${PROJECT_SOURCE_DIR} -P ${package_source}/presets.cmake)
 
 package_test(include_rules COMMAND ${CMAKE_COMMAND}
-    -Dsource=${PROJECT_SOURCE_DIR} "-Dlisted=${headers_joined}|${bodies_joined}" -P ${package_source}/include_rules.cmake)
+    -Dsource=${PROJECT_SOURCE_DIR} "-Dlisted=${headers_joined}|${bodies_joined}|${fleet_headers_joined}|${fleet_bodies_joined}"
+    -P ${package_source}/include_rules.cmake)
 
 package_test(qualified_calls COMMAND ${CMAKE_COMMAND} -Dsource=${PROJECT_SOURCE_DIR} -P ${package_source}/qualified_calls.cmake)
 

@@ -1,0 +1,57 @@
+# The fleet: an optional component on top of the library, for those who ask for it. It needs Boost.Redis as of Boost 1.91, and
+# OpenSSL, which Boost.Redis needs.
+
+set(fleet_headers
+    include/asio_semaphore/detail/fleet/end_requests.hpp
+    include/asio_semaphore/detail/fleet/lines.hpp
+    include/asio_semaphore/detail/fleet/machine.hpp
+    include/asio_semaphore/detail/fleet/protocol.hpp
+    include/asio_semaphore/detail/fleet/redis_store.hpp
+    include/asio_semaphore/detail/fleet/requests.hpp
+    include/asio_semaphore/detail/fleet/script.hpp
+    include/asio_semaphore/detail/fleet/store.hpp
+    include/asio_semaphore/fleet/config.hpp
+    include/asio_semaphore/fleet/fleet_client.hpp
+    include/asio_semaphore/fleet/fleet_error.hpp
+    include/asio_semaphore/fleet/fleet_options.hpp
+    include/asio_semaphore/fleet/fleet_permit.hpp
+    include/asio_semaphore/fleet/fleet_semaphore.hpp
+    include/asio_semaphore/fleet/fleet_statistics.hpp
+    include/asio_semaphore/fleet/while_held.hpp
+    include/asio_semaphore/fleet/with_permit.hpp)
+set(fleet_bodies
+    include/asio_semaphore/detail/fleet/impl/lines.ipp
+    include/asio_semaphore/detail/fleet/impl/machine.ipp
+    include/asio_semaphore/detail/fleet/impl/protocol.ipp
+    include/asio_semaphore/detail/fleet/impl/redis_store.ipp
+    include/asio_semaphore/fleet/impl/fleet_error.ipp)
+
+if(NOT ASIO_SEMAPHORE_FLEET)
+    return()
+endif()
+
+if(Boost_VERSION AND Boost_VERSION VERSION_LESS 1.91)
+    message(FATAL_ERROR "ASIO_SEMAPHORE_FLEET needs Boost 1.91 or newer; this is ${Boost_VERSION}")
+endif()
+find_package(OpenSSL REQUIRED)
+include(GNUInstallDirs)
+
+# Headers only, on top of either form of the library: link asio_semaphore::compiled beside it for the compiled one.
+add_library(asio_semaphore_fleet INTERFACE)
+add_library(asio_semaphore::fleet ALIAS asio_semaphore_fleet)
+set_target_properties(asio_semaphore_fleet PROPERTIES EXPORT_NAME fleet)
+target_compile_features(asio_semaphore_fleet INTERFACE cxx_std_17)
+target_link_libraries(asio_semaphore_fleet INTERFACE ${boost} Threads::Threads OpenSSL::SSL OpenSSL::Crypto)
+target_sources(asio_semaphore_fleet INTERFACE
+    FILE_SET HEADERS BASE_DIRS ${PROJECT_SOURCE_DIR}/include FILES ${fleet_headers})
+target_sources(asio_semaphore_fleet INTERFACE
+    FILE_SET bodies TYPE HEADERS BASE_DIRS ${PROJECT_SOURCE_DIR}/include FILES ${fleet_bodies})
+
+# Boost.Redis' own bodies, for programs that include <boost/redis/src.hpp> nowhere: one more source file of whatever links it.
+add_library(asio_semaphore_fleet_redis INTERFACE)
+add_library(asio_semaphore::fleet_redis ALIAS asio_semaphore_fleet_redis)
+set_target_properties(asio_semaphore_fleet_redis PROPERTIES EXPORT_NAME fleet_redis)
+target_link_libraries(asio_semaphore_fleet_redis INTERFACE asio_semaphore_fleet)
+target_sources(asio_semaphore_fleet_redis INTERFACE
+    $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/src/fleet_redis.cpp>
+    $<INSTALL_INTERFACE:${CMAKE_INSTALL_DATADIR}/asio_semaphore/src/fleet_redis.cpp>)

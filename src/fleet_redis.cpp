@@ -1,0 +1,3 @@
+// Boost.Redis, compiled once for a program that does not do so elsewhere.
+
+#include <boost/redis/src.hpp>
