@@ -30,9 +30,15 @@ target_link_libraries(asio_semaphore_development INTERFACE asio_once)
 # Before Boost 1.83 asio::spawn would need the old Boost.Coroutine beside Boost.Context.
 target_compile_definitions(asio_once PUBLIC BOOST_ASIO_DISABLE_BOOST_COROUTINE)
 
+# And so is Boost.Redis, for those that use the fleet.
+if(ASIO_SEMAPHORE_FLEET)
+    add_library(redis_once STATIC EXCLUDE_FROM_ALL ${PROJECT_SOURCE_DIR}/test/support/boost_redis.cpp)
+    target_link_libraries(redis_once PUBLIC asio_once asio_semaphore::fleet)
+endif()
+
 # Boost.Test's main, for all test programs.
 add_library(test_main OBJECT EXCLUDE_FROM_ALL ${PROJECT_SOURCE_DIR}/test/support/main.cpp)
 target_link_libraries(test_main PUBLIC asio_semaphore_development)
 
-# The compiled parts of Boost that some of our programs need beside the library, which needs none.
-find_package(Boost CONFIG QUIET OPTIONAL_COMPONENTS context program_options)
+# The compiled part of Boost that some of our programs need beside the library, which needs none.
+find_package(Boost CONFIG QUIET OPTIONAL_COMPONENTS context)

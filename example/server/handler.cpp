@@ -4,8 +4,14 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <cstdint>
+#include <cstdio>
+#include <system_error>
 #include <vector>
 
 namespace server {
@@ -51,10 +57,14 @@ public:
             if (all_.most_.compare_exchange_weak(most, now_, std::memory_order_relaxed))
                 break;
         }
+        all_.trace('+');
     }
     present(const present&) = delete;
     present& operator=(const present&) = delete;
-    ~present() { all_.running_.fetch_sub(1, std::memory_order_relaxed); }
+    ~present() {
+        all_.trace('-');
+        all_.running_.fetch_sub(1, std::memory_order_relaxed);
+    }
 
     int at_once() const noexcept { return now_; }
 
@@ -62,6 +72,33 @@ private:
     handler& all_;
     const int now_;
 };
+
+handler::handler(const workload& work, const std::string& trace) : work_(work) {
+    if (trace.empty())
+        return;
+    trace_ = ::open(trace.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0644);
+    if (trace_ < 0)
+        throw std::system_error(errno, std::generic_category(), trace);
+}
+
+handler::~handler() {
+    if (trace_ >= 0)
+        ::close(trace_);
+}
+
+// Written at once: the process may be killed at any moment. The steady clock is that of all
+// processes of the machine.
+void handler::trace(char what) const noexcept {
+    if (trace_ < 0)
+        return;
+    const auto now = std::chrono::steady_clock::now().time_since_epoch();
+    char line[32];
+    const int n = std::snprintf(
+        line, sizeof line, "%lld %c\n",
+        static_cast<long long>(std::chrono::duration_cast<std::chrono::nanoseconds>(now).count()),
+        what);
+    [[maybe_unused]] const auto written = ::write(trace_, line, static_cast<std::size_t>(n));
+}
 
 asio::awaitable<std::string> handler::operator()() {
     const present here(*this);

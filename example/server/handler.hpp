@@ -34,8 +34,11 @@ struct workload {
 
 class handler {
 public:
-    /// The schedule of the work begins here.
-    explicit handler(const workload& work) : work_(work) {}
+    /// The schedule of the work begins here. @param trace see options; @throws std::system_error
+    explicit handler(const workload& work, const std::string& trace = "");
+    handler(const handler&) = delete;
+    handler& operator=(const handler&) = delete;
+    ~handler();
 
     /// The body of the response to one request.
     boost::asio::awaitable<std::string> operator()();
@@ -53,7 +56,10 @@ private:
         return std::chrono::steady_clock::now() - start_;
     }
 
+    void trace(char what) const noexcept;
+
     const workload work_;
+    int trace_ = -1; // a file descriptor, or none
     const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
     std::atomic<int> running_{0};
     std::atomic<int> most_{0};

@@ -10,6 +10,7 @@
 
 #include <iostream>
 #include <optional>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -23,6 +24,9 @@ int run(const server::options& wanted) {
     } catch (const boost::system::system_error& e) {
         std::cerr << "example_server: can't listen on " << wanted.endpoint << ": "
                   << e.code().message() << '\n';
+        return 2;
+    } catch (const std::system_error& e) { // the trace
+        std::cerr << "example_server: " << e.what() << '\n';
         return 2;
     }
     server->start();

@@ -1,7 +1,7 @@
 #include "options.hpp"
 
+#include <CLI/CLI.hpp>
 #include <boost/asio/ip/address.hpp>
-#include <boost/program_options.hpp>
 
 #include <algorithm>
 #include <charconv>
@@ -17,7 +17,6 @@
 #include <vector>
 
 namespace server {
-namespace po = boost::program_options;
 namespace {
 
 constexpr std::int64_t one_day_in_ms = 24 * 60 * 60 * 1000;
@@ -29,7 +28,7 @@ constexpr std::int64_t most_queries = 1'000'000;
 constexpr std::ptrdiff_t first_auto_limit = 4;
 constexpr int most_auto_limit = 1000;
 
-// The numbers are read as text first: Boost.Program_options takes "-1" for a huge unsigned number.
+// The numbers are read as text first: what is none then gets one line in our own words.
 std::int64_t
 number(const std::string& name, std::string_view text, std::int64_t least, std::int64_t most) {
     std::int64_t value = 0;
@@ -96,73 +95,96 @@ std::vector<workload::change> parse_schedule(const std::string& text) {
     return schedule;
 }
 
+fleet_address parse_fleet(const std::string& text) {
+    const std::string scheme = "redis://";
+    const auto slash = text.find('/', scheme.size());
+    const auto host = text.substr(
+        std::min(scheme.size(), text.size()), slash == text.npos ? slash : slash - scheme.size());
+    const auto colon = host.rfind(':');
+    fleet_address where;
+    where.host = host.substr(0, colon);
+    where.port = colon == host.npos ? "6379" : host.substr(colon + 1);
+    where.name = slash == text.npos ? "" : text.substr(slash + 1);
+    if (text.compare(0, scheme.size(), scheme) != 0 || where.host.empty() || where.name.empty())
+        throw usage_error(
+            "--fleet must be an address such as redis://127.0.0.1:6379/name, not '" + text + "'");
+    number("--fleet, port,", where.port, 1, std::numeric_limits<std::uint16_t>::max());
+    return where;
+}
+
 } // namespace
 
 std::optional<options> parse(int argc, const char* const* argv) {
     const auto cores = std::to_string(std::max(1u, std::thread::hardware_concurrency()));
     std::string address, port, threads, limit, max_waiting, max_wait, busy_wait, order;
-    std::string max_per_client, work, schedule;
+    std::string max_per_client, work, schedule, fleet, lease, trace;
     bool priority_header = false, dry_run = false;
     const auto limit_help =
         "requests in the handler at a time; 0: no limit; auto: as many as make a request no more "
         "than half as long again, found by gradient_limit from " +
         std::to_string(first_auto_limit) + " on, between 1 and " + std::to_string(most_auto_limit);
-    po::options_description known(
-        "An HTTP server that handles only so many requests at a time. Options");
-    known.add_options()("help", "print this and end")(
-        "address", po::value(&address)->default_value("127.0.0.1"), "IP address to listen on")(
-        "port", po::value(&port)->default_value("8080"), "port to listen on; 0: any free one")(
-        "threads", po::value(&threads)->default_value(cores),
-        "threads that serve")("limit", po::value(&limit)->default_value("16"), limit_help.c_str())(
-        "max-waiting", po::value(&max_waiting)->default_value("100"),
-        "requests that wait for their turn; who finds no place is answered with 503 at once")(
-        "max-wait", po::value(&max_wait)->default_value("1000"),
-        "milliseconds that a request waits before it is answered with 503")(
-        "busy-wait", po::value(&busy_wait)->default_value("0"),
+    CLI::App known(
+        "An HTTP server that handles only so many requests at a time.", "example_server");
+    known.set_help_flag("--help", "print this and end");
+    const auto add = [&](const char* name, std::string& value, const char* initial,
+                         const std::string& help) {
+        value = initial;
+        return known.add_option(name, value, help)->capture_default_str();
+    };
+    add("--address", address, "127.0.0.1", "IP address to listen on");
+    add("--port", port, "8080", "port to listen on; 0: any free one");
+    add("--threads", threads, cores.c_str(), "threads that serve");
+    add("--limit", limit, "16", limit_help);
+    add("--max-waiting", max_waiting, "100",
+        "requests that wait for their turn; who finds no place is answered with 503 at once");
+    add("--max-wait", max_wait, "1000",
+        "milliseconds that a request waits before it is answered with 503");
+    add("--busy-wait", busy_wait, "0",
         "milliseconds that it waits instead while the queue has not been empty for max-wait, a few "
-        "times what a request takes; 0: the same")(
-        "order", po::value(&order)->default_value("fifo"),
+        "times what a request takes; 0: the same");
+    add("--order", order, "fifo",
         "who waits comes oldest first (fifo), newest first (lifo), or newest first only while the "
-        "queue has not been empty for max-wait (adaptive)")(
-        "max-per-client", po::value(&max_per_client)->default_value("0"),
+        "queue has not been empty for max-wait (adaptive)");
+    add("--max-per-client", max_per_client, "0",
         "requests of one client in the handler at a time, 0: its fair share; a client is what the "
-        "header X-Client says, or an address")(
-        "priority-header", po::bool_switch(&priority_header),
-        "let the header X-Priority say how urgent a request is, from 0, which comes first, to 3")(
-        "dry-run", po::bool_switch(&dry_run),
-        "refuse nobody, only count whom the limit would have held back")(
-        "work", po::value(&work)->default_value("100,5000,16"),
+        "header X-Client says, or an address");
+    known
+        .add_flag(
+            "--priority-header", priority_header,
+            "let the header X-Priority say how urgent a request is, from 0, which comes first, to "
+            "3")
+        ->disable_flag_override();
+    known
+        .add_flag(
+            "--dry-run", dry_run, "refuse nobody, only count whom the limit would have held back")
+        ->disable_flag_override();
+    add("--work", work, "100,5000,16",
         "what the handler does: microseconds of computing, microseconds of a query to a simulated "
-        "database, and how many queries that answers at a time before it slows down")(
-        "work-schedule", po::value(&schedule),
-        "when that number changes, to show what the limit does then: 5000:8,10000:16 makes it 8 "
-        "five seconds after the start, and 16 after ten");
+        "database, and how many queries that answers at a time before it slows down");
+    const auto* const has_schedule =
+        add("--work-schedule", schedule, "",
+            "when that number changes, to show what the limit does then: 5000:8,10000:16 makes it "
+            "8 five seconds after the start, and 16 after ten");
+    const auto* const has_fleet =
+        add("--fleet", fleet, "",
+            "share --limit with all servers that name the same limit on the same Redis or Valkey: "
+            "redis://127.0.0.1:6379/name; --max-waiting and --max-wait hold for each server");
+    add("--fleet-lease", lease, "10000",
+        "milliseconds for which a server that dies keeps its permits");
+    add("--trace", trace, "",
+        "a file to which each handler's start and end are written, in nanoseconds");
 
-    po::variables_map given;
     try {
-        // Long options alone, so that a negative number is an argument.
-        const int style = po::command_line_style::allow_long |
-                          po::command_line_style::long_allow_adjacent |
-                          po::command_line_style::long_allow_next;
-        po::options_description all; // options that the help does not name
-        std::vector<std::string> unexpected;
-        all.add(known).add_options()("unexpected", po::value(&unexpected));
-        po::store(
-            po::command_line_parser(argc, argv)
-                .options(all)
-                .positional(po::positional_options_description().add("unexpected", -1))
-                .style(style)
-                .run(),
-            given);
-        po::notify(given);
-        if (!unexpected.empty())
-            throw usage_error("unexpected argument '" + unexpected.front() + "'");
-    } catch (const po::error& e) {
-        throw usage_error(e.what());
-    }
-    if (given.count("help")) {
-        std::cout << known;
+        known.parse(argc, argv);
+    } catch (const CLI::CallForHelp&) {
+        std::cout << known.help();
         return std::nullopt;
+    } catch (const CLI::ParseError& e) {
+        std::string why = e.what();
+        // One of its messages names a flag without the dashes.
+        if (e.get_name() == "ArgumentMismatch" && why.find("--") == why.npos)
+            why.insert(0, "--");
+        throw usage_error(why);
     }
 
     options result;
@@ -199,8 +221,21 @@ std::optional<options> parse(int argc, const char* const* argv) {
     limiter.enforce = !dry_run;
     result.priority_header = priority_header;
     result.work = parse_work(work);
-    if (given.count("work-schedule"))
+    if (has_schedule->count() > 0)
         result.work.schedule = parse_schedule(schedule);
+    if (has_fleet->count() > 0) {
+        result.fleet = parse_fleet(fleet);
+        result.fleet->lease =
+            std::chrono::milliseconds(number("--fleet-lease", lease, 50, one_day_in_ms));
+        if (limit == "auto" || result.limit == 0)
+            throw usage_error(
+                "--fleet needs a --limit that is a number from 1 on, not '" + limit + "'");
+#if !defined(EXAMPLE_FLEET)
+        throw usage_error(
+            "--fleet needs a build with -DASIO_SEMAPHORE_FLEET=ON; this one has no fleet");
+#endif
+    }
+    result.trace = trace;
     return result;
 }
 

@@ -8,11 +8,21 @@
 
 #include <boost/asio/ip/tcp.hpp>
 
+#include <chrono>
 #include <cstddef>
 #include <optional>
 #include <stdexcept>
+#include <string>
 
 namespace server {
+
+/// Where a limit is that several servers share.
+struct fleet_address {
+    std::string host;
+    std::string port;
+    std::string name; // of the limit
+    std::chrono::milliseconds lease{10'000};
+};
 
 struct options {
     boost::asio::ip::tcp::endpoint endpoint;
@@ -21,6 +31,8 @@ struct options {
     asio_semaphore::limiter_options limiter;
     bool priority_header = false; // whether a request may say what its priority is
     workload work;
+    std::optional<fleet_address> fleet; // then the limit is the fleet's
+    std::string trace;                  // a file; empty: none
 };
 
 /// What the command line says that cannot be; one line for the user.

@@ -38,7 +38,13 @@ server::server(asio::io_context& context, const options& wanted) :
     signals_(acceptor_.get_executor(), SIGINT, SIGTERM),
     each_second_(acceptor_.get_executor()),
     priority_header_(wanted.priority_header),
-    handler_(wanted.work) {
+    handler_(wanted.work, wanted.trace) {
+#if defined(EXAMPLE_FLEET)
+    if (wanted.fleet) {
+        fleet_ = make_fleet(context, wanted);
+        return;
+    }
+#endif
     if (wanted.limit == 0)
         return;
     largest_limit_ = static_cast<double>(wanted.limit);
@@ -59,8 +65,8 @@ void server::start() {
 }
 
 asio::awaitable<void> server::accept_loop() {
-    const services shared{limit(),  priority_header_, handler_, answers_,
-                          clients_, history_,         sessions_};
+    const services shared{limit(),  fleet_.get(), priority_header_, handler_,
+                          answers_, clients_,     history_,         sessions_};
     for (;;) {
         error_code ec;
         auto socket = co_await acceptor_.async_accept(
@@ -93,6 +99,8 @@ asio::awaitable<void> server::await_signal() {
     sessions_.drain();
     if (limiter_)
         limiter_->close();
+    if (fleet_)
+        fleet_->close();
     each_second_.cancel();
 }
 

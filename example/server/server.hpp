@@ -2,6 +2,7 @@
 
 // Accepts connections, and ends in peace.
 
+#include "fleet.hpp"
 #include "handler.hpp"
 #include "live.hpp"
 #include "metrics.hpp"
@@ -17,6 +18,7 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include <atomic>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -46,6 +48,7 @@ private:
     boost::asio::steady_timer each_second_;   // the same
     std::atomic<double> largest_limit_{0};    // that ever was in force
     std::optional<asio_semaphore::limiter> limiter_;
+    std::unique_ptr<fleet> fleet_; // then there is no limiter
     const bool priority_header_;
     handler handler_;
     answer_times answers_;

@@ -1,5 +1,6 @@
 #include "session.hpp"
 
+#include "fleet.hpp"
 #include "handler.hpp"
 #include "live.hpp"
 #include "metrics.hpp"
@@ -239,6 +240,13 @@ asio::awaitable<session::response> session::work(const request& asked) {
             if (ec)
                 co_return refuse(asked, ec);
         }
+        std::shared_ptr<void> permit;
+        if (shared_.fleet) {
+            error_code ec;
+            permit = co_await shared_.fleet->acquire(ec);
+            if (ec)
+                co_return refuse(asked, ec);
+        }
         auto reply = respond(asked, http::status::ok, co_await shared_.work());
         // Not while a slow client reads.
         place.finish();
@@ -253,7 +261,9 @@ asio::awaitable<session::response> session::work(const request& asked) {
 
 session::response session::refuse(const request& asked, error_code why) const {
     auto reply = respond(asked, http::status::service_unavailable, why.message() + "\n");
-    const auto wait = shared_.limit->statistics().expected_wait;
+    std::chrono::steady_clock::duration wait{};
+    if (shared_.limit)
+        wait = shared_.limit->statistics().expected_wait;
     const auto seconds = std::chrono::ceil<std::chrono::seconds>(wait).count();
     reply.set(http::field::retry_after, std::to_string(std::max<long>(1, seconds)));
     return reply;

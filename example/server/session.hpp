@@ -23,6 +23,7 @@ namespace server {
 
 class answer_times;
 class client_names;
+class fleet;
 class handler;
 class history;
 class session;
@@ -47,6 +48,7 @@ private:
 /// What all sessions share.
 struct services {
     asio_semaphore::limiter* limit; // null: none
+    server::fleet* fleet;           // null: none
     bool priority_header;
     handler& work;
     answer_times& answers;

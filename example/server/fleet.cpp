@@ -1,0 +1,75 @@
+#include "fleet.hpp"
+
+#include <asio_semaphore/fleet/fleet_semaphore.hpp>
+
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/use_future.hpp>
+
+#include <chrono>
+#include <iostream>
+#include <string_view>
+#include <thread>
+#include <utility>
+
+namespace server {
+namespace asio = boost::asio;
+namespace {
+
+// The client has a context and a thread of its own, so that renewals do not wait for handlers.
+class fleet_on_redis final : public fleet {
+public:
+    fleet_on_redis(asio::io_context& servers, const options& wanted) :
+        client_(
+            context_.get_executor(), connection(*wanted.fleet), {},
+            [](std::string_view line) { std::clog << "fleet: " << line << '\n'; }),
+        limit_(servers, client_, wanted.fleet->name, wanted.limit, how(wanted)),
+        max_wait_(wanted.limiter.max_wait) {
+        client_.async_run([](boost::system::error_code) {});
+        thread_ = std::thread([this] { context_.run(); });
+    }
+
+    // By now nobody runs under a permit: what the client has left are answers to come.
+    ~fleet_on_redis() override {
+        client_.async_close(asio::use_future).wait();
+        thread_.join();
+    }
+
+    asio::awaitable<std::shared_ptr<void>> acquire(boost::system::error_code& ec) override {
+        auto permit = co_await limit_.async_acquire_permit_for(
+            max_wait_, asio::redirect_error(asio::use_awaitable, ec));
+        if (ec)
+            co_return nullptr;
+        co_return std::make_shared<asio_semaphore::fleet_permit>(std::move(permit));
+    }
+
+    void close() override { limit_.close(); }
+
+private:
+    static boost::redis::config connection(const fleet_address& where) {
+        boost::redis::config config;
+        config.addr = {where.host, where.port};
+        return config;
+    }
+
+    static asio_semaphore::fleet_options how(const options& wanted) {
+        asio_semaphore::fleet_options options;
+        options.lease = wanted.fleet->lease;
+        options.max_waiting = wanted.limiter.max_waiting;
+        return options;
+    }
+
+    asio::io_context context_{1};
+    asio_semaphore::fleet_client client_;
+    asio_semaphore::fleet_semaphore limit_;
+    const std::chrono::steady_clock::duration max_wait_;
+    std::thread thread_;
+};
+
+} // namespace
+
+std::unique_ptr<fleet> make_fleet(asio::io_context& context, const options& wanted) {
+    return std::make_unique<fleet_on_redis>(context, wanted);
+}
+
+} // namespace server

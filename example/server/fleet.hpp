@@ -1,0 +1,35 @@
+#pragma once
+
+// The limit that several servers share, on Redis or Valkey.
+
+#include "options.hpp"
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/system/error_code.hpp>
+
+#include <memory>
+
+namespace server {
+
+class fleet {
+public:
+    fleet() = default;
+    fleet(const fleet&) = delete;
+    fleet& operator=(const fleet&) = delete;
+    virtual ~fleet() = default;
+
+    /// A permit, which goes back when the last copy of the pointer dies; null with an error.
+    virtual boost::asio::awaitable<std::shared_ptr<void>>
+    acquire(boost::system::error_code& ec) = 0;
+
+    /// Refuses whoever waits. The server's last request gives back the last permit.
+    virtual void close() = 0;
+};
+
+#if defined(EXAMPLE_FLEET)
+/// @pre wanted.fleet
+std::unique_ptr<fleet> make_fleet(boost::asio::io_context& context, const options& wanted);
+#endif
+
+} // namespace server
