@@ -89,7 +89,8 @@ def missing_headings(site):
             if [h for h in headings if h in HEADINGS] != HEADINGS:
                 yield f"{path.name}: {name} has the headings {headings}"
     expected = {"async_acquire", "async_acquire_for", "async_acquire_permit", "async_acquire_permit_for", "async_admit",
-                "async_wait_idle", "with_permit"}
+                "async_close", "async_inspect", "async_release", "async_run", "async_set_limit", "async_wait_idle",
+                "async_wait_lost", "with_permit"}
     if seen != expected:
         yield f"operations found: {sorted(seen)}"
 

@@ -36,6 +36,13 @@ REFERENCE = {
     "include/asio_semaphore/limiter/admission.hpp": "admission",
     "include/asio_semaphore/limiter/admission_request.hpp": "admission_request",
     "include/asio_semaphore/limiter/openmetrics.hpp": "write_openmetrics",
+    "include/asio_semaphore/fleet/fleet_client.hpp": "fleet_client",
+    "include/asio_semaphore/fleet/fleet_semaphore.hpp": "basic_fleet_semaphore",
+    "include/asio_semaphore/fleet/fleet_options.hpp": "fleet_options",
+    "include/asio_semaphore/fleet/fleet_permit.hpp": "fleet_permit",
+    "include/asio_semaphore/fleet/while_held.hpp": "while_held",
+    "include/asio_semaphore/fleet/fleet_error.hpp": "fleet_error",
+    "include/asio_semaphore/fleet/fleet_statistics.hpp": "fleet_statistics",
 }
 
 

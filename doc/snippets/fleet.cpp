@@ -1,0 +1,158 @@
+#include <asio_semaphore/fleet/with_permit.hpp>
+
+#include <fleet/redis_server.hpp>
+
+#include <boost/asio.hpp>
+#include <boost/test/unit_test.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <exception>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+namespace {
+
+namespace asio = boost::asio;
+using asio::awaitable;
+using asio::redirect_error;
+using asio::use_awaitable;
+using asio_semaphore::fleet_client;
+using asio_semaphore::fleet_error;
+using asio_semaphore::fleet_permit;
+using asio_semaphore::fleet_semaphore;
+using asio_semaphore::fleet_status;
+using boost::system::error_code;
+using namespace std::chrono_literals;
+
+int reports = 0;
+std::uint64_t written_by = 0;
+
+awaitable<void> make_report() {
+    ++reports;
+    co_return;
+}
+
+/// A resource that refuses whoever comes with a smaller number than it has seen.
+bool write(std::uint64_t fencing) {
+    if (fencing < written_by)
+        return false;
+    written_by = fencing;
+    return true;
+}
+
+//! [report]
+awaitable<void> report(fleet_semaphore& limit) {
+    const fleet_permit permit = co_await limit.async_acquire_permit(use_awaitable);
+    co_await make_report();
+} // the permit is on its way back
+//! [report]
+
+//! [held]
+awaitable<error_code> send(fleet_semaphore& limit, asio::steady_timer& work) {
+    fleet_permit permit = co_await limit.async_acquire_permit(use_awaitable);
+    error_code ec;
+    // Cancelled when the permit is lost; any asynchronous operation can stand here.
+    co_await work.async_wait(while_held(permit, redirect_error(use_awaitable, ec)));
+    co_return ec;
+}
+//! [held]
+
+//! [fencing]
+awaitable<bool> change(fleet_semaphore& limit) {
+    const fleet_permit permit = co_await limit.async_acquire_permit(use_awaitable);
+    co_await make_report();
+    if (!permit.valid()) // right before what must not happen without the permit
+        co_return false;
+    co_return write(permit.fencing()); // which refuses smaller numbers than it has seen
+}
+//! [fencing]
+
+//! [release]
+awaitable<void> hand_over(fleet_semaphore& limit) {
+    fleet_permit permit = co_await limit.async_acquire_permit(use_awaitable);
+    error_code ec;
+    co_await permit.async_release(redirect_error(use_awaitable, ec));
+    if (ec == fleet_error::lost)
+        throw std::runtime_error("somebody else may have run at the same time");
+}
+//! [release]
+
+//! [inspect]
+awaitable<fleet_status> look(fleet_semaphore& limit) {
+    co_return co_await limit.async_inspect(use_awaitable);
+}
+//! [inspect]
+
+struct fixture {
+    test::redis_server server;
+    asio::io_context context;
+    std::string port = std::to_string(server.port());
+
+    // The limits are older than the clients: a server that has only just been started grants
+    // nothing new for a lease.
+    fixture() {
+        boost::redis::config config;
+        config.addr = {"127.0.0.1", port};
+        fleet_client client(context.get_executor(), config);
+        client.async_run(asio::detached);
+        asio_semaphore::fleet_options options;
+        options.after_loss = asio_semaphore::fleet_options::recovery::immediate;
+        fleet_semaphore first(context, client, "reports", 16, options);
+        fleet_semaphore second(context, client, "quick", 1, options);
+        asio::co_spawn(
+            context,
+            [&]() -> awaitable<void> {
+                co_await first.async_inspect(use_awaitable);
+                co_await second.async_inspect(use_awaitable);
+                co_await client.async_close(use_awaitable);
+            },
+            asio::detached);
+        context.run();
+        context.restart();
+    }
+};
+
+} // namespace
+
+BOOST_FIXTURE_TEST_SUITE(doc_fleet, fixture)
+
+BOOST_AUTO_TEST_CASE(a_limit_for_a_fleet_in_five_minutes) {
+    //! [client]
+    boost::redis::config config;
+    config.addr = {"127.0.0.1", port};
+    fleet_client client(context.get_executor(), config);
+    client.async_run(asio::detached);
+
+    asio_semaphore::fleet_options options;
+    options.lease = 5s; // a process that dies keeps its permits for so long
+    fleet_semaphore limit(context, client, "reports", 16, options);
+    //! [client]
+
+    fleet_semaphore quick(context, client, "quick", 1);
+    asio::steady_timer work(context, 1ms);
+    asio::co_spawn(
+        context,
+        [&]() -> awaitable<void> {
+            co_await report(limit);
+            BOOST_TEST(reports == 1);
+            BOOST_TEST(!co_await send(quick, work));
+            BOOST_TEST(co_await change(quick));
+            co_await hand_over(quick);
+            BOOST_TEST((co_await look(limit)).limit == 16);
+            BOOST_TEST((co_await look(quick)).held == 0);
+            //! [close]
+            // At the end of the process, so that nobody has to wait for its leases to end:
+            co_await client.async_close(use_awaitable);
+            //! [close]
+        },
+        [](std::exception_ptr e) {
+            if (e)
+                std::rethrow_exception(e);
+        });
+    context.run();
+    BOOST_TEST(reports == 2);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
