@@ -12,6 +12,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <new>
 #include <stdexcept>
 #include <string>
@@ -74,7 +75,7 @@ public:
 
 private:
     std::string library_;
-    std::string file_ = "/tmp/asem-clock-XXXXXX";
+    std::string file_ = (std::filesystem::temp_directory_path() / "asem-clock-XXXXXX").string();
     server_clock_settings* settings_ = nullptr;
 };
 
