@@ -12,11 +12,6 @@ if(CMAKE_BUILD_TYPE STREQUAL Debug)
     target_compile_options(test_fleet_machine_orders PRIVATE $<$<CXX_COMPILER_ID:GNU,Clang>:-O1>)
 endif()
 
-# Some seeds find what stays for longer than is promised after several losses of data and of messages in a row: a lease that its
-# client does not hear of, at most until it ends, or a client that has something to give back still. Until that is mended the seed is
-# one that does not; ASIO_SEMAPHORE_TEST_SEED=3625492775 and 3516636554 do.
-set_tests_properties(fleet/machine_fleet PROPERTIES ENVIRONMENT ASIO_SEMAPHORE_TEST_SEED=2650502445)
-
 # The objects, on a model of the server.
 asio_semaphore_tests(fleet objects.cpp objects_asio.cpp objects_ends.cpp objects_faults.cpp objects_threads.cpp
     LIBRARIES redis_once TIMEOUT 300)
