@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <array>
 #include <functional>
+#include <future>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -19,6 +20,32 @@
 // What becomes of operations, permits and places when a semaphore, a client or a context goes.
 
 using namespace test;
+
+namespace {
+
+struct when_it_goes {
+    std::function<void()> call;
+    ~when_it_goes() { call(); }
+};
+/// Has something called when the last copy goes.
+struct owning_executor {
+    asio::io_context::executor_type inner;
+    std::shared_ptr<when_it_goes> owned;
+
+    asio::execution_context& query(asio::execution::context_t) const noexcept {
+        return inner.context();
+    }
+    static constexpr asio::execution::blocking_t query(asio::execution::blocking_t) noexcept {
+        return asio::execution::blocking.never;
+    }
+    template <typename F>
+    void execute(F&& f) const {
+        asio::post(inner, std::forward<F>(f));
+    }
+    bool operator==(const owning_executor& other) const noexcept { return owned == other.owned; }
+};
+
+} // namespace
 
 BOOST_FIXTURE_TEST_SUITE(fleet_objects_ends, fleet_world)
 
@@ -647,6 +674,38 @@ BOOST_AUTO_TEST_CASE(a_pool_may_end_with_everything_under_way) {
         second.held.reset();
         server.rules = {};
     }
+}
+
+// The line of a semaphore has a timer, and so copies of its executor.
+BOOST_AUTO_TEST_CASE(the_last_of_a_semaphores_executors_goes_with_no_lock_held) {
+    // On a thread of its own, which would otherwise wait for what this one holds.
+    const auto asked = std::make_shared<std::promise<void>>();
+    auto answer = asked->get_future();
+    bool was_free = false;
+    std::thread asks;
+    ended first;
+    {
+        auto owned = std::make_shared<when_it_goes>();
+        owned->call = [&] {
+            asks = std::thread([&, asked] {
+                static_cast<void>(a.client.statistics());
+                asked->set_value();
+            });
+            was_free = answer.wait_for(10s) == std::future_status::ready;
+        };
+        basic_fleet_semaphore<owning_executor> limit(
+            {context.get_executor(), std::move(owned)}, a.client, "x", 1);
+        run_client();
+        limit.async_acquire_permit_for(1h, asio::bind_executor(context, recording(first)));
+        poll();
+        BOOST_TEST(first.granted());
+    }
+    poll();
+    first.held.reset();
+    poll();
+    BOOST_REQUIRE(asks.joinable());
+    asks.join();
+    BOOST_TEST(was_free);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -4,10 +4,13 @@
 // each semaphore object, one for each request and the permit that becomes of it, one for the
 // client. Fleet layer.
 //
-// Order of locks: a line's mutex, then the machine's, which is a leaf. An operation waits in its
-// line from its start until it is taken out there, under that line's mutex: so a grant, a deadline
-// and a cancellation exclude each other as they do in the semaphore. What the machine says of a
-// request whose operation has left the line already goes back to the machine.
+// Order of locks: a line's mutex, the machine's, a registry's. An operation waits in its line from
+// its start until it is taken out there, under that line's mutex: so a grant, a deadline and a
+// cancellation exclude each other as they do in the semaphore. What the machine says of a request
+// whose operation has left the line already goes back to the machine.
+//
+// Under the machine's mutex a lease may go that nobody else has, and is struck off its registry. It
+// refers to no line by then, so that nothing of the user's goes with it: no executor, no timer.
 
 #include <asio_semaphore/detail/fleet/machine.hpp>
 #include <asio_semaphore/detail/fleet/store.hpp>
@@ -96,8 +99,10 @@ private:
 
     void finish_release(outcome how) noexcept;
 
+    friend class limit_line;
+
     const client_pointer client_;
-    const line_pointer from_;
+    line_pointer from_; // until its operation has left that; guarded by the machine's mutex
     waiter_type* releasing_ = nullptr; // guarded by mutex_
     std::atomic<bool> is_shut_{false};
 };

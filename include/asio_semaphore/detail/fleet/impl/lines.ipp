@@ -109,7 +109,9 @@ inline void lease::tell(const event& e) noexcept {
         finish_release(e.how);
         break;
     default:
-        from_->finish(*this, e);
+        if (const line_pointer from =
+                client_->with_machine([this](machine&, time_point) { return from_; }))
+            from->finish(*this, e);
     }
 }
 
@@ -163,8 +165,13 @@ inline outcome limit_line::enqueue(request_waiter& w, bool is_alarmed) {
         return outcome::limit_mismatch;
     if (!may_join(w, is_alarmed))
         return outcome::unalarmed;
+    line_pointer left; // as in finish
     const outcome started = client_->with_machine([&](machine& m, time_point now) {
-        return client_->is_ended() ? outcome::closed : m.start(*limit_, *w.asking, now);
+        const outcome how =
+            client_->is_ended() ? outcome::closed : m.start(*limit_, *w.asking, now);
+        if (how != outcome::queued)
+            left = std::move(w.asking->from_);
+        return how;
     });
     if (started != outcome::queued)
         return started;
@@ -186,6 +193,9 @@ inline void limit_line::finish(lease& request, const event& e) noexcept {
     if (w == nullptr || phase_ == phase::shut)
         return;
     request.user = nullptr;
+    // Never the last, here and in leaves: the caller has a reference.
+    const line_pointer left =
+        client_->with_machine([&](machine&, time_point) { return std::move(request.from_); });
     w->status = e.status;
     take(*w, e.how, here.taken);
 }
@@ -197,9 +207,10 @@ inline void limit_line::bar() noexcept {
 inline void limit_line::leaves(waiter_type& w, outcome result) noexcept {
     lease& request = *static_cast<request_waiter&>(w).asking;
     request.user = nullptr;
-    client_->with_machine([&](machine& m, time_point now) {
+    const line_pointer left = client_->with_machine([&](machine& m, time_point now) {
         if (!m.withdraw(request, now, result))
             m.give_back(request, false, now);
+        return std::move(request.from_);
     });
 }
 
