@@ -2,7 +2,11 @@
 # OpenSSL, which Boost.Redis needs.
 
 set(fleet_headers
+    include/asio_semaphore/detail/fleet/client_state.hpp
     include/asio_semaphore/detail/fleet/end_requests.hpp
+    include/asio_semaphore/detail/fleet/lease.hpp
+    include/asio_semaphore/detail/fleet/limit.hpp
+    include/asio_semaphore/detail/fleet/limit_line.hpp
     include/asio_semaphore/detail/fleet/lines.hpp
     include/asio_semaphore/detail/fleet/machine.hpp
     include/asio_semaphore/detail/fleet/protocol.hpp
@@ -10,6 +14,7 @@ set(fleet_headers
     include/asio_semaphore/detail/fleet/requests.hpp
     include/asio_semaphore/detail/fleet/script.hpp
     include/asio_semaphore/detail/fleet/store.hpp
+    include/asio_semaphore/detail/fleet/ticket.hpp
     include/asio_semaphore/fleet/config.hpp
     include/asio_semaphore/fleet/fleet_client.hpp
     include/asio_semaphore/fleet/fleet_error.hpp
@@ -20,10 +25,15 @@ set(fleet_headers
     include/asio_semaphore/fleet/while_held.hpp
     include/asio_semaphore/fleet/with_permit.hpp)
 set(fleet_bodies
-    include/asio_semaphore/detail/fleet/impl/lines.ipp
+    include/asio_semaphore/detail/fleet/impl/client_state.ipp
+    include/asio_semaphore/detail/fleet/impl/lease.ipp
+    include/asio_semaphore/detail/fleet/impl/limit_line.ipp
     include/asio_semaphore/detail/fleet/impl/machine.ipp
+    include/asio_semaphore/detail/fleet/impl/machine_calls.ipp
+    include/asio_semaphore/detail/fleet/impl/machine_tickets.ipp
     include/asio_semaphore/detail/fleet/impl/protocol.ipp
     include/asio_semaphore/detail/fleet/impl/redis_store.ipp
+    include/asio_semaphore/detail/fleet/impl/ticket.ipp
     include/asio_semaphore/fleet/impl/fleet_error.ipp)
 
 if(NOT ASIO_SEMAPHORE_FLEET)

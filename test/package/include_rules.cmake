@@ -47,8 +47,8 @@ foreach(file IN LISTS files)
         if(file MATCHES "/detail/fleet/" AND header MATCHES "^boost/redis" AND NOT name STREQUAL "redis_store")
             message(SEND_ERROR "${file} includes Boost.Redis, which only the store knows: ${header}")
         endif()
-        if(file MATCHES "/detail/fleet/(impl/)?(script|protocol|machine)\\.[hi]pp$"
-            AND header MATCHES "^boost/asio|/detail/operation/|/detail/fleet/(lines|store|redis_store|requests|end_requests)\\.")
+        if(file MATCHES "/detail/fleet/(impl/)?(script|protocol|ticket|limit|machine|machine_calls|machine_tickets)\\.[hi]pp$"
+            AND header MATCHES "^boost/asio|/detail/operation/|/detail/fleet/(lines|lease|limit_line|client_state|store|redis_store|requests|end_requests)\\.")
             message(SEND_ERROR "${file} knows no Asio, and includes ${header}")
         endif()
         if(NOT file MATCHES "/fleet/" AND header MATCHES "/fleet/")
@@ -60,9 +60,11 @@ foreach(file IN LISTS files)
         if(file MATCHES "/include/asio_semaphore/detail/[^/]*$")
             message(SEND_ERROR "${file} belongs to one of the floors: detail/state or detail/operation")
         endif()
-        # Bodies: by the list of all bodies, and at the end of their own header. The classes of the state layer need each
-        # other complete, so that their bodies come together, with those of the waiting line.
-        if(header MATCHES "\\.ipp$" AND NOT file MATCHES "/impl/src\\.hpp$" AND NOT name STREQUAL other
+        # Bodies: by the list of all bodies, and at the end of their own header, where a long one has them in parts. The classes
+        # of the state layer need each other complete, so that their bodies come together, with those of the waiting line; so do
+        # the fleet's lines.
+        if(header MATCHES "\\.ipp$" AND NOT file MATCHES "/impl/src\\.hpp$|/detail/fleet/lines\\.hpp$"
+            AND NOT other MATCHES "^${name}(_calls|_tickets)?$"
             AND NOT (file MATCHES "/impl/(admission_line|limiter_state|semaphore_state|waiting_line)\\.ipp$" AND header MATCHES "/detail/state/impl/"))
             message(SEND_ERROR "${file} includes the bodies of another header: ${header}")
         endif()
@@ -78,7 +80,8 @@ foreach(file IN LISTS files)
             message(SEND_ERROR "${file} goes on after its bodies")
         endif()
     endif()
-    if(extension STREQUAL ".ipp" AND NOT text MATCHES "#include <asio_semaphore/[a-z_/]*${name}\\.hpp>")
+    string(REGEX REPLACE "_(calls|tickets)$" "" whole "${name}")
+    if(extension STREQUAL ".ipp" AND NOT text MATCHES "#include <asio_semaphore/[a-z_/]*${whole}\\.hpp>")
         message(SEND_ERROR "${file} does not include its own header")
     endif()
     if(NOT name STREQUAL "config" AND text MATCHES "BOOST_VERSION|BOOST_ASIO_VERSION")

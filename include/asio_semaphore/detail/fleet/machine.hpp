@@ -16,7 +16,7 @@
 // tickets when it is made, so that nothing has to be repeated after a lost connection: what was not
 // answered is said again. Every command may be.
 //
-// Invariants, and the promises of the contract that rest on them:
+// Invariants, and the promises (of fleet_semaphore's documentation) that rest on them:
 //  - A lease ends here a margin ahead of the server: its deadline counts from before the call that
 //    granted or renewed it was handed out, or from when it was surely still waiting (P1, P6). The
 //    deadline is atomic, and once ended stays so, whoever notices first.
@@ -32,20 +32,16 @@
 
 #include <asio_semaphore/config.hpp>
 #include <asio_semaphore/detail/fleet/protocol.hpp>
-#include <asio_semaphore/detail/state/wait_queue.hpp>
+#include <asio_semaphore/detail/fleet/ticket.hpp>
 #include <asio_semaphore/fleet/fleet_options.hpp>
 #include <asio_semaphore/fleet/fleet_statistics.hpp>
 
 #include <boost/intrusive/list.hpp>
-#include <boost/intrusive/set.hpp>
-#include <boost/smart_ptr/intrusive_ptr.hpp>
 
-#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -55,226 +51,93 @@
 
 namespace asio_semaphore::detail::fleet {
 
-/// Counts while the machine sleeps, too, where the system has such a clock.
-struct clock {
-    using duration = std::chrono::nanoseconds;
-    using rep = duration::rep;
-    using period = duration::period;
-    using time_point = std::chrono::time_point<clock>;
-    static constexpr bool is_steady = true;
-    inline static time_point now() noexcept;
-};
-using time_point = clock::time_point;
-
 class limit; // the machine's record of one name
-class machine;
-
-/// What inspect answers.
-struct status_record {
-    std::int64_t limit = 0;
-    std::int64_t held = 0;
-    std::int64_t waiting = 0;
-    std::int64_t clients = 0;
-    std::uint64_t lowest_fence = 0;
-    std::chrono::milliseconds quarantine{0};
-    std::uint64_t rolls = 0;
-};
-
-/// A request from its start, as a lease, and until nothing of it is left in the server. Owners
-/// derive from it. The machine holds a reference as long as it knows the ticket; it drops it within
-/// its own functions.
-class ticket {
-public:
-    enum class purpose : unsigned char { acquire, try_acquire, set_limit, inspect };
-
-    /// @param n permits; set_limit: the new limit
-    inline ticket(purpose what, std::ptrdiff_t n) noexcept;
-    ticket(const ticket&) = delete;
-    ticket& operator=(const ticket&) = delete;
-
-    std::ptrdiff_t count() const noexcept { return count_; }
-
-    // Of a lease; from any thread, without the mutex.
-    /// Asks the clock. Once it has said no it never says yes again, whatever the server answers:
-    /// saying so is what ends the lease here.
-    inline bool is_valid(time_point now) const noexcept;
-    /// Local: a margin ahead of the server's; min(): ended; max(): admitted locally.
-    inline time_point deadline() const noexcept;
-    std::uint64_t fence() const noexcept { return fence_; } // 0: admitted locally
-    bool is_local() const noexcept { return is_local_; }
-
-    /// What the owner may need to find its waiter. Untouched by the machine.
-    void* user = nullptr;
-
-    friend void intrusive_ptr_add_ref(ticket* t) noexcept { t->add_reference(); }
-    friend void intrusive_ptr_release(ticket* t) noexcept { t->drop_reference(); }
-
-protected:
-    ~ticket() = default;
-
-private:
-    friend class limit;
-    friend class machine;
-
-    enum class state : unsigned char {
-        fresh,
-        waiting, // here
-        asked,   // said, or to be said again
-        queued,
-        held,
-        lost, // not given back by its owner yet
-        over  // only a rest of it may remain
-    };
-
-    virtual void add_reference() noexcept = 0;
-    virtual void drop_reference() noexcept = 0;
-
-    static constexpr clock::rep ended = std::numeric_limits<clock::rep>::min();
-
-    bool is_request() const noexcept {
-        return purpose_ == purpose::acquire || purpose_ == purpose::try_acquire;
-    }
-
-    // Written before the ticket's grant is told, and by is_valid and the machine.
-    mutable std::atomic<clock::rep> deadline_{ended};
-    std::uint64_t fence_ = 0;
-    const std::ptrdiff_t count_;
-
-    // From here on guarded by the owner's mutex.
-    boost::intrusive::set_member_hook<> request_hook_; // waiting, asked, queued: by serial
-    boost::intrusive::list_member_hook<> place_hook_;  // held, lost; set_limit and inspect
-    boost::intrusive::list_member_hook<> rest_hook_;
-    boost::intrusive::set_member_hook<> timer_hook_;
-    boost::intrusive::list_member_hook<> event_hook_;
-
-    limit* limit_ = nullptr; // while it is known
-    std::uint64_t serial_ = 0;
-    std::uint64_t rest_ = 0;  // the serial that is to be given back; 0: there is no rest
-    std::int64_t expiry_ = 0; // by the server's clock
-    time_point since_;        // its start
-    time_point first_said_;   // a grant by a push is not older than this
-    time_point last_said_;    // the newest call that can have made or prolonged it
-    time_point held_since_;
-    time_point timer_;                      // of a lease: its deadline; otherwise of the rest
-    time_point told_deadline_;              // of the lease that was given back
-    std::unique_ptr<status_record> status_; // of set_limit and inspect
-    const purpose purpose_;
-    state state_ = state::fresh;
-    bool is_local_ = false;
-    bool may_exist_ = false; // serial_, in the server
-    bool rests_as_place_ = false;
-    bool tells_rest_ = false;  // an event says what became of the rest
-    bool is_known_ = false;    // the machine holds a reference
-    unsigned char events_ = 0; // that have not been taken, by bit
-    outcome failed_how_ = outcome::granted;
-    outcome lost_how_ = outcome::lost;
-    outcome released_how_ = outcome::granted;
-};
-
-using ticket_pointer = boost::intrusive_ptr<ticket>;
-
-/// What a ticket's owner is to be told. Those of one ticket in the order in which they happened,
-/// and the tickets in the order of the first.
-struct event {
-    enum kind : unsigned char {
-        granted,  ///< it is a lease now
-        failed,   ///< the request has ended otherwise: `how`
-        lost,     ///< the lease has ended: its deadline has passed, or the server does not hold it;
-                  ///< `how` is lost, or aborted where close_all has ended it
-        released, ///< the server has answered a give_back that was to be told: `how` is granted, or
-                  ///< lost if the lease had ended before
-        done      ///< set_limit, inspect: `how` is granted, `status` filled in
-    } what;
-    ticket_pointer of;
-    outcome how = outcome::granted;
-    status_record status{};
-};
 
 class machine {
 public:
     /// @param client its name in the fleet @param seed of the jitter
-    inline machine(std::string client, std::uint64_t seed);
+    machine(std::string client, std::uint64_t seed);
     machine(const machine&) = delete;
     machine& operator=(const machine&) = delete;
     /// Forgets all tickets.
-    inline ~machine();
+    ~machine();
 
     const std::string& client() const noexcept { return client_; }
 
     // Limits. Objects of the same name share one; it is forgotten when the last object has closed
     // it and nothing is left in the server.
-    /// @throws std::invalid_argument for arguments outside of contract-fleet section 3, and for
+    /// @throws std::invalid_argument for arguments that basic_fleet_semaphore refuses, and for
     /// options other than those the limit has here already. Another limit for the same name is told
     /// to every operation of this object, as limit_mismatch: `mismatch` becomes true.
-    inline limit&
+    limit&
     open(std::string_view name, std::ptrdiff_t permits, const fleet_options&, bool& mismatch);
     /// The last object's close ends the requests that still wait: closed. The reference is not to
     /// be used any more.
-    inline void close(limit&, time_point now) noexcept;
+    void close(limit&, time_point now) noexcept;
 
     // Requests.
     /// `queued`, or how it ends at once: closed, exceeds_max (by the limit as known here, where the
     /// server cannot be asked at once), queue_full, unreachable, limit_mismatch, invalid_argument;
     /// for try_acquire timed_out where there is no connection, or others wait here; granted where
     /// it is admitted locally.
-    inline outcome start(limit&, ticket&, time_point now);
+    outcome start(limit&, ticket&, time_point now);
     /// Nobody waits for the request any more: cancelled, past its deadline, its handler gone. Until
     /// the machine has said `granted` or `failed`, by an event whether taken or not; afterwards no
     /// effect, false.
     /// @param why for the statistics: timed_out, or another
-    inline bool withdraw(ticket&, time_point now, outcome why = outcome::aborted) noexcept;
+    bool withdraw(ticket&, time_point now, outcome why = outcome::aborted) noexcept;
     /// Of a lease, lost or not. @param is_told an event says what the server answered
-    inline void give_back(ticket&, bool is_told, time_point now) noexcept;
+    void give_back(ticket&, bool is_told, time_point now) noexcept;
 
     // The connection.
     /// Subscribed to the client's channel; calls may be made. Their number is connection().
-    inline void connected(time_point now);
+    void connected(time_point now);
     /// Calls that are under way are not answered any more: nothing of an earlier connection may
     /// come to replied() or pushed().
-    inline void disconnected(time_point now);
+    void disconnected(time_point now);
     /// The server refuses this client altogether, and is likely to go on doing so: who asks fails.
-    inline void refused() noexcept;
+    void refused() noexcept;
     std::uint64_t connection() const noexcept { return connection_; }
     bool is_connected() const noexcept { return is_connected_; }
     /// An answer has shown that another connection is needed.
     bool wants_reconnect() const noexcept { return wants_reconnect_; }
     /// Whether next_calls has something to say, or has to see whether it has: not while calls are
     /// under way.
-    inline bool has_calls(time_point now) const noexcept;
-    inline std::vector<call> next_calls(time_point now);
+    bool has_calls(time_point now) const noexcept;
+    std::vector<call> next_calls(time_point now);
     /// One for each call of the last next_calls, in that order.
-    inline void replied(std::vector<reply> replies, time_point now);
-    inline void pushed(const push&, time_point now);
+    void replied(std::vector<reply> replies, time_point now);
+    void pushed(const push&, time_point now);
 
     /// When on_time is to be called; max(): never, until something else happens. What can be said
     /// already is not waited for.
-    inline time_point next_time() const noexcept;
-    inline void on_time(time_point now);
+    time_point next_time() const noexcept;
+    void on_time(time_point now);
 
     /// async_run has begun: from here unreachable_after counts where there was no connection yet.
-    inline void running(time_point now);
+    void running(time_point now);
     /// Closes all limits; gives everything back.
-    inline void close_all(time_point now);
+    void close_all(time_point now);
     /// The client dies: requests end as closed, those who wait for a loss as aborted, those who
     /// wait for the answer to a give_back as lost. The leases stay as they are until their
     /// deadlines, and nothing is said any more.
-    inline void abandon() noexcept;
+    void abandon() noexcept;
     /// Nothing of this client is left in the server, or has to be any more.
-    inline bool is_empty() const noexcept;
+    bool is_empty() const noexcept;
 
     /// What has happened since, for the owners; in order.
-    inline std::vector<event> take_events();
+    std::vector<event> take_events();
     bool has_events() const noexcept { return !events_.empty(); }
 
     /// The shortest lease of all limits, for the connection's timeouts.
-    inline std::chrono::milliseconds shortest_lease() const noexcept;
+    std::chrono::milliseconds shortest_lease() const noexcept;
 
     // Of one limit, as known here.
-    inline std::ptrdiff_t permits_of(const limit&) const noexcept;
-    inline std::size_t waiting_in(const limit&) const noexcept;
-    inline fleet_statistics counts_of(const limit&) const noexcept;
+    std::ptrdiff_t permits_of(const limit&) const noexcept;
+    std::size_t waiting_in(const limit&) const noexcept;
+    fleet_statistics counts_of(const limit&) const noexcept;
     /// Of the client.
-    inline fleet_client_statistics counts() const noexcept;
+    fleet_client_statistics counts() const noexcept;
 
 private:
     struct said_command {
@@ -358,3 +221,5 @@ private:
 } // namespace asio_semaphore::detail::fleet
 
 #include <asio_semaphore/detail/fleet/impl/machine.ipp>
+#include <asio_semaphore/detail/fleet/impl/machine_calls.ipp>
+#include <asio_semaphore/detail/fleet/impl/machine_tickets.ipp>

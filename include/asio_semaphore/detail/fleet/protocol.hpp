@@ -152,7 +152,7 @@ struct push {
     }
 };
 
-/// Why a call has no answer. See contract-fleet, "Failures".
+/// Why a call has no answer.
 enum class failure : unsigned char {
     none,
     busy,       ///< a long script runs: the same call again, a little later

@@ -1,220 +1,22 @@
 #pragma once
 
-#include <asio_semaphore/detail/fleet/lines.hpp>
+#include <asio_semaphore/detail/fleet/client_state.hpp>
+#include <asio_semaphore/detail/fleet/lease.hpp>
 
 #include <asio_semaphore/detail/operation/executors.hpp>
 #include <asio_semaphore/detail/operation/semaphore_service.hpp>
 
-#include <boost/asio/error.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/system_executor.hpp>
 #include <boost/core/no_exceptions_support.hpp>
 #include <boost/system/errc.hpp>
 
-#include <chrono>
+#include <optional>
 #include <random>
 #include <utility>
 
 namespace asio_semaphore::detail::fleet {
-
-inline boost::system::error_code to_error_code(outcome result) noexcept {
-    switch (result) {
-    case outcome::lost:
-        return fleet_error::lost;
-    case outcome::limit_mismatch:
-        return fleet_error::limit_mismatch;
-    case outcome::unreachable:
-        return fleet_error::unreachable;
-    case outcome::rejected:
-        return fleet_error::rejected;
-    case outcome::clustered:
-        return fleet_error::clustered;
-    case outcome::incompatible:
-        return fleet_error::incompatible;
-    default:
-        return detail::to_error_code(result);
-    }
-}
-
-inline request_waiter::request_waiter(
-    lease_pointer request, detail::time_point deadline, bool works) noexcept :
-    timed_waiter<threads>(request->count(), deadline, works), asking(std::move(request)) {
-    is_timed = deadline != detail::never;
-}
-
-// A lease.
-
-inline lease::lease(purpose what, std::ptrdiff_t n, line_pointer from, client_pointer client) :
-    ticket(what, n),
-    fleet_line(client->registry()),
-    client_(std::move(client)),
-    from_(std::move(from)) {
-    enlist();
-}
-
-inline void lease::give_back() noexcept {
-    abort();
-    client_->with_machine([this](machine& m, time_point now) { m.give_back(*this, false, now); });
-    client_->wake();
-}
-
-inline outcome lease::enqueue_wait(waiter_type& w) noexcept {
-    std::lock_guard<threads::mutex> lock(mutex_);
-    const outcome result = ends_at_once(w);
-    if (result != outcome::queued)
-        return result;
-    // A client that closes is about to tell how this one has ended.
-    if (!is_valid(clock::now()) && !client_->is_closed())
-        return outcome::closed;
-    join(w);
-    return outcome::queued;
-}
-
-inline outcome lease::enqueue_release(waiter_type& w) {
-    abort();
-    std::lock_guard<threads::mutex> lock(mutex_);
-    if (phase_ == phase::shut)
-        return outcome::abandoned;
-    const bool waits = client_->with_machine([&](machine& m, time_point now) {
-        // Of a client that has ended the machine tells nothing any more.
-        const bool is_told = !is_cancelled(w) && !client_->is_ended();
-        m.give_back(*this, is_told, now);
-        return is_told;
-    });
-    if (!waits)
-        return is_cancelled(w) ? outcome::aborted : outcome::closed;
-    join(w);
-    releasing_ = &w;
-    return outcome::queued;
-}
-
-inline void lease::leaves(waiter_type& w, outcome) noexcept {
-    if (releasing_ == &w)
-        releasing_ = nullptr;
-}
-
-inline bool lease::outlasts(const waiter_type& w, outcome result) const noexcept {
-    return releasing_ == &w && result != outcome::abandoned;
-}
-
-inline void lease::tell(const event& e) noexcept {
-    switch (e.what) {
-    case event::lost:
-        if (e.how == outcome::aborted)
-            abort();
-        else
-            close();
-        break;
-    case event::released:
-        finish_release(e.how);
-        break;
-    default:
-        if (const line_pointer from =
-                client_->with_machine([this](machine&, time_point) { return from_; }))
-            from->finish(*this, e);
-    }
-}
-
-inline void lease::finish_release(outcome how) noexcept {
-    section here(*this);
-    if (phase_ != phase::shut && releasing_ != nullptr)
-        take(*std::exchange(releasing_, nullptr), how, here.taken);
-}
-
-// An object's line.
-
-inline limit_line::limit_line(
-    boost::intrusive_ptr<registry_type> registry, client_pointer client, std::string_view name,
-    std::ptrdiff_t permits, const fleet_options& options) :
-    fleet_line(std::move(registry)),
-    client_(std::move(client)),
-    limit_(&client_->with_machine([&](machine& m, time_point) -> limit& {
-        return m.open(name, permits, options, is_mismatch_);
-    })) {
-    enlist();
-}
-
-inline outcome limit_line::state() const noexcept {
-    const outcome own = state_;
-    return own == outcome::queued && (client_->is_closed() || client_->is_ended()) ? outcome::closed
-                                                                                   : own;
-}
-
-inline bool limit_line::is_open() const noexcept {
-    return state() == outcome::queued;
-}
-
-inline std::ptrdiff_t limit_line::permits() const noexcept {
-    return client_->with_machine([this](machine& m, time_point) { return m.permits_of(*limit_); });
-}
-
-inline std::size_t limit_line::waiting_here() const noexcept {
-    return client_->with_machine([this](machine& m, time_point) { return m.waiting_in(*limit_); });
-}
-
-inline fleet_statistics limit_line::statistics() const {
-    return client_->with_machine([this](machine& m, time_point) { return m.counts_of(*limit_); });
-}
-
-inline outcome limit_line::enqueue(request_waiter& w, bool is_alarmed) {
-    std::lock_guard<threads::mutex> lock(mutex_);
-    const outcome result = ends_at_once(w);
-    if (result != outcome::queued)
-        return result;
-    if (is_mismatch_)
-        return outcome::limit_mismatch;
-    if (!may_join(w, is_alarmed))
-        return outcome::unalarmed;
-    line_pointer left; // as in finish
-    const outcome started = client_->with_machine([&](machine& m, time_point now) {
-        const outcome how =
-            client_->is_ended() ? outcome::closed : m.start(*limit_, *w.asking, now);
-        if (how != outcome::queued)
-            left = std::move(w.asking->from_);
-        return how;
-    });
-    if (started != outcome::queued)
-        return started;
-    w.asking->user = &w;
-    join(w);
-    return outcome::queued;
-}
-
-inline void limit_line::end() noexcept {
-    abort();
-    client_->with_machine([this](machine& m, time_point now) { m.close(*limit_, now); });
-    client_->wake();
-}
-
-inline void limit_line::finish(lease& request, const event& e) noexcept {
-    section here(*this);
-    // Null where the operation has left; then whatever it was granted has gone back.
-    auto* const w = static_cast<request_waiter*>(request.user);
-    if (w == nullptr || phase_ == phase::shut)
-        return;
-    request.user = nullptr;
-    // Never the last, here and in leaves: the caller has a reference.
-    const line_pointer left =
-        client_->with_machine([&](machine&, time_point) { return std::move(request.from_); });
-    w->status = e.status;
-    take(*w, e.how, here.taken);
-}
-
-inline void limit_line::bar() noexcept {
-    state_ = phase_ == phase::open ? outcome::queued : why_not();
-}
-
-inline void limit_line::leaves(waiter_type& w, outcome result) noexcept {
-    lease& request = *static_cast<request_waiter&>(w).asking;
-    request.user = nullptr;
-    const line_pointer left = client_->with_machine([&](machine& m, time_point now) {
-        if (!m.withdraw(request, now, result))
-            m.give_back(request, false, now);
-        return std::move(request.from_);
-    });
-}
-
-// The client.
 
 /// What of the client lives on its executor's context, and goes with that at the latest. The line
 /// owns it as its alarm, although nobody there waits for a time.

@@ -1,0 +1,438 @@
+#pragma once
+
+// What is said to the server, and what is made of its answers.
+
+#include <asio_semaphore/detail/fleet/machine.hpp>
+
+#include <asio_semaphore/detail/fleet/limit.hpp>
+
+#include <boost/assert.hpp>
+
+#include <algorithm>
+#include <utility>
+
+namespace asio_semaphore::detail::fleet {
+
+using namespace std::chrono_literals;
+
+/// After a reply that tells of a long script.
+inline constexpr std::chrono::milliseconds busy_pause{50};
+/// Half of the day for which the server keeps what nobody uses.
+inline constexpr std::chrono::hours longest_silence{12};
+
+inline bool machine::has_calls(time_point now) const noexcept {
+    if (!is_connected_ || !under_way_.empty())
+        return false;
+    for (const auto& [name, in] : limits_)
+        if (in->call_time() <= now)
+            return true;
+    return false;
+}
+
+// An upper bound of the commands in the next call.
+inline std::size_t machine::fill_size(const limit& in) const noexcept {
+    std::size_t size = in.lease_count + in.wait_count() + in.stray_count;
+    for (auto t = in.rests.begin(); t != in.rests.end() && size < commands_at_a_time; ++t)
+        ++size;
+    for (const limit::place_list* const line : {&in.settings, &in.inspections})
+        for (auto t = line->begin(); t != line->end() && size < commands_at_a_time; ++t)
+            ++size;
+    return std::min(size, commands_at_a_time);
+}
+
+// @pre there is room for all
+inline void machine::fill(limit& in, call& c, saying& s, time_point now) noexcept {
+    const auto has_room = [&] {
+        return c.commands.size() < commands_at_a_time;
+    };
+    const auto say = [&](ticket& t, std::uint64_t serial, verb what) -> command& {
+        command said{what};
+        if (serial != 0)
+            said.of = in.name_of(t, serial);
+        c.commands.push_back(said);
+        s.commands.push_back({ticket_pointer(&t), serial, what, false});
+        return c.commands.back();
+    };
+    const auto ask = [&](ticket& t) {
+        say(t, t.serial_,
+            t.purpose_ == ticket::purpose::acquire ? verb::acquire : verb::try_acquire);
+        s.commands.back().is_first = !t.may_exist_;
+        if (!t.may_exist_)
+            t.first_said_ = now;
+        t.may_exist_ = true;
+        t.last_said_ = now;
+        s.has_asks = true;
+    };
+
+    if (in.beat_at <= now) {
+        repeat_all(in);
+        in.beat_at = now + third_of(in);
+    }
+    const bool is_for_head = in.head_at <= now;
+    if (is_for_head)
+        in.head_at = never;
+    in.calls_again = false;
+    s.asked_from = in.ask_from;
+    s.before = std::exchange(in.last_call, now);
+
+    // What is given back makes room for whoever is put back after a loss of data, and both for
+    // newcomers.
+    for (auto t = in.rests.begin(); t != in.rests.end() && has_room(); ++t)
+        say(*t, t->rest_, verb::give_back);
+    for (std::size_t i = 0; i < in.stray_count && has_room(); ++i) {
+        command said{verb::give_back};
+        said.of = {in.strays[i].serial, in.strays[i].n, in.options.lease.count()};
+        c.commands.push_back(said);
+        s.commands.push_back({nullptr, said.of.serial, verb::give_back, false});
+    }
+    for (auto next = in.due.begin(); next != in.due.end() && has_room();) {
+        ticket& t = *next++;
+        if (in.options.max_hold > 0ms && now > t.held_since_ + in.options.max_hold) {
+            limit::leave_place(t);
+            in.unrenewed.push_back(t);
+            continue;
+        }
+        command& said = say(t, t.serial_, verb::renew);
+        said.fence = t.fence_;
+        said.void_after =
+            t.expiry_ - std::chrono::duration_cast<std::chrono::milliseconds>(in.margin).count();
+        t.last_said_ = now;
+    }
+    if (!in.has_beats())
+        in.beat_at = never;
+    const bool may_ask = now >= in.asks_pause;
+    if (may_ask) {
+        for (auto t = in.asked.begin(); t != in.asked.end() && has_room(); ++t)
+            ask(*t);
+        while (in.may_ask() && has_room()) {
+            ticket& t = *in.waiting.begin();
+            leave_line(t);
+            t.state_ = ticket::state::asked;
+            in.asked.insert(in.asked.end(), t);
+            ask(t);
+        }
+    }
+    if (in.asks()) {
+        auto t = in.queued.lower_bound(in.ask_from);
+        for (; t != in.queued.end() && has_room(); ++t) {
+            say(*t, t->serial_, verb::ask);
+            in.ask_from = t->serial_ + 1;
+        }
+        if (t == in.queued.end())
+            in.ask_from = nobody;
+    } else if (is_for_head && !in.queued.empty() && has_room()) {
+        say(*in.queued.begin(), in.queued.begin()->serial_, verb::ask);
+    }
+    if (may_ask) {
+        for (auto t = in.settings.begin(); t != in.settings.end() && has_room(); ++t) {
+            say(*t, 0, verb::set_limit).limit = t->count_;
+            s.has_asks = true;
+        }
+        for (auto t = in.inspections.begin(); t != in.inspections.end() && has_room(); ++t) {
+            say(*t, 0, verb::inspect);
+            s.has_asks = true;
+        }
+    }
+}
+
+inline std::vector<call> machine::next_calls(time_point now) {
+    std::vector<call> calls;
+    if (!is_connected_ || !under_way_.empty())
+        return calls;
+    std::vector<saying> sayings;
+    for (auto& [name, record] : limits_) {
+        limit& in = *record;
+        expire(in, now);
+        if (in.call_time() > now)
+            continue;
+        call c;
+        c.name = name;
+        c.presence = c.lease = in.options.lease.count();
+        c.limit = in.permits;
+        c.is_strict = !in.was_heard && !in.options.adopt_limit;
+        c.is_immediate = in.options.after_loss == fleet_options::recovery::immediate;
+        c.is_first = in.is_first;
+        // Who has long said nothing knows a limit that may have been forgotten for that.
+        c.seen = in.last_call < now - longest_silence ? 0 : in.seen;
+        saying s{&in, now, at_once, nobody, false, {}};
+        const std::size_t size = fill_size(in);
+        c.commands.reserve(size);
+        s.commands.reserve(size);
+        calls.push_back(std::move(c));
+        sayings.push_back(std::move(s));
+    }
+    // From here on nothing fails.
+    std::size_t kept = 0;
+    for (std::size_t i = 0; i < calls.size(); ++i) {
+        limit& in = *sayings[i].in;
+        const bool is_again = in.calls_again;
+        fill(in, calls[i], sayings[i], now);
+        if (calls[i].commands.empty() && !is_again)
+            continue;
+        counts_.commands += calls[i].commands.size();
+        if (kept != i) {
+            calls[kept] = std::move(calls[i]);
+            sayings[kept] = std::move(sayings[i]);
+        }
+        ++kept;
+    }
+    calls.resize(kept);
+    sayings.erase(sayings.begin() + static_cast<std::ptrdiff_t>(kept), sayings.end());
+    counts_.calls += kept;
+    handed_out_at_ = now;
+    under_way_ = std::move(sayings);
+    return calls;
+}
+
+inline void machine::replied(std::vector<reply> replies, time_point now) {
+    if (under_way_.empty())
+        return;
+    std::vector<saying> sayings = std::move(under_way_);
+    under_way_.clear();
+    BOOST_ASSERT(replies.size() == sayings.size());
+    counts_.round_trip.add(now - handed_out_at_);
+    for (std::size_t i = 0; i < std::min(replies.size(), sayings.size()); ++i) {
+        expire(*sayings[i].in, now);
+        hear(sayings[i], replies[i], now);
+    }
+    for (const saying& s : sayings)
+        forget_if_idle(*s.in);
+}
+
+// The call has done nothing.
+inline void machine::undo(saying& s) noexcept {
+    limit& in = *s.in;
+    in.ask_from = std::min(in.ask_from, s.asked_from);
+    in.last_call = s.before;
+    for (said_command& said : s.commands) {
+        if (!said.is_first)
+            continue;
+        ticket& t = *said.of;
+        if (t.rest_ == said.serial)
+            end_rest(t, outcome::lost);
+        else if (t.serial_ == said.serial)
+            t.may_exist_ = false;
+    }
+}
+
+inline void machine::hear_failure(saying& s, failure failed, time_point now) noexcept {
+    limit& in = *s.in;
+    ++counts_.rejected;
+    undo(s);
+    for (auto next = in.rests.begin(); next != in.rests.end();) {
+        ticket& t = *next++;
+        if (rest_ends(t) <= now)
+            end_rest(t, outcome::lost);
+    }
+    switch (failed) {
+    case failure::none:
+        break;
+    case failure::unavailable:
+        wants_reconnect_ = true;
+        [[fallthrough]];
+    case failure::busy:
+        in.pause = in.asks_pause = now + busy_pause;
+        break;
+    case failure::refused:
+        // What makes room may go through all the same.
+        if (!s.has_asks) {
+            in.pause = now + in.lease / 12;
+        } else if (in.options.when_unreachable == fleet_options::unreachable::wait) {
+            const std::chrono::nanoseconds longer = std::max<std::chrono::nanoseconds>(
+                2 * in.back_off, std::chrono::nanoseconds(busy_pause));
+            in.back_off = std::min(longer, in.lease / 3);
+            in.asks_pause = now + in.back_off;
+        } else {
+            fail_asking(in, outcome::rejected);
+        }
+        break;
+    case failure::rejected:
+    case failure::clustered:
+        fail_all(in, failed == failure::rejected ? outcome::rejected : outcome::clustered);
+        in.pause = now + in.lease / 12;
+        break;
+    }
+}
+
+inline void machine::hear_result(
+    const saying& s, said_command& said, const answer& a, const result& r,
+    time_point now) noexcept {
+    using state = ticket::state;
+    limit& in = *s.in;
+    if (said.of == nullptr) {
+        in.end_stray(said.serial);
+        return;
+    }
+    ticket& t = *said.of;
+    if (said.what != verb::give_back)
+        t.last_said_ = now; // until now it may have been on its way
+    const auto deadline = [&] {
+        return s.at + std::chrono::milliseconds(r.expiry - a.now) - in.margin;
+    };
+    switch (said.what) {
+    case verb::acquire:
+    case verb::try_acquire:
+        if (t.state_ != state::asked || t.serial_ != said.serial)
+            break;
+        if (r.what == verdict::granted) {
+            grant(t, r.fence, r.expiry, deadline(), now);
+        } else if (r.what == verdict::queued) {
+            leave_line(t);
+            t.state_ = state::queued;
+            in.queued.insert(in.queued.end(), t);
+            t.first_said_ = s.at;
+            ++in.counts.queued;
+        } else if (r.what == verdict::refused || r.what == verdict::exceeds) {
+            t.may_exist_ = false;
+            in.remember(t, t.serial_);
+            fail(t, r.what == verdict::refused ? outcome::timed_out : outcome::exceeds_max);
+        }
+        break;
+    case verb::ask:
+        if (t.state_ != state::queued || t.serial_ != said.serial)
+            break;
+        if (r.what == verdict::granted) {
+            grant(t, r.fence, r.expiry, deadline(), now);
+        } else if (r.what == verdict::queued) {
+            t.first_said_ = s.at;
+        } else if (r.what == verdict::unknown) {
+            leave_line(t);
+            t.may_exist_ = false;
+            t.state_ = state::asked;
+            in.asked.insert(in.asked.end(), t);
+        }
+        break;
+    case verb::give_back:
+        if (t.rest_ == said.serial)
+            end_rest(t, r.what == verdict::unknown ? outcome::lost : outcome::granted);
+        break;
+    case verb::renew:
+        if (t.state_ != state::held)
+            break;
+        if (r.what == verdict::gone) {
+            lose(t, true);
+        } else {
+            if (r.what == verdict::readmitted)
+                ++in.counts.readmitted;
+            prolong(t, r.expiry, deadline(), s.at, now);
+        }
+        break;
+    case verb::set_limit:
+    case verb::inspect:
+        if (t.state_ != state::waiting)
+            break;
+        leave_line(t);
+        t.state_ = state::over;
+        *t.status_ = {a.limit,   a.held,         a.waiting,
+                      r.clients, r.lowest_fence, std::chrono::milliseconds(a.quarantine),
+                      a.rolls};
+        tell(t, event::done);
+        break;
+    }
+}
+
+inline void machine::hear(saying& s, const reply& heard, time_point now) noexcept {
+    limit& in = *s.in;
+    if (heard.failed != failure::none) {
+        hear_failure(s, heard.failed, now);
+        return;
+    }
+    const answer& a = heard.said;
+    if (a.status != call_status::ok) {
+        undo(s);
+        in.pause = now + in.lease / 12;
+    }
+    switch (a.status) {
+    case call_status::stale:
+        ++counts_.stale;
+        wants_reconnect_ = true;
+        in.asks_pause = in.pause;
+        return;
+    case call_status::conflict:
+        in.has_conflict = true;
+        fail_all(in, outcome::limit_mismatch);
+        return;
+    case call_status::incompatible:
+        fail_all(in, outcome::incompatible);
+        return;
+    case call_status::ok:
+        break;
+    }
+
+    const bool has_lost_data = in.was_heard && (in.made != a.made || in.rolls != a.rolls);
+    in.was_heard = true;
+    in.is_first = false;
+    in.last_call = now;
+    in.made = a.made;
+    in.rolls = a.rolls;
+    in.permits = a.limit;
+    in.seen = std::max(in.seen, a.seq);
+    in.quarantine_end = now + std::chrono::milliseconds(a.quarantine);
+    in.pause = in.asks_pause = at_once;
+    in.back_off = 0ns;
+
+    BOOST_ASSERT(a.results.size() == s.commands.size());
+    for (std::size_t i = 0; i < std::min(a.results.size(), s.commands.size()); ++i)
+        hear_result(s, s.commands[i], a, a.results[i], now);
+    for (const fleet::grant& g : a.granted)
+        if (ticket* const t = in.find_said(g.serial))
+            grant(
+                *t, g.fence, g.expiry,
+                s.at + std::chrono::milliseconds(g.expiry - a.now) - in.margin, now);
+        else
+            in.find_stray(g.serial);
+    for (const std::uint64_t serial : a.exceeded)
+        exceed(in, serial);
+
+    in.calls_again = a.has_more;
+    in.head_at = never;
+    if (a.is_head_mine && a.quarantine > 0)
+        in.head_at = in.quarantine_end;
+    else if (a.is_head_mine && a.next_expiry >= 0)
+        in.head_at = now + std::max(std::chrono::milliseconds(a.next_expiry), 1ms);
+    if (in.beat_at == never && in.has_beats())
+        in.beat_at = s.at + third_of(in);
+    if (has_lost_data) {
+        ++in.counts.repairs;
+        if (in.has_beats())
+            in.beat_at = now;
+    }
+}
+
+inline void machine::pushed(const push& heard, time_point now) {
+    const auto found = limits_.find(heard.name);
+    if (found == limits_.end() || !is_connected_)
+        return;
+    limit& in = *found->second;
+    ++counts_.pushes;
+    expire(in, now);
+    for (const fleet::grant& g : heard.granted)
+        if (ticket* const t = in.find_said(g.serial))
+            grant(*t, g.fence, g.expiry, t->first_said_ + in.lease - in.margin, now);
+        else
+            in.find_stray(g.serial);
+    for (const std::uint64_t serial : heard.exceeded)
+        exceed(in, serial);
+    if (heard.head) {
+        if (*heard.head >= 0)
+            in.head_at = now + std::max(std::chrono::milliseconds(*heard.head), 1ms);
+        else
+            in.head_at = in.quarantine_end > now ? in.quarantine_end : never;
+    }
+    if (in.beat_at == never && in.has_beats())
+        in.beat_at = now + third_of(in);
+    forget_if_idle(in);
+}
+
+// A third of the lease, give or take a tenth, so that a fleet does not renew in step.
+inline std::chrono::nanoseconds machine::third_of(const limit& in) noexcept {
+    random_ += 0x9e3779b97f4a7c15;
+    std::uint64_t mixed = random_;
+    mixed = (mixed ^ mixed >> 30) * 0xbf58476d1ce4e5b9;
+    mixed = (mixed ^ mixed >> 27) * 0x94d049bb133111eb;
+    mixed ^= mixed >> 31;
+    const auto percent = static_cast<std::int64_t>(90 + mixed % 21);
+    return in.lease / 300 * percent;
+}
+
+} // namespace asio_semaphore::detail::fleet
