@@ -24,6 +24,7 @@
 using namespace test;
 using support::ways;
 using support::wayward_executor;
+using support::witness;
 
 namespace {
 
@@ -50,47 +51,7 @@ struct fault_world : fleet_world {
     }
 };
 
-/// A handler for every signature whose moves start to throw on demand.
-class fragile {
-public:
-    fragile(ended& to, int& moves_left) : recorded_(to), moves_left_(&moves_left) {}
-    fragile(fragile&& other) :
-        recorded_((other.spend(), std::move(other.recorded_))), moves_left_(other.moves_left_) {}
-    fragile& operator=(fragile&&) = delete;
-
-    template <typename... Args>
-    void operator()(Args&&... args) {
-        recorded_(std::forward<Args>(args)...);
-    }
-
-private:
-    void spend() {
-        if (*moves_left_ == 0)
-            throw support::move_failure();
-        if (*moves_left_ > 0)
-            --*moves_left_;
-    }
-
-    recording recorded_;
-    int* moves_left_;
-};
-
-/// What handlers carry: it is counted, and may own objects.
-class witness {
-public:
-    inline static int alive = 0;
-
-    explicit witness(std::shared_ptr<void> object) noexcept : object_(std::move(object)) {
-        ++alive;
-    }
-    witness(const witness& other) noexcept : object_(other.object_) { ++alive; }
-    witness(witness&& other) noexcept : object_(std::move(other.object_)) { ++alive; }
-    witness& operator=(const witness&) = delete;
-    ~witness() { --alive; }
-
-private:
-    std::shared_ptr<void> object_;
-};
+using fragile = support::basic_fragile<recording>; // for every signature
 
 } // namespace
 

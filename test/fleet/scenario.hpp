@@ -5,6 +5,7 @@
 
 #include "fleet/redis_admin.hpp"
 #include "fleet/redis_server.hpp"
+#include "fleet/with_redis_server.hpp"
 
 #include <asio_semaphore/fleet/with_permit.hpp>
 
@@ -227,15 +228,6 @@ struct scenario {
         });
     }
 };
-
-/// For boost::unit_test::precondition: skips, with a message, where there is no server to test
-/// with.
-inline boost::test_tools::assertion_result with_server(boost::unit_test::test_unit_id) {
-    boost::test_tools::assertion_result is_there(has_redis_server());
-    if (!is_there)
-        is_there.message() << redis_server_program() << " is not installed";
-    return is_there;
-}
 
 /// A file beside this program, unless the environment names another.
 inline std::string beside_this_program(const char* variable, const char* name) {

@@ -55,7 +55,7 @@ struct stranger {
 } // namespace
 
 BOOST_FIXTURE_TEST_SUITE(
-    fleet_scenarios_basic, basic, *boost::unit_test::precondition(test::with_server))
+    fleet_scenarios_basic, basic, *boost::unit_test::precondition(test::with_redis_server))
 
 BOOST_AUTO_TEST_CASE(F01_a_permit_goes_to_who_waits_in_the_call_that_gives_it_back) {
     auto a = start(), b = start();

@@ -148,7 +148,7 @@ void check_fencing(std::vector<held_interval> held, std::chrono::nanoseconds apa
 } // namespace
 
 BOOST_FIXTURE_TEST_SUITE(
-    fleet_scenarios_long, long_one, *boost::unit_test::precondition(test::with_server))
+    fleet_scenarios_long, long_one, *boost::unit_test::precondition(test::with_redis_server))
 
 BOOST_AUTO_TEST_CASE(F43_a_failover_under_load_ends_every_operation_once) {
     constexpr auto lease = 2'000ms;

@@ -76,7 +76,7 @@ std::int64_t most_of(std::vector<edge> edges) {
 } // namespace
 
 BOOST_FIXTURE_TEST_SUITE(
-    fleet_scenarios_processes, processes, *boost::unit_test::precondition(test::with_server))
+    fleet_scenarios_processes, processes, *boost::unit_test::precondition(test::with_redis_server))
 
 BOOST_AUTO_TEST_CASE(F04_processes_are_served_in_the_order_in_which_their_requests_arrived) {
     auto a = start();

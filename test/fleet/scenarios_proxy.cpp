@@ -68,7 +68,7 @@ struct worker {
 } // namespace
 
 BOOST_FIXTURE_TEST_SUITE(
-    fleet_scenarios_proxy, disturbed, *boost::unit_test::precondition(test::with_server))
+    fleet_scenarios_proxy, disturbed, *boost::unit_test::precondition(test::with_redis_server))
 
 BOOST_AUTO_TEST_CASE(F10_a_grant_to_a_host_that_has_vanished_is_wasted_for_a_lease_at_most) {
     auto a = make(), b = make(line.port()), c = make();

@@ -115,7 +115,8 @@ struct certificates {
 
 } // namespace
 
-BOOST_AUTO_TEST_SUITE(fleet_scenarios_servers, *boost::unit_test::precondition(test::with_server))
+BOOST_AUTO_TEST_SUITE(
+    fleet_scenarios_servers, *boost::unit_test::precondition(test::with_redis_server))
 
 // ---- Killed and stopped.
 

@@ -6,6 +6,7 @@
 #include "fleet/redis_admin.hpp"
 #include "fleet/redis_server.hpp"
 #include "fleet/script_model.hpp"
+#include "fleet/with_redis_server.hpp"
 
 #include <asio_semaphore/detail/fleet/protocol.hpp>
 #include <asio_semaphore/detail/fleet/script.hpp>
@@ -24,15 +25,6 @@
 #include <vector>
 
 namespace test {
-
-/// For boost::unit_test::precondition: skips, with a message, where there is no server to test
-/// with.
-inline boost::test_tools::assertion_result with_redis_server(boost::unit_test::test_unit_id) {
-    boost::test_tools::assertion_result is_there(has_redis_server());
-    if (!is_there)
-        is_there.message() << redis_server_program() << " is not installed";
-    return is_there;
-}
 
 inline void
 append_nodes(const redis_value& v, std::size_t depth, std::vector<fleet::reply_node>& nodes) {

@@ -6,6 +6,7 @@
 #include "proxy.hpp"
 #include "redis_admin.hpp"
 #include "redis_server.hpp"
+#include "with_redis_server.hpp"
 
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/io_context.hpp>
@@ -213,17 +214,9 @@ struct certificates {
     }
 };
 
-struct needs_server {
-    boost::test_tools::assertion_result operator()(boost::unit_test::test_unit_id) const {
-        boost::test_tools::assertion_result has(test::has_redis_server());
-        has.message() << "there is no redis-server";
-        return has;
-    }
-};
-
 } // namespace
 
-BOOST_AUTO_TEST_SUITE(fleet_store, *boost::unit_test::precondition(needs_server()))
+BOOST_AUTO_TEST_SUITE(fleet_store, *boost::unit_test::precondition(test::with_redis_server))
 
 BOOST_AUTO_TEST_CASE(a_call_is_answered) {
     redis_server server;

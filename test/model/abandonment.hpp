@@ -4,6 +4,7 @@
 
 #include <asio_semaphore/async_semaphore.hpp>
 
+#include <support/handlers.hpp>
 #include <support/last_words.hpp>
 
 #include <boost/asio/cancellation_signal.hpp>
@@ -30,23 +31,7 @@ namespace asio = boost::asio;
 using asio_semaphore::async_semaphore;
 using asio_semaphore::permit;
 using boost::system::error_code;
-
-/// What handlers carry: it is counted, and may own the object.
-class witness {
-public:
-    inline static int alive = 0;
-
-    explicit witness(std::shared_ptr<void> object) noexcept : object_(std::move(object)) {
-        ++alive;
-    }
-    witness(const witness& other) noexcept : object_(other.object_) { ++alive; }
-    witness(witness&& other) noexcept : object_(std::move(other.object_)) { ++alive; }
-    witness& operator=(const witness&) = delete;
-    ~witness() { --alive; }
-
-private:
-    std::shared_ptr<void> object_;
-};
+using support::witness;
 
 /// Who keeps the object alive, a semaphore or a limiter, and until when.
 enum class owner {

@@ -9,6 +9,7 @@
 #include <boost/system/error_code.hpp>
 
 #include <cstddef>
+#include <memory>
 #include <stdexcept>
 #include <thread>
 #include <utility>
@@ -80,13 +81,15 @@ struct move_failure : std::runtime_error {
 };
 
 /// A handler whose moves start to throw on demand.
-class fragile {
+template <typename Recording>
+class basic_fragile {
 public:
     /// @param moves_left how many moves still succeed; negative: all
-    fragile(result& to, int& moves_left) : recorded_(to), moves_left_(&moves_left) {}
-    fragile(fragile&& other) :
+    template <typename Result>
+    basic_fragile(Result& to, int& moves_left) : recorded_(to), moves_left_(&moves_left) {}
+    basic_fragile(basic_fragile&& other) :
         recorded_((other.spend(), std::move(other.recorded_))), moves_left_(other.moves_left_) {}
-    fragile& operator=(fragile&&) = delete;
+    basic_fragile& operator=(basic_fragile&&) = delete;
 
     template <typename... Args>
     void operator()(Args&&... args) {
@@ -101,8 +104,27 @@ private:
             --*moves_left_;
     }
 
-    recording recorded_;
+    Recording recorded_;
     int* moves_left_;
+};
+
+using fragile = basic_fragile<recording>;
+
+/// What handlers carry: it is counted, and may own objects.
+class witness {
+public:
+    inline static int alive = 0;
+
+    explicit witness(std::shared_ptr<void> object) noexcept : object_(std::move(object)) {
+        ++alive;
+    }
+    witness(const witness& other) noexcept : object_(other.object_) { ++alive; }
+    witness(witness&& other) noexcept : object_(std::move(other.object_)) { ++alive; }
+    witness& operator=(const witness&) = delete;
+    ~witness() { --alive; }
+
+private:
+    std::shared_ptr<void> object_;
 };
 
 /// Runs what is ready, whether or not the context has run out of work before or does so now.
