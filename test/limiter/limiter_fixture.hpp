@@ -7,6 +7,8 @@
 
 #include <asio_semaphore/detail/state/impl/limiter_state.ipp>
 
+#include <support/outcome_names.hpp>
+
 #include <boost/test/unit_test.hpp>
 
 #include <chrono>
@@ -28,16 +30,6 @@ inline std::ostream& operator<<(std::ostream& out, outcome o) {
     return out << names[static_cast<std::size_t>(o)];
 }
 
-namespace detail {
-
-inline std::ostream& operator<<(std::ostream& out, outcome o) {
-    const char* const names[] = {"granted",          "queued",      "unalarmed", "unrecorded",
-                                 "invalid_argument", "exceeds_max", "closed",    "aborted",
-                                 "timed_out",        "queue_full",  "shed",      "abandoned"};
-    return out << names[static_cast<std::size_t>(o)];
-}
-
-} // namespace detail
 } // namespace asio_semaphore
 
 namespace test {

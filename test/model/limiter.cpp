@@ -8,6 +8,8 @@
 
 #include <asio_semaphore/detail/state/impl/limiter_state.ipp>
 
+#include <support/outcome_names.hpp>
+
 #include <boost/test/unit_test.hpp>
 
 #include <chrono>
@@ -326,7 +328,16 @@ private:
     }
 
     static char name(const std::optional<outcome>& o) {
-        return o ? "gq??iecatfsx"[static_cast<std::size_t>(*o)] : '-';
+        if (!o)
+            return '-';
+        switch (*o) {
+        case outcome::queue_full:
+            return 'f';
+        case outcome::abandoned:
+            return 'x';
+        default:
+            return *to_string(*o);
+        }
     }
 
     const plan plan_;

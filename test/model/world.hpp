@@ -9,6 +9,8 @@
 #include <asio_semaphore/detail/state/impl/semaphore_state.ipp>
 #include <asio_semaphore/detail/state/semaphore_state.hpp>
 
+#include <support/outcome_names.hpp>
+
 #include <boost/smart_ptr/intrusive_ptr.hpp>
 
 #include <algorithm>
@@ -71,14 +73,6 @@ struct opened_phase {
     friend bool is_shut(const line_type& line) { return line.*Member == Shut; }
 };
 template struct opened_phase<&line_type::phase_, line_type::phase::shut>;
-
-inline const char* to_string(outcome o) {
-    static constexpr const char* names[] = {
-        "granted",          "queued",      "unalarmed", "unrecorded",
-        "invalid_argument", "exceeds_max", "closed",    "aborted",
-        "timed_out",        "queue_full",  "shed",      "abandoned"};
-    return names[static_cast<std::size_t>(o)];
-}
 
 /// What becomes of a delivery that was granted.
 enum class fate : unsigned char {

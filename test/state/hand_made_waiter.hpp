@@ -5,6 +5,8 @@
 
 #include <asio_semaphore/detail/state/semaphore_state.hpp>
 
+#include <support/outcome_names.hpp>
+
 #include <boost/smart_ptr/intrusive_ptr.hpp>
 #include <boost/test/unit_test.hpp>
 
@@ -13,17 +15,6 @@
 #include <ostream>
 #include <string>
 #include <vector>
-
-namespace asio_semaphore::detail {
-
-inline std::ostream& operator<<(std::ostream& out, outcome o) {
-    const char* const names[] = {"granted",          "queued",      "unalarmed", "unrecorded",
-                                 "invalid_argument", "exceeds_max", "closed",    "aborted",
-                                 "timed_out",        "queue_full",  "shed",      "abandoned"};
-    return out << names[static_cast<std::size_t>(o)];
-}
-
-} // namespace asio_semaphore::detail
 
 namespace test {
 
