@@ -81,6 +81,7 @@ def build(output):
     output.mkdir(parents=True, exist_ok=True)
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     pages = guides.guides()
+    guides.check_links_of(ROOT / "README.md")
     names = reference.build(output, pages)
     write_pages(output / "pages", pages, names)
     run_mkdocs(output, names)

@@ -72,6 +72,16 @@ def target_of(page, target):
     return path, anchor
 
 
+def check_links_of(page):
+    """For a page that is not on the site: what it links to is there, and has that heading."""
+    for part in FENCE.split(page.read_text())[::2]:
+        for _, target in LINK.findall(part):
+            if not re.match(r"[a-z]+:", target):
+                path, anchor = target_of(page, target)
+                if anchor and anchor not in [slug(t) for _, t in headings(path)]:
+                    fail(f"{page.relative_to(ROOT)}: no heading for {target}")
+
+
 # --------------------------------------------------------------------------------------------------------------- contents
 
 
