@@ -1,5 +1,6 @@
-// A server to copy: it refuses in time what it cannot do in time, lets no client take it all, tells
-// Prometheus at /metrics how it fares, and ends in peace. What is not yours is in 10_world.hpp.
+// A server to start from. It refuses requests that it cannot serve in time, shares its capacity
+// fairly among clients, serves /metrics for Prometheus, and shuts down gracefully. 10_world.hpp has
+// the rest of the program: accept loop, database and clients.
 
 #include "10_world.hpp"
 
@@ -34,7 +35,7 @@ asio::awaitable<void> session(boost::beast::tcp_stream stream, limiter& limit, d
     boost::beast::flat_buffer buffer;
     for (bool goes_on = true; goes_on;) {
         http::request<http::string_body> request;
-        stream.expires_after(30s); // also where the client is idle
+        stream.expires_after(30s); // also closes idle connections
         co_await http::async_read(stream, buffer, request, use_awaitable);
         response answer = metrics(limit);
         if (request.target() != "/metrics")
@@ -54,5 +55,5 @@ int main() {
     asio::co_spawn(context, clients(acceptor.local_endpoint(), db), asio::detached);
     asio::signal_set signals(context, SIGINT, SIGTERM);
     signals.async_wait([&](error_code, int) { acceptor.close(), limit.close(); });
-    context.run(); // until who was admitted has been answered
+    context.run(); // returns when all admitted requests have been answered
 }

@@ -1,8 +1,8 @@
 #pragma once
 
-// What a server has around it: a port that it accepts at, a database, which is slow until it is
-// told to be quick, and clients at two addresses. These only wait for one another, never for a time
-// to pass.
+// The surroundings of the server in 10_server.cpp: an accept loop, a database that is slow until
+// be_quick() is called, and clients at two addresses. All of them wait for one another, never for a
+// time to pass, so the output does not depend on the speed of the machine.
 
 #include <boost/asio.hpp>
 #include <boost/beast/core.hpp>

@@ -1,5 +1,5 @@
 # cmake -Dexample=<path> -Dexpected=<path> -Dreadme=<path> -P check_readme.cmake
-# The code that the README shows is that of the example, which is compiled and run, and so is the output.
+# Checks that the README shows the code of the example and its output, both unchanged.
 file(READ ${readme} text)
 file(READ ${example} code)
 string(FIND "${text}" "```cpp\n${code}```" place)

@@ -40,7 +40,7 @@ function response(status, headers)
     times[bucket] = (times[bucket] or 0) + 1
 end
 
--- Which connection it is for does not matter: so many pauses as refusals.
+-- There is one pause for each refusal; it does not matter which connection pauses.
 function delay()
     if pauses == 0 then return 0 end
     pauses = pauses - 1
