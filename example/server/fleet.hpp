@@ -1,6 +1,6 @@
 #pragma once
 
-// The limit that several servers share, on Redis or Valkey.
+// A limit that several servers share through Redis or Valkey.
 
 #include "options.hpp"
 
@@ -19,11 +19,12 @@ public:
     fleet& operator=(const fleet&) = delete;
     virtual ~fleet() = default;
 
-    /// A permit, which goes back when the last copy of the pointer dies; null with an error.
+    /// Acquires a permit, which returns when the last copy of the pointer is destroyed. Null if
+    /// there is an error.
     virtual boost::asio::awaitable<std::shared_ptr<void>>
     acquire(boost::system::error_code& ec) = 0;
 
-    /// Refuses whoever waits. The server's last request gives back the last permit.
+    /// Refuses waiting requests. Those that hold a permit continue, and return it at their end.
     virtual void close() = 0;
 };
 

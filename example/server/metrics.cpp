@@ -12,7 +12,7 @@
 namespace server {
 namespace {
 
-// With a point, as OpenMetrics wants the bounds of buckets.
+// Always with a decimal point: OpenMetrics requires it for the bounds of buckets.
 std::string seconds(answer_times::duration d) {
     std::ostringstream out;
     out << std::chrono::duration<double>(d).count();

@@ -1,6 +1,6 @@
 #pragma once
 
-// Numbers for those who watch the server.
+// Metrics of the server.
 
 #include <asio_semaphore.hpp>
 
@@ -14,14 +14,14 @@ namespace server {
 
 class handler;
 
-/// How long it took to answer, by status code.
+/// The response times, by status code.
 class answer_times {
 public:
     using duration = asio_semaphore::duration_histogram::duration;
 
     void add(unsigned status, duration took);
     std::uint64_t count() const;
-    /// As a family of OpenMetrics.
+    /// Writes an OpenMetrics metric family.
     void write(std::ostream& out) const;
 
 private:
@@ -29,16 +29,16 @@ private:
     std::map<unsigned, asio_semaphore::duration_histogram> by_status_; // guarded by mutex_
 };
 
-/// What the priorities have together.
+/// The sums over all priorities.
 asio_semaphore::limiter_statistics::by_priority
 total(const asio_semaphore::limiter_statistics& statistics);
 
-/// What /metrics answers: OpenMetrics 1.0.
-/** @param limit null: there is none */
+/// The response to /metrics: OpenMetrics 1.0.
+/** @param limit null: no limiter */
 std::string openmetrics_text(
     const asio_semaphore::limiter* limit, const handler& work, const answer_times& answers);
 
-/// The same in one line, for the end.
+/// The same numbers in one line, which the server prints at its end.
 std::string summary(
     const asio_semaphore::limiter* limit, double largest_limit, const handler& work,
     const answer_times& answers);

@@ -23,12 +23,12 @@ constexpr std::int64_t one_day_in_ms = 24 * 60 * 60 * 1000;
 constexpr std::int64_t one_minute_in_us = 60 * 1000 * 1000;
 constexpr std::int64_t most_queries = 1'000'000;
 
-// Where a limit that finds itself starts, and what it does not exceed. It starts low: the first
-// requests say how long one takes without load, and to double costs no time.
+// The initial and the largest adaptive limit. It starts low, so that the first requests show the
+// latency without load; from there the limit doubles quickly.
 constexpr std::ptrdiff_t first_auto_limit = 4;
 constexpr int most_auto_limit = 1000;
 
-// The numbers are read as text first: what is none then gets one line in our own words.
+// CLI11 passes numbers as text, so that the error message for an invalid one is ours, in one line.
 std::int64_t
 number(const std::string& name, std::string_view text, std::int64_t least, std::int64_t most) {
     std::int64_t value = 0;
@@ -181,7 +181,7 @@ std::optional<options> parse(int argc, const char* const* argv) {
         return std::nullopt;
     } catch (const CLI::ParseError& e) {
         std::string why = e.what();
-        // One of its messages names a flag without the dashes.
+        // This message of CLI11 names a flag without the dashes.
         if (e.get_name() == "ArgumentMismatch" && why.find("--") == why.npos)
             why.insert(0, "--");
         throw usage_error(why);
