@@ -1,4 +1,4 @@
-# Every header compiles on its own, under one C++ standard.
+# Checks that every header compiles on its own, for one C++ standard.
 #
 #   -Dcompiler=PROGRAM -Dflags=A|B -Dheaders=A|B -Ddirectory=DIR
 

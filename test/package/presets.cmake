@@ -1,4 +1,4 @@
-# CMake can read the presets, and they are the ones to be there, each with its workflow.
+# Checks that CMake can read the presets, and that all expected presets exist, each with its workflow.
 #
 #   -Dsource=DIR
 

@@ -1,4 +1,4 @@
-# Runs the port for vcpkg with stand-ins for vcpkg's own functions, which do with plain CMake what those do.
+# Runs the port for vcpkg. vcpkg's own functions are replaced by functions that do the same with plain CMake.
 #
 #   -Dport=DIR -Dbuild=DIR -Dparent=FILE -Dgenerator=NAME -Dversion=X.Y.Z -Dreadme=FILE
 
@@ -23,7 +23,7 @@ endfunction()
 function(vcpkg_cmake_configure)
     called_once()
     cmake_parse_arguments(PARSE_ARGV 0 arg "" "SOURCE_PATH" "OPTIONS")
-    # As vcpkg does: a build that may not fetch anything, and where an unknown option is a mistake.
+    # As in vcpkg, the build must not download anything, and an unknown option is an error.
     execute_process(
         COMMAND ${CMAKE_COMMAND} -S ${arg_SOURCE_PATH} -B ${build}/release -G ${generator} -C ${parent} ${arg_OPTIONS}
             -DCMAKE_INSTALL_PREFIX=${CURRENT_PACKAGES_DIR} -DBUILD_SHARED_LIBS=OFF -DCMAKE_BUILD_TYPE=Release
@@ -34,7 +34,7 @@ function(vcpkg_cmake_configure)
     endif()
     file(STRINGS ${build}/release/CMakeCache.txt untyped REGEX "^ASIO_SEMAPHORE_[A-Z_]+:UNINITIALIZED=")
     if(untyped)
-        message(FATAL_ERROR "options that the project does not have: ${untyped}")
+        message(FATAL_ERROR "the project does not have these options: ${untyped}")
     endif()
 endfunction()
 
@@ -57,7 +57,7 @@ function(vcpkg_cmake_config_fixup)
     foreach(file IN LISTS files)
         cmake_path(GET file FILENAME name)
         file(RENAME ${file} ${to}/${name})
-        # share/x is one directory nearer to the prefix than lib/cmake/x.
+        # share/x is one directory closer to the prefix than lib/cmake/x.
         file(READ ${to}/${name} text)
         set(up "get_filename_component(_IMPORT_PREFIX \"\${_IMPORT_PREFIX}\" PATH)\n")
         string(REPLACE "${up}${up}${up}" "${up}${up}" text "${text}")
@@ -81,7 +81,7 @@ include(${port}/portfile.cmake)
 
 list(LENGTH called count)
 if(NOT count EQUAL 6)
-    message(FATAL_ERROR "the port calls only ${called}")
+    message(FATAL_ERROR "the port calls only these functions: ${called}")
 endif()
 foreach(file IN ITEMS share/${PORT}/copyright share/${PORT}/usage share/asio_semaphore/asio_semaphore-config.cmake
     lib/libasio_semaphore.a lib/pkgconfig/asio_semaphore.pc include/asio_semaphore.hpp)
@@ -89,7 +89,7 @@ foreach(file IN ITEMS share/${PORT}/copyright share/${PORT}/usage share/asio_sem
         message(SEND_ERROR "the port does not install ${file}")
     endif()
 endforeach()
-# vcpkg refuses a package with empty directories, or with CMake files outside of share/.
+# vcpkg rejects a package with empty directories, or with CMake files outside share/.
 file(GLOB_RECURSE strays ${CURRENT_PACKAGES_DIR}/lib/*.cmake)
 file(GLOB_RECURSE all LIST_DIRECTORIES ON ${CURRENT_PACKAGES_DIR}/*)
 foreach(directory IN LISTS all)
@@ -101,14 +101,14 @@ foreach(directory IN LISTS all)
     endif()
 endforeach()
 if(strays)
-    message(SEND_ERROR "vcpkg would refuse ${strays}")
+    message(SEND_ERROR "vcpkg would reject the package because of ${strays}")
 endif()
 
 file(READ ${port}/vcpkg.json manifest)
 string(JSON name GET "${manifest}" name)
 string(JSON stated GET "${manifest}" version)
 if(NOT name STREQUAL PORT OR NOT stated STREQUAL version)
-    message(SEND_ERROR "the manifest is that of ${name} ${stated}, not of ${PORT} ${version}")
+    message(SEND_ERROR "the manifest is for ${name} ${stated}, not for ${PORT} ${version}")
 endif()
 file(STRINGS ${port}/usage lines REGEX "(find_package|target_link_libraries)")
 if(EXISTS ${readme})
@@ -117,7 +117,7 @@ if(EXISTS ${readme})
         string(REGEX MATCH "asio_semaphore::[a-z_]+|find_package\\(asio_semaphore" phrase "${line}")
         string(FIND "${text}" "${phrase}" position)
         if(position EQUAL -1)
-            message(SEND_ERROR "the usage text says ${phrase}, the README does not")
+            message(SEND_ERROR "the usage text contains ${phrase}, but the README does not")
         endif()
     endforeach()
 endif()
