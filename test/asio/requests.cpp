@@ -1,5 +1,5 @@
-// The operations of an object that is no semaphore: what they need of it is a line in which they
-// wait, and a request that says what they ask for and what they are handed.
+// The operations with an object that is not a semaphore. They need only a waiting line, and a
+// request type that says what an operation asks for and what its handler receives.
 
 #include <asio_semaphore/detail/operation/deadline_timer.hpp>
 #include <asio_semaphore/detail/operation/initiation.hpp>

@@ -1,4 +1,4 @@
-// Real operations under a limit, each in every situation there is.
+// with_permit around operations of Asio, each in every situation: waiting, running, ended.
 
 #include <asio_semaphore/with_permit.hpp>
 

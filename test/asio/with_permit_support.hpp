@@ -1,6 +1,6 @@
 #pragma once
 
-// What the tests of with_permit share: a handler for every signature, and an operation that the
+// Shared by the tests of with_permit: a handler for every signature, and an operation that the
 // test completes by hand.
 
 #include <boost/asio/any_io_executor.hpp>

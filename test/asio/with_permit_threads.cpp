@@ -1,5 +1,5 @@
-// Operations under a limit on several threads: never more at once than there are permits, however
-// they end.
+// with_permit on several threads. However the operations end, never more of them run at once than
+// there are permits.
 
 #include <asio_semaphore/with_permit.hpp>
 

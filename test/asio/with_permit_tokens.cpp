@@ -1,4 +1,4 @@
-// with_permit together with every style of completion, and with Asio's other adapters.
+// with_permit with every kind of completion token, and with Asio's other token adapters.
 
 #include <asio_semaphore/with_permit.hpp>
 

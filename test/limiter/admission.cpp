@@ -1,5 +1,5 @@
-// The place itself: how it is had and given back, and what that counts as. And what a limiter
-// answers to requests and options that make no sense.
+// The class admission: how a place is taken and returned, and which outcome is counted. Also how a
+// limiter reacts to invalid requests and options.
 
 #include <asio_semaphore/limiter/limiter.hpp>
 

@@ -1,6 +1,6 @@
-// Who is admitted next, who leaves a full queue, and what a key has had: each rule of the
-// limiter's contract, section 2, and a random walk beside a model that is made of its sentences.
-// The numbers L.. are those of the scenarios in the limiter's contract.
+// Which request is admitted next, which one leaves a full queue, and how much each key was served.
+// Tests each rule of section 2 of the limiter's contract, and compares a random walk with a model
+// that follows the text of the contract. Numbers such as L10 are its scenarios.
 
 #include <asio_semaphore/detail/state/admission_queue.hpp>
 

@@ -1,5 +1,4 @@
-// The rules of aimd_limit. The numbers L43 to L47 are those of the scenarios in the limiter's
-// contract.
+// The rules of aimd_limit. L43 to L47 are scenarios of the limiter's contract.
 
 #include "law_fixture.hpp"
 

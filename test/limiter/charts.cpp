@@ -1,7 +1,7 @@
-// Draws what a limit, the latency and the goodput do over time, for doc/finding_the_limit.md.
+// Draws the limit, the latency and the goodput over time, for doc/finding_the_limit.md.
 //
 //   limiter_charts DIRECTORY            writes the charts
-//   limiter_charts --check DIRECTORY    fails unless those there are what it would write
+//   limiter_charts --check DIRECTORY    fails if the charts in the directory are different
 
 #include "evaluation.hpp"
 

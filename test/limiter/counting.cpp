@@ -1,4 +1,4 @@
-// What a limiter counts and measures, and when it looks at the clock: scenarios L82 to L91 and rows
+// What a limiter counts and measures, and when it reads the clock: scenarios L82 to L91 and rows
 // T134 to T137 of the limiter's contract.
 
 #include "limiter_fixture.hpp"

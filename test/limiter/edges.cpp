@@ -1,4 +1,4 @@
-// The edges of the limiter's contract, section 4, those of the state.
+// The edge cases in section 4 of the limiter's contract, as far as they concern the state layer.
 
 #include "limiter_fixture.hpp"
 

@@ -1,7 +1,7 @@
 #pragma once
 
-// What laws make of the workloads, as a part of what the best fixed limit makes of them: that limit
-// is found by a sweep, and meets the same arrivals and demands, seed by seed.
+// Compares limit algorithms with the best fixed limit of each workload. A sweep finds that limit.
+// For each seed, both see the same arrivals and the same work.
 
 #include "../../example/17_envoy_gradient.hpp"
 #include "../../example/17_vegas.hpp"

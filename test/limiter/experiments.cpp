@@ -1,4 +1,4 @@
-// Prints what each law makes of each workload: test/limiter/experiments.
+// Prints the results of each limit algorithm with each workload, for test/limiter/experiments.
 //
 //   limiter_experiments [SEEDS [FIRST [WORKLOADS]]]     20 seeds from 1, without arguments
 

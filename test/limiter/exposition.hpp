@@ -1,7 +1,8 @@
 #pragma once
 
-// A strict reader of OpenMetrics 1.0 text: throws where a text is not what the specification asks
-// for. Stricter in what it leaves open: every family has a type and a help, no line a timestamp.
+// A strict parser for the text format of OpenMetrics 1.0. It throws if a text violates the
+// specification. In addition, every family needs a type and a help text, and no line may have a
+// timestamp.
 
 #include <cctype>
 #include <cmath>

@@ -1,5 +1,5 @@
-// The goals for gradient_limit and aimd_limit, on twenty seeds that nobody chose; and that laws
-// which do not adapt fail them. The bars stand in workloads.hpp.
+// Checks that gradient_limit and aimd_limit meet their goals with the seeds 1 to 20, and that
+// algorithms without adaptation fail them. The goals are in workloads.hpp.
 
 #include "evaluation.hpp"
 

@@ -1,6 +1,6 @@
 #pragma once
 
-// What write_openmetrics makes of distinct_statistics(), to the byte.
+// The exact output of write_openmetrics for distinct_statistics().
 
 namespace test {
 

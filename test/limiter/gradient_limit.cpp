@@ -1,5 +1,5 @@
-// The rules of gradient_limit, each with windows that are fed by hand. The numbers L49 to L80 are
-// those of the scenarios in the limiter's contract.
+// The rules of gradient_limit, each tested with hand-made windows of samples. L49 to L80 are
+// scenarios of the limiter's contract.
 
 #include "law_fixture.hpp"
 

@@ -1,5 +1,5 @@
-// The fair share of each key, its cap, and what is kept of it: scenarios L30 to L41 and row T140 of
-// the limiter's contract.
+// The fair share of each key, its cap, and its record: scenarios L30 to L41 and row T140 of the
+// limiter's contract.
 
 #include "limiter_fixture.hpp"
 

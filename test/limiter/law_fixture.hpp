@@ -1,7 +1,7 @@
 #pragma once
 
-// Feeds a law by hand: windows of equal samples, at the rate at which so many in flight with such a
-// latency finish.
+// Feeds a limit algorithm with windows of equal samples. The samples arrive at the rate that
+// follows from the number of requests in flight and their latency.
 
 #include <asio_semaphore/limiter/aimd_limit.hpp>
 #include <asio_semaphore/limiter/gradient_limit.hpp>

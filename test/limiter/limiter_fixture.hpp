@@ -1,7 +1,7 @@
 #pragma once
 
-// A limiter's state driven by hand: the clock stands still until a test moves it, in milliseconds,
-// and the timer fires on the way, unless it is to be late.
+// A limiter_state that a test drives step by step. The test moves the clock, in milliseconds. The
+// timer fires when the clock passes its time, unless the test delays it.
 
 #include <asio_semaphore/detail/state/limiter_state.hpp>
 

@@ -1,8 +1,8 @@
 #pragma once
 
-// A limiter that is made of the sentences of its contract: who is admitted and refused, when, and
-// why, what is counted, and what the algorithm is shown. What the limiter does at random is
-// compared with it. The time is passed in.
+// A model of the limiter that follows the text of its contract: which requests are admitted and
+// refused, when and why, what is counted, and which samples the algorithm sees. The tests compare
+// the limiter with this model on random requests. The caller passes the time.
 
 #include "order_model.hpp"
 

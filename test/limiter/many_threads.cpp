@@ -1,5 +1,5 @@
-// A limiter that many threads use at the same time: scenarios L16, L36, L42, L92 and L96 of the
-// limiter's contract, and row T141.
+// Many threads use one limiter at the same time: scenarios L16, L36, L42, L92 and L96 and row T141
+// of the limiter's contract.
 
 #include "limiter_fixture.hpp"
 

@@ -1,5 +1,5 @@
-// Where the limiter's handlers run, and where they never do: inside a call into the library. And
-// what their allocators and executors may do.
+// On which executors the limiter's handlers run, and that they never run inside a call into the
+// library. Also what the handlers' allocators and executors may do.
 
 #include <asio_semaphore/limiter/limiter.hpp>
 

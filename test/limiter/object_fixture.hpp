@@ -1,6 +1,6 @@
 #pragma once
 
-// What the tests of the limiter as an I/O object share.
+// Shared by the tests of the limiter as an I/O object.
 
 #include <asio_semaphore/limiter/limiter.hpp>
 

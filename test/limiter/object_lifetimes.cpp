@@ -1,5 +1,5 @@
-// Moves, destruction, closing, the end of the context: what becomes of the limiter, of those who
-// wait, and of the admissions that are out.
+// What happens to the limiter, to waiting operations and to admissions when the limiter is moved,
+// destroyed or closed, and when its context is destroyed.
 
 #include <asio_semaphore/limiter/limiter.hpp>
 

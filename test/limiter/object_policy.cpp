@@ -1,5 +1,5 @@
-// Deadlines, the algorithm and the user's functions, as they meet in the object: one timer on the
-// limiter's executor, no lock around foreign code.
+// Deadlines, the algorithm and the user's functions in the I/O object. The limiter has one timer,
+// on its executor, and holds no lock while it calls the user's code.
 
 #include <asio_semaphore/limiter/gradient_limit.hpp>
 #include <asio_semaphore/limiter/limiter.hpp>

@@ -1,5 +1,5 @@
-// The limiter on real threads: never more in flight than the limit, every operation ends once, of
-// two things that race exactly one wins, and in the end all is home.
+// The limiter on real threads. There is never more in flight than the limit, every operation
+// completes exactly once, exactly one side wins each race, and at the end nothing is in flight.
 
 #include <asio_semaphore/limiter/aimd_limit.hpp>
 #include <asio_semaphore/limiter/limiter.hpp>

@@ -1,4 +1,4 @@
-// The limiter's operations with every completion token that Asio has, in every overload.
+// Every overload of the limiter's operations with every completion token of Asio.
 
 #include <asio_semaphore/limiter/limiter.hpp>
 

@@ -1,5 +1,4 @@
-// The text of a limiter's statistics. L86 and L87 are those of the scenarios in the limiter's
-// contract.
+// The metrics that write_openmetrics prints. L86 and L87 are scenarios of the limiter's contract.
 
 #include <asio_semaphore/limiter/openmetrics.hpp>
 

@@ -1,7 +1,8 @@
 #pragma once
 
-// Who is next and who leaves a full queue, in the sentences of the limiter's contract, section 2,
-// looked up anew each time.
+// A model of the queue that follows the text of section 2 of the limiter's contract: which request
+// is next, and which one leaves a full queue. It keeps no order, but searches all requests each
+// time.
 
 #include <algorithm>
 #include <cstddef>

@@ -1,5 +1,5 @@
-// What counts as overload: the condition that several errors have in common, and how an operation's
-// error counts for the limit.
+// What counts as overload: the error condition that several errors are equal to, and the outcome
+// that each error of an operation counts as.
 
 #include <asio_semaphore/error.hpp>
 #include <asio_semaphore/limiter/limiter_options.hpp>

@@ -1,6 +1,7 @@
-// A plain plant: so many cores, 20 ms of CPU a request, no knee. The optimum is known before the
-// run, for each core serves one: L* is the number of cores. The names E1 to E23 are those of the
-// experiments in the limiter's facts. Laws that do not adapt must miss a bar of each.
+// A simple simulated server: a number of cores, 20 ms of CPU time for each request, no loss of
+// throughput under concurrency. Each core serves one request at a time, so the best limit L* is the
+// number of cores. E1 to E23 are the names of the experiments. In each of them, algorithms without
+// adaptation must miss a goal.
 
 #include "evaluation.hpp"
 

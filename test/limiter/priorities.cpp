@@ -1,4 +1,4 @@
-// Whose request comes first by its priority, and what part of the limit each priority may fill:
+// The order of requests by priority, and the share of the limit that each priority may fill:
 // scenarios L24 to L29 of the limiter's contract.
 
 #include "limiter_fixture.hpp"

@@ -1,5 +1,5 @@
-// Who waits in a limiter's queue, for how long, and who goes: scenarios L1 to L23 and rows T124 to
-// T139 of the limiter's contract.
+// Which requests wait in the limiter's queue, for how long, and which ones leave it unserved:
+// scenarios L1 to L23 and rows T124 to T139 of the limiter's contract.
 
 #include "limiter_fixture.hpp"
 

@@ -1,5 +1,5 @@
-// A limiter at random beside a model that is made of the sentences of its contract: who is admitted
-// and refused, when, and why, what is counted, and what the algorithm is shown. Scenario L83.
+// Compares a limiter with limiter_model.hpp on random requests: which requests are admitted and
+// refused, when and why, what is counted, and which samples the algorithm sees. Scenario L83.
 
 #include "limiter_fixture.hpp"
 #include "limiter_model.hpp"

@@ -1,5 +1,5 @@
-// What the algorithm is shown, when it is called, and what becomes of its answer: scenarios L63,
-// L67, L77 to L80, L89 and L98 of the limiter's contract, and its section 3.
+// Which samples the algorithm sees, when the limiter calls it, and how the limiter uses the result:
+// section 3 of the limiter's contract, and its scenarios L63, L67, L77 to L80, L89 and L98.
 
 // Header-only, the assertion about a forgotten `finish` is ours to handle here.
 #if !defined(ASIO_SEMAPHORE_SEPARATE_COMPILATION)

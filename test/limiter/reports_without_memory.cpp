@@ -1,4 +1,5 @@
-// What reports need of memory: little, and where there is none a sample gets lost, and no place.
+// A report of an outcome allocates little memory. If the allocation fails, the limiter loses a
+// sample, but no place.
 
 #include "limiter_fixture.hpp"
 

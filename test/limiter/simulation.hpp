@@ -1,11 +1,11 @@
 #pragma once
 
-// A server behind limiters, as a discrete-event simulation: deterministic, seeded, an hour in
-// seconds. What is not simulated here is named in doc/limit_laws.md.
+// A discrete-event simulation of a server behind limiters. It is deterministic for each seed, and
+// simulates an hour in seconds. doc/limit_laws.md lists what it does not simulate.
 //
-// The server has cores that all requests on them share equally, and beside them an I/O wait without
-// CPU. The more requests it serves, the slower its cores: that is the knee beyond which concurrency
-// costs goodput. Before it stand one or more gates, each with a limit, a queue and a law.
+// The requests share the cores of the server equally, and also wait for I/O without using the CPU.
+// From some concurrency on, the knee, more requests make the cores slower and so cost goodput. In
+// front of the server are one or more gates, each with a limit, a queue and a limit algorithm.
 
 #include <asio_semaphore/limiter/limit_algorithm.hpp>
 

@@ -1,6 +1,6 @@
-// Laws of one's own, those of example/17_own_law.cpp: they run in the same plant as the library's,
-// and make of it what others saw of such laws (a re-implementation of Netflix's, and of Envoy's, in
-// another simulation of the same server).
+// Runs the limit algorithms of example/17_own_law.cpp on the same simulated server as the
+// library's. The results must agree with those of independent re-implementations of Netflix's and
+// Envoy's algorithms in another simulation of that server.
 
 #include "evaluation.hpp"
 

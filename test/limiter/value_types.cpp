@@ -1,4 +1,4 @@
-// What a limiter takes and tells: requests and their keys, options, statistics.
+// The value types of the limiter's interface: requests and their keys, options, statistics.
 
 #include <asio_semaphore/limiter/admission_request.hpp>
 #include <asio_semaphore/limiter/limiter_options.hpp>

@@ -1,5 +1,6 @@
-// async_wait_idle: once nothing is in flight and nobody waits. It takes no place, is no admission,
-// and ends by its own slot, destruction and shutdown only.
+// async_wait_idle completes when nothing is in flight and no request waits. It takes no place and
+// is not counted as an admission. Only its own cancellation slot, the destruction of the limiter
+// and the shutdown of the context end it early.
 
 #include <asio_semaphore/limiter/limiter.hpp>
 

@@ -1,5 +1,5 @@
-// Operations under a limiter: what is told of their end, who gets the place when, and which stage a
-// cancellation reaches.
+// with_permit and a limiter: which outcome is reported at the end of an operation, when the next
+// request gets the place, and which stage a cancellation ends.
 
 #include <asio_semaphore/limiter/with_permit.hpp>
 

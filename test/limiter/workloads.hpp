@@ -1,6 +1,6 @@
 #pragma once
 
-// Thirteen workloads for a law, and what the best fixed limit makes of them.
+// Thirteen workloads for a limit algorithm, and the goals, relative to the best fixed limit.
 
 #include "simulation.hpp"
 

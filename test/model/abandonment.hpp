@@ -1,6 +1,6 @@
 #pragma once
 
-// Programs that are stopped after 0, 1, 2 … handlers and whose context is then destroyed.
+// Stops a program after 0, 1, 2 … handlers, and then destroys its context.
 
 #include <asio_semaphore/async_semaphore.hpp>
 

@@ -1,5 +1,5 @@
-// Operations composed of acquires, and coroutines that are not awaitables. What they hold between
-// two steps goes with them.
+// Composed operations that acquire permits, and coroutines that are not awaitables. When they are
+// abandoned, they return what they hold between two steps.
 
 #if defined(__GNUC__) && !defined(__clang__)
 // GCC takes the deallocation function of co_composed's promise for the partner of another one.

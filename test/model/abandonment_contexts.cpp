@@ -1,5 +1,5 @@
-// Handlers in another context than the semaphore's, which goes first. And a context that runs
-// threads of its own.
+// Handlers in another context than the semaphore's, which is destroyed first. Also a context that
+// runs its own threads.
 
 #include <model/abandonment.hpp>
 

@@ -10,8 +10,8 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
-// Boost.Context's prebuilt switch of stacks is beyond AddressSanitizer and ThreadSanitizer: they
-// see an overflow where there is none.
+// AddressSanitizer and ThreadSanitizer do not understand the stack switch of a prebuilt
+// Boost.Context, and report an overflow where there is none.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #undef ASIO_SEMAPHORE_TEST_STACKFUL
 #elif defined(__has_feature)

@@ -1,5 +1,5 @@
-// Several operations in one: whose result comes when all have ended, or one has. What a bare
-// operation was granted is lost where its result is thrown away, as documented.
+// Groups of operations that complete when all or one of them have ended. If a group discards the
+// result of an operation without a permit object, what was granted is lost, as documented.
 
 #include <model/abandonment.hpp>
 

@@ -1,5 +1,5 @@
-// Admissions that are asked for, held and finished, and waits for an idle limiter, whose context
-// goes.
+// The context of a limiter is destroyed while admissions are requested, held and finished, and
+// while operations wait for the limiter to be idle.
 
 #include <asio_semaphore/limiter/limiter.hpp>
 #include <asio_semaphore/limiter/with_permit.hpp>

@@ -1,5 +1,5 @@
-// Operations under a limit: the wrapped one waits for its permit, runs, or has ended when the
-// context goes.
+// with_permit: the context is destroyed while the wrapped operation waits for its permit, while it
+// runs, or after its end.
 
 #include <model/abandonment.hpp>
 

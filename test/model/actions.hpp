@@ -1,7 +1,7 @@
 #pragma once
 
-// The table of what a thread can do to a semaphore, and the worlds in which a few threads do it at
-// the same time.
+// A table of the actions that a thread can perform on a semaphore, and the worlds in which a few
+// threads perform them at the same time.
 
 #include "explore.hpp"
 #include "world.hpp"

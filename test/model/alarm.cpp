@@ -1,5 +1,6 @@
-// The alarm's protocol: operations with a deadline begin and end on some threads, others run the
-// executor that has the timer, posts are refused or dropped, and semaphore and context go.
+// The protocol of the alarm. Some threads begin and end operations with a deadline, and others run
+// the executor of the timer. Posts are refused or dropped, and the semaphore and the context are
+// destroyed.
 
 #include "explore.hpp"
 #include "timers.hpp"

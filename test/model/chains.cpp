@@ -1,5 +1,5 @@
-// Deliveries that set off others: a handler that is destroyed by its executor owns a permit of
-// another semaphore, whose waiter is then served from within the submission.
+// Deliveries that cause other deliveries: an executor destroys a handler, which owns a permit of
+// another semaphore. The semaphore then serves its waiter inside the submission.
 
 #include "explore.hpp"
 #include "world.hpp"

@@ -1,8 +1,8 @@
 #pragma once
 
-// How the test programs of this folder run their scenarios, report them, and replay a failure.
+// The test programs of this folder use this to run scenarios, report results and replay failures.
 //
-//   ASIO_SEMAPHORE_REPLAY='<scenario>@<schedule>'   runs that schedule alone and prints its steps;
+//   ASIO_SEMAPHORE_REPLAY='<scenario>@<schedule>'   runs only that schedule and prints its steps;
 //                                                   fails if there is no such scenario, or if the
 //                                                   schedule does not fit it
 //   ASIO_SEMAPHORE_LONG=1                           larger bounds, more scenarios: minutes

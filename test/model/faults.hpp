@@ -1,7 +1,7 @@
 #pragma once
 
-// What a semaphore depends on, made to fail on demand: allocators, operator new, executors, handler
-// moves, cancellation slots. One plan says which kinds fail, and at which of their uses.
+// Makes everything that a semaphore depends on fail on demand: allocators, operator new, executors,
+// handler moves, cancellation slots. A plan says which kinds fail, and at which of their uses.
 
 #include <asio_semaphore/permit.hpp>
 

@@ -1,5 +1,5 @@
-// A handler that is destroyed in the middle of a delivery, and destroys another context for which
-// the same thread has a delivery to make.
+// A handler is destroyed during a delivery, and destroys another context. The same thread still has
+// a delivery to make for that context.
 
 #include <asio_semaphore/async_semaphore.hpp>
 

@@ -1,5 +1,5 @@
-// Handlers that are destroyed in the middle of a delivery, because the executor drops what it is
-// given or throws, and destroy things in their turn.
+// The executor drops a handler during its delivery, or throws, so the handler is destroyed. The
+// destructor of the handler then destroys other objects.
 
 #include <asio_semaphore/async_semaphore.hpp>
 

@@ -1,8 +1,8 @@
 #pragma once
 
-// Small programs with a limiter in which something fails, at every place where it can. However it
-// goes, everybody ends once, no place is lost, the counts add up, the limiter is of use afterwards,
-// and no context is left with work that nobody does.
+// Small programs with a limiter, in which something fails at every place where it can. In every
+// case each operation completes exactly once, no place is lost, the counts add up, the limiter
+// still works afterwards, and no context keeps outstanding work.
 
 #include <asio_semaphore/limiter/limiter.hpp>
 #include <asio_semaphore/limiter/with_permit.hpp>

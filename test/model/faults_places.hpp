@@ -1,6 +1,7 @@
 #pragma once
 
-// Where programs run in which something fails, and what all of them do there.
+// The executors and contexts for programs in which something fails, and the code that all of these
+// programs share.
 
 #include <model/faults.hpp>
 

@@ -1,6 +1,6 @@
 #pragma once
 
-// Runs every scenario with every fault, at every place where it can strike.
+// Runs every scenario with every fault, at every place where the fault can occur.
 
 #include <model/faults.hpp>
 #include <stress/options.hpp>

@@ -1,8 +1,8 @@
 #pragma once
 
-// Small programs with a semaphore in which something fails, at every place where it can. However it
-// goes, everybody ends once, no permit is lost or made up, and no context is left with work that
-// nobody does.
+// Small programs with a semaphore, in which something fails at every place where it can. In every
+// case each operation completes exactly once, no permit is lost or invented, and no context keeps
+// outstanding work.
 
 #include <asio_semaphore/async_semaphore.hpp>
 #include <asio_semaphore/with_permit.hpp>

@@ -1,6 +1,6 @@
-// A handler that destroys the semaphore because of the very call that serves it, while the caller,
-// which has no reference but the semaphore itself, a permit or a signal, has yet to return: from
-// the first submission on the call touches nothing of the semaphore.
+// A call serves a handler that destroys the semaphore before the call has returned. The caller
+// keeps nothing alive: it has only the semaphore itself, a permit or a signal. So after its first
+// submission the call must not touch the semaphore.
 
 #include "explore.hpp"
 #include "world.hpp"

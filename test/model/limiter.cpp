@@ -1,6 +1,6 @@
-// The limiter's state in every interleaving of what two or three threads do: nobody is lost, nobody
-// is admitted beyond the limit, every place comes back once, and what comes of the parts of
-// operations could have come of whole ones.
+// limiter_state in every interleaving of two or three threads. No waiter is lost, none is admitted
+// beyond the limit, every place returns exactly once, and some sequential order of the operations
+// would have the same results.
 
 #include "explore.hpp"
 

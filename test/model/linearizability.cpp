@@ -1,11 +1,11 @@
-// Threads call one semaphore at the same time and write down when each call began and ended and
-// what it returned, and when which handler ran with which result. Then an order of the calls is
-// looked for that respects those times and in which a sequential first-come-first-granted model
-// returns the same: a search after Wing and Gong, which remembers where it has been.
+// Threads call one semaphore at the same time. They record when each call began and ended and what
+// it returned, and when each handler ran and with which result. Then the test searches for an order
+// of the calls that respects these times, and in which a sequential first-come, first-granted model
+// returns the same results. The search is that of Wing and Gong, with memoization.
 //
-// In half of the histories permits are taken and given back by hand, as many as one likes; in the
-// others a permit holds them. A call or a handler that does not come to its end is a failure too. A
-// failure tells the seed that makes its history the first.
+// In half of the histories, the threads acquire and release any number of permits by hand; in the
+// others, permit objects hold them. A call or a handler that does not end is a failure too. A
+// failure prints the seed with which its history is the first one.
 
 #include <asio_semaphore/async_semaphore.hpp>
 

@@ -1,5 +1,5 @@
-// Every pair of operations that threads may run at the same time, from every beginning, in every
-// interleaving of their steps.
+// Every pair of operations that two threads may run at the same time, from every initial state, in
+// every interleaving of their steps.
 
 #include "actions.hpp"
 #include "explore.hpp"

@@ -1,20 +1,21 @@
 #pragma once
 
-// The seam of the state layer over Relacy, which explores not only the interleavings of threads but
-// also what loads may return under the weak memory model of C++11. Relacy sees data races only on
-// its own variables. Therefore each atomic and mutex has one that its operations read and its
-// destructor writes: a destruction that does not happen after every use is a data race.
+// The threads of the state layer, implemented with Relacy. Relacy explores the interleavings of
+// threads, and also the values that a load may return under the weak memory model of C++11. It sees
+// data races only on its own variables. Therefore each atomic and mutex has such a variable, which
+// its operations read and its destructor writes. A destructor that does not happen after every use
+// is then a data race.
 //
-// How far its searches reach: in a systematic one a load returns the newest value or the one before
-// it, in a random one also the one before that; a compare-exchange that fails has seen the newest;
-// and what the same thread stores later belongs to a release sequence, as until C++17.
+// The limits of the searches: in a systematic search a load returns the newest value or the one
+// before, in a random search also the one before that. A compare-exchange that fails has read the
+// newest value. Later stores of the same thread belong to a release sequence, as until C++17.
 //
-// The systematic searches take three short cuts, which leave out nothing but other orders of steps
-// of which the order does not matter:
-//   - a thread starts together with its first step;
-//   - a mutex is unlocked together with the step before: until then the others can do no more than
-//     what they can do afterwards as well, or wait for it;
-//   - `waiting_`, which is used under its mutex only, is used together with the step before.
+// The systematic searches take three shortcuts. They leave out only orders of steps that cannot
+// change the result:
+//   - A thread starts together with its first step.
+//   - A mutex is unlocked together with the step before. Until then the other threads can only wait
+//     for it, or do what they can also do afterwards.
+//   - `waiting_`, which is used only under its mutex, is used together with the step before.
 
 #include <asio_semaphore/detail/state/impl/semaphore_state.ipp>
 #include <asio_semaphore/detail/state/semaphore_state.hpp>

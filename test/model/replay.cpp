@@ -1,5 +1,5 @@
-// What a failure prints can be replayed. These scenarios fail, on purpose: the script `replay` runs
-// them, and then what they print.
+// Tests that a failure prints a command that replays it. These scenarios fail on purpose. The
+// script `replay` runs them, and then the commands that they print.
 
 #include "explore.hpp"
 

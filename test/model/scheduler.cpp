@@ -1,4 +1,4 @@
-// The explorer itself: it finds what it is there to find.
+// Tests that the explorer itself finds errors.
 
 #include "scheduler.hpp"
 #include "explore.hpp"

@@ -1,17 +1,18 @@
 #pragma once
 
-// A deterministic explorer: runs a scenario of up to four virtual threads again and again, once for
-// every order in which their steps can be interleaved. The threads are fibres of one real thread; a
-// step begins at each operation on a model_atomic or model_mutex, after each store, and at each
-// yield. So plain code right behind a store is a step of its own: a thread that has published
-// something by it may find that others have already freed what it goes on to touch. Behind any
-// other operation the plain code belongs to the operation's step.
+// A deterministic explorer. It runs a scenario of up to four virtual threads once for every order
+// in which their steps can be interleaved. The threads are fibres of one real thread. A step begins
+// at each operation on a model_atomic or model_mutex, after each store, and at each yield. So plain
+// code after a store is a step of its own: once a thread has published an object by the store,
+// other threads may have freed what the thread touches next. After any other operation, plain code
+// belongs to the step of that operation.
 //
-// The search is depth first: an execution repeats the decisions of the one before up to the last
-// decision that has an alternative left, and takes that. Unbounded, it leaves out executions that
-// differ from one already seen only in the order of independent steps (sleep sets); with a bound on
-// preemptions it runs all of them. A failure is told as a schedule: "a5b2a3" lets thread a take 5
-// steps, then b 2, then a 3; "!" says that the compare-exchange before it fails spuriously.
+// The search is depth-first. Each execution repeats the decisions of the previous one up to the
+// last decision with an alternative left, and takes that alternative. Without a bound, the search
+// uses sleep sets: it skips an execution that differs from an earlier one only in the order of
+// independent steps. With a bound on preemptions, it runs all executions. A failure is reported as
+// a schedule: "a5b2a3" lets thread a take 5 steps, then b 2, then a 3. "!" means that the
+// compare-exchange before it fails spuriously.
 
 #include <boost/assert.hpp>
 

@@ -1,8 +1,8 @@
 #pragma once
 
 // Turns a text into a sequence of calls on a few semaphores, permits, signals, contexts and
-// handlers, and compares after every call what there is with what a sequential model says: grants,
-// their order, results, counts.
+// handlers. After every call it compares the grants, their order, the results and the counts with a
+// sequential model.
 
 #include <asio_semaphore/async_semaphore.hpp>
 

@@ -1,4 +1,4 @@
-// The shortest sequences in which library and promise differed, once.
+// The shortest sequences in which the library once broke a promise.
 
 #include <asio_semaphore/async_semaphore.hpp>
 

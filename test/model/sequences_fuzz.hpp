@@ -1,6 +1,6 @@
 #pragma once
 
-// Any bytes are a sequence; where library and model differ, the sequence is printed in words.
+// Takes any bytes as a sequence. If the library and the model differ, prints the sequence in words.
 
 #include <model/sequences_machine.hpp>
 

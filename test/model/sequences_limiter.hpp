@@ -1,9 +1,8 @@
 #pragma once
 
 // Turns a text into a sequence of calls on a few limiters, admissions, signals, contexts and
-// handlers, and compares after every call what there is with what a sequential model says: who is
-// admitted and refused, in which order, results, counts, samples. Time passes between the steps, as
-// a step says.
+// handlers. After every call it compares the admissions and refusals, their order, the results,
+// counts and samples with a sequential model. Each step says how much time passes before it.
 
 #include <asio_semaphore/limiter/limiter.hpp>
 

@@ -1,11 +1,10 @@
 #pragma once
 
-// What drivers of sequences have in common, whatever the objects are whose operations they start:
-// contexts, places where handlers run, signals, handlers that report, and a model of the order in
-// which those run.
+// Shared by the drivers of sequences, for any kind of object: contexts, executors for handlers,
+// signals, handlers that report, and a model of the order in which the handlers run.
 //
-// A step is a letter and five arguments, each a character from '0' on; any bytes do, they are taken
-// modulo what is possible. What a step means in words the trace says.
+// A step is a letter and five arguments, each a character from '0' on. Any byte is valid, because
+// each argument is taken modulo the number of its values. The trace says in words what a step does.
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/bind_executor.hpp>

@@ -1,7 +1,7 @@
 #pragma once
 
-// Sequences that are given, kept in a folder, or random, for any driver. A failure is told in
-// words, as short as it can be.
+// Runs given sequences, those in a folder, and random ones, for any driver. A failing sequence is
+// shortened and then printed in words.
 
 #include <model/sequences_machine.hpp>
 

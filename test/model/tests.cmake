@@ -1,4 +1,4 @@
-# All of these tests run on fibers in one real thread. ThreadSanitizer finds nothing there, and does not support fibers.
+# All of these tests run on fibres in one real thread. ThreadSanitizer finds nothing there, and does not support fibers.
 if(CMAKE_CXX_FLAGS MATCHES "-fsanitize=[a-z,]*thread")
     return()
 endif()
@@ -41,7 +41,7 @@ if(CMAKE_CXX_FLAGS MATCHES "-fsanitize")
 elseif(relacy_include_dir)
     asio_semaphore_tests(model weak_memory.cpp TIMEOUT 1500 NO_ASIO LONG)
     target_include_directories(test_model_weak_memory SYSTEM PRIVATE ${relacy_include_dir})
-    # Relacy replaces operator new and delete, and leaves its fibers by longjmp.
+    # Relacy replaces operator new and delete, and leaves its fibres by longjmp.
     target_compile_options(test_model_weak_memory PRIVATE
         -O1 -fsized-deallocation)
 else()

@@ -1,7 +1,7 @@
 #pragma once
 
-// An executor with timers, as the explorer sees it, and the alarm that is an executor's timer: what
-// operation/deadline_timer.hpp is over Asio.
+// An executor with timers for the explorer, and an alarm that uses such a timer. It corresponds to
+// operation/deadline_timer.hpp, which does the same with Asio.
 
 #include "scheduler.hpp"
 

@@ -1,4 +1,4 @@
-// Three operations at the same time, in every interleaving with up to two preemptions.
+// Three operations at the same time, in every interleaving with at most two preemptions.
 
 #include "actions.hpp"
 #include "explore.hpp"

@@ -1,5 +1,5 @@
-// The state layer in the weak memory model of C++11, and the proof that each of its memory orders
-// is needed, at every place where one stands: weakened there alone, it makes a scenario fail.
+// Tests the state layer under the weak memory model of C++11. Also shows that each memory order is
+// needed at every place in the code: if it is weakened only there, a scenario fails.
 
 #include "relacy_threads.hpp"
 

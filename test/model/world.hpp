@@ -1,7 +1,7 @@
 #pragma once
 
-// Semaphores' states as the explorer sees them: the state layer that ships, over the explorer's
-// threads, with waiters whose delivery is recorded, and the guarantees as checks.
+// The semaphore's state layer for the explorer: the code that ships, with the explorer's threads,
+// with waiters that record their delivery, and with checks of the guarantees.
 
 #include "scheduler.hpp"
 #include "timers.hpp"

@@ -1,7 +1,8 @@
 #pragma once
 
-// Netflix's laws, to compare with (https://github.com/Netflix/concurrency-limits): written anew
-// after its sources, with its defaults. Vegas is in vegas.hpp.
+// Netflix's limit algorithms, for comparison (https://github.com/Netflix/concurrency-limits). They
+// are re-implemented from Netflix's sources, with Netflix's defaults. Vegas is in
+// example/17_vegas.hpp.
 
 #include <asio_semaphore/limiter/limit_algorithm.hpp>
 
