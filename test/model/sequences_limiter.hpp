@@ -2,7 +2,7 @@
 
 // Turns a text into a sequence of calls on a few limiters, admissions, signals, contexts and
 // handlers. After every call it compares the admissions and refusals, their order, the results,
-// counts and samples with a sequential model. Each step says how much time passes before it.
+// counts and samples with a sequential model. Time passes only in steps that say so.
 
 #include <asio_semaphore/limiter/limiter.hpp>
 

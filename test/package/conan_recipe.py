@@ -1,4 +1,4 @@
-"""Runs the recipe for Conan with stand-ins for Conan's own classes, which do with plain CMake what those do.
+"""Runs the recipe for Conan. Conan's own classes are replaced by classes that do the same with plain CMake.
 
     conan_recipe.py <recipe> <empty directory> <generator> <cache file of the parent build> <version>
 """
@@ -41,9 +41,9 @@ class Components(dict):
 
 
 def targets_of(name, cpp_info):
-    """What CMakeDeps makes of it: for each target the definitions that it brings, and what is linked with it.
+    """The targets that CMakeDeps would generate: for each target its definitions and the libraries that it links.
 
-    The root target has those of all components. A component with the root target's name is the same target.
+    The root target has those of all components. A component with the name of the root target is the same target.
     """
     targets = {}
 

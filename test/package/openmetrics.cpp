@@ -1,5 +1,5 @@
-// Prints what a limiter's metrics look like: with labels that want to be escaped, or, given any
-// argument, of a limiter that nobody has used, without labels.
+// Prints the metrics of a limiter, with labels that need escaping. With any argument, prints the
+// metrics of an unused limiter, without labels.
 
 #include <asio_semaphore/limiter/openmetrics.hpp>
 

@@ -1,4 +1,4 @@
-// The program that every consumer builds: it waits for a permit, and names an error of ours.
+// Every consumer builds this program. It waits for a permit, and uses an error of the library.
 
 #include <asio_semaphore.hpp>
 

@@ -1,6 +1,6 @@
-// A random mix of everything that one thread can do, with the books kept beside it: what is free,
-// held, forgotten and on its way is always what was put in, the queue's head never fits, and every
-// operation completes exactly once.
+// A random mix of everything that one thread can do, with a count of all permits. At any time the
+// permits that are free, held, forgotten or being delivered add up to those that were put in. The
+// head of the queue never fits, and every operation completes exactly once.
 
 #include <asio_semaphore/async_semaphore.hpp>
 

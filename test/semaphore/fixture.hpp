@@ -1,6 +1,6 @@
 #pragma once
 
-// What the semaphore's tests share.
+// Shared by the tests of the semaphore.
 
 #include <asio_semaphore/async_semaphore.hpp>
 

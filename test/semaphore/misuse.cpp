@@ -1,6 +1,6 @@
-// A permit for which the maximum has no room, because it was adopted without having been acquired
-// or because permits were added while it was held, is caught when it gives back: debug builds
-// assert, and no build lets the semaphore exceed its maximum.
+// A permit object would exceed the maximum when it returns its permits, if they were adopted
+// without having been acquired, or if permits were added meanwhile. Debug builds assert then, and
+// no build lets the semaphore exceed its maximum.
 
 #include <support/misuse.hpp>
 

@@ -1,5 +1,5 @@
-// No handler is called from inside a call into the library, and no foreign code, not even a
-// destructor, runs while a lock is held.
+// The library never calls a handler inside a call into the library. It runs no code of the user
+// under a lock, not even a destructor.
 
 #include <asio_semaphore/async_semaphore.hpp>
 

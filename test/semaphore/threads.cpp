@@ -1,6 +1,6 @@
-// What holds between threads: what happens before a release is visible after the acquire that it
-// satisfies, permits are conserved, every operation completes once, and of two things that race
-// exactly one wins.
+// Guarantees between threads. Everything that happens before a release is visible after the acquire
+// that it satisfies. No permit is lost or invented, every operation completes exactly once, and
+// exactly one side wins each race.
 
 #include <asio_semaphore/async_semaphore.hpp>
 

@@ -1,5 +1,5 @@
-// Deadlines in the state layer, with the time passed in: who is timed out, and what the timer is
-// set for.
+// Deadlines in the state layer: which waiters time out, and for which time the timer is set. The
+// test passes the time.
 
 #include <asio_semaphore/detail/state/alarm.hpp>
 

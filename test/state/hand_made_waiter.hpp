@@ -1,7 +1,7 @@
 #pragma once
 
-// A waiter without an operation behind it, for driving the state layer by hand. It notes what the
-// state layer did with it, and lets go of its reference to the state as an operation does.
+// A waiter without an operation, for direct tests of the state layer. It records what the state
+// layer did with it, and releases its reference to the state as an operation does.
 
 #include <asio_semaphore/detail/state/semaphore_state.hpp>
 

@@ -1,5 +1,5 @@
-// Who holds outstanding work on the semaphore's executor, so that it goes on running while somebody
-// waits.
+// Which waiter holds outstanding work on the semaphore's executor, so that the context keeps
+// running while an operation waits.
 
 #include "hand_made_waiter.hpp"
 

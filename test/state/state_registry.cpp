@@ -1,6 +1,7 @@
 #include <asio_semaphore/detail/state/state_registry.hpp>
 
-// The bodies, also where the library is compiled: it has them for its own threads alone.
+// Include the bodies even if the library is compiled: the compiled library contains them only for
+// its own threads parameter.
 #include <asio_semaphore/detail/state/impl/semaphore_state.ipp>
 
 #include "hand_made_waiter.hpp"

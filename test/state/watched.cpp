@@ -1,5 +1,5 @@
-// The state layer on locks and atomics that report what it does with them: which values anybody
-// could ever have read, which paths take a lock, and when a state is freed.
+// The state layer with locks and atomics that report their use: which values another thread could
+// have read, which paths take a lock, and when a state is freed.
 
 #include <asio_semaphore/detail/state/semaphore_state.hpp>
 // The bodies, also where the library is compiled: it has them for its own threads alone.

@@ -1,6 +1,6 @@
 #pragma once
 
-// What the randomised tests take from the environment: where chance begins, and how long to go on.
+// Options of the randomised tests from the environment: the seed, and the duration.
 
 #include <atomic>
 #include <chrono>

@@ -1,11 +1,11 @@
-// Everything at once, on many threads, for as long as one likes:
+// All operations at the same time, on many threads, for any duration:
 //   test_stress_soak -- --minutes 30
-// Round after round: clients that acquire in every way on semaphores of several executors, by
-// themselves or with_permit, threads that cancel, reduce, release and close, semaphores that are
-// moved, closed and destroyed meanwhile, and contexts that go with operations waiting. After each
-// round nothing may be missing.
+// The test runs in rounds. Clients acquire permits in every way, on semaphores with several kinds
+// of executors, directly or with with_permit. Threads cancel, reduce, release and close. Meanwhile
+// semaphores are moved, closed and destroyed, and contexts are destroyed while operations wait.
+// After each round, the test checks that no permit and no completion is missing.
 //
-// The seed stands at the start, and at the end what there was, also where that is a failure.
+// The test prints the seed at the start, and a summary at the end, even after a failure.
 
 #include <asio_semaphore/async_semaphore.hpp>
 #include <asio_semaphore/with_permit.hpp>

@@ -1,4 +1,4 @@
-// Boost.Redis and Asio's TLS, once: a program that uses the fleet has to.
+// A program that uses the fleet has to compile Boost.Redis and Asio's TLS once.
 #include <boost/redis/src.hpp>
 
 #if defined(BOOST_ASIO_SEPARATE_COMPILATION)

@@ -1,1 +1,1 @@
-// Only carries the precompiled header.
+// CMake needs a source file for the precompiled header.

@@ -6,7 +6,7 @@
 #include <chrono>
 #include <cstdio>
 
-// No server is needed for an answer.
+// This operation times out even without a server.
 int main() {
     boost::asio::io_context context;
     asio_semaphore::fleet_client client(context.get_executor());

@@ -1,6 +1,5 @@
-// What gdb is shown: a semaphore with three operations in its queue, one without, and permits; a
-// limiter with two in its queue, and admissions.
-// stop_here() is where the debugger looks.
+// The objects that gdb prints: a semaphore with three operations in its queue, others without,
+// permits, a limiter with two requests in its queue, and admissions. gdb stops at stop_here().
 
 #include <asio_semaphore.hpp>
 
@@ -18,7 +17,7 @@ using asio_semaphore::async_semaphore;
 using asio_semaphore::permit;
 using boost::system::error_code;
 
-// A handler with a name to look for.
+// A handler whose name the output must show.
 struct patient_client {
     int number;
     void operator()(error_code, permit) const {}

@@ -1,4 +1,4 @@
-// One program is either header-only or linked with the compiled library.
+// A program must use either the header-only or the compiled library, not both.
 // refused: uses asio_semaphore either header-only or compiled: link one of its two targets
 
 #ifndef CORRECT

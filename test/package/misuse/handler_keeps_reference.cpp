@@ -1,4 +1,4 @@
-// A handler gets a permit of its own: it cannot take it by lvalue reference, and so lose it.
+// A handler owns the permit that it gets, so it cannot take it by lvalue reference.
 // refused: function for call to .*async_acquire_permit|the handler must be callable
 
 #include <asio_semaphore.hpp>

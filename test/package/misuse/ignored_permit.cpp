@@ -1,4 +1,4 @@
-// Who ignores a permit gives it back in the same line.
+// A permit that is ignored returns in the same line.
 // refused: ignoring return(ed)? value.*nodiscard
 
 #include <asio_semaphore.hpp>

@@ -1,4 +1,4 @@
-// What is split off and ignored goes back at once.
+// If the result of split is ignored, its permits return at once.
 // refused: ignoring return(ed)? value.*nodiscard
 
 #include <asio_semaphore.hpp>

@@ -1,4 +1,4 @@
-// Who ignores whether a permit was acquired cannot know whether to release it.
+// Code that ignores whether it acquired a permit cannot know whether to release one.
 // refused: ignoring return(ed)? value.*nodiscard
 
 #include <asio_semaphore.hpp>

@@ -1,4 +1,4 @@
-// A permit without a name gives back what it adopts in the same line.
+// A permit object without a name returns the adopted permit in the same line.
 // refused: ignoring .*nodiscard
 
 #include <asio_semaphore.hpp>

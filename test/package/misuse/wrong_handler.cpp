@@ -1,4 +1,4 @@
-// A handler takes what the operation completes with.
+// A handler must accept the arguments of the completion signature.
 // refused: function for call to .*async_acquire_permit|the handler must be callable
 
 #include <asio_semaphore.hpp>

@@ -28,7 +28,7 @@ VISIBLE int first_checks() {
     REQUIRE(granted == 1);
     REQUIRE(semaphore.available() == 1);
 
-    // A completion of the other library is queued still when the context goes.
+    // A completion of the other library is still queued when the context is destroyed.
     held = semaphore.try_acquire_permit();
     second_waits(semaphore, granted);
     held.reset();
