@@ -50,7 +50,7 @@ struct fixture {
     async_semaphore semaphore{context, 1};
     int finished = 0;
 
-    /// Starts a coroutine, whose exceptions leave run().
+    /// Starts a coroutine. Its exceptions propagate out of run().
     template <typename Coroutine>
     void start(Coroutine coroutine) {
         asio::co_spawn(context, std::move(coroutine), [this](std::exception_ptr e) {

@@ -14,7 +14,7 @@ using boost::system::error_code;
 
 namespace {
 
-/// Starts one operation after the other.
+/// Starts each operation when the one before has ended.
 template <typename Adapt>
 struct series {
     async_semaphore& sem;

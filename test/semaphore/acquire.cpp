@@ -44,7 +44,7 @@ const way ways[] = {
 };
 
 struct acquire_fixture : fixture {
-    // Runs f(semaphore, way) for each way, on a semaphore of its own.
+    // Runs f(semaphore, way) for each way, each time with a new semaphore.
     template <typename F>
     void for_each_way(std::ptrdiff_t initial, std::ptrdiff_t max_permits, F f) {
         for (const way& w : ways) {

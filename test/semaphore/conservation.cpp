@@ -135,7 +135,7 @@ private:
     }
 
     void check() {
-        // Permits on their way cannot be counted: now and then they all arrive.
+        // Permits that are being delivered cannot be counted, so sometimes deliver all of them.
         if (pick(4) != 0)
             return;
         context_.restart();

@@ -23,7 +23,7 @@ using namespace std::chrono_literals;
 using io_semaphore = asio_semaphore::basic_async_semaphore<asio::io_context::executor_type>;
 
 struct move_fixture : fixture {
-    // Everything that a moved-from semaphore promises.
+    // Checks all guarantees of a moved-from semaphore.
     void check_moved_from(async_semaphore& semaphore) {
         BOOST_TEST((semaphore.get_executor() == context.get_executor()));
         BOOST_TEST(!semaphore.is_open());
