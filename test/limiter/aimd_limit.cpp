@@ -12,7 +12,7 @@ using namespace test;
 
 namespace {
 
-// Whose start is over.
+// An aimd_limit after its slow start.
 hand_fed experienced_aimd(double limit, aimd_limit_options options = {}) {
     hand_fed f(aimd_limit(options), limit);
     f.window({.latency = 10, .overloaded_every = 1});

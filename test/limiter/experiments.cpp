@@ -19,7 +19,7 @@ std::string number(double x) {
     return text;
 }
 
-// An hour takes seconds: of that, two seeds.
+// A workload of an hour takes seconds, so it runs with only two seeds.
 int seeds_of(const workload& w, int seeds) {
     return w.options.duration > 1000 ? std::min(seeds, 2) : seeds;
 }

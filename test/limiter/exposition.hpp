@@ -25,7 +25,7 @@ using label_set = std::map<std::string, std::string>;
 struct sample {
     std::string name;
     label_set labels;
-    std::string text; // the value as it is written
+    std::string text; // the value as written
     double value;
 };
 
@@ -40,7 +40,7 @@ public:
 
     const std::vector<family>& families() const { return families_; }
 
-    /// The value of one line, as it is written.
+    /// The value of one line, as written.
     std::string value(const std::string& name, const label_set& labels = {}) const {
         const auto found = series_.find({name, labels});
         require(found != series_.end(), "no such line: " + name);
@@ -165,7 +165,7 @@ private:
             check_histogram(f);
     }
 
-    // One point, as those who have no other label of their own write it.
+    // A histogram with a single point, whose only own label is le.
     static void check_histogram(const family& f) {
         require(f.samples.size() >= 3, "an incomplete histogram: " + f.name);
         const std::size_t buckets = f.samples.size() - 2;
@@ -174,7 +174,7 @@ private:
             const sample& s = f.samples[i];
             require(s.name == f.name + "_bucket", "no bucket: " + s.name);
             const std::string& le = s.labels.at("le");
-            // Canonical, for what is not very small or large.
+            // The canonical form of numbers that are not very small or large.
             static const std::regex canonical(R"([0-9]+\.([0-9]|[0-9]*[1-9])|\+Inf)");
             require(std::regex_match(le, canonical), "no canonical number: " + le);
             require(number(le) > bound, "buckets in disorder: " + le);

@@ -66,7 +66,7 @@ class gradient2 {
 public:
     double operator()(const limit_sample& s) {
         const double latency = seconds(s.latency);
-        if (samples_ < 10) { // the warm-up of its average over 600
+        if (samples_ < 10) { // warm-up of the average over 600 samples
             sum_ += latency;
             average_ = sum_ / ++samples_;
         } else
@@ -84,7 +84,7 @@ private:
     int samples_ = 0;
 };
 
-// WindowedLimit: shows a law the average of a second.
+// WindowedLimit: passes the average of each second to an algorithm.
 template <typename Law>
 class windowed {
 public:
