@@ -10,7 +10,7 @@
 namespace {
 
 bool has_memory = true;
-std::size_t largest = 0; // block, in bytes
+std::size_t largest = 0; // the largest block, in bytes
 
 void* allocated(std::size_t size) {
     largest = std::max(largest, size);
@@ -22,7 +22,7 @@ void* allocated(std::size_t size) {
 
 } // namespace
 
-// Not inlined: the compiler would see new matched with free.
+// Not inlined, because the compiler would warn about new paired with free.
 
 [[gnu::noinline]] void* operator new(std::size_t size) {
     return allocated(size);
@@ -57,7 +57,7 @@ BOOST_AUTO_TEST_CASE(samples_get_lost_and_places_do_not) {
         return sample.limit;
     };
     finish(*held[0]);
-    // There was room for some.
+    // The memory was enough for some samples.
     BOOST_TEST((samples.size() > 10 && samples.size() < many));
     for (std::size_t i = 0; i < samples.size(); ++i)
         BOOST_TEST((samples[i].latency == milliseconds(many - i)));
@@ -71,7 +71,7 @@ BOOST_AUTO_TEST_CASE(samples_get_lost_and_places_do_not) {
     BOOST_TEST(samples.size() == before + 1);
 }
 
-// There is always one that was reported meanwhile, and never more.
+// During each call of the algorithm, exactly one more sample is reported.
 BOOST_AUTO_TEST_CASE(one_sample_that_is_left_needs_the_room_of_a_few) {
     using namespace test;
     auto o = options(10, 1000);
@@ -94,12 +94,12 @@ BOOST_AUTO_TEST_CASE(one_sample_that_is_left_needs_the_room_of_a_few) {
         after(milliseconds(1));
         finish(c);
         clients.pop_back();
-        BOOST_TEST_REQUIRE(shown - before < 2000); // and nobody is kept
+        BOOST_TEST_REQUIRE(shown - before < 2000); // finish returns eventually
     }
     BOOST_TEST(largest < 500 * sizeof(limit_sample));
 }
 
-// Those who report are faster than the algorithm, all the time.
+// The reports are always faster than the algorithm.
 BOOST_AUTO_TEST_CASE(what_the_algorithm_cannot_keep_up_with_gets_lost) {
     using namespace test;
     constexpr std::size_t many = 100'000;

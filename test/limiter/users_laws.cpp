@@ -14,13 +14,13 @@ using namespace test::simulation;
 
 namespace {
 
-// The sweep is the same for every law.
+// All algorithms share the results of a sweep.
 best_fixed& best_for(const workload& w) {
     static std::map<std::string, best_fixed> known;
     return known.try_emplace(w.name, w).first->second;
 }
 
-// The first window of each workload.
+// Compares the first window of each workload.
 void makes(const law& l, const std::map<std::string, double>& expected) {
     for (auto& w : workloads())
         if (const auto found = expected.find(w.name); found != expected.end()) {
