@@ -16,7 +16,7 @@
 
 namespace asio_semaphore::detail {
 
-/// Now and then lets other threads run.
+/// Sometimes lets other threads run.
 inline void nervous_moment() noexcept {
     stress::random& chance = stress::chance_of_this_thread();
     if (chance.one_in(16))
