@@ -46,7 +46,7 @@ using asio::co_composed;
 using asio::experimental::co_composed;
 #endif
 
-/// Acquires two permits, one as an object and one by hand, and completes with both as one object.
+/// Acquires one permit as an object and one by hand, and completes with both in one object.
 struct take_two {
     world* w;
     witness carried;
@@ -81,7 +81,7 @@ auto async_take_two(world& w, Token&& token) {
         take_two{&w, w.carried()}, token, w.io());
 }
 
-/// The same as a coroutine.
+/// The same, written as a coroutine.
 template <typename Token>
 auto async_co_take_two(world& w, Token&& token) {
     return asio::async_initiate<Token, void(error_code, permit)>(
@@ -127,7 +127,7 @@ void check_composed(const std::string& name, Start start) {
                 try {
                     const permit p = future->get();
                 } catch (const std::exception&) {
-                    // cancelled, closed, or the promise broken
+                    // cancelled, closed, or a broken promise
                 }
             });
         }
@@ -167,7 +167,8 @@ coroutine uses_in_turn(asio::io_context&, world& w, witness) {
     co_yield 0;
 }
 
-/// Resumes it as long as it yields. It is kept inside the coroutine, and does not own it.
+/// Resumes a coroutine as long as it yields. The coroutine contains this object, which does not own
+/// it.
 struct resumes {
     coroutine* resumed;
     witness carried;
@@ -195,7 +196,7 @@ BOOST_AUTO_TEST_CASE(operations_composed_as_coroutines) {
 }
 
 BOOST_AUTO_TEST_CASE(resumable_coroutines) {
-    // Owned by the program, until shortly before the context goes.
+    // The program owns the coroutines, and destroys them just before the context.
     stop_after_every_handler("coro", [](world& w) {
         for (int i = 0; i < 4; ++i) {
             const auto c = std::make_shared<coroutine>(uses_in_turn(w.io(), w, w.carried()));

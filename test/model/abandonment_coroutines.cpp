@@ -35,7 +35,7 @@ asio::awaitable<void> turn() {
     co_await asio::post(asio::use_awaitable);
 }
 
-/// Uses the semaphore in every way, one after the other. The coroutine owns what it holds.
+/// Uses every operation of the semaphore in turn. The coroutine owns the permits.
 asio::awaitable<void> one_after_the_other(world& w, witness) {
     const auto s = w.weak.lock();
     if (!s)
@@ -61,7 +61,8 @@ asio::awaitable<void> one_after_the_other(world& w, witness) {
     co_await turn();
 }
 
-/// What was acquired by hand is nobody's when the coroutine is destroyed: the world counts it.
+/// Acquires permits by hand. The world counts them, because the destruction of the coroutine loses
+/// them.
 asio::awaitable<void> by_hand(world& w, witness) {
     const auto s = w.weak.lock();
     if (!s)
@@ -123,7 +124,7 @@ asio::awaitable<void> one_or_the_other(world& w, witness) {
     }
 }
 
-/// By hand: what the loser was granted is lost, as documented.
+/// Acquires by hand: the grant of the loser is lost, as documented.
 asio::awaitable<void> one_or_the_other_by_hand(world& w, witness) {
     using namespace asio::experimental::awaitable_operators;
     const auto s = w.weak.lock();
