@@ -194,8 +194,8 @@ asio::awaitable<void> one_after_the_other(limiter_world& w, witness) {
     co_await l->async_wait_idle(asio::as_tuple(asio::use_awaitable));
 }
 
-/// Starts waits on timers under the limit. Some timers have expired; the others never expire, and
-/// only some of their waits are cancelled.
+/// Starts waits on timers under the limit. Some timers have expired; the others do not expire
+/// during the test, and only some of their waits are cancelled.
 template <typename ToToken>
 void check_limited(const char* name, ToToken to_token) {
     abandonment::stop_after_every_handler<limiter_world>(name, [=](limiter_world& w) {

@@ -27,7 +27,7 @@ BOOST_AUTO_TEST_SUITE(model_faults_destroyed_context)
 BOOST_AUTO_TEST_CASE(a_dropped_handler_may_destroy_a_context_that_it_has_just_given_work) {
     struct payload {
         std::unique_ptr<asio::io_context> context;
-        permit carried; // destroyed first: it serves a waiter of that context
+        permit carried; // destroyed first, and serves a waiter of that context
     };
     asio::io_context context;
     asio_semaphore::basic_async_semaphore<faults::executor> semaphore(faults::executor(context), 1);

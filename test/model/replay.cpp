@@ -14,7 +14,7 @@ namespace {
 
 using namespace asio_semaphore::model;
 
-/// Two threads count badly.
+/// Two threads increment a counter without synchronisation.
 class lost_update : public scenario {
 public:
     std::size_t threads() const override { return 2; }
@@ -32,7 +32,7 @@ private:
     model_atomic<int> count_{0};
 };
 
-/// ... and the process dies of it.
+/// The same, but the process aborts.
 class deadly final : public lost_update {
     void both() override {
         if (++began_ == 2)
