@@ -24,8 +24,7 @@ public:
     struct deed {
         const char* name;
         void (*run)(owned_by_a_handler&);
-        bool by_the_object =
-            false; // by the semaphore object, which only the first waiter may destroy
+        bool by_the_object = false; // by the object, which only the first waiter may destroy
         bool may_end_first = false;
         bool by_a_permit = false;
         bool ends_context = false;

@@ -495,8 +495,7 @@ private:
     std::optional<async_semaphore> semaphore_;
     std::array<asio::cancellation_signal, most_ids> signals_;
     std::array<std::atomic<bool>, most_ids> published_{};
-    std::array<std::vector<event>, threads + 1>
-        events_; // one for each thread, and one for the handlers
+    std::array<std::vector<event>, threads + 1> events_; // one per thread, and one for handlers
     std::atomic<std::uint64_t> clock_{0}, round_{0};
     std::atomic<std::size_t> ids_{0}, ran_{0}, running_{0};
     std::uint64_t seed_ = 0;
