@@ -41,7 +41,7 @@ std::uint64_t answer_times::count() const {
 
 void answer_times::write(std::ostream& out) const {
     out << "# TYPE http_answer_seconds histogram\n# UNIT http_answer_seconds seconds\n"
-           "# HELP http_answer_seconds From the request to its answer, by status code.\n";
+           "# HELP http_answer_seconds Time from a request to its response, by status code.\n";
     const std::lock_guard lock(mutex_);
     for (const auto& [status, times] : by_status_) {
         const std::string code = "code=\"" + std::to_string(status) + '"';
@@ -74,10 +74,15 @@ total(const asio_semaphore::limiter_statistics& statistics) {
 std::string openmetrics_text(
     const asio_semaphore::limiter* limit, const handler& work, const answer_times& answers) {
     std::ostringstream out;
-    gauge(out, "handlers_running", "Handlers that run, as they count it.", work.running());
-    gauge(out, "handlers_running_max", "The most that ever ran at once.", work.most());
     gauge(
-        out, "database_capacity", "Queries that the database answers at a time.", work.capacity());
+        out, "handlers_running", "Running handlers, counted by the handlers themselves.",
+        work.running());
+    gauge(
+        out, "handlers_running_max", "The most handlers that ever ran at the same time.",
+        work.most());
+    gauge(
+        out, "database_capacity",
+        "Queries that the database answers at a time before it slows down.", work.capacity());
     answers.write(out);
     if (limit)
         asio_semaphore::write_openmetrics(out, limit->statistics(), "limiter");

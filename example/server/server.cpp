@@ -90,7 +90,7 @@ asio::awaitable<void> server::accept_loop() {
 asio::awaitable<void> server::await_signal() {
     co_await signals_.async_wait(asio::use_awaitable);
     signals_.clear(); // a second signal ends the program at once
-    std::cout << "draining: no new connections, requests that wait are refused, "
+    std::cout << "draining: no new connections, waiting requests are refused, "
               << handler_.running() << " are being handled\n"
               << std::flush;
     error_code ignored;

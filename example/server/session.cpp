@@ -201,7 +201,7 @@ asio::awaitable<std::optional<session::response>> session::answer(const request&
             "connect-src 'self'; img-src data:");
         co_return reply;
     }
-    co_return respond(asked, http::status::not_found, "there are /, /live and /metrics\n");
+    co_return respond(asked, http::status::not_found, "the paths are /, /live and /metrics\n");
 }
 
 // Ends when the client hangs up. The client may send further requests before it has a response.
