@@ -6,10 +6,10 @@
 
 #ifdef EXPECT_COMPILED
 #ifndef ASIO_SEMAPHORE_SEPARATE_COMPILATION
-#error "asio_semaphore::compiled has to say so to whoever links it"
+#error "asio_semaphore::compiled must define ASIO_SEMAPHORE_SEPARATE_COMPILATION for its users"
 #endif
 #elif !defined(ASIO_SEMAPHORE_HEADER_ONLY)
-#error "asio_semaphore::asio_semaphore has to say so to whoever links it"
+#error "asio_semaphore::asio_semaphore must define ASIO_SEMAPHORE_HEADER_ONLY for its users"
 #endif
 
 int main() {
