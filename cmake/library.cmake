@@ -97,6 +97,7 @@ set(bodies
     include/asio_semaphore/impl/permit.ipp
     include/asio_semaphore/impl/src.hpp
     include/asio_semaphore/limiter/impl/aimd_limit.ipp
+    include/asio_semaphore/limiter/impl/exposition.hpp
     include/asio_semaphore/limiter/impl/gradient_limit.ipp
     include/asio_semaphore/limiter/impl/gradient_rules.hpp
     include/asio_semaphore/limiter/impl/limiter_options.ipp
