@@ -22,6 +22,7 @@ set(fleet_headers
     include/asio_semaphore/fleet/fleet_permit.hpp
     include/asio_semaphore/fleet/fleet_semaphore.hpp
     include/asio_semaphore/fleet/fleet_statistics.hpp
+    include/asio_semaphore/fleet/openmetrics.hpp
     include/asio_semaphore/fleet/while_held.hpp
     include/asio_semaphore/fleet/with_permit.hpp)
 set(fleet_bodies
@@ -34,7 +35,8 @@ set(fleet_bodies
     include/asio_semaphore/detail/fleet/impl/protocol.ipp
     include/asio_semaphore/detail/fleet/impl/redis_store.ipp
     include/asio_semaphore/detail/fleet/impl/ticket.ipp
-    include/asio_semaphore/fleet/impl/fleet_error.ipp)
+    include/asio_semaphore/fleet/impl/fleet_error.ipp
+    include/asio_semaphore/fleet/impl/openmetrics.ipp)
 
 if(NOT ASIO_SEMAPHORE_FLEET)
     return()
