@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Reads a limiter's metrics with what others read them with.
+"""Reads the metrics of a limiter and of a fleet with what others read them with.
 
     openmetrics.py PROGRAM              by the parser of Prometheus' Python client, which checks OpenMetrics' rules
     openmetrics.py PROGRAM PROMTOOL     by Prometheus itself
@@ -70,7 +70,7 @@ def main():
     program, *tool = sys.argv[1:]
     texts = [
         subprocess.run([program, *arguments], check=True, stdout=subprocess.PIPE).stdout.decode("utf-8")
-        for arguments in ([], ["unused"])
+        for arguments in ([], ["unused"], ["fleet"], ["fleet_unused"])
     ]
     ends = ("# EOF\n", "")
     if not tool:

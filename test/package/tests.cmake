@@ -205,7 +205,7 @@ else()
     message(STATUS "Test package/gdb: not there, gdb was not found or coroutines are off")
 endif()
 
-# The text of a limiter's statistics, as others read it.
+# The text of statistics, as others read it; that of the fleet's needs neither its Boost nor a server.
 add_executable(test_package_openmetrics ${package_source}/openmetrics.cpp)
 target_link_libraries(test_package_openmetrics PRIVATE asio_semaphore_development)
 target_include_directories(test_package_openmetrics PRIVATE ${PROJECT_SOURCE_DIR}/test)
