@@ -154,7 +154,7 @@ class Reference:
     """Where the public names are described, as addresses from the site's top."""
 
     def __init__(self, tags):
-        self.names, self.members, self.entries = {}, {}, []
+        self.names, self.members, self.overloads, self.entries = {}, {}, {}, []
         for compound in xml.etree.ElementTree.parse(tags).getroot().iter("compound"):
             if compound.get("kind") not in ("class", "struct", "namespace"):
                 continue
@@ -162,11 +162,13 @@ class Reference:
             if scope:
                 self.names[scope] = f"reference/{compound.findtext('filename')}"
                 self.entries.append((scope, self.names[scope]))
-            # Of overloads the first one is found: with_permit is described for semaphores, and for limiters as the same.
-            for member in sorted(compound.iter("member"), key=lambda m: "basic_limiter" in (m.findtext("arglist") or "")):
+            # Of overloads the first one is found: with_permit is described for semaphores, and for limiters as the same; what there
+            # is for a fleet comes last.
+            for member in sorted(compound.iter("member"), key=order):
                 name = member.findtext("name")
                 url = f"reference/{member.findtext('anchorfile')}#{member.findtext('anchor')}"
                 qualified = f"{scope}::{name}" if scope else name
+                self.overloads.setdefault(qualified, []).append((member.findtext("arglist") or "", url))
                 if qualified not in self.names:
                     self.names[qualified] = url
                     self.entries.append((qualified, url))
@@ -188,7 +190,13 @@ class Reference:
         return next(iter(places.values())) if len(places) == 1 else None
 
     def url(self, name):
-        return self.names.get(name) or fail(f"the reference has no {name}")
+        """The address of a name, or of the overload that takes an argument of some type: write_openmetrics(fleet_statistics)."""
+        function, _, argument = name.removesuffix(")").partition("(")
+        if argument:
+            found = [url for arguments, url in self.overloads.get(function, []) if re.search(rf"\b{argument}\b", arguments)]
+        else:
+            found = [self.names[name]] if name in self.names else []
+        return found[0] if found else fail(f"the reference has no {name}")
 
     def search_entries(self, html):
         """For the search of the guides: each page, with its members as its sections."""
@@ -207,6 +215,11 @@ class Reference:
             for name, url, anchor in entries:
                 block = re.search(rf'<a id="{anchor}" .*?<div class="memdoc">(.*?)</div>\n</div>', text, re.S)
                 yield {"location": url, "title": name, "text": plain(block[1]) if block else ""}
+
+
+def order(member):
+    arguments = member.findtext("arglist") or ""
+    return "fleet_" in arguments, "basic_limiter" in arguments
 
 
 def plain(text):

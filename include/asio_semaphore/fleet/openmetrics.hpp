@@ -12,9 +12,8 @@ namespace asio_semaphore {
 /// Writes what a process has seen of a fleet's limit as OpenMetrics 1.0 text, for Prometheus and
 /// others that read it.
 /**
- * The text, the prefix, the labels and the errors are those of @ref write_openmetrics for a
- * limiter's statistics: one call writes one exposition, with `# EOF` as its last line. Sums over
- * the processes are the reader's to make.
+ * One call writes one exposition, with `# EOF` as its last line, as for a limiter's statistics. Its
+ * content type is `application/openmetrics-text; version=1.0.0; charset=utf-8`.
  *
  * @par Metrics
  * Each name begins with @p prefix and an underscore, each line bears @p labels.
@@ -25,8 +24,9 @@ namespace asio_semaphore {
  * - Histogram: `wait_seconds`.
  *
  * @par Several on one page
- * Each semaphore has a prefix of its own. No metric of a semaphore has the name of one of a client,
- * so that a semaphore may share the prefix of its client.
+ * The format has each metric once on a page and one `# EOF`. So each semaphore has a prefix of its
+ * own, and all texts but the last lose their last line. No metric of a semaphore has the name of
+ * one of a client: a semaphore may share its client's prefix.
  *
  * @param out What is set there, its locale or a width, has no influence and stays as it is.
  * @param statistics Of one semaphore.
