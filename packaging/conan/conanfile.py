@@ -34,7 +34,8 @@ class AsioSemaphore(ConanFile):
         self.version = ".".join(re.search(r"version_%s = (\d+);" % part, text)[1] for part in ("major", "minor", "patch"))
 
     def export_sources(self):
-        for pattern in ("CMakeLists.txt", "LICENSE", "cmake/*", "include/*", "src/*", "tools/gdb/*"):
+        for pattern in ("CMakeLists.txt", "LICENSE", "cmake/*", "include/*", "src/*", "tools/gdb/*.py", "tools/lldb/*.py",
+                        "tools/natvis/*.natvis"):
             copy(self, pattern, src=self._tree, dst=self.export_sources_folder)
 
     def config_options(self):

@@ -175,6 +175,8 @@ for header_only in (False, True):
     for _, libraries in targets.values():
         for library in libraries:
             assert os.path.exists(os.path.join(package.package_folder, "lib", "lib%s.a" % library)), library
-    for file in ("include/asio_semaphore.hpp", "include/asio_semaphore/impl/error.ipp", "licenses/LICENSE"):
+    for file in ("include/asio_semaphore.hpp", "include/asio_semaphore/impl/error.ipp", "licenses/LICENSE",
+                 *("share/asio_semaphore/" + tool for tool in
+                   ("gdb/asio_semaphore.py", "lldb/asio_semaphore.py", "natvis/asio_semaphore.natvis"))):
         assert os.path.exists(os.path.join(package.package_folder, file)), file
     assert not os.path.exists(os.path.join(package.package_folder, "lib", "cmake"))

@@ -193,16 +193,27 @@ package_test(handler_tracking COMMAND ${CMAKE_COMMAND}
     -Dprogram=$<TARGET_FILE:test_package_handler_tracking> -P ${package_source}/handler_tracking.cmake)
 
 find_program(ASIO_SEMAPHORE_GDB gdb)
-if(ASIO_SEMAPHORE_GDB AND ASIO_SEMAPHORE_DEVELOPMENT_STANDARD GREATER_EQUAL 20)
-    add_executable(test_package_gdb ${package_source}/gdb/waiting.cpp)
-    target_link_libraries(test_package_gdb PRIVATE asio_semaphore_development)
-    target_compile_options(test_package_gdb PRIVATE -g -O0)
+find_program(ASIO_SEMAPHORE_LLDB NAMES lldb lldb-14)
+if((ASIO_SEMAPHORE_GDB OR ASIO_SEMAPHORE_LLDB) AND ASIO_SEMAPHORE_DEVELOPMENT_STANDARD GREATER_EQUAL 20)
+    add_executable(test_package_debuggers ${package_source}/debuggers/waiting.cpp)
+    target_link_libraries(test_package_debuggers PRIVATE asio_semaphore_development)
+    target_compile_options(test_package_debuggers PRIVATE -g -O0)
+endif()
+if(ASIO_SEMAPHORE_GDB AND TARGET test_package_debuggers)
     package_test(gdb COMMAND ${CMAKE_COMMAND}
-        -Dgdb=${ASIO_SEMAPHORE_GDB} -Dprogram=$<TARGET_FILE:test_package_gdb>
+        -Dgdb=${ASIO_SEMAPHORE_GDB} -Dprogram=$<TARGET_FILE:test_package_debuggers>
         -Dprinters=${PROJECT_SOURCE_DIR}/tools/gdb/asio_semaphore.py -P ${package_source}/gdb.cmake)
     set_tests_properties(package/gdb PROPERTIES SKIP_REGULAR_EXPRESSION "gdb cannot run the program here")
 else()
     message(STATUS "Test package/gdb: not there, gdb was not found or coroutines are off")
+endif()
+if(ASIO_SEMAPHORE_LLDB AND TARGET test_package_debuggers)
+    package_test(lldb COMMAND ${CMAKE_COMMAND}
+        -Dlldb=${ASIO_SEMAPHORE_LLDB} -Dprogram=$<TARGET_FILE:test_package_debuggers>
+        -Dsummaries=${PROJECT_SOURCE_DIR}/tools/lldb/asio_semaphore.py -P ${package_source}/lldb.cmake)
+    set_tests_properties(package/lldb PROPERTIES SKIP_REGULAR_EXPRESSION "lldb cannot run the program here")
+else()
+    message(STATUS "Test package/lldb: not there, lldb was not found or coroutines are off")
 endif()
 
 # The text of statistics, as others read it; that of the fleet's needs neither its Boost nor a server.

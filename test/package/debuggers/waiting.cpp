@@ -1,4 +1,4 @@
-// What gdb is shown: a semaphore with three operations in its queue, one without, and permits; a
+// What debuggers are shown: a semaphore with three operations in its queue, one without, and permits; a
 // limiter with two in its queue, and admissions.
 // stop_here() is where the debugger looks.
 
