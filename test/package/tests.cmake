@@ -123,6 +123,12 @@ if(ASIO_SEMAPHORE_PYTHON)
     package_test(conan_recipe COMMAND ${ASIO_SEMAPHORE_PYTHON} ${package_source}/conan_recipe.py
         ${PROJECT_SOURCE_DIR}/packaging/conan/conanfile.py ${package_build}/conan ${CMAKE_GENERATOR} ${parent}
         ${PROJECT_VERSION})
+    if(ASIO_SEMAPHORE_FLEET)
+        package_test(conan_recipe_fleet COMMAND ${ASIO_SEMAPHORE_PYTHON} ${package_source}/conan_recipe.py
+            ${PROJECT_SOURCE_DIR}/packaging/conan/conanfile.py ${package_build}/conan_fleet ${CMAKE_GENERATOR} ${parent}
+            ${PROJECT_VERSION} fleet)
+        set_tests_properties(package/conan_recipe_fleet PROPERTIES LABELS fleet)
+    endif()
 else()
     message(STATUS "Test package/conan_recipe: not there, python3 was not found")
 endif()
