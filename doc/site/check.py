@@ -1,4 +1,4 @@
-"""Checks of the site as it was built: links, foreign content, markup that was not understood, headings of the reference."""
+"""Checks the built site: links, foreign content, markup that was not converted, headings of the reference."""
 
 import html.parser
 import json
@@ -10,7 +10,7 @@ from guides import fail
 
 
 class Page(html.parser.HTMLParser):
-    """What a page refers to, and what in it can be referred to."""
+    """The targets of the links on a page, and its anchors."""
 
     def __init__(self, path):
         super().__init__()
@@ -26,7 +26,7 @@ class Page(html.parser.HTMLParser):
 
 
 def broken_links(site):
-    """Also those of the search, and of the reference's tree, which are written in JavaScript."""
+    """Broken links, also in the search and in the tree of the reference, which are JavaScript."""
     pages = {path.resolve(): Page(path) for path in site.rglob("*.html")}
     links = [(path, line, target) for path, page in pages.items() for line, target in page.targets]
     index = (site / "search/search_index.js").read_text()
@@ -50,7 +50,7 @@ def broken_links(site):
 
 
 def foreign_content(site):
-    """The site needs no network: it loads nothing that is not part of it."""
+    """Content from the network: the site must load nothing that is not part of it."""
     for path in site.rglob("*.html"):
         for match in re.finditer(r'<(?:script|link|img|iframe)[^>]*(?:src|href)="(https?:)?//[^"]*"', path.read_text()):
             yield path, match[0]
@@ -60,7 +60,7 @@ def foreign_content(site):
 
 
 def leftovers(site):
-    """Markup that has ended up as text."""
+    """Markup that appears as text."""
     for path in site.glob("reference/*.html"):
         text = re.sub(r'<div class="fragment">.*?</div><!-- fragment -->', "", path.read_text(), flags=re.S)
         for match in re.finditer(r">[^<]*(?:`|[@\\\\](?:ref|p|subpage|snippet|include)\b|&amp;#)[^<]*<", text):

@@ -4,10 +4,10 @@ import re
 
 from guides import EXAMPLES, HIDE_NAVIGATION, fail, slug, without_licence
 
-# Programs that are shown in the README and have no comment of their own there.
+# Programs that have no comment of their own, because the README or a guide shows them.
 FIRST = {
     "00_readme": "The program of the README: a hundred coroutines, no more than three of them at a time.",
-    "00_limiter": "The other one of the README: a limiter that turns away what cannot be done in time.",
+    "00_limiter": "A limiter that turns away what cannot be done in time. [Semaphore or limiter](semaphore_or_limiter.md) explains it.",
 }
 TITLES = {"00_readme": "First semaphore", "00_limiter": "First limiter"}
 GROUPS = {"00_": "The first two", "01_": "A semaphore in programs of each kind", "10_": "A limiter in a server"}

@@ -27,8 +27,9 @@ struct fixture {
 //! [client_gone]
 awaitable<std::string> serve(asio::local::stream_protocol::socket& client, async_semaphore& limit) {
     using namespace asio::experimental::awaitable_operators;
-    // || waits for a success. With as_tuple an error is a result too, so that whichever ends first
-    // cancels the other; a permit granted to the loser goes back by itself.
+    // || waits for a success. With as_tuple an error is a result too, so the operation that ends
+    // first cancels the other one. If the acquire loses although it was granted a permit, the
+    // permit releases itself.
     auto first = co_await (
         limit.async_acquire_permit(as_tuple(use_awaitable)) ||
         client.async_wait(asio::socket_base::wait_read, as_tuple(use_awaitable)));
@@ -51,8 +52,8 @@ BOOST_AUTO_TEST_CASE(one_operation) {
     limit.async_acquire_permit(
         asio::bind_cancellation_slot(signal.slot(), [&](error_code ec, permit) { result = ec; }));
     signal.emit(asio::cancellation_type::total); // or partial, or terminal
-    BOOST_TEST(limit.waiting() == 0u);           // it has left the queue
-    context.run();                               // here its handler is called
+    BOOST_TEST(limit.waiting() == 0u);           // the operation has left the queue
+    context.run();                               // its handler is called here
     BOOST_TEST(result == asio::error::operation_aborted);
     //! [signal]
 }
@@ -85,7 +86,7 @@ BOOST_AUTO_TEST_CASE(a_coroutine) {
     asio::cancellation_signal stop;
     asio::co_spawn(context, wait(), asio::bind_cancellation_slot(stop.slot(), asio::detached));
     context.poll();
-    stop.emit(asio::cancellation_type::terminal); // reaches whatever the coroutine awaits
+    stop.emit(asio::cancellation_type::terminal); // cancels what the coroutine is awaiting
     context.run();
     BOOST_TEST(end == "cancelled");
     //! [coroutine]
@@ -98,7 +99,7 @@ BOOST_AUTO_TEST_CASE(everybody) {
     for (int i = 0; i < 3; ++i)
         limit.async_acquire_permit(
             [&](error_code ec, permit) { aborted += ec == asio::error::operation_aborted; });
-    BOOST_TEST(limit.cancel() == 3u); // later operations are not concerned
+    BOOST_TEST(limit.cancel() == 3u); // later operations are not affected
     context.run();
     BOOST_TEST(aborted == 3);
     //! [everybody]

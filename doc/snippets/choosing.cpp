@@ -57,7 +57,7 @@ awaitable<void> a_scope(asio::io_context& context, async_semaphore& limit) {
     const permit held = co_await limit.async_acquire_permit(use_awaitable);
     co_await async_query(context, use_awaitable);
     co_await async_query(context, use_awaitable);
-} // given back here, also if a query throws or the coroutine is destroyed
+} // released here, also if a query throws or the coroutine is destroyed
 //! [permit]
 
 //! [plain]
@@ -69,14 +69,14 @@ awaitable<void> by_hand(asio::io_context& context, async_semaphore& limit) {
 //! [plain]
 
 //! [items]
-/// A queue of messages: one permit stands for one message in it.
+/// A queue of messages. Each permit stands for one message in it.
 class mailbox {
 public:
     explicit mailbox(asio::io_context& context) : messages_(context, 0) {}
 
     void put(std::string message) {
         queue_.push_back(std::move(message));
-        messages_.release(); // hands the message to who waits longest
+        messages_.release(); // resumes the get() that has waited longest
     }
 
     awaitable<std::string> get() {
@@ -113,7 +113,7 @@ BOOST_AUTO_TEST_CASE(a_permit_travels_with_its_handler) {
             return;
         timer.expires_after(std::chrono::milliseconds(1));
         timer.async_wait([held = std::move(held)](error_code) {
-            // the last handler of the chain owns the permit, and gives it back when it goes
+            // The last handler of the chain owns the permit, and releases it when it is destroyed.
         });
     });
     //! [callback]
@@ -126,7 +126,7 @@ BOOST_AUTO_TEST_CASE(a_permit_may_lose_a_race_and_a_plain_acquire_may_not) {
     async_semaphore other(context, 1, 1);
     start([&]() -> awaitable<void> {
         //! [race]
-        // Both may be granted. What the loser has got goes back with its result.
+        // Both may be granted. The loser's permit is released with its result.
         auto first = co_await (
             limit.async_acquire_permit(use_awaitable) || other.async_acquire_permit(use_awaitable));
         //! [race]
@@ -140,9 +140,9 @@ BOOST_AUTO_TEST_CASE(a_permit_may_lose_a_race_and_a_plain_acquire_may_not) {
 BOOST_AUTO_TEST_CASE(from_one_to_the_other) {
     //! [adopt]
     if (limit.try_acquire()) {
-        permit held(limit, std::adopt_lock); // from now on the object gives it back
+        permit held(limit, std::adopt_lock); // from now on the object releases it
         // ...
-        held.forget(); // and now nobody does, until somebody calls release()
+        held.forget(); // from now on you have to call release()
     }
     BOOST_TEST(limit.available() == 0);
     limit.release();
@@ -153,13 +153,13 @@ BOOST_AUTO_TEST_CASE(from_one_to_the_other) {
 BOOST_AUTO_TEST_CASE(permits_can_be_divided) {
     //! [split]
     async_semaphore workers(context, 8, 8);
-    permit all = workers.try_acquire_permit(8); // at once, so that nobody else has a part of them
+    permit all = workers.try_acquire_permit(8); // all at once
     std::vector<permit> shares;
     for (int i = 0; i < 4; ++i)
         shares.push_back(all.split(2)); // two for each of four tasks
-    shares.pop_back();                  // a task is done: two are free
+    shares.pop_back();                  // one task is done: two permits are free
     BOOST_TEST(workers.available() == 2);
-    shares[0].merge(std::move(shares[1])); // one task takes over another's
+    shares[0].merge(std::move(shares[1])); // one task takes over another task's permits
     BOOST_TEST(shares[0].count() == 4);
     //! [split]
     BOOST_TEST(!all);

@@ -47,7 +47,7 @@ awaitable<void> request(limiter& limit, std::string tenant) {
 //! [request]
 
 //! [address]
-// A client may have a whole /64 of IPv6 addresses: they are one client.
+// A client may own a whole IPv6 /64 network, so all its addresses make one key.
 std::uint64_t key_of_client(const asio::ip::address& address) {
     if (address.is_v4())
         return key_of(address.to_v4().to_uint());
@@ -87,7 +87,7 @@ BOOST_AUTO_TEST_CASE(addresses) {
 
 BOOST_AUTO_TEST_CASE(shares) {
     //! [share]
-    // Of ten places background work (priority 2 and 3) fills five at most, batch jobs eight.
+    // Of ten places, background work (priorities 2 and 3) fills at most five, batch jobs (1) eight.
     limiter limit(context, 10, {.share = {1, 0.8, 0.5, 0.5}});
     //! [share]
     std::vector<admission> held;
@@ -106,7 +106,7 @@ BOOST_AUTO_TEST_CASE(who_is_busy) {
     admission one = limit.try_admit({.key = key_of(1)}), two = limit.try_admit({.key = key_of(2)}),
               three = limit.try_admit({.key = key_of(2)});
     //! [busiest]
-    for (const auto& usage : limit.busiest_keys(1)) { // for a log or a person
+    for (const auto& usage : limit.busiest_keys(1)) { // for a log
         BOOST_TEST(usage.key == key_of(2));
         BOOST_TEST(usage.in_flight == 2);
         BOOST_TEST(usage.waiting == 0u);

@@ -55,7 +55,7 @@ awaitable<std::string> answer(async_semaphore& limit, std::chrono::milliseconds 
 //! [budget]
 awaitable<std::string>
 answer_until(async_semaphore& limit, std::chrono::steady_clock::time_point deadline) {
-    // What is left may be zero or negative: the permit is then granted at once or not at all.
+    // If the time left is zero or negative, the permit is granted at once or not at all.
     const auto left = deadline - std::chrono::steady_clock::now();
     error_code ec;
     const permit held =
@@ -111,7 +111,7 @@ BOOST_AUTO_TEST_CASE(who_runs_out_of_time_makes_way) {
     BOOST_TEST(three.waiting() == 2u);
     context.run();
     BOOST_TEST(large == asio::error::timed_out);
-    BOOST_TEST(!small); // granted when the large one gave up, without any release
+    BOOST_TEST(!small); // granted when the large one timed out, without any release
     //! [makes_way]
 }
 
@@ -125,7 +125,7 @@ BOOST_AUTO_TEST_CASE(waiting_and_running_together) {
         result = ec;
     };
     //! [together]
-    // Aborted if waiting for the permit and running take longer than that together.
+    // Aborted if the wait for the permit and the operation together take longer than 1 ms.
     work.async_wait(with_permit(limit, asio::cancel_after(1ms, handler)));
     //! [together]
     context.run();
@@ -141,7 +141,7 @@ BOOST_AUTO_TEST_CASE(running_alone) {
         result = ec;
     };
     //! [alone]
-    // Waits as long as it takes; then the operation may run that long.
+    // Waits for the permit without a limit. Then the operation may take 1 ms.
     work.async_wait(asio::cancel_after(1ms, with_permit(limit, handler)));
     //! [alone]
     support::poll(context);

@@ -41,8 +41,8 @@ public:
         memory_(context, bytes, bytes) {}
 
     awaitable<permit> reserve(std::ptrdiff_t bytes) {
-        // One that is larger than all the memory there is would fail with error::exceeds_max. Here
-        // it waits until it is alone instead.
+        // A request for more than the maximum would fail with error::exceeds_max. Reduced to the
+        // maximum, it waits until it has all the memory to itself.
         const std::ptrdiff_t n = std::min(bytes, memory_.max_permits());
         co_return co_await memory_.async_acquire_permit(n, use_awaitable);
     }
@@ -55,8 +55,9 @@ private:
 //! [bytes]
 
 //! [readers]
-/// Many readers or one writer, in the order in which they come: nobody starves. Not recursive: who
-/// holds it must not ask for it again, not even to read, as a writer may wait in between.
+/// Many readers or one writer, in the order of arrival, so neither starves. Not recursive: a
+/// coroutine that holds the lock must not ask for it again, not even to read, because a writer may
+/// be waiting in between.
 class read_write_lock {
 public:
     explicit read_write_lock(asio::io_context& context) : semaphore_(context, all, all) {}
@@ -71,7 +72,7 @@ public:
     }
 
 private:
-    static constexpr std::ptrdiff_t all = 1000; // as many readers at a time
+    static constexpr std::ptrdiff_t all = 1000; // the maximum number of readers at a time
     async_semaphore semaphore_;
 };
 //! [readers]
@@ -83,7 +84,7 @@ BOOST_FIXTURE_TEST_SUITE(doc_fairness, fixture)
 BOOST_AUTO_TEST_CASE(first_come_first_granted) {
     //! [order]
     async_semaphore limit(context, 2, 2);
-    permit held = limit.try_acquire_permit(); // one of two is left
+    permit held = limit.try_acquire_permit(); // one of two permits is left
     std::string order;
     permit a, b, c;
     limit.async_acquire_permit(2, [&](error_code, permit p) { order += 'a', a = std::move(p); });
@@ -91,7 +92,7 @@ BOOST_AUTO_TEST_CASE(first_come_first_granted) {
     limit.async_acquire_permit(1, [&](error_code, permit p) { order += 'c', c = std::move(p); });
     context.poll();
     BOOST_TEST(order == "");          // b and c would fit, but a came first
-    BOOST_TEST(!limit.try_acquire()); // this would fit too
+    BOOST_TEST(!limit.try_acquire()); // this would fit, too
     held.reset();
     context.poll();
     BOOST_TEST(order == "a");
@@ -152,8 +153,8 @@ BOOST_AUTO_TEST_CASE(all_at_once_or_in_one_order) {
     //! [at_once]
     timer.async_wait(with_permit(limit, 2, handler)); // takes both when both are free
     timer.async_wait(with_permit(limit, 2, handler));
-    // with_permit(limit, with_permit(limit, handler)) could take one and wait for the other for
-    // ever, while somebody else has that one and waits for this one.
+    // with_permit(limit, with_permit(limit, handler)) could take one permit and wait forever for
+    // the other, while another operation holds that one and waits for this one.
     //! [at_once]
     context.run();
     BOOST_TEST(completed == 2);

@@ -51,7 +51,7 @@ awaitable<permit> enter(async_semaphore& limit) {
 //! [permit]
 
 //! [loop]
-/// Handles items one after the other, each with a permit.
+/// Handles items one after another, each with a permit.
 class worker {
 public:
     worker(async_semaphore& limit, int items) : limit_(limit), items_(items) {}
@@ -68,7 +68,7 @@ public:
                 });
                 return;
             }
-            handle(std::move(held)); // a loop, not a recursion: the stack doesn't grow
+            handle(std::move(held)); // a loop, not a recursion: the stack does not grow
         }
     }
 

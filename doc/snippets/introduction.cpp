@@ -21,23 +21,23 @@ BOOST_AUTO_TEST_CASE(step_by_step) {
     asio::io_context context;
     async_semaphore limit(context, 2, 2);
 
-    permit first = limit.try_acquire_permit(); // both permits are free:
+    permit first = limit.try_acquire_permit(); // both permits are free
     permit second = limit.try_acquire_permit();
-    BOOST_TEST(limit.available() == 0); // now none is
+    BOOST_TEST(limit.available() == 0); // no permit is free now
 
     permit third;
     limit.async_acquire_permit([&](error_code ec, permit held) {
         if (!ec)
             third = std::move(held);
     });
-    BOOST_TEST(limit.waiting() == 1u); // the operation waits, the program goes on
+    BOOST_TEST(limit.waiting() == 1u); // the operation waits, the program continues
 
-    first.reset(); // gives the permit back: it passes straight to who waits
+    first.reset(); // releases the permit: it goes straight to the waiting operation
     BOOST_TEST(limit.waiting() == 0u);
     BOOST_TEST(limit.available() == 0);
-    BOOST_TEST(!third); // but no handler runs inside of reset()
+    BOOST_TEST(!third); // but no handler runs inside reset()
 
-    context.run(); // it runs here
+    context.run(); // the handler runs here
     BOOST_TEST(third.count() == 1);
     //! [steps]
 }
@@ -47,17 +47,16 @@ BOOST_AUTO_TEST_CASE(the_maximum) {
     asio::io_context context;
     async_semaphore exactly(context, 10, 10); // never more than ten
     error_code ec;
-    exactly.release(1, ec); // one that nobody has acquired
+    exactly.release(1, ec); // a permit that was never acquired
     BOOST_TEST((ec == asio_semaphore::error::over_release));
 
-    async_semaphore open_end(context, 10); // ten permits now, and any number may be added
+    async_semaphore open_end(context, 10); // ten permits, no maximum
     open_end.release(1);
-    BOOST_TEST(open_end.available() == 11); // eleven may run from now on, and nobody is told
+    BOOST_TEST(open_end.available() == 11); // eleven may run from now on, without any error
 
     exactly.async_acquire_permit(11, [&](error_code result, permit) { ec = result; });
     context.run();
-    BOOST_TEST(
-        (ec == asio_semaphore::error::exceeds_max)); // told at once, not left to wait for ever
+    BOOST_TEST((ec == asio_semaphore::error::exceeds_max)); // fails at once, does not wait forever
     //! [maximum]
 }
 

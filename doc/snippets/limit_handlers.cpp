@@ -73,7 +73,7 @@ awaitable<void> accept_loop(tcp::acceptor& acceptor, async_semaphore& sessions) 
         tcp::socket socket = co_await acceptor.async_accept(redirect_error(use_awaitable, ec));
         if (ec == asio::error::operation_aborted || !acceptor.is_open())
             co_return;
-        if (ec) { // no file descriptor is left, perhaps: some have to be closed first
+        if (ec) { // perhaps no file descriptor is left until some session ends
             pause.expires_after(50ms);
             co_await pause.async_wait(use_awaitable);
             continue;
@@ -106,7 +106,7 @@ awaitable<reply> answer(async_semaphore& limit, std::size_t longest_queue) {
 } // namespace refusing
 
 //! [adjust]
-class adjustable_limit { // set() is for one thread, or one strand
+class adjustable_limit { // call set() on one thread or one strand only
 public:
     adjustable_limit(asio::io_context& context, std::ptrdiff_t limit, std::ptrdiff_t largest) :
         semaphore_(context, limit, largest), limit_(limit) {}
@@ -114,9 +114,9 @@ public:
     void set(std::ptrdiff_t limit) {
         limit = std::min(limit, semaphore_.max_permits());
         if (limit > limit_)
-            semaphore_.release(limit - limit_); // more may run, and those who wait start
+            semaphore_.release(limit - limit_); // waiting operations start
         else
-            semaphore_.reduce(limit_ - limit); // who runs goes on, and fewer start afterwards
+            semaphore_.reduce(limit_ - limit); // running operations go on; fewer start later
         limit_ = limit;
     }
 

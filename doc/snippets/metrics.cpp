@@ -20,7 +20,7 @@ std::string metrics_page(const limiter& requests, const limiter& queries) {
     asio_semaphore::write_openmetrics(first, requests.statistics(), "requests");
     asio_semaphore::write_openmetrics(last, queries.statistics(), "queries", {{"db", "users"}});
     std::string page = first.str();
-    page.resize(page.size() - std::string_view("# EOF\n").size()); // a page has one, at its end
+    page.resize(page.size() - std::string_view("# EOF\n").size()); // one per page, at the end
     return page + last.str();
 }
 //! [page]
@@ -41,7 +41,7 @@ BOOST_AUTO_TEST_CASE(two_limiters_on_one_page) {
 BOOST_AUTO_TEST_CASE(a_dry_run) {
     asio::io_context context;
     //! [dry_run]
-    limiter limit(context, 50, {.max_per_key = 10, .enforce = false}); // refuses nobody
+    limiter limit(context, 50, {.max_per_key = 10, .enforce = false}); // refuses no request
     //! [dry_run]
     for (int i = 0; i < 12; ++i)
         limit.async_admit({.key = 7}, [](auto...) {});

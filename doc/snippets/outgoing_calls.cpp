@@ -89,7 +89,8 @@ private:
 };
 
 awaitable<int> call(asio::io_context& context, limits& limit, std::string host) {
-    // First of the host, then of all: who waits for a slow host takes nothing away from the others.
+    // First the host's permit, then the global one: a call that waits for a slow host does not hold
+    // a global permit.
     co_return co_await async_call(
         context, error_code(),
         with_permit(limit.of(host), with_permit(limit.in_all(), use_awaitable)));
@@ -99,7 +100,7 @@ awaitable<int> call(asio::io_context& context, limits& limit, std::string host) 
 //! [retry]
 awaitable<int> call_with_retries(asio::io_context& context, async_semaphore& limit, int attempts) {
     for (;;) {
-        error_code ec = asio::error::connection_reset; // as if the first attempts failed
+        error_code ec = asio::error::connection_reset; // all attempts but the last fail
         if (--attempts == 0)
             ec.clear();
         try {
@@ -108,7 +109,7 @@ awaitable<int> call_with_retries(asio::io_context& context, async_semaphore& lim
             if (attempts == 0)
                 throw;
         }
-        // The permit is back already: while this call pauses, another one may run.
+        // The permit has been released: another call may run during this pause.
         asio::steady_timer pause(context, 1ms);
         co_await pause.async_wait(use_awaitable);
     }

@@ -54,14 +54,13 @@ awaitable<reply> handle(limiter& limit) {
     if (ec)                    // error::closed, or operation_aborted: the client has gone
         co_return reply::closing;
     const error_code result = co_await work();
-    place.finish(result); // frees the place, and says how the work ended
+    place.finish(result); // gives the place back, and reports how the work ended
     co_return reply::ok;
 }
 //! [handle]
 
 //! [deadline]
-// How much of the request's time is left for the queue: what the client waits, without what the
-// work takes.
+// The request may wait as long as the client does, minus the time that the work takes.
 awaitable<error_code> in_time(limiter& limit, std::chrono::steady_clock::time_point deadline) {
     const auto left = deadline - std::chrono::steady_clock::now() - 20ms; // the work takes 20 ms
     error_code ec;
@@ -82,8 +81,8 @@ std::chrono::seconds retry_after(const limiter& limit) {
 //! [retry_after]
 
 //! [classify]
-// Timeouts of Beast's streams are not Asio's, and tell of load only where it is the backend that
-// has to answer: a client that is slow must not press the limit.
+// The timeout of Beast's streams is not that of Asio. It indicates load only if the stream leads to
+// a backend: a slow client must not lower the limit.
 asio_semaphore::outcome of_a_backend(const error_code& ec) {
     if (ec == boost::beast::error::timeout)
         return asio_semaphore::outcome::overloaded;
@@ -92,13 +91,13 @@ asio_semaphore::outcome of_a_backend(const error_code& ec) {
 //! [classify]
 
 //! [of_status]
-// Of an answer that a backend gave over HTTP.
+// The outcome for the HTTP status that a backend answered.
 asio_semaphore::outcome of_status(int status) {
     if (status == 429 || status == 503)
-        return asio_semaphore::outcome::overloaded; // it has too much, and says so
+        return asio_semaphore::outcome::overloaded; // the backend reports overload
     if (status < 400)
         return asio_semaphore::outcome::success; // the ordinary work was done
-    return asio_semaphore::outcome::ignored;     // cheaper than that, or broken
+    return asio_semaphore::outcome::ignored;     // cheaper than ordinary work, or broken
 }
 //! [of_status]
 
@@ -111,10 +110,10 @@ BOOST_AUTO_TEST_CASE(who_is_refused_is_told_so) {
     limiter limit(
         context, 2,
         {
-            .max_waiting = 2,                              // so many wait,
-            .max_wait = 200ms,                             // and so long,
-            .busy_wait = 5ms,                              // or so long in a standing queue,
-            .order = asio_semaphore::queue_order::adaptive // which serves the newest first
+            .max_waiting = 2,                              // so many requests may wait,
+            .max_wait = 200ms,                             // for so long,
+            .busy_wait = 5ms,                              // or for so long in a standing queue,
+            .order = asio_semaphore::queue_order::adaptive // which then serves the newest first
         });
     //! [bounded]
     std::vector<reply> replies;
@@ -154,7 +153,7 @@ BOOST_AUTO_TEST_CASE(a_timeout_of_beast) {
          asio_semaphore::outcome::ignored));
     //! [algorithm]
     limiter limit(
-        context, 20, // where it starts
+        context, 20, // the initial limit
         {.algorithm = asio_semaphore::gradient_limit({.max_limit = 500, .max_latency = 250ms}),
          .classify = of_a_backend});
     //! [algorithm]
@@ -196,7 +195,7 @@ BOOST_AUTO_TEST_CASE(a_law_within_bounds) {
         context, 40, // where it starts
         {.algorithm = asio_semaphore::gradient_limit(
              {.min_limit = 30, .max_limit = 400, .max_latency = 250ms}),
-         .max_wait = 60ms}); // a quarter of what clients wait
+         .max_wait = 60ms}); // a quarter of the clients' timeout
     //! [law_bounds]
     ending = asio::error::timed_out;
     for (int i = 0; i < 200; ++i)
@@ -211,7 +210,7 @@ BOOST_AUTO_TEST_CASE(a_law_of_ones_own) {
     limiter limit(
         context, 20,
         {.algorithm = [law = vegas()](const asio_semaphore::limit_sample& finished) mutable {
-            return std::min(law(finished), 400.0); // and never more
+            return std::min(law(finished), 400.0); // an upper bound
         }});
     //! [own_law]
     start([&]() -> awaitable<void> { BOOST_TEST((co_await handle(limit) == reply::ok)); });
@@ -236,7 +235,7 @@ BOOST_AUTO_TEST_CASE(nested) {
     start([&]() -> awaitable<void> {
         //! [nested]
         admission place = co_await requests.async_admit({.weight = 2}, use_awaitable); // for both
-        admission inner = co_await queries.async_admit(use_awaitable); // or of another limiter
+        admission inner = co_await queries.async_admit(use_awaitable); // or ask another limiter
         //! [nested]
         inner.finish();
         place.finish();

@@ -55,9 +55,9 @@ awaitable<void> job(async_semaphore& limit) {
 
 //! [drain]
 awaitable<void> drain(async_semaphore& limit) {
-    // Granted when everybody who waits now has been served and is done.
+    // Granted when all operations that are waiting now have been served and are done.
     const permit all = co_await limit.async_acquire_permit(limit.max_permits(), use_awaitable);
-    limit.close(); // whoever came later is refused
+    limit.close(); // refuses operations that arrived later
 }
 //! [drain]
 
@@ -67,14 +67,14 @@ awaitable<bool> drain_for(async_semaphore& limit, std::chrono::seconds patience)
     const permit all = co_await limit.async_acquire_permit_for(
         patience, limit.max_permits(), redirect_error(use_awaitable, ec));
     limit.close();
-    co_return !ec; // false: some were still at work, and go on
+    co_return !ec; // false: some work is still running, and goes on
 }
 //! [drain_for]
 
 //! [limiter]
 awaitable<void> shut_down(limiter& limit) {
-    limit.close(); // who waits, and who comes later, gets error::closed
-    co_await limit.async_wait_idle(use_awaitable); // who was admitted is done
+    limit.close();                                 // waiting and later operations get error::closed
+    co_await limit.async_wait_idle(use_awaitable); // all admitted work is done
 }
 //! [limiter]
 
@@ -82,7 +82,7 @@ awaitable<void> shut_down(limiter& limit) {
 awaitable<void> shut_down_in(limiter& limit, std::chrono::milliseconds patience) {
     using namespace asio::experimental::awaitable_operators;
     asio::steady_timer timer(limit.get_executor(), patience);
-    // Nothing more is accepted; who waits is served still.
+    // The server accepts nothing more, but still serves the queue.
     co_await (limit.async_wait_idle(use_awaitable) || timer.async_wait(use_awaitable));
     limit.close();
 }
@@ -99,9 +99,9 @@ BOOST_AUTO_TEST_CASE(close_refuses_those_who_wait) {
     context.poll_one();
     context.poll_one();
     //! [close]
-    limit.close(); // who waits, and who comes later, gets error::closed
-    context.run(); // returns when those who hold permits are done
-    BOOST_TEST(limit.available() == limit.max_permits()); // all permits are back
+    limit.close(); // waiting and later operations get error::closed
+    context.run(); // returns when the work that holds permits is done
+    BOOST_TEST(limit.available() == limit.max_permits()); // all permits have been released
     //! [close]
     BOOST_TEST(done == 2);
     BOOST_TEST(refused == 3);
@@ -139,8 +139,8 @@ BOOST_AUTO_TEST_CASE(destroying_the_context_destroys_the_handlers) {
     survivor.async_acquire_permit([&](error_code, permit) { called = true; }); // granted
     survivor.async_acquire_permit([&](error_code, permit) { called = true; }); // waits
     dying.reset();
-    BOOST_TEST(!called);                   // nobody is left to call them
-    BOOST_TEST(survivor.available() == 1); // but the permit is back
+    BOOST_TEST(!called);                   // no context is left to run the handlers
+    BOOST_TEST(survivor.available() == 1); // but the permit has been released
     //! [context]
 }
 
@@ -148,7 +148,7 @@ BOOST_AUTO_TEST_CASE(a_new_semaphore_takes_the_place_of_a_closed_one) {
     permit old = limit.try_acquire_permit();
     //! [reopen]
     limit.close();
-    limit = async_semaphore(context, 2, 2); // who still waits for the old one is aborted
+    limit = async_semaphore(context, 2, 2); // aborts operations that still wait for the old one
     //! [reopen]
     BOOST_TEST(limit.is_open());
     BOOST_TEST(limit.available() == 2);

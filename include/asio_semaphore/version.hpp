@@ -2,12 +2,13 @@
 
 namespace asio_semaphore {
 
-// The build system reads these three constants; nothing else states the version.
-/// From 1.0 on, a change of it may break source code.
+// The build system reads these three constants. The test package/version compares every other place
+// that states the version.
+/// From 1.0 on, a new major version may break source code.
 inline constexpr int version_major = 0;
-/// While the major version is 0, a change of it may break source code.
-inline constexpr int version_minor = 1;
-/// A change of it breaks nothing.
+/// While the major version is 0, a new minor version may break source code.
+inline constexpr int version_minor = 2;
+/// A new patch version breaks nothing.
 inline constexpr int version_patch = 0;
 
 } // namespace asio_semaphore

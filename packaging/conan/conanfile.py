@@ -18,7 +18,7 @@ required_conan_version = ">=2.0"
 
 class AsioSemaphore(ConanFile):
     name = "asio_semaphore"
-    description = "Concurrency limits for Boost.Asio: an asynchronous, fair, counting semaphore"
+    description = "Concurrency limits for Boost.Asio: a semaphore, a limiter for servers, and a limit for several processes"
     license = "BSL-1.0"
     topics = ("asio", "boost", "semaphore", "concurrency", "coroutines")
     settings = "os", "arch", "compiler", "build_type"

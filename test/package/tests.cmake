@@ -143,6 +143,9 @@ endif()
 # Parsed by CMake, with nothing missing.
 package_test(presets COMMAND ${CMAKE_COMMAND} -Dsource=${PROJECT_SOURCE_DIR} -P ${package_source}/presets.cmake)
 
+package_test(version COMMAND ${CMAKE_COMMAND}
+    -Dsource=${PROJECT_SOURCE_DIR} -Dversion=${PROJECT_VERSION} -P ${package_source}/version.cmake)
+
 package_test(include_rules COMMAND ${CMAKE_COMMAND}
     -Dsource=${PROJECT_SOURCE_DIR} "-Dlisted=${headers_joined}|${bodies_joined}|${fleet_headers_joined}|${fleet_bodies_joined}"
     -P ${package_source}/include_rules.cmake)
