@@ -1,8 +1,8 @@
 """A recipe for Conan 2 that packages the tree it lies in: conan create packaging/conan [-o '&:header_only=False'] [-o '&:fleet=True'].
 
 The package has the one target that the option chooses: asio_semaphore::asio_semaphore, or with header_only=False
-asio_semaphore::compiled. With fleet=True it has asio_semaphore::fleet too, which brings that target along; one source file of
-the program includes <boost/redis/src.hpp>.
+asio_semaphore::compiled. With fleet=True it also has asio_semaphore::fleet, which links that target. Then one source file of the
+program has to include <boost/redis/src.hpp>.
 """
 
 import os
@@ -60,7 +60,7 @@ class AsioSemaphore(ConanFile):
             self.requires("openssl/[>=1.1 <4]", transitive_headers=True, transitive_libs=True)
 
     def package_id(self):
-        # Not all of it: there are more headers with the fleet.
+        # The options stay: the headers of the fleet are there only with its option.
         if self.info.options.header_only:
             self.info.settings.clear()
             self.info.requires.clear()
@@ -91,8 +91,8 @@ class AsioSemaphore(ConanFile):
         rmdir(self, os.path.join(self.package_folder, "share", "doc"))
 
     # One target a package: beside the components of a package its root target has the definitions of them all, and those of
-    # the two modes must not meet in one program. With the fleet there are components, and the root target, which links them
-    # all, has a name that nobody needs.
+    # the two modes must not meet in one program. The fleet is a component, because it links OpenSSL. The root target, which
+    # links all components, then has a name of its own.
     def package_info(self):
         header_only = self.options.header_only
         self.cpp_info.set_property("cmake_file_name", "asio_semaphore")

@@ -2,8 +2,8 @@
 
     conan_recipe.py <recipe> <empty directory> <generator> <cache file of the parent build> <version> [fleet]
 
-The package is built in both modes. With its fleet it is built if that is asked for, in a build whose Boost is new enough;
-what it says of itself is looked at in any build.
+Without `fleet` it builds the package in both modes, and checks what the recipe declares, with and without the fleet. With
+`fleet` it builds the package with the fleet, which needs a build whose Boost is new enough.
 """
 
 import importlib.util
@@ -38,7 +38,7 @@ class Component:
 
 
 class Info:
-    """What a package is told apart by."""
+    """What the id of a package is computed from."""
 
     def __init__(self, **parts):
         vars(self).update({name: dict(part) for name, part in parts.items()})
@@ -59,10 +59,10 @@ class Components(dict):
 
 
 def targets_of(name, cpp_info):
-    """What CMakeDeps makes of it: for each target the definitions, the libraries and the requirements that it brings.
+    """What CMakeDeps makes of it: each target with its definitions, libraries and requirements.
 
-    A component brings what the components bring that it requires. The root target brings what all bring. A component with the
-    root target's name is the same target.
+    A component also has those of the components that it requires. The root target has those of all components. A component with
+    the root target's name is the same target.
     """
     targets = {}
 
@@ -170,7 +170,7 @@ spec.loader.exec_module(recipe_module)
 ids = {}
 
 
-def look_at(header_only, fleet, builds, build_type="Release"):
+def check_package(header_only, fleet, builds, build_type="Release"):
     here = os.path.join(directory, "header_only" if header_only else "compiled")
     package = recipe_class()
     package.recipe_folder = os.path.dirname(os.path.abspath(recipe))
@@ -193,7 +193,7 @@ def look_at(header_only, fleet, builds, build_type="Release"):
 
     assert package.version == version, package.version
     assert package.package_type == ("header-library" if header_only else "static-library")
-    # Boost.Redis as the fleet needs it, and what its headers need.
+    # The fleet needs a newer Boost.Redis, whose headers need OpenSSL.
     assert required.keys() == ({"boost", "openssl"} if fleet else {"boost"}), required
     assert required["boost"][0] == ("boost/[>=1.91]" if fleet else "boost/[>=1.81]"), required
     assert all(traits["transitive_headers"] for _, traits in required.values())
@@ -227,13 +227,13 @@ def look_at(header_only, fleet, builds, build_type="Release"):
 
 
 if wanted == ["fleet"]:
-    look_at(header_only=True, fleet=True, builds=True)
+    check_package(header_only=True, fleet=True, builds=True)
 else:
     for header_only in (False, True):
-        look_at(header_only, fleet=False, builds=True)
-        look_at(header_only, fleet=True, builds=False)
+        check_package(header_only, fleet=False, builds=True)
+        check_package(header_only, fleet=True, builds=False)
         for fleet in (False, True):
-            look_at(header_only, fleet, builds=False, build_type="Debug")
-    # Headers are the same whatever a program is built for; the fleet's are there or not.
+            check_package(header_only, fleet, builds=False, build_type="Debug")
+    # A package of headers does not depend on the settings, but does on the fleet: its headers are an option.
     assert len(set(ids.values())) == 6, ids
     assert ids[True, True, "Release"] == ids[True, True, "Debug"] != ids[True, False, "Debug"] == ids[True, False, "Release"]

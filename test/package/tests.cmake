@@ -109,15 +109,28 @@ package_consumer(fetch_content)
 package_consumer(boost_in_parent ARGUMENTS "-Dsays=asio_semaphore is not installed: Boost is built along with it")
 package_consumer(dependent ARGUMENTS -Dconfigures_only=ON)
 
-package_test(vcpkg_port COMMAND ${CMAKE_COMMAND}
-    -Dport=${PROJECT_SOURCE_DIR}/packaging/vcpkg/asio-semaphore -Dbuild=${package_build}/vcpkg -Dparent=${parent}
-    -Dgenerator=${CMAKE_GENERATOR} -Dversion=${PROJECT_VERSION} -Dreadme=${PROJECT_SOURCE_DIR}/README.md
-    -P ${package_source}/vcpkg_port.cmake)
-set_tests_properties(package/vcpkg_port PROPERTIES FIXTURES_SETUP vcpkg_package)
-package_consumer(vcpkg_consumer SOURCE ${package_source}/find_package NEEDS vcpkg_package
-    OPTIONS -DCMAKE_PREFIX_PATH=${package_build}/vcpkg/packages/asio-semaphore
-        -DEXPECTED_DIR=${package_build}/vcpkg/packages/asio-semaphore/share
+# package_vcpkg_port(<name> <feature>...): what the port installs is in <name>/packages/asio-semaphore
+function(package_vcpkg_port name)
+    list(JOIN ARGN "|" features)
+    package_test(${name} COMMAND ${CMAKE_COMMAND}
+        -Dport=${PROJECT_SOURCE_DIR}/packaging/vcpkg/asio-semaphore -Dbuild=${package_build}/${name} -Dparent=${parent}
+        -Dgenerator=${CMAKE_GENERATOR} -Dversion=${PROJECT_VERSION} -Dfeatures=${features}
+        "-Ddocuments=${PROJECT_SOURCE_DIR}/README.md|${PROJECT_SOURCE_DIR}/doc/installation.md"
+        -P ${package_source}/vcpkg_port.cmake)
+    set_tests_properties(package/${name} PROPERTIES FIXTURES_SETUP ${name})
+endfunction()
+package_vcpkg_port(vcpkg_port)
+package_consumer(vcpkg_consumer SOURCE ${package_source}/find_package NEEDS vcpkg_port
+    OPTIONS -DCMAKE_PREFIX_PATH=${package_build}/vcpkg_port/packages/asio-semaphore
+        -DEXPECTED_DIR=${package_build}/vcpkg_port/packages/asio-semaphore/share
     ARGUMENTS -Dconfigures_only=ON)
+if(ASIO_SEMAPHORE_FLEET)
+    package_vcpkg_port(vcpkg_port_fleet fleet)
+    package_consumer(vcpkg_consumer_fleet SOURCE ${package_source}/fleet NEEDS vcpkg_port_fleet
+        OPTIONS -DCMAKE_PREFIX_PATH=${package_build}/vcpkg_port_fleet/packages/asio-semaphore
+        ARGUMENTS -Dconfigures_only=ON)
+    set_tests_properties(package/vcpkg_port_fleet package/vcpkg_consumer_fleet PROPERTIES LABELS fleet)
+endif()
 find_program(ASIO_SEMAPHORE_PYTHON python3)
 if(ASIO_SEMAPHORE_PYTHON)
     package_test(conan_recipe COMMAND ${ASIO_SEMAPHORE_PYTHON} ${package_source}/conan_recipe.py
