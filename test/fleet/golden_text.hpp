@@ -6,7 +6,7 @@ namespace test {
 
 inline constexpr char golden_fleet_text[] =
     R"(# TYPE api_held gauge
-# HELP api_held Permits that are held, each as one whatever its count.
+# HELP api_held Permits that are held, each counted once.
 api_held{path="C:\\new \"x\"\n",zone="b"} 22
 # TYPE api_waiting gauge
 # HELP api_waiting Requests that wait.
@@ -20,27 +20,27 @@ api_refused_total{path="C:\\new \"x\"\n",zone="b",reason="timed_out"} 303
 api_refused_total{path="C:\\new \"x\"\n",zone="b",reason="cancelled"} 304
 api_refused_total{path="C:\\new \"x\"\n",zone="b",reason="failed"} 305
 # TYPE api_queued counter
-# HELP api_queued Requests that had to wait in the server.
+# HELP api_queued Requests that had to wait on the server.
 api_queued_total{path="C:\\new \"x\"\n",zone="b"} 302
 # TYPE api_lost counter
-# HELP api_lost Permits that ended while they were held.
+# HELP api_lost Permits that were lost while they were held.
 api_lost_total{path="C:\\new \"x\"\n",zone="b",reason="deadline"} 306
 api_lost_total{path="C:\\new \"x\"\n",zone="b",reason="server"} 307
 # TYPE api_readmitted counter
-# HELP api_readmitted Permits held again after the server had lost them.
+# HELP api_readmitted Permits that the server had lost and took back.
 api_readmitted_total{path="C:\\new \"x\"\n",zone="b"} 308
 # TYPE api_renewals counter
-# HELP api_renewals Renewals of permits that were answered.
+# HELP api_renewals Successful renewals of permits.
 api_renewals_total{path="C:\\new \"x\"\n",zone="b"} 309
 # TYPE api_renewals_late counter
-# HELP api_renewals_late Renewals that came after half of the lease.
+# HELP api_renewals_late Renewals later than half of the lease.
 api_renewals_late_total{path="C:\\new \"x\"\n",zone="b"} 310
 # TYPE api_repairs counter
-# HELP api_repairs Losses of data that the server's answers told of.
+# HELP api_repairs Detected losses of data on the server.
 api_repairs_total{path="C:\\new \"x\"\n",zone="b"} 311
 # TYPE api_wait_seconds histogram
 # UNIT api_wait_seconds seconds
-# HELP api_wait_seconds How long those who were granted had waited.
+# HELP api_wait_seconds How long granted requests waited.
 api_wait_seconds_bucket{path="C:\\new \"x\"\n",zone="b",le="0.0001"} 1
 api_wait_seconds_bucket{path="C:\\new \"x\"\n",zone="b",le="0.0002"} 3
 api_wait_seconds_bucket{path="C:\\new \"x\"\n",zone="b",le="0.0005"} 6
@@ -67,10 +67,10 @@ api_wait_seconds_sum{path="C:\\new \"x\"\n",zone="b"} 123.456789
 
 inline constexpr char golden_client_text[] =
     R"(# TYPE api_connected gauge
-# HELP api_connected Whether the server is connected.
+# HELP api_connected 1 while the client is connected to the server, else 0.
 api_connected{path="C:\\new \"x\"\n",zone="b"} 1
 # TYPE api_connections counter
-# HELP api_connections Connections that were made.
+# HELP api_connections Connections made.
 api_connections_total{path="C:\\new \"x\"\n",zone="b"} 401
 # TYPE api_calls counter
 # HELP api_calls Calls of the script.
@@ -85,11 +85,11 @@ api_pushes_total{path="C:\\new \"x\"\n",zone="b"} 404
 # HELP api_rejected Calls that the server refused.
 api_rejected_total{path="C:\\new \"x\"\n",zone="b"} 405
 # TYPE api_stale counter
-# HELP api_stale Calls that came from a connection already given up.
+# HELP api_stale Calls from a connection that the client had given up.
 api_stale_total{path="C:\\new \"x\"\n",zone="b"} 406
 # TYPE api_round_trip_seconds histogram
 # UNIT api_round_trip_seconds seconds
-# HELP api_round_trip_seconds From a call to its answer.
+# HELP api_round_trip_seconds Time from a call to its answer.
 api_round_trip_seconds_bucket{path="C:\\new \"x\"\n",zone="b",le="0.0001"} 40
 api_round_trip_seconds_bucket{path="C:\\new \"x\"\n",zone="b",le="0.0002"} 82
 api_round_trip_seconds_bucket{path="C:\\new \"x\"\n",zone="b",le="0.0005"} 126
