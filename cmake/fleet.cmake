@@ -54,6 +54,9 @@ add_library(asio_semaphore::fleet ALIAS asio_semaphore_fleet)
 set_target_properties(asio_semaphore_fleet PROPERTIES EXPORT_NAME fleet)
 target_compile_features(asio_semaphore_fleet INTERFACE cxx_std_17)
 target_link_libraries(asio_semaphore_fleet INTERFACE ${boost} Threads::Threads OpenSSL::SSL OpenSSL::Crypto)
+if(NOT TARGET Boost::headers)
+    target_link_libraries(asio_semaphore_fleet INTERFACE Boost::redis)
+endif()
 target_sources(asio_semaphore_fleet INTERFACE
     FILE_SET HEADERS BASE_DIRS ${PROJECT_SOURCE_DIR}/include FILES ${fleet_headers})
 target_sources(asio_semaphore_fleet INTERFACE

@@ -163,6 +163,8 @@ package_test(include_rules COMMAND ${CMAKE_COMMAND}
     -Dsource=${PROJECT_SOURCE_DIR} "-Dlisted=${headers_joined}|${bodies_joined}|${fleet_headers_joined}|${fleet_bodies_joined}"
     -P ${package_source}/include_rules.cmake)
 
+package_test(boost_parts COMMAND ${CMAKE_COMMAND} -Dsource=${PROJECT_SOURCE_DIR} -P ${package_source}/boost_parts.cmake)
+
 package_test(qualified_calls COMMAND ${CMAKE_COMMAND} -Dsource=${PROJECT_SOURCE_DIR} -P ${package_source}/qualified_calls.cmake)
 
 # The compiler alone, with what the header-only target and our own programs ask for.
