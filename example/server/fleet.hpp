@@ -9,6 +9,7 @@
 #include <boost/system/error_code.hpp>
 
 #include <memory>
+#include <ostream>
 
 namespace server {
 
@@ -22,6 +23,9 @@ public:
     /// A permit, which goes back when the last copy of the pointer dies; null with an error.
     virtual boost::asio::awaitable<std::shared_ptr<void>>
     acquire(boost::system::error_code& ec) = 0;
+
+    /// The metrics of the limit and of its connection, as the end of a page of OpenMetrics.
+    virtual void write_metrics(std::ostream& out) const = 0;
 
     /// Refuses whoever waits. The server's last request gives back the last permit.
     virtual void close() = 0;

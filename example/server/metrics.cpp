@@ -1,5 +1,6 @@
 #include "metrics.hpp"
 
+#include "fleet.hpp"
 #include "handler.hpp"
 
 #include <sys/resource.h>
@@ -72,7 +73,8 @@ total(const asio_semaphore::limiter_statistics& statistics) {
 }
 
 std::string openmetrics_text(
-    const asio_semaphore::limiter* limit, const handler& work, const answer_times& answers) {
+    const asio_semaphore::limiter* limit, const fleet* shared, const handler& work,
+    const answer_times& answers) {
     std::ostringstream out;
     gauge(out, "handlers_running", "Handlers that run, as they count it.", work.running());
     gauge(out, "handlers_running_max", "The most that ever ran at once.", work.most());
@@ -81,6 +83,8 @@ std::string openmetrics_text(
     answers.write(out);
     if (limit)
         asio_semaphore::write_openmetrics(out, limit->statistics(), "limiter");
+    else if (shared)
+        shared->write_metrics(out);
     else
         out << "# EOF\n";
     return out.str();

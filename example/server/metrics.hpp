@@ -12,6 +12,7 @@
 
 namespace server {
 
+class fleet;
 class handler;
 
 /// How long it took to answer, by status code.
@@ -34,9 +35,13 @@ asio_semaphore::limiter_statistics::by_priority
 total(const asio_semaphore::limiter_statistics& statistics);
 
 /// What /metrics answers: OpenMetrics 1.0.
-/** @param limit null: there is none */
+/**
+ * @param limit null: there is none
+ * @param shared null: there is none
+ */
 std::string openmetrics_text(
-    const asio_semaphore::limiter* limit, const handler& work, const answer_times& answers);
+    const asio_semaphore::limiter* limit, const fleet* shared, const handler& work,
+    const answer_times& answers);
 
 /// The same in one line, for the end.
 std::string summary(

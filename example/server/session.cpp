@@ -185,7 +185,8 @@ asio::awaitable<std::optional<session::response>> session::answer(const request&
     // Past the limit: whoever watches the server wants an answer just when it is full.
     if (path == "/metrics")
         co_return respond(
-            asked, http::status::ok, openmetrics_text(shared_.limit, shared_.work, shared_.answers),
+            asked, http::status::ok,
+            openmetrics_text(shared_.limit, shared_.fleet, shared_.work, shared_.answers),
             "application/openmetrics-text; version=1.0.0; charset=utf-8");
     if (path == "/live.json")
         co_return respond(
