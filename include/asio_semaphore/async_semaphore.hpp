@@ -66,7 +66,7 @@ namespace asio_semaphore {
  * @par Executor
  * A handler is posted straight to its associated executor, by default `get_executor()`, as Asio's
  * sockets and timers do after a wait. The semaphore's executor has no part in this if the handler
- * has an executor of its own. So a semaphore on a strand does not serialize those who hold its
+ * has an executor of its own. So a semaphore on a strand does not serialise those who hold its
  * permits, and a semaphore whose context is busy, or is not run at all, delays no handler on
  * another context. The exception is an executor that runs functions at once, in whatever thread
  * submits them: `system_executor`, `inline_executor`, the executors of futures, and any executor

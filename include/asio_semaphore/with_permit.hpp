@@ -44,7 +44,7 @@ using partial_with_permit = detail::partial_limited_token<detail::semaphore_limi
  * back if the operation is dropped with its execution context, or fails to start.
  *
  * If the permit cannot be acquired, the operation never starts. It then completes with the error of
- * the acquire and value-initialized other arguments.
+ * the acquire and value-initialised other arguments.
  *
  * @par Example
  * @code
@@ -54,7 +54,7 @@ using partial_with_permit = detail::partial_limited_token<detail::semaphore_limi
  *
  * @par Completion Signature
  * That of the operation. It has to be able to report that there was no permit: its first argument
- * is an `error_code` or a `std::exception_ptr`, and the others can be value-initialized, or
+ * is an `error_code` or a `std::exception_ptr`, and the others can be value-initialised, or
  * constructed from the operation's executor, like the socket of `async_accept`. If there are
  * several signatures, the first such one reports it. If there is none, the program does not
  * compile.
@@ -109,12 +109,13 @@ using partial_with_permit = detail::partial_limited_token<detail::semaphore_limi
  * operations under the same limit.
  *
  * @par Other adapters
- * Asio applies the adapter next to the token outermost. So `with_permit(sem, cancel_after(t,
- * token))` limits the time of waiting and running together, and `cancel_after(t, with_permit(sem,
- * token))` the time of running alone. What is bound or appended outside applies only to the running
- * operation: write `with_permit(sem, bind_executor(executor, token))`. Put `redirect_error` inside
- * as well, because outside it removes the argument that reports a missing permit. Two `with_permit`
- * with another adapter in between acquire in the opposite order.
+ * Asio applies the adapter next to the token outermost. So
+ * `with_permit(sem, cancel_after(t, token))` limits the time of waiting and running together, and
+ * `cancel_after(t, with_permit(sem, token))` the time of running alone. What is bound or appended
+ * outside applies only to the running operation: write
+ * `with_permit(sem, bind_executor(executor, token))`. Put `redirect_error` inside as well, because
+ * outside it removes the argument that reports a missing permit. Two `with_permit` with another
+ * adapter in between acquire in the opposite order.
  *
  * @see @ref outgoing_calls, @ref choosing, @ref tokens
  */
