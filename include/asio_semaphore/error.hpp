@@ -19,7 +19,7 @@ enum class error {
     closed = 1,   ///< The semaphore or limiter is closed.
     exceeds_max,  ///< The request is larger than the maximum, or than the limit.
     over_release, ///< The release would exceed the maximum; nothing was released.
-    queue_full,   ///< The queue of the limiter was full on arrival.
+    queue_full,   ///< The queue was full when the request arrived.
     shed          ///< A limiter removed the request from its queue: the short time limit of a
                   ///< standing queue was over, or another request took its position.
 };

@@ -136,12 +136,12 @@ private:
     }
     static std::ptrdiff_t non_negative(std::ptrdiff_t n);
     void give_back() noexcept {
-        // Emptied first: giving back may run foreign code that looks at this permit again.
+        // Emptied first: giving back may run user code that uses this permit again.
         state_type* const state = std::exchange(state_, nullptr);
         state->put_back(std::exchange(count_, 0));
     }
 
-    state_type* state_ = nullptr; // with a reference of the permit's own; null <=> count_ == 0
+    state_type* state_ = nullptr; // owns a reference; null <=> count_ == 0
     std::ptrdiff_t count_ = 0;
 };
 

@@ -214,7 +214,7 @@ struct client_access {
     static const client_pointer& state_of(const fleet_client& client) noexcept {
         return client.state_;
     }
-    /// A client that keeps its limits elsewhere.
+    /// A client whose limits are kept elsewhere.
     static fleet_client
     make(const fleet_client::executor_type& executor, const client_state::store_maker& make_store) {
         return fleet_client(client_pointer(new client_state(executor, make_store, {}), false));

@@ -88,7 +88,7 @@ public:
      *
      * @code
      * if (held.valid())
-     *     co_await work(); // call valid() right before what must not happen without the permit
+     *     commit(); // what must not happen without the permit
      * @endcode
      */
     bool valid() const noexcept { return lease_ && lease_->is_valid(detail::fleet::clock::now()); }
@@ -155,7 +155,7 @@ public:
     /// afterwards.
     void reset() noexcept {
         if (lease_) {
-            // Emptied first: those who wait for the loss are told, and may look at this.
+            // Emptied first: giving back completes the waits for the loss, which may use this.
             const auto given = std::move(lease_);
             given->give_back();
         }
@@ -182,8 +182,8 @@ public:
      * inside this function, unless it has an associated immediate executor.
      *
      * @par Errors
-     * - @ref fleet_error::lost if the permit had been lost before: another process may have run at
-     *   the same time
+     * - @ref fleet_error::lost if the permit was lost before the server could answer: another
+     *   process may have run at the same time
      * - `boost::asio::error::operation_aborted` if it was cancelled
      *
      * @par Example
@@ -226,7 +226,7 @@ struct permit_access {
     }
 };
 
-/// Owns the permit until the operation is started: a lazy one may never be.
+/// Owns the permit until the operation starts; a lazy operation may never start.
 class initiate_release {
 public:
     using executor_type = boost::asio::any_io_executor;
@@ -241,7 +241,7 @@ public:
         std::decay_t<Handler> own(std::forward<Handler>(handler));
         release_request request;
         detail::start_acquire(own, executor_, released_.lease_, request);
-        released_.lease_.reset(); // on its way; until here an exception gave it back
+        released_.lease_.reset(); // on its way; an exception before this gives it back
     }
 
 private:

@@ -234,7 +234,8 @@ public:
      * - @ref error::closed if the semaphore or its client is closed
      * - @ref error::exceeds_max if the count is greater than the server's limit
      * - @ref error::queue_full if `max_waiting` requests wait in this process already
-     * - @ref fleet_error::limit_mismatch if the server has another limit
+     * - @ref fleet_error::limit_mismatch if the semaphore was constructed with another limit than
+     *   the server's
      * - @ref fleet_error::unreachable if the server cannot be reached and the options say to fail
      *   then
      * - @ref fleet_error::rejected, @ref fleet_error::clustered or @ref fleet_error::incompatible
@@ -305,7 +306,17 @@ public:
      *
      * @par Errors
      * - `boost::asio::error::timed_out` if the time is over
-     * - those of @ref async_acquire_permit
+     * - `boost::asio::error::operation_aborted` if it was cancelled or the semaphore destroyed
+     * - @ref error::closed if the semaphore or its client is closed
+     * - @ref error::exceeds_max if the count is greater than the server's limit
+     * - @ref error::queue_full if `max_waiting` requests wait in this process already
+     * - @ref fleet_error::limit_mismatch if the semaphore was constructed with another limit than
+     *   the server's
+     * - @ref fleet_error::unreachable if the server cannot be reached and the options say to fail
+     *   then
+     * - @ref fleet_error::rejected, @ref fleet_error::clustered or @ref fleet_error::incompatible
+     *   if the server cannot keep the limit
+     * - `boost::asio::error::invalid_argument` if the count is negative
      *
      * @par Example
      * @code
@@ -374,7 +385,12 @@ public:
      * - `boost::asio::error::invalid_argument` if limit < 1
      * - `boost::asio::error::operation_aborted` if it was cancelled or the semaphore destroyed
      * - @ref error::closed if the semaphore or its client is closed
-     * - those of @ref fleet_error, as for @ref async_acquire_permit
+     * - @ref fleet_error::limit_mismatch if the semaphore was constructed with another limit than
+     *   the server's
+     * - @ref fleet_error::unreachable if the server cannot be reached and the options say to fail
+     *   then
+     * - @ref fleet_error::rejected, @ref fleet_error::clustered or @ref fleet_error::incompatible
+     *   if the server cannot keep the limit
      *
      * @par Example
      * @code
@@ -412,7 +428,12 @@ public:
      * @par Errors
      * - `boost::asio::error::operation_aborted` if it was cancelled or the semaphore destroyed
      * - @ref error::closed if the semaphore or its client is closed
-     * - those of @ref fleet_error, as for @ref async_acquire_permit
+     * - @ref fleet_error::limit_mismatch if the semaphore was constructed with another limit than
+     *   the server's
+     * - @ref fleet_error::unreachable if the server cannot be reached and the options say to fail
+     *   then
+     * - @ref fleet_error::rejected, @ref fleet_error::clustered or @ref fleet_error::incompatible
+     *   if the server cannot keep the limit
      *
      * @par Example
      * @code

@@ -20,7 +20,7 @@
 namespace asio_semaphore {
 namespace detail {
 
-/// Cancels an operation, through its relay, when the permit is lost.
+/// Cancels an operation through its relay when the permit is lost.
 struct cancel_when_lost {
     std::shared_ptr<cancellation_relay> relay;
 
@@ -42,7 +42,7 @@ struct loss_of<fleet_permit> {
     }
 };
 
-/// A watch over a permit that somebody else holds, which ends with the operation.
+/// Watches a permit that somebody else owns, until the operation ends.
 class loss_watch {
 public:
     template <typename Executor>

@@ -109,7 +109,7 @@ private:
         if (state_)
             end(outcome::ignored, true);
     }
-    // Emptied first: giving back may run foreign code that looks at this admission again.
+    // Emptied first: giving back may run user code that uses this admission again.
     BOOST_NOINLINE void end(outcome how, bool is_reported) noexcept {
         const state_pointer state = std::move(state_);
         const detail::place given = place_;

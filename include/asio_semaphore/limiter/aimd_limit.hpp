@@ -61,7 +61,7 @@ private:
 
     aimd_limit_options options_;
     bool slow_start_ = true;
-    time_point epoch_ = time_point::min(); // what was admitted before tells of another limit
+    time_point epoch_ = time_point::min(); // earlier admissions belong to another limit
     window window_;
     /// @endcond
 };

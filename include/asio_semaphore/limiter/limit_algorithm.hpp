@@ -26,8 +26,8 @@ struct limit_sample {
     double limit; ///< The current limit.
 };
 
-/// An algorithm that sets the limit: it receives each finished admission, and returns the limit
-/// from now on.
+/// An algorithm that sets the limit: it receives each admission that is finished as a success or an
+/// overload, and returns the limit from now on.
 /**
  * A plain function object, without a clock, a thread or a limiter. The limiter calls it from one
  * thread at a time, in the order of the reports, and holds no lock. The limit is a real number, so

@@ -63,18 +63,19 @@ namespace asio_semaphore {
  *
  * @par Admission
  * A request fits if its weight and the weights of all running requests together do not exceed the
- * share of its priority in the limit, or if nothing runs. If the first request in the order does
- * not fit, no other request is admitted: small requests do not overtake a large one. Only requests
- * of a key at its cap are passed over. A new request is admitted at once if and only if it is the
- * first in the order and fits. A key that comes back has neither credit nor debt.
+ * share of its priority in the limit (at least 1), or if nothing runs. If the first request in the
+ * order does not fit, no other request is admitted: small requests do not overtake a large one.
+ * Only requests of a key at its cap are passed over. A new request is admitted at once if and only
+ * if it is the first in the order and fits. A key that comes back has neither credit nor debt.
  *
  * @par Full queue
  * If `max_waiting` requests wait already, a new request takes the position of a waiting one, which
  * completes with @ref error::shed, or is refused. The first rule that applies decides:
- * - A request of a lower priority waits: the newest request of the lowest priority is shed.
- * - Otherwise, within its own priority, the key with the most waiting requests has at least two
- *   more than the new request's key: the newest request of that key is shed.
- * - Otherwise, while the newest come first: the oldest request of its own priority is shed.
+ * - If requests of a lower priority wait, the newest request of the lowest priority is shed.
+ * - Otherwise, if among the waiting requests of its own priority a key has at least two more than
+ *   the new request's key, the newest request of the key with the most is shed. Requests without a
+ *   key have no part in this rule.
+ * - Otherwise, if the newest come first, the oldest request of its own priority is shed.
  * - Otherwise the new request is refused with @ref error::queue_full.
  *
  * @par Deadlines
@@ -256,7 +257,8 @@ public:
      * - `boost::asio::error::timed_out` if its `max_wait` was over
      * - `boost::asio::error::operation_aborted` if it was cancelled or the limiter destroyed
      * - @ref error::closed if the limiter is closed
-     * - @ref error::exceeds_max if the weight is greater than the limit and there is no algorithm
+     * - @ref error::exceeds_max if the weight is greater than the limit, unless there is an
+     *   algorithm or a dry run
      * - `boost::asio::error::invalid_argument` if the weight is negative or the priority not in
      *   0..3
      *
@@ -316,7 +318,7 @@ public:
         detail::place granted;
         if (state_ && state_->try_admit_plainly(request, granted))
             return detail::admission_access::make(state_, detail::outcome::granted, granted);
-        // Somebody may leave the queue now, whose handler is dropped, and owns the limiter.
+        // May drop the handler of a request that leaves the queue, and that handler may own this.
         const auto state = state_;
         const detail::outcome result =
             state ? state->try_admit(request, granted, false) : detail::closed_or_invalid(request);
@@ -340,7 +342,7 @@ public:
         if (limit < 1)
             boost::throw_exception(
                 std::invalid_argument("limiter::set_limit: the limit is less than 1"));
-        // on_limit_change may end this limiter.
+        // on_limit_change may destroy this limiter.
         if (const auto state = state_)
             state->set_limit(limit);
     }
@@ -392,8 +394,7 @@ public:
      * @par Example
      * @code
      * limit.close();                                 // waiting and later requests fail
-     * co_await limit.async_wait_idle(use_awaitable); // the running ones end
-     * context.stop();
+     * co_await limit.async_wait_idle(use_awaitable); // the running ones have ended now
      * @endcode
      *
      * @see @ref shutdown
@@ -421,7 +422,7 @@ public:
         return state_ ? state_->statistics() : limiter_statistics();
     }
 
-    /// The keys that hold most, at most @p most of them, in descending order, without key 0.
+    /// The keys that hold the most weight, in descending order, without key 0.
     /**
      * @param most the largest number of keys to return
      *
