@@ -85,8 +85,8 @@ auto make_initiate_with_permit(Initiation&& initiation, const Limit& limit) {
     static_assert(
         failure::possible,
         "with_permit needs an operation that can complete without a permit: the first argument of "
-        "its completion signature has to be an error_code or an exception_ptr, and the others have "
-        "to be constructible from nothing, or from its executor");
+        "its completion signature has to be an error_code or an exception_ptr, and each of the "
+        "others has to be default-constructible, or constructible from the operation's executor");
     auto acquire = limit.acquire();
     return initiate_with_permit<
         failure, std::decay_t<Initiation>, std::decay_t<decltype(executor)>, decltype(acquire),
