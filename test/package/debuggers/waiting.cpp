@@ -1,6 +1,5 @@
-// What debuggers are shown: a semaphore with three operations in its queue, one without, and permits; a
-// limiter with two in its queue, and admissions.
-// stop_here() is where the debugger looks.
+// What the debuggers print: a semaphore with three waiting operations, one without, and permits; a
+// limiter with two waiting requests, and admissions. stop_here() is where they stop.
 
 #include <asio_semaphore.hpp>
 
