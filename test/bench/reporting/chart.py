@@ -3,7 +3,7 @@
 import math
 from xml.sax.saxutils import escape
 
-from reporting.results import ANY, BY_HAND, OURS, PEERS, PERMITS, nanoseconds, ratio
+from reporting.results import ANY, BY_HAND, OURS, PEERS, PERMITS, figure, ratio, unit
 
 COLOURS = {OURS: "#0b5cad", PERMITS: "#5a9bd8", "channel": "#b9a44c", "concurrent_channel": "#d98032",
            "timer": "#b0413e", BY_HAND: "#7d7d7d", "std::counting_semaphore": "#9a9a9a"}
@@ -22,13 +22,19 @@ WIDTH, LEFT = 520, 16
 SCALE, MOST, STEP = 74, 5, 13  # pixels a multiple, the multiple at which a bar is cut, pixels a bar
 
 
+def with_unit(ns):
+    size, name = unit(ns)
+    return f"{figure(ns / size)} {name}"
+
+
 class Svg:
     def __init__(self):
         self.parts = []
 
     def text(self, x, y, text, size=12, anchor="start", fill="#222", weight="normal"):
-        self.parts.append(f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}" '
-                          f'fill="{fill}" font-weight="{weight}">{escape(text)}</text>')
+        """With a white edge, for lines that it is drawn over."""
+        self.parts.append(f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}" fill="{fill}" '
+                          f'font-weight="{weight}" stroke="#fff" stroke-width="2" paint-order="stroke">{escape(text)}</text>')
 
     def rect(self, x, y, width, height, fill):
         self.parts.append(f'<rect x="{x:.1f}" y="{y:.1f}" width="{max(width, 0.5):.1f}" height="{height:.1f}" '
@@ -69,13 +75,11 @@ def legend(svg, whos, y):
     return y
 
 
-def bar(svg, y, who, times, time):
-    cut = times > MOST
+def bar(svg, y, who, times):
     length = min(times, MOST) * SCALE
     svg.rect(LEFT, y, length, STEP - 2, COLOURS[who])
-    if cut:
+    if times > MOST:
         svg.break_mark(LEFT + length - 24, y, STEP - 2)
-    svg.text(LEFT + length + 5, y + STEP - 4, f"{nanoseconds(time)}{' ns' if time < 1e4 else ''} ({ratio(times)}×)", 10, fill="#444")
 
 
 def bars(svg, suite, top):
@@ -87,13 +91,16 @@ def bars(svg, suite, top):
         if not found:
             continue
         svg.text(LEFT, y + 11, text, 12, weight="bold")
-        svg.text(LEFT + SCALE * MOST + 110, y + 11, f"1× = {base}, {nanoseconds(suite.base_of(row)[1].median)} ns", 10, "end", "#444")
+        svg.text(LEFT + SCALE * MOST + 110, y + 11, f"1× = {base}, {with_unit(suite.base_of(row)[1].median)}", 10, "end", "#444")
         y += 17
-        for who, times, time in found:
-            bar(svg, y, who, times, time)
-            y += STEP
-        svg.line([(LEFT + SCALE, y - STEP * len(found) - 2), (LEFT + SCALE, y)], "#111", 1.2)
-        y += 14
+        length = STEP * len(found)
+        for i, (who, times, _) in enumerate(found):
+            bar(svg, y + i * STEP, who, times)
+        svg.line([(LEFT + SCALE, y - 2), (LEFT + SCALE, y + length)], "#111", 1.2)
+        for i, (_, times, time) in enumerate(found):
+            svg.text(LEFT + min(times, MOST) * SCALE + 5, y + i * STEP + STEP - 4, f"{with_unit(time)} ({ratio(times)}×)", 10,
+                     fill="#444")
+        y += length + 14
     return y
 
 
@@ -131,7 +138,8 @@ def curves(svg, suite, rows, title, left, top, width, height):
 def draw(suite, path):
     svg = Svg()
     svg.text(LEFT, 24, "Time of an operation", 15, weight="bold")
-    y = legend(svg, [OURS, PERMITS, *PEERS], 46)
+    drawn = [who for who in COLOURS if any(suite.find(row, who, size) for row, size, *_ in BARS)]
+    y = legend(svg, drawn, 46)
     top = bars(svg, suite, y + 18) + 34
     width, height = 180, 170
     both = [OURS, "channel", "concurrent_channel", "timer"]

@@ -38,8 +38,13 @@ class Spread:
     def __init__(self, row, median, lower, upper):
         self.median, self.lower, self.upper = (float(row[name]) for name in (median, lower, upper))
 
-    def text(self, figure):
-        return f"{figure(self.median)} ({figure(self.lower)}–{figure(self.upper)})"
+    def text(self, form):
+        return f"{form(self.median)} ({form(self.lower)}–{form(self.upper)})"
+
+    def nanoseconds(self):
+        """All in the unit of the median."""
+        size, _ = unit(self.median)
+        return f"{nanoseconds(self.median)} ({figure(self.lower / size)}–{figure(self.upper / size)})"
 
 
 class Suite:
@@ -102,11 +107,19 @@ def ratio(value):
     return f"{value:.2f}" if value < 10 else f"{value:,.0f}"
 
 
+def unit(ns):
+    """In which such a time is told, and its name."""
+    return (1, "ns") if ns < 1e4 else (1e3, "µs") if ns < 1e6 else (1e6, "ms")
+
+
+def figure(value):
+    return f"{value:.1f}" if value < 10 else f"{value:,.0f}"
+
+
 def nanoseconds(value):
-    """Without a unit while it is nanoseconds."""
-    if value < 10:
-        return f"{value:.1f}"
-    return f"{value:,.0f}" if value < 1e4 else f"{value / 1e3:.0f} µs" if value < 1e6 else f"{value / 1e6:.1f} ms"
+    """In a table of nanoseconds: the unit is told where it is another."""
+    size, name = unit(value)
+    return figure(value / size) + ("" if name == "ns" else f" {name}")
 
 
 def table(columns, rows):

@@ -37,7 +37,7 @@ ADMISSIONS = [
 
 
 def cell(spread):
-    return spread.text(nanoseconds) if spread else ""
+    return spread.nanoseconds() if spread else ""
 
 
 def bold(text):
@@ -67,7 +67,7 @@ def machine(results):
 def allocations(results, who):
     letter = "L5" if who == LIMITER else "W9"
     counts = [results.heap(f"{letter} blocks, {what}", who) for what in ("uncontended", "hand-over")]
-    return f"{max(counts):.2g}" if None not in counts else ""
+    return f"{round(max(counts), 2):g}" if None not in counts else ""
 
 
 def whole(value):
