@@ -3,7 +3,7 @@
 import math
 from xml.sax.saxutils import escape
 
-from reporting.results import ANY, BY_HAND, OURS, PEERS, PERMITS, figure, ratio, unit
+from reporting.results import ANY, BY_HAND, OURS, PEERS, PERMITS, ratio, with_unit
 
 COLOURS = {OURS: "#0b5cad", PERMITS: "#5a9bd8", "channel": "#b9a44c", "concurrent_channel": "#d98032",
            "timer": "#b0413e", BY_HAND: "#7d7d7d", "std::counting_semaphore": "#9a9a9a"}
@@ -20,11 +20,6 @@ BARS = [
 ]
 WIDTH, LEFT = 520, 16
 SCALE, MOST, STEP = 74, 5, 13  # pixels a multiple, the multiple at which a bar is cut, pixels a bar
-
-
-def with_unit(ns):
-    size, name = unit(ns)
-    return f"{figure(ns / size)} {name}"
 
 
 class Svg:

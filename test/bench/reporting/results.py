@@ -41,10 +41,10 @@ class Spread:
     def text(self, form):
         return f"{form(self.median)} ({form(self.lower)}–{form(self.upper)})"
 
-    def nanoseconds(self):
+    def time(self, form):
         """All in the unit of the median."""
         size, _ = unit(self.median)
-        return f"{nanoseconds(self.median)} ({figure(self.lower / size)}–{figure(self.upper / size)})"
+        return f"{form(self.median)} ({figure(self.lower / size)}–{figure(self.upper / size)})"
 
 
 class Suite:
@@ -116,10 +116,14 @@ def figure(value):
     return f"{value:.1f}" if value < 10 else f"{value:,.0f}"
 
 
+def with_unit(ns):
+    size, name = unit(ns)
+    return f"{figure(ns / size)} {name}"
+
+
 def nanoseconds(value):
     """In a table of nanoseconds: the unit is told where it is another."""
-    size, name = unit(value)
-    return figure(value / size) + ("" if name == "ns" else f" {name}")
+    return with_unit(value).removesuffix(" ns")
 
 
 def table(columns, rows):

@@ -1,7 +1,7 @@
 """The tables for users: nanoseconds, each next to asio::post and to other solutions, in words."""
 
 from reporting.results import (BY_HAND, LIMITER, LIMITER_BY_HAND, OURS, PEERS, PERMITS, PLACES, Spread, nanoseconds,
-                               table)
+                               table, with_unit)
 
 # baseline of the suite, what it is
 BASES = {"B0": "`asio::post`", "B0K": "`asio::post`", "B0T": "`asio::post`", "B2": "`asio::post`", "B6": "`asio::post`",
@@ -37,7 +37,7 @@ ADMISSIONS = [
 
 
 def cell(spread):
-    return spread.nanoseconds() if spread else ""
+    return spread.time(nanoseconds) if spread else ""
 
 
 def bold(text):
@@ -82,8 +82,8 @@ def short(results):
         ours, base = suite.time(row, OURS, size), suite.base_of(row)
         if not ours:
             return ""
-        rows.append([text + ", ns", nanoseconds(base[1].median), bold(cell(ours))]
-                    + [nanoseconds(time.median) if time else "" for time in (suite.time(row, who, size) for who in whos[1:])])
+        rows.append([text, with_unit(base[1].median), bold(ours.time(with_unit))]
+                    + [with_unit(time.median) if time else "" for time in (suite.time(row, who, size) for who in whos[1:])])
     for text, count in (("allocations in the steady state", lambda who: allocations(results, who)),
                         ("bytes for each waiting operation", lambda who: whole(results.heap("W9 bytes, waiter", who)))):
         rows.append([text, "", bold(count(OURS))] + [count(who) for who in whos[1:]])
