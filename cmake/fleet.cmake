@@ -1,5 +1,5 @@
-# The fleet: an optional component on top of the library, for those who ask for it. It needs Boost.Redis as of Boost 1.91, and
-# OpenSSL, which Boost.Redis needs.
+# The fleet: an optional component on top of the library. It needs the Boost.Redis of Boost 1.91 or newer, and OpenSSL, which Boost.Redis
+# needs.
 
 set(fleet_headers
     include/asio_semaphore/detail/fleet/client_state.hpp
@@ -46,7 +46,7 @@ endif()
 find_package(OpenSSL REQUIRED)
 include(GNUInstallDirs)
 
-# Headers only, on top of either form of the library: link asio_semaphore::compiled beside it for the compiled one.
+# Header-only, on top of either form of the library: to use the compiled form, link asio_semaphore::compiled as well.
 add_library(asio_semaphore_fleet INTERFACE)
 add_library(asio_semaphore::fleet ALIAS asio_semaphore_fleet)
 set_target_properties(asio_semaphore_fleet PROPERTIES EXPORT_NAME fleet)
@@ -57,7 +57,7 @@ target_sources(asio_semaphore_fleet INTERFACE
 target_sources(asio_semaphore_fleet INTERFACE
     FILE_SET bodies TYPE HEADERS BASE_DIRS ${PROJECT_SOURCE_DIR}/include FILES ${fleet_bodies})
 
-# Boost.Redis' own bodies, for programs that include <boost/redis/src.hpp> nowhere: one more source file of whatever links it.
+# The bodies of Boost.Redis, for programs that do not include <boost/redis/src.hpp>: a source file that is added to the program.
 add_library(asio_semaphore_fleet_redis INTERFACE)
 add_library(asio_semaphore::fleet_redis ALIAS asio_semaphore_fleet_redis)
 set_target_properties(asio_semaphore_fleet_redis PROPERTIES EXPORT_NAME fleet_redis)

@@ -7,7 +7,7 @@ set(ASIO_SEMAPHORE_INSTALL_PKGCONFIGDIR ${CMAKE_INSTALL_LIBDIR}/pkgconfig CACHE 
     "Where the files for pkg-config go, below the prefix")
 set(component asio_semaphore_development)
 
-# Two export sets, so that the compiled library can be asked for, and missed, by name.
+# Two export sets, so that find_package can request the compiled library as a component, and report that it is missing.
 install(TARGETS asio_semaphore EXPORT asio_semaphore-targets
     FILE_SET HEADERS COMPONENT ${component} FILE_SET bodies COMPONENT ${component})
 set(export_sets asio_semaphore-targets)
@@ -32,7 +32,7 @@ endif()
 foreach(set IN LISTS export_sets)
     install(EXPORT ${set} NAMESPACE asio_semaphore:: COMPONENT ${component}
         DESTINATION ${ASIO_SEMAPHORE_INSTALL_CMAKEDIR})
-    # Found with asio_semaphore_DIR=<build tree> too, so that what depends on an uninstalled library can be exported.
+    # Also found with asio_semaphore_DIR=<build tree>, so that dependents of an uninstalled library can be exported.
     export(EXPORT ${set} NAMESPACE asio_semaphore:: FILE ${PROJECT_BINARY_DIR}/${set}.cmake)
 endforeach()
 
@@ -47,7 +47,7 @@ install(FILES
     ${PROJECT_BINARY_DIR}/asio_semaphore-config-version.cmake
     DESTINATION ${ASIO_SEMAPHORE_INSTALL_CMAKEDIR} COMPONENT ${component})
 
-# pkg-config: one file for each way to use the library. The prefix is where the file is, wherever that was moved to.
+# pkg-config: one file for each way to use the library. The prefix is relative to the file, so the installation can be moved.
 cmake_path(ABSOLUTE_PATH ASIO_SEMAPHORE_INSTALL_PKGCONFIGDIR BASE_DIRECTORY ${CMAKE_INSTALL_PREFIX}
     NORMALIZE OUTPUT_VARIABLE pc_dir)
 cmake_path(RELATIVE_PATH CMAKE_INSTALL_PREFIX BASE_DIRECTORY ${pc_dir} OUTPUT_VARIABLE pc_to_prefix)
@@ -61,7 +61,7 @@ endforeach()
 foreach(mode IN LISTS pkg_config_modes)
     set(pc_requires)
     if(mode STREQUAL fleet)
-        # The headers are those of the plain file.
+        # The file of the header-only library has the headers.
         set(pc_name asio_semaphore-fleet)
         set(pc_define ASIO_SEMAPHORE_HEADER_ONLY)
         set(pc_libs "-pthread")

@@ -1,9 +1,9 @@
-# The two targets: header-only, the plain choice, and with the non-template part compiled once.
+# The two targets: header-only, which is the default choice, and with the non-template part compiled once.
 
 find_package(Threads REQUIRED)
 
-# Boost comes from whoever includes this project, or is looked for. No components: the headers are all there is to find,
-# under every version of Boost's own package files.
+# Uses the Boost of the parent project, or else searches for one. No components: only the headers are needed, and every version of
+# Boost's package files provides them.
 if(NOT TARGET Boost::headers AND NOT TARGET Boost::asio)
     find_package(Boost 1.81 CONFIG REQUIRED)
 endif()
@@ -11,7 +11,7 @@ set(boost Boost::headers)
 if(NOT TARGET Boost::headers)
     set(boost Boost::asio Boost::assert Boost::config Boost::core Boost::smart_ptr Boost::system Boost::throw_exception)
 endif()
-# A Boost that is built in the same tree is in no export set that ours could refer to.
+# If Boost is built in the same tree, it is in no export set, so this project's export sets cannot refer to it.
 list(GET boost 0 first)
 get_target_property(boost_is_imported ${first} IMPORTED)
 if(NOT boost_is_imported AND ASIO_SEMAPHORE_INSTALL)
@@ -33,7 +33,7 @@ if(ASIO_SEMAPHORE_BUILD_COMPILED)
         OUTPUT_NAME asio_semaphore
         POSITION_INDEPENDENT_CODE ON)
     if(NOT PROJECT_IS_TOP_LEVEL AND NOT ASIO_SEMAPHORE_INSTALL)
-        # Built if something links it.
+        # Built only if a target links it.
         set_target_properties(asio_semaphore_compiled PROPERTIES EXCLUDE_FROM_ALL ON)
     endif()
 endif()
@@ -82,7 +82,7 @@ set(headers
     include/asio_semaphore/permit.hpp
     include/asio_semaphore/version.hpp
     include/asio_semaphore/with_permit.hpp)
-# Bodies: included at the end of their headers, or compiled from src/; not headers to include on their own.
+# Bodies: included at the end of their headers, or compiled from src/. Do not include them on their own.
 set(bodies
     include/asio_semaphore/detail/operation/impl/semaphore_service.ipp
     include/asio_semaphore/detail/state/impl/admission_line.ipp

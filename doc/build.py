@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Builds the site and checks it: the guides with mkdocs-material, the reference with Doxygen.
 
-    doc/build.py OUTPUT            writes OUTPUT/html, fails on any warning, broken link or missing heading
-    doc/build.py --look OUTPUT     the same, and looks at every page in headless Chromium
-    doc/build.py --embed           writes the code of the snippets into the guides
-    doc/build.py --filter FILE     prints a header as Doxygen shall read it; Doxygen calls this
+    doc/build.py OUTPUT            writes OUTPUT/html; fails on any warning, broken link or missing heading
+    doc/build.py --look OUTPUT     the same, and checks every page in headless Chromium
+    doc/build.py --embed           copies the code of the snippets into the guides
+    doc/build.py --filter FILE     prints a header in the form that Doxygen reads; Doxygen calls this
 """
 
 import json
@@ -27,7 +27,7 @@ from guides import DOC, INDEX, ROOT, fail
 
 
 def write_pages(directory, pages, names):
-    """What mkdocs builds the guides from."""
+    """Writes the pages that mkdocs builds the guides from."""
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
     for page in [INDEX, *pages]:
@@ -55,20 +55,20 @@ nav: {json.dumps(guides.navigation(names))}
 """
     (output / "mkdocs.yml").write_text(settings)
     if subprocess.run(["mkdocs", "build", "--quiet", "--config-file", output / "mkdocs.yml"]).returncode != 0:
-        fail("mkdocs has complained, see above")
-    for name in ("404.html", "sitemap.xml", "sitemap.xml.gz"):  # for a server
+        fail("mkdocs reported problems, see above")
+    for name in ("404.html", "sitemap.xml", "sitemap.xml.gz"):  # only a server needs them
         (output / "html" / name).unlink()
 
 
 def let_names_break(html):
-    """Names of tests break at their underscores, in the narrow columns of a phone. After mkdocs, whose index has them whole."""
+    """Lets the names of tests break at underscores, for the narrow columns on a phone. Runs after mkdocs, whose index needs whole names."""
     for page in html.glob("*.html"):
         page.write_text(re.sub(
             r"<code>([^<]{17,})</code>", lambda m: "<code>" + re.sub(r"_(?!_|$)", "_<wbr>", m[1]) + "</code>", page.read_text()))
 
 
 def write_search_index(html, names):
-    """The guides' index without the pages of sources and with the reference, as a script that a page from the disk may load."""
+    """Removes the source pages from the guides' index and adds the reference. Writes a script, which a page from the disk may load."""
     path = html / "search/search_index.json"
     index = json.loads(path.read_text())
     index["docs"] = [entry for entry in index["docs"] if not entry["location"].startswith("source/")]

@@ -1,7 +1,7 @@
--- For wrk -s: what example/run reads, one "name value" a line, times in milliseconds.
+-- A script for wrk -s. Prints the report that example/run reads: one "name value" a line, times in milliseconds.
 --
--- Counts apart what was served and what was refused, after a warm-up of one second. Each request says when it was sent, and the
--- server repeats it. A client that was refused asks again after a pause. The first argument after -- is the name of the client.
+-- Counts served and refused requests separately, after a warm-up of one second. Each request carries the time when it was sent, and the
+-- server returns that time. A refused client retries after a pause. The first argument after -- is the name of the client.
 
 local ffi = require("ffi")
 ffi.cdef [[

@@ -1,7 +1,7 @@
-"""Looks at the site in headless Chromium, from the disk as a reader without a server does.
+"""Checks the site in headless Chromium, from the disk, as a reader without a server opens it.
 
 No page may scroll sideways at the width of a phone, in light or dark colours, load anything from the network, or have an error
-in a script; and the search has to find what people look for. Screenshots are left for a person to look at.
+in a script; and the search has to find common queries. The screenshots are for manual review.
 
 Speaks Chromium's protocol over a pipe, so that it needs Python's standard library only.
 """
@@ -23,16 +23,19 @@ from guides import fail
 PHONE, DESK = 390, 1280
 TIMEOUT = 120  # seconds, for one answer; the machine may be busy
 
-# What people look for, and a page that has to be among the first five that are found.
+# Common queries, each with a page that has to be among the first five results.
 SEARCHES = {
     "timeout": "deadlines.html",
     "deadlock": None,
     "metrics": "metrics.html",
     "limit per client": "clients.html",
     "why does my coroutine not continue": "troubleshooting.html",
+    "async mutex": "recipes.html",
+    "circuit breaker": "recipes.html",
+    "rate limit": "recipes.html",
     "async_admit": "reference/",
 }
-# Pages to leave pictures of.
+# Pages to take screenshots of.
 PICTURES = ["index.html", "examples.html", "performance.html", "promises.html", "clients.html", "reference/index.html",
             "reference/classasio__semaphore_1_1basic__limiter.html"]
 
@@ -43,7 +46,7 @@ class Browser:
     def __init__(self):
         program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
         if program is None:
-            fail("no Chromium to look at the site with")
+            fail("needs Chromium to check the site")
         self.profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         read, self.to = os.pipe()
         self.out, write = os.pipe()
@@ -140,7 +143,7 @@ class Browser:
         path.write_bytes(base64.b64decode(data))
 
     def complaints(self):
-        """What went wrong since the page was opened."""
+        """The problems since the page was opened."""
         for event in self.events:
             parameters = event.get("params", {})
             if event.get("method") == "Runtime.exceptionThrown":
@@ -150,7 +153,7 @@ class Browser:
                 yield f"loads {parameters['request']['url']}"
 
 
-# Names the elements that stick out and are in no box that scrolls by itself, as a help to mend it.
+# Names the elements that exceed the width and are in no scrolling box, to help find the cause.
 SIDEWAYS = """(() => {
     const room = document.documentElement.clientWidth;
     const wide = Math.max(document.documentElement.scrollWidth, innerWidth);
@@ -213,7 +216,7 @@ def look_for_words(browser, site, pictures):
 
 
 def look(site, pictures):
-    """Looks at all pages with as many browsers as there are processors, and at the search with one."""
+    """Checks all pages with one browser per processor, and the search with one browser."""
     shutil.rmtree(pictures, ignore_errors=True)
     pictures.mkdir(parents=True)
     # The search box of the reference is a page of its own.

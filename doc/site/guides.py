@@ -1,10 +1,10 @@
-"""The guides: doc/*.md as they read in a repository browser, and as pages of the site.
+"""The guides: reads doc/*.md, which a repository browser also shows, and makes pages of the site from them.
 
-A link to a header becomes a link to its class in the reference, a link to any other file one to a page that shows it. A link
-whose text is the name of a test leads to that test. All of these have to exist.
+A link to a header becomes a link to its class in the reference; a link to any other file becomes a link to a page that shows the
+file. A link whose text is the name of a test leads to that test. All targets have to exist.
 
-Code in the guides is that of doc/snippets, which is compiled and run: a comment <!-- \\snippet FILE NAME --> says which part
-of which file follows it.
+Code in the guides comes from doc/snippets, which is compiled and run: a comment <!-- \\snippet FILE NAME --> names the part of
+the file that follows.
 """
 
 import re
@@ -21,7 +21,7 @@ LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^(#{2,4}) (.+)$", re.M)
 FENCE = re.compile(r"(^```.*?^```$)", re.M | re.S)
 
-# What a link to a header leads to.
+# The class or name that a link to a header leads to.
 REFERENCE = {
     "include/asio_semaphore/async_semaphore.hpp": "basic_async_semaphore",
     "include/asio_semaphore/permit.hpp": "permit",
@@ -51,7 +51,7 @@ def fail(message):
 
 
 def slug(title):
-    """The anchor that repository browsers give a heading."""
+    """The anchor of a heading in repository browsers."""
     return re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-")
 
 
@@ -86,7 +86,7 @@ def check_links_of(page):
 
 
 def contents():
-    """What doc/index.md lists: (group, subgroup, [(text, path)]), where each entry is a list item that starts with links."""
+    """The list in doc/index.md: (group, subgroup, [(text, path)]). An entry is a list item that starts with links."""
     groups = []
     parts = re.split(r"^(#{2,3}) (.+)\n", INDEX.read_text(), flags=re.M)
     group = None
@@ -113,7 +113,7 @@ def page_name(page):
 
 
 def alone():
-    """The pages that have a group for themselves: they need no list of its pages."""
+    """The pages that are alone in their group: they need no list of its pages."""
     groups = {}
     for group, _, entries in contents():
         groups.setdefault(group, []).extend(path for _, path in entries)
@@ -124,16 +124,16 @@ HIDE_NAVIGATION = "---\nhide: [navigation]\n---\n\n"
 
 
 def navigation(reference):
-    """The tree of pages as mkdocs wants it."""
+    """The tree of pages in the format of mkdocs."""
 
     def entry(name, path):
         if path == EXAMPLES:
             return {name: "examples.md"}
         if path.suffix == ".md":
             return {name: page_name(path) + ".md"}
-        # With a slash it is a link that mkdocs leaves to us; hooks.py takes the slash away.
+        # mkdocs does not check a link with a leading slash; hooks.py removes the slash.
         header = str(path.relative_to(ROOT))
-        return {name: "/" + reference.url(REFERENCE.get(header) or fail(f"guides.py does not say what {header} is about"))}
+        return {name: "/" + reference.url(REFERENCE.get(header) or fail(f"guides.py has no reference page for {header}"))}
 
     tree = {}
     for group, subgroup, entries in contents():
@@ -155,15 +155,15 @@ SNIPPET = re.compile(r"^<!-- (\\(snippet|include) (\S+) ?(\w*)) -->\n```cpp\n(.*
 
 
 def snippet_code(page, kind, file, name):
-    """A file, or the lines between two marks in it."""
+    """The code of a whole file, or of the lines between two marks in it."""
     path = next((d / file for d in (DOC / "snippets", EXAMPLES) if (d / file).is_file()), None)
     if path is None:
-        fail(f"{page.relative_to(ROOT)}: there is no {file}")
+        fail(f"{page.relative_to(ROOT)}: {file} does not exist")
     text = path.read_text()
     if kind == "snippet":
         parts = re.split(rf"^ *//! \[{name}\]\n", text, flags=re.M)
         if len(parts) != 3:
-            fail(f"{page.relative_to(ROOT)}: no part {name} in {file}")
+            fail(f"{page.relative_to(ROOT)}: {file} has no part {name}")
         text = parts[1]
     else:
         text = without_licence(text)
@@ -171,7 +171,7 @@ def snippet_code(page, kind, file, name):
 
 
 def without_licence(text):
-    """Every source says in its first line under which licence it is."""
+    """Removes the licence line, which is the first line of every source."""
     return re.sub(r"\A(?://|#) SPDX-License-Identifier: .*\n\n?", "", text)
 
 
@@ -216,44 +216,44 @@ def site_link(page, text, target, pages, reference):
         return f"[{text}](examples.md)"
     if path.suffix == ".md":
         if path != INDEX and path not in pages:
-            fail(f"{page.relative_to(ROOT)}: {target} is not on the site, doc/index.md does not list it")
+            fail(f"{page.relative_to(ROOT)}: {target} is not on the site: doc/index.md does not list it")
         if anchor and anchor not in [slug(t) for _, t in headings(path)]:
             fail(f"{page.relative_to(ROOT)}: no heading for {target}")
         return f"[{text}]({page_name(path)}.md{'#' + anchor if anchor else ''})"
     relative = path.relative_to(ROOT)
     if str(relative) in REFERENCE:
-        # As HTML, since mkdocs looks for what Markdown links to, and does not know the reference.
+        # As HTML, because mkdocs checks the links of Markdown, and does not know the reference.
         return f'<a href="{reference.url(REFERENCE[str(relative)])}">{html(text)}</a>'
     if not path.is_file():
         fail(f"{page.relative_to(ROOT)}: {target} is a folder")
     name = re.fullmatch(r"`(\w+)`", text)
     line = line_of(path, name[1]) if name else None
     if name and line is None:
-        fail(f"{page.relative_to(ROOT)}: there is no {name[1]} in {relative}")
+        fail(f"{page.relative_to(ROOT)}: {relative} has no {name[1]}")
     if is_step(path):
         return f"[{text}](examples.md#{path.stem if path.suffix == '.cpp' else slug(path.name)})"
     return f"[{text}](source/{relative}.md{f'#__codelineno-0-{line}' if line else ''})"
 
 
 def page_text(page, pages, reference):
-    """The page as mkdocs shall read it."""
+    """The page in the form that mkdocs reads."""
     if with_snippets(page) != page.read_text():
-        fail(f"{page.relative_to(ROOT)}: its code is not that of the snippets; doc/build.py --embed writes it")
+        fail(f"{page.relative_to(ROOT)}: its code differs from the snippets; run doc/build.py --embed")
     text = re.sub(r"^<!-- \\(?:snippet|include) .*-->\n", "", page.read_text(), flags=re.M)
     anchors, linked = [], set()
 
     def heading(m):
         anchors.append(slug(m[2]))
-        again = anchors.count(anchors[-1]) - 1  # in the changelog: links lead to the first
+        again = anchors.count(anchors[-1]) - 1  # for the changelog: links lead to the first
         return f"{m[1]} {m[2]} {{: #{anchors[-1]}{f'-{again}' if again else ''} }}"
 
     def code(m):
-        # A name of the reference leads there, the first time on a page.
+        # The first mention of a name on a page becomes a link to the reference.
         url = reference.find(m[1])
         if url and url not in linked:
             linked.add(url)
             return f'<a href="{url}">{html(m[0])}</a>'
-        # The bar in a table's code is escaped for other readers, which take the backslash away.
+        # A bar in the code of a table has a backslash, which other Markdown readers remove.
         return html(m[0]).replace("\\|", "&#124;") if "\\|" in m[1] else m[0]
 
     def outside_code(part):
@@ -272,7 +272,7 @@ def page_text(page, pages, reference):
 
     parts = FENCE.split(text)
     text = "".join(part if part.startswith("```") else outside_code(part) for part in parts)
-    # A picture is a link to itself, so that it can be seen in full on a phone.
+    # A picture links to itself, so that a phone can show it in full size.
     text = re.sub(r"^(!\[[^\]]*\]\((\S+)\))$", r"[\1](\2)", text, flags=re.M)
     return HIDE_NAVIGATION + text if page in alone() else text
 

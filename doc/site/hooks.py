@@ -1,8 +1,8 @@
-"""What mkdocs calls while it builds."""
+"""Hooks that mkdocs calls while it builds."""
 
 
 def on_nav(nav, **_):
-    """Links to the reference: with a slash, which makes mkdocs believe them, they come from doc/build.py."""
+    """Removes the leading slash of links to the reference. doc/build.py adds it so that mkdocs accepts them."""
 
     def visit(items):
         for item in items:

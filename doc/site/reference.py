@@ -46,13 +46,13 @@ def filter_header(path):
     end = text.rfind("} // namespace asio_semaphore")
     if end >= 0:
         text = text[: text.index("\n", end) + 1]
-    text = drop(text, r"\nnamespace detail \{", "{", "}")
+    text = drop(text, r"\nnamespace detail(?:::\w+)? \{", "{", "}")
     text = drop(text, r"\s*-> decltype\(", "(", ")")
-    text = drop(text, r"\s*-> initiated<", "<", ">")
+    text = drop(text, r"\s*-> initiated(?:_\w+)?<", "<", ">")
     text = drop(text, r",\s*typename = (?:detail::)?not_a_(?:count|request)<", "<", ">")
     text = drop(text, r",\s*typename = std::enable_if_t<", "<", ">")
     text = re.sub(
-        r"BOOST_ASIO_COMPLETION_TOKEN_FOR\(void\(boost::system::error_code(, permit|, admission)?\)\)(\s*)Token "
+        r"BOOST_ASIO_COMPLETION_TOKEN_FOR\(void\(boost::system::error_code(, \w+)?\)\)(\s*)Token "
         r"BOOST_ASIO_DEFAULT_COMPLETION_TOKEN_TYPE\(executor_type\)",
         r"CompletionToken\2Token = default_completion_token_t<executor_type>", text)
     text = text.replace(
@@ -79,6 +79,14 @@ GUIDES = {
     "class gradient_limit": ["finding_the_limit", "limit_laws"],
     "class aimd_limit": ["finding_the_limit", "limit_laws"],
     "typedef limit_algorithm": ["limit_laws"],
+    "class fleet_client": ["fleet"],
+    "class basic_fleet_semaphore": ["fleet"],
+    "class fleet_permit": ["fleet"],
+    "struct fleet_options": ["fleet"],
+    "struct fleet_status": ["fleet"],
+    "struct fleet_statistics": ["fleet"],
+    "struct fleet_client_statistics": ["fleet"],
+    "enum fleet_error": ["fleet"],
     "enum error": ["troubleshooting"],
     "enum condition": ["overload"],
 }
@@ -162,8 +170,9 @@ class Reference:
             if scope:
                 self.names[scope] = f"reference/{compound.findtext('filename')}"
                 self.entries.append((scope, self.names[scope]))
-            # Of overloads the first one is found: with_permit is described for semaphores, and for limiters as the same.
-            for member in sorted(compound.iter("member"), key=lambda m: "basic_limiter" in (m.findtext("arglist") or "")):
+            # Of overloads the first one is found. The full text of with_permit stands at the one for semaphores.
+            for member in sorted(
+                compound.iter("member"), key=lambda m: re.search("basic_(limiter|fleet)", m.findtext("arglist") or "") is not None):
                 name = member.findtext("name")
                 url = f"reference/{member.findtext('anchorfile')}#{member.findtext('anchor')}"
                 qualified = f"{scope}::{name}" if scope else name
@@ -175,7 +184,9 @@ class Reference:
                 if scope:
                     self.members.setdefault(name, {}).setdefault(scope, url)
         # As people call an object of that type.
-        for alias, name in ("async_semaphore", "basic_async_semaphore"), ("limiter", "basic_limiter"):
+        for alias, name in (
+                ("async_semaphore", "basic_async_semaphore"), ("limiter", "basic_limiter"),
+                ("fleet_semaphore", "basic_fleet_semaphore")):
             self.names[alias] = self.names[name]
 
     def find(self, code):

@@ -71,7 +71,7 @@ BOOST_AUTO_TEST_CASE(what_came_before_the_release_is_seen_after_the_acquire) {
     });
     int seen = 0;
     ready.async_acquire([&](error_code) { seen = value; });
-    context.run(); // waits: an operation that waits is work
+    context.run(); // does not return earlier: a waiting operation is outstanding work
     BOOST_TEST(seen == 42);
     //! [memory]
     producer.join();
@@ -119,7 +119,7 @@ BOOST_AUTO_TEST_CASE(immediately) {
     bool called = false;
     limit.async_acquire_permit(asio::bind_immediate_executor(
         asio::system_executor(), [&](error_code, permit) { called = true; }));
-    BOOST_TEST(called); // a permit was free, and the handler has allowed it
+    BOOST_TEST(called); // a permit was free, and the handler has an immediate executor
     //! [immediate]
 }
 

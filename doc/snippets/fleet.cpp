@@ -34,7 +34,7 @@ awaitable<void> make_report() {
     co_return;
 }
 
-/// A resource that refuses whoever comes with a smaller number than it has seen.
+/// A resource that refuses a smaller fencing number than it has seen.
 bool write(std::uint64_t fencing) {
     if (fencing < written_by)
         return false;
@@ -46,14 +46,14 @@ bool write(std::uint64_t fencing) {
 awaitable<void> report(fleet_semaphore& limit) {
     const fleet_permit permit = co_await limit.async_acquire_permit(use_awaitable);
     co_await make_report();
-} // the permit is on its way back
+} // sends the release
 //! [report]
 
 //! [held]
 awaitable<error_code> send(fleet_semaphore& limit, asio::steady_timer& work) {
     fleet_permit permit = co_await limit.async_acquire_permit(use_awaitable);
     error_code ec;
-    // Cancelled when the permit is lost; any asynchronous operation can stand here.
+    // The timer stands for any asynchronous operation. It is cancelled when the permit is lost.
     co_await work.async_wait(while_held(permit, redirect_error(use_awaitable, ec)));
     co_return ec;
 }
@@ -63,9 +63,9 @@ awaitable<error_code> send(fleet_semaphore& limit, asio::steady_timer& work) {
 awaitable<bool> change(fleet_semaphore& limit) {
     const fleet_permit permit = co_await limit.async_acquire_permit(use_awaitable);
     co_await make_report();
-    if (!permit.valid()) // right before what must not happen without the permit
+    if (!permit.valid()) // right before the work that needs the permit
         co_return false;
-    co_return write(permit.fencing()); // which refuses smaller numbers than it has seen
+    co_return write(permit.fencing()); // the resource refuses smaller numbers
 }
 //! [fencing]
 
@@ -90,8 +90,8 @@ struct fixture {
     asio::io_context context;
     std::string port = std::to_string(server.port());
 
-    // The limits are older than the clients: a server that has only just been started grants
-    // nothing new for a lease.
+    // The limits exist before the clients: a server that has just started grants nothing new for
+    // the length of a lease.
     fixture() {
         boost::redis::config config;
         config.addr = {"127.0.0.1", port};
@@ -126,7 +126,7 @@ BOOST_AUTO_TEST_CASE(a_limit_for_a_fleet_in_five_minutes) {
     client.async_run(asio::detached);
 
     asio_semaphore::fleet_options options;
-    options.lease = 5s; // a process that dies keeps its permits for so long
+    options.lease = 5s; // how long a crashed process keeps its permits
     fleet_semaphore limit(context, client, "reports", 16, options);
     //! [client]
 
@@ -143,7 +143,7 @@ BOOST_AUTO_TEST_CASE(a_limit_for_a_fleet_in_five_minutes) {
             BOOST_TEST((co_await look(limit)).limit == 16);
             BOOST_TEST((co_await look(quick)).held == 0);
             //! [close]
-            // At the end of the process, so that nobody has to wait for its leases to end:
+            // At the end of the process, so that nobody waits for its leases to end:
             co_await client.async_close(use_awaitable);
             //! [close]
         },

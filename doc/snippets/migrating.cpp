@@ -46,12 +46,12 @@ struct fixture {
 
 namespace with_a_channel {
 //! [channel]
-using slots = asio::experimental::channel<void(error_code)>; // its buffer holds who is running
+using slots = asio::experimental::channel<void(error_code)>; // one element per running coroutine
 
 awaitable<void> limited(slots& limit) {
     co_await limit.async_send(error_code(), use_awaitable);
     co_await work();
-    limit.try_receive([](error_code) {}); // forgotten if work() throws
+    limit.try_receive([](error_code) {}); // skipped if work() throws
 }
 //! [channel]
 } // namespace with_a_channel
@@ -64,7 +64,7 @@ public:
         free_(permits), changed_(context, asio::steady_timer::time_point::max()) {}
 
     awaitable<void> acquire() {
-        while (free_ == 0) { // looks again: somebody else may have been faster
+        while (free_ == 0) { // checks again: another coroutine may have been faster
             error_code ec;
             co_await changed_.async_wait(asio::redirect_error(use_awaitable, ec));
         }
@@ -174,7 +174,7 @@ BOOST_AUTO_TEST_CASE(to_a_semaphore) {
     BOOST_TEST(limit.available() == 2);
 }
 
-// One line for each name of the tables of other ecosystems that isn't a member of the same name.
+// One line for each name in the guide's tables that is not a member of the same name here.
 BOOST_AUTO_TEST_CASE(names_of_other_ecosystems) {
     async_semaphore sem(context, 10, 10);
     {
@@ -185,8 +185,8 @@ BOOST_AUTO_TEST_CASE(names_of_other_ecosystems) {
         BOOST_TEST(sem.available() == 9);
     }
     //! [wait]
-    // .NET's Wait(), sam's acquire(): blocks the thread, which must not be one that runs the
-    // context.
+    // .NET's Wait(), sam's acquire(): blocks the thread, so it must not run on a thread that runs
+    // the context.
     std::future<permit> future = sem.async_acquire_permit(asio::use_future);
     //! [wait]
     context.run();

@@ -91,13 +91,13 @@ asio_semaphore::outcome of_a_backend(const error_code& ec) {
 //! [classify]
 
 //! [of_status]
-// Of an answer that a backend gave over HTTP.
+// The outcome for the HTTP status that a backend answered.
 asio_semaphore::outcome of_status(int status) {
     if (status == 429 || status == 503)
-        return asio_semaphore::outcome::overloaded; // it has too much, and says so
+        return asio_semaphore::outcome::overloaded; // the backend reports overload
     if (status < 400)
         return asio_semaphore::outcome::success; // the ordinary work was done
-    return asio_semaphore::outcome::ignored;     // cheaper than that, or broken
+    return asio_semaphore::outcome::ignored;     // cheaper than ordinary work, or broken
 }
 //! [of_status]
 
@@ -195,7 +195,7 @@ BOOST_AUTO_TEST_CASE(a_law_within_bounds) {
         context, 40, // where it starts
         {.algorithm = asio_semaphore::gradient_limit(
              {.min_limit = 30, .max_limit = 400, .max_latency = 250ms}),
-         .max_wait = 60ms}); // a quarter of what clients wait
+         .max_wait = 60ms}); // a quarter of the clients' timeout
     //! [law_bounds]
     ending = asio::error::timed_out;
     for (int i = 0; i < 200; ++i)
@@ -210,7 +210,7 @@ BOOST_AUTO_TEST_CASE(a_law_of_ones_own) {
     limiter limit(
         context, 20,
         {.algorithm = [law = vegas()](const asio_semaphore::limit_sample& finished) mutable {
-            return std::min(law(finished), 400.0); // and never more
+            return std::min(law(finished), 400.0); // an upper bound
         }});
     //! [own_law]
     start([&]() -> awaitable<void> { BOOST_TEST((co_await handle(limit) == reply::ok)); });

@@ -68,7 +68,7 @@ BOOST_AUTO_TEST_CASE(use_future) {
     //! [use_future]
     std::future<permit> future = sem.async_acquire_permit(asio::use_future);
     runner = std::thread([&] { context.run(); }); // not the thread that waits
-    permit held = future.get();                   // an error comes as boost::system::system_error
+    permit held = future.get();                   // throws boost::system::system_error on failure
     //! [use_future]
     runner.join();
     BOOST_TEST(held.count() == 1);
@@ -93,7 +93,7 @@ BOOST_AUTO_TEST_CASE(deferred) {
         //! [deferred]
         auto operation = sem.async_acquire_permit(asio::deferred); // nothing has happened yet
         BOOST_TEST(sem.available() == 1);
-        permit held = co_await std::move(operation); // now it starts, and takes its place
+        permit held = co_await std::move(operation); // now the operation starts
         //! [deferred]
         count = held.count();
     });
@@ -104,7 +104,7 @@ BOOST_AUTO_TEST_CASE(deferred) {
 
 BOOST_AUTO_TEST_CASE(detached) {
     //! [detached]
-    sem.async_acquire_permit(asio::detached); // the permit is dropped, and so is given back
+    sem.async_acquire_permit(asio::detached); // the permit is destroyed, and so goes back
     BOOST_TEST(sem.available() == 0);
     context.run();
     BOOST_TEST(sem.available() == 1);
@@ -192,7 +192,7 @@ BOOST_AUTO_TEST_CASE(parallel_group) {
         .async_wait(
             asio::experimental::wait_for_one(),
             [&](std::array<std::size_t, 2> order, error_code, permit, error_code, permit) {
-                winner = order[0]; // the other one has been cancelled
+                winner = order[0]; // the other operation has been cancelled
             });
     //! [parallel_group]
     context.run();

@@ -1,7 +1,7 @@
 #include <asio_semaphore.hpp>
 
 #if defined(__GNUC__) && !defined(__clang__)
-// GCC takes the deallocation function of a task's promise for the partner of another one.
+// GCC mistakes the deallocation function of a task's promise for that of another promise.
 #pragma GCC diagnostic ignored "-Wmismatched-new-delete"
 #endif
 

@@ -1,7 +1,7 @@
 #include <asio_semaphore.hpp>
 
 #if defined(__GNUC__) && !defined(__clang__)
-// GCC takes the deallocation function of co_composed's promise for the partner of another one.
+// GCC mistakes the deallocation function of co_composed's promise for that of another promise.
 #pragma GCC diagnostic ignored "-Wmismatched-new-delete"
 #endif
 
@@ -21,7 +21,7 @@
 #include <optional>
 #include <utility>
 
-// Coroutines of other kinds than awaitable.
+// Coroutine types other than awaitable.
 
 namespace {
 
@@ -49,8 +49,8 @@ asio::experimental::coro<std::ptrdiff_t> counts(asio::io_context&, async_semapho
 //! [coro]
 
 //! [co_composed]
-/// An operation of one's own, made of two acquires: of both semaphores or of neither. Everybody has
-/// to name the two in the same order.
+/// An operation that acquires a permit of both semaphores or of neither. All callers have to pass
+/// the two in the same order.
 template <typename Token>
 auto async_acquire_both(async_semaphore& a, async_semaphore& b, Token&& token) {
     return asio::async_initiate<Token, void(error_code, permit, permit)>(

@@ -26,10 +26,10 @@ BOOST_AUTO_TEST_CASE(spawn) {
     asio::spawn(
         context,
         [&](asio::yield_context yield) {
-            permit held = sem.async_acquire_permit(yield); // throws if it fails
+            permit held = sem.async_acquire_permit(yield); // throws on failure
             count = held.count();
             sem.close();
-            sem.async_acquire_permit(yield[result]).reset(); // or tells the error this way
+            sem.async_acquire_permit(yield[result]).reset(); // puts the error into result
         },
         asio::detached);
     //! [spawn]

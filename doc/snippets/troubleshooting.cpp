@@ -27,7 +27,7 @@ awaitable<void> in_a_coroutine_of_its_own(permit held) {
     auto task = [held = std::move(held)]() -> awaitable<void> {
         co_await work();
     };
-    // Not with the lambda in the place of task: GCC 12 would destroy what it holds twice.
+    // Do not pass the lambda itself in place of task: GCC 12 would destroy its captures twice.
     co_await asio::co_spawn(co_await asio::this_coro::executor, std::move(task), use_awaitable);
 }
 //! [lambda]

@@ -9,8 +9,8 @@
     $2 = limiter: 3 of 3.5 in flight, 2 running, 1 waiting, 1 key, open = {
       [0] = weight 2, priority 1, key 17, at 0x5555555e4360, handler = main()::<lambda(error_code, admission)>}
 
-A waiting operation is shown with what it asked for and who waits for it: the coroutine that awaits it, or else its
-handler's type; after `set asio-semaphore-handlers on` the handler's value. The printers only read memory, and so work on a core dump too.
+For each waiting operation the printers show the request, and the coroutine that awaits it or else the type of its handler. After
+`set asio-semaphore-handlers on` they show the handler's value. The printers only read memory, so they work on core dumps too.
 """
 
 import re
@@ -21,7 +21,7 @@ QUEUED, CLOSED, ONE_PERMIT = 1, 2, 4
 
 
 class ShowHandlers(gdb.Parameter):
-    """Whether the handlers of a semaphore's waiting operations are printed in full, or only their types."""
+    """Whether the printers show the handlers of waiting operations in full, or only their types."""
 
     set_doc = "Print the waiting handlers of asio_semaphore in full"
     show_doc = "Show whether the waiting handlers of asio_semaphore are printed in full"
@@ -38,7 +38,7 @@ show_handlers = ShowHandlers()
 
 
 def plain(value):
-    """The value inside a std::atomic of libstdc++ or libc++, of a std::atomic<bool> too; anything else as it is."""
+    """The value inside a std::atomic of libstdc++ or libc++, including std::atomic<bool>; any other value unchanged."""
     for member in ("_M_base", "_M_i", "_M_b", "_M_p", "__a_", "__a_value"):
         if value.type.strip_typedefs().code != gdb.TYPE_CODE_STRUCT:
             break
@@ -54,7 +54,7 @@ def enumerator(value):
 
 
 def shorter(name):
-    """A type's name without the namespaces and default arguments that every handler's type is full of."""
+    """The name of a type without the namespaces and default arguments that clutter the types of handlers."""
     for long, short in (
         ("std::__cxx11::", "std::"),
         ("boost::asio::", "asio::"),
@@ -70,7 +70,7 @@ def number(n, what):
 
 
 class Line:
-    """A detail::waiting_line, read: who waits in it."""
+    """The contents of a detail::waiting_line: the waiting operations."""
 
     def __init__(self, state):
         self.address = int(state.address)
@@ -80,8 +80,8 @@ class Line:
         self.kind = gdb.lookup_type("asio_semaphore::detail::waiter<%s>" % threads)
 
     def waiters(self):
-        """A line for each in the list of waiters; not further than it is said to be long, should it be broken."""
-        # A node of the list is a part of its waiter.
+        """A line for each waiter in the list; at most as many as the count says, in case the list is broken."""
+        # A node of the list is a base class of its waiter.
         offset = next(f.bitpos // 8 for f in self.kind.fields() if f.is_base_class)
         end = int(self.end.address)
         node = int(self.end["next"])
@@ -93,7 +93,7 @@ class Line:
 
 
 class SemaphoreState(Line):
-    """A detail::semaphore_state, read."""
+    """The contents of a detail::semaphore_state."""
 
     name = "semaphore"
 
@@ -113,7 +113,7 @@ class SemaphoreState(Line):
 
 
 class LimiterState(Line):
-    """A detail::limiter_state, read."""
+    """The contents of a detail::limiter_state."""
 
     name = "limiter"
 
@@ -136,8 +136,8 @@ def value_at(address, kind):
 
 
 def member(address, kind, name):
-    """A member of the object at an address, without a look at the object as a whole: gdb would search the type that its
-    virtual functions belong to by name, and warn where it is a lambda's, which cannot be found so."""
+    """A member of the object at an address. Reads only the member: for the whole object, gdb would search the dynamic type by its
+    name, and warn if that is the name of a lambda, which it cannot find."""
     for field in kind.strip_typedefs().fields():
         if field.name == name:
             return value_at(address + field.bitpos // 8, field.type)
@@ -149,8 +149,8 @@ def member(address, kind, name):
 
 
 def operation_type(waiter):
-    """The type of acquire_operation that a waiter is; None where the program has no debug information about it."""
-    # Its first virtual function has the operation's type as that of `this`.
+    """The acquire_operation type of a waiter; None if the program has no debug information about it."""
+    # In the operation's first virtual function, the type of `this` is the operation's type.
     pointer = gdb.lookup_type("long")
     block = gdb.block_for_pc(int(value_at(int(value_at(waiter, pointer)), pointer)))
     while block is not None and block.function is None:
@@ -162,7 +162,7 @@ def operation_type(waiter):
 
 
 def template_arguments(name):
-    """The arguments in the name of a template's specialisation: of a<b<c, d>, e> b<c, d> and e."""
+    """The arguments in the name of a template specialisation: for a<b<c, d>, e> these are b<c, d> and e."""
     arguments, depth = [""], 0
     for character in name[name.index("<") + 1:name.rindex(">")]:
         depth += (character in "<({") - (character in ">)}")
@@ -174,7 +174,7 @@ def template_arguments(name):
 
 
 def coroutine(handler):
-    """The coroutine that awaits what completes with an awaitable's handler, below Asio's own; None where there is none."""
+    """The user's coroutine that awaits an operation with this handler, skipping Asio's own; None if there is none."""
     try:
         frame = handler["bottom_of_stack_"]["frame_"]["top_of_stack_"]
         while int(frame) != 0:
@@ -192,14 +192,14 @@ def coroutine(handler):
 
 
 def resumes_at(handle):
-    """The function that a std::coroutine_handle of libstdc++ or libc++ resumes: a frame begins with its address."""
+    """The function that a std::coroutine_handle of libstdc++ or libc++ resumes; its address is the first word of the frame."""
     names = [field.name for field in handle.type.strip_typedefs().fields()]
     address = int(handle["_M_fr_ptr" if "_M_fr_ptr" in names else "__handle_"])
     return int(gdb.Value(address).cast(gdb.lookup_type("long").pointer()).dereference())
 
 
 class Waiter:
-    """One line: what an operation waits for, and who waits."""
+    """One line: the request of an operation, and its coroutine or handler."""
 
     def __init__(self, address, kind):
         self.address = address

@@ -6,7 +6,7 @@
     (asio_semaphore::permit) held = 1, of the semaphore with 0 of 2 available, open, 2 waiting
     (asio_semaphore::limiter) lim = 3 of 3.5 in flight, 2 running, 1 waiting, 1 key, open
 
-Who waits is what tools/gdb tells; here it is how many. The summaries only read memory, and so work on a core dump too.
+The summaries show how many operations wait; tools/gdb also shows which. They only read memory, so they work on core dumps too.
 """
 
 import lldb
@@ -21,7 +21,7 @@ def member(value, *path):
 
 
 def plain(value):
-    """The number inside a std::atomic of whichever library, or the value itself."""
+    """The number inside a std::atomic of any standard library, or the value itself."""
     value = value.GetNonSyntheticValue()
     while value.GetNumChildren() > 0:
         value = value.GetChildAtIndex(0).GetNonSyntheticValue()
