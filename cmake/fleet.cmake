@@ -22,6 +22,7 @@ set(fleet_headers
     include/asio_semaphore/fleet/fleet_permit.hpp
     include/asio_semaphore/fleet/fleet_semaphore.hpp
     include/asio_semaphore/fleet/fleet_statistics.hpp
+    include/asio_semaphore/fleet/openmetrics.hpp
     include/asio_semaphore/fleet/while_held.hpp
     include/asio_semaphore/fleet/with_permit.hpp)
 set(fleet_bodies
@@ -34,7 +35,8 @@ set(fleet_bodies
     include/asio_semaphore/detail/fleet/impl/protocol.ipp
     include/asio_semaphore/detail/fleet/impl/redis_store.ipp
     include/asio_semaphore/detail/fleet/impl/ticket.ipp
-    include/asio_semaphore/fleet/impl/fleet_error.ipp)
+    include/asio_semaphore/fleet/impl/fleet_error.ipp
+    include/asio_semaphore/fleet/impl/openmetrics.ipp)
 
 if(NOT ASIO_SEMAPHORE_FLEET)
     return()
@@ -52,6 +54,9 @@ add_library(asio_semaphore::fleet ALIAS asio_semaphore_fleet)
 set_target_properties(asio_semaphore_fleet PROPERTIES EXPORT_NAME fleet)
 target_compile_features(asio_semaphore_fleet INTERFACE cxx_std_17)
 target_link_libraries(asio_semaphore_fleet INTERFACE ${boost} Threads::Threads OpenSSL::SSL OpenSSL::Crypto)
+if(NOT TARGET Boost::headers)
+    target_link_libraries(asio_semaphore_fleet INTERFACE Boost::redis)
+endif()
 target_sources(asio_semaphore_fleet INTERFACE
     FILE_SET HEADERS BASE_DIRS ${PROJECT_SOURCE_DIR}/include FILES ${fleet_headers})
 target_sources(asio_semaphore_fleet INTERFACE

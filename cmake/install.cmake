@@ -81,5 +81,8 @@ foreach(mode IN LISTS pkg_config_modes)
 endforeach()
 
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT ${component})
-install(FILES tools/gdb/asio_semaphore.py
-    DESTINATION ${CMAKE_INSTALL_DATADIR}/asio_semaphore/gdb COMPONENT ${component})
+foreach(tool IN ITEMS gdb/asio_semaphore.py lldb/asio_semaphore.py natvis/asio_semaphore.natvis)
+    cmake_path(GET tool PARENT_PATH debugger)
+    install(FILES tools/${tool}
+        DESTINATION ${CMAKE_INSTALL_DATADIR}/asio_semaphore/${debugger} COMPONENT ${component})
+endforeach()

@@ -9,7 +9,8 @@ if(NOT TARGET Boost::headers AND NOT TARGET Boost::asio)
 endif()
 set(boost Boost::headers)
 if(NOT TARGET Boost::headers)
-    set(boost Boost::asio Boost::assert Boost::config Boost::core Boost::smart_ptr Boost::system Boost::throw_exception)
+    set(boost Boost::asio Boost::assert Boost::circular_buffer Boost::config Boost::core Boost::intrusive Boost::smart_ptr Boost::system
+        Boost::throw_exception)
 endif()
 # If Boost is built in the same tree, it is in no export set, so this project's export sets cannot refer to it.
 list(GET boost 0 first)
@@ -97,6 +98,7 @@ set(bodies
     include/asio_semaphore/impl/permit.ipp
     include/asio_semaphore/impl/src.hpp
     include/asio_semaphore/limiter/impl/aimd_limit.ipp
+    include/asio_semaphore/limiter/impl/exposition.hpp
     include/asio_semaphore/limiter/impl/gradient_limit.ipp
     include/asio_semaphore/limiter/impl/gradient_rules.hpp
     include/asio_semaphore/limiter/impl/limiter_options.ipp

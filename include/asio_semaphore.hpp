@@ -1,6 +1,6 @@
 #pragma once
 
-// Everything public.
+// Every public header but the fleet's.
 
 /// @namespace asio_semaphore
 /// @brief Concurrency limits for Boost.Asio.

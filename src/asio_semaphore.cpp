@@ -1,6 +1,6 @@
 #include <asio_semaphore/impl/src.hpp>
 
-// The one instantiation of the state layer that programs use.
+// The only instantiation of the state layer that programs use.
 template class asio_semaphore::detail::alarm<asio_semaphore::detail::threads>;
 template class asio_semaphore::detail::cancellation_link<asio_semaphore::detail::threads>;
 template class asio_semaphore::detail::state_registry<asio_semaphore::detail::threads>;

@@ -1,3 +1,3 @@
-// Boost.Redis, compiled once for a program that does not do so elsewhere.
+// Compiles Boost.Redis for programs that do not compile it elsewhere.
 
 #include <boost/redis/src.hpp>

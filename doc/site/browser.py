@@ -30,6 +30,9 @@ SEARCHES = {
     "metrics": "metrics.html",
     "limit per client": "clients.html",
     "why does my coroutine not continue": "troubleshooting.html",
+    "async mutex": "recipes.html",
+    "circuit breaker": "recipes.html",
+    "rate limit": "recipes.html",
     "async_admit": "reference/",
 }
 # Pages to take screenshots of.

@@ -77,7 +77,10 @@ HEADINGS = ["Completion Signature", "Fairness", "Per-Operation Cancellation", "E
 
 
 def missing_headings(site):
-    """Each asynchronous operation is described under the same headings, in the same order."""
+    """Each asynchronous operation is described under the same headings, in the same order.
+
+    An overload of with_permit may refer to another one instead.
+    """
     seen = set()
     for path in site.glob("reference/*asio__semaphore*.html"):
         for block in re.split(r'<h2 class="memtitle">', path.read_text())[1:]:
@@ -86,7 +89,9 @@ def missing_headings(site):
                 continue
             seen.add(name)
             headings = re.findall(r'<dl class="section user"><dt>([^<]+)</dt>', block)
-            if [h for h in headings if h in HEADINGS] != HEADINGS:
+            common = [h for h in headings if h in HEADINGS]
+            refers = name == "with_permit" and re.search(r">with_permit\(\w+, token\)</a>", block)
+            if common != HEADINGS and not (refers and not common):
                 yield f"{path.name}: {name} has the headings {headings}"
     expected = {"async_acquire", "async_acquire_for", "async_acquire_permit", "async_acquire_permit_for", "async_admit",
                 "async_close", "async_inspect", "async_release", "async_run", "async_set_limit", "async_wait_idle",

@@ -43,6 +43,7 @@ REFERENCE = {
     "include/asio_semaphore/fleet/while_held.hpp": "while_held",
     "include/asio_semaphore/fleet/fleet_error.hpp": "fleet_error",
     "include/asio_semaphore/fleet/fleet_statistics.hpp": "fleet_statistics",
+    "include/asio_semaphore/fleet/openmetrics.hpp": "write_openmetrics(fleet_statistics)",
 }
 
 

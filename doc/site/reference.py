@@ -46,13 +46,13 @@ def filter_header(path):
     end = text.rfind("} // namespace asio_semaphore")
     if end >= 0:
         text = text[: text.index("\n", end) + 1]
-    text = drop(text, r"\nnamespace detail \{", "{", "}")
+    text = drop(text, r"\nnamespace detail(?:::\w+)? \{", "{", "}")
     text = drop(text, r"\s*-> decltype\(", "(", ")")
-    text = drop(text, r"\s*-> initiated<", "<", ">")
+    text = drop(text, r"\s*-> initiated(?:_\w+)?<", "<", ">")
     text = drop(text, r",\s*typename = (?:detail::)?not_a_(?:count|request)<", "<", ">")
     text = drop(text, r",\s*typename = std::enable_if_t<", "<", ">")
     text = re.sub(
-        r"BOOST_ASIO_COMPLETION_TOKEN_FOR\(void\(boost::system::error_code(, permit|, admission)?\)\)(\s*)Token "
+        r"BOOST_ASIO_COMPLETION_TOKEN_FOR\(void\(boost::system::error_code(, \w+)?\)\)(\s*)Token "
         r"BOOST_ASIO_DEFAULT_COMPLETION_TOKEN_TYPE\(executor_type\)",
         r"CompletionToken\2Token = default_completion_token_t<executor_type>", text)
     text = text.replace(
@@ -79,6 +79,14 @@ GUIDES = {
     "class gradient_limit": ["finding_the_limit", "limit_laws"],
     "class aimd_limit": ["finding_the_limit", "limit_laws"],
     "typedef limit_algorithm": ["limit_laws"],
+    "class fleet_client": ["fleet"],
+    "class basic_fleet_semaphore": ["fleet"],
+    "class fleet_permit": ["fleet"],
+    "struct fleet_options": ["fleet"],
+    "struct fleet_status": ["fleet"],
+    "struct fleet_statistics": ["fleet"],
+    "struct fleet_client_statistics": ["fleet"],
+    "enum fleet_error": ["fleet"],
     "enum error": ["troubleshooting"],
     "enum condition": ["overload"],
 }
@@ -154,7 +162,7 @@ class Reference:
     """Where the public names are described, as addresses from the site's top."""
 
     def __init__(self, tags):
-        self.names, self.members, self.entries = {}, {}, []
+        self.names, self.members, self.overloads, self.entries = {}, {}, {}, []
         for compound in xml.etree.ElementTree.parse(tags).getroot().iter("compound"):
             if compound.get("kind") not in ("class", "struct", "namespace"):
                 continue
@@ -162,11 +170,13 @@ class Reference:
             if scope:
                 self.names[scope] = f"reference/{compound.findtext('filename')}"
                 self.entries.append((scope, self.names[scope]))
-            # Of overloads the first one is found: with_permit is described for semaphores, and for limiters as the same.
-            for member in sorted(compound.iter("member"), key=lambda m: "basic_limiter" in (m.findtext("arglist") or "")):
+            # Of overloads the first one is found, those of the fleet come last. The full text of with_permit stands at the one for
+            # semaphores.
+            for member in sorted(compound.iter("member"), key=order):
                 name = member.findtext("name")
                 url = f"reference/{member.findtext('anchorfile')}#{member.findtext('anchor')}"
                 qualified = f"{scope}::{name}" if scope else name
+                self.overloads.setdefault(qualified, []).append((member.findtext("arglist") or "", url))
                 if qualified not in self.names:
                     self.names[qualified] = url
                     self.entries.append((qualified, url))
@@ -175,7 +185,9 @@ class Reference:
                 if scope:
                     self.members.setdefault(name, {}).setdefault(scope, url)
         # As people call an object of that type.
-        for alias, name in ("async_semaphore", "basic_async_semaphore"), ("limiter", "basic_limiter"):
+        for alias, name in (
+                ("async_semaphore", "basic_async_semaphore"), ("limiter", "basic_limiter"),
+                ("fleet_semaphore", "basic_fleet_semaphore")):
             self.names[alias] = self.names[name]
 
     def find(self, code):
@@ -188,7 +200,13 @@ class Reference:
         return next(iter(places.values())) if len(places) == 1 else None
 
     def url(self, name):
-        return self.names.get(name) or fail(f"the reference has no {name}")
+        """The address of a name, or of the overload that takes an argument of some type: write_openmetrics(fleet_statistics)."""
+        function, _, argument = name.removesuffix(")").partition("(")
+        if argument:
+            found = [url for arguments, url in self.overloads.get(function, []) if re.search(rf"\b{argument}\b", arguments)]
+        else:
+            found = [self.names[name]] if name in self.names else []
+        return found[0] if found else fail(f"the reference has no {name}")
 
     def search_entries(self, html):
         """For the search of the guides: each page, with its members as its sections."""
@@ -207,6 +225,11 @@ class Reference:
             for name, url, anchor in entries:
                 block = re.search(rf'<a id="{anchor}" .*?<div class="memdoc">(.*?)</div>\n</div>', text, re.S)
                 yield {"location": url, "title": name, "text": plain(block[1]) if block else ""}
+
+
+def order(member):
+    arguments = member.findtext("arglist") or ""
+    return re.search(r"\b(basic_)?fleet_", arguments) is not None, "basic_limiter" in arguments
 
 
 def plain(text):

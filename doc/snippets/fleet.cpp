@@ -1,6 +1,8 @@
+#include <asio_semaphore/fleet/openmetrics.hpp>
 #include <asio_semaphore/fleet/with_permit.hpp>
 
 #include <fleet/redis_server.hpp>
+#include <limiter/exposition.hpp>
 
 #include <boost/asio.hpp>
 #include <boost/test/unit_test.hpp>
@@ -8,8 +10,10 @@
 #include <chrono>
 #include <cstdint>
 #include <exception>
+#include <sstream>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace {
@@ -85,6 +89,17 @@ awaitable<fleet_status> look(fleet_semaphore& limit) {
 }
 //! [inspect]
 
+//! [metrics]
+std::string metrics_page(const fleet_client& client, const fleet_semaphore& limit) {
+    std::ostringstream first, last;
+    asio_semaphore::write_openmetrics(first, client.statistics(), "redis");
+    asio_semaphore::write_openmetrics(last, limit.statistics(), "reports");
+    std::string page = first.str();
+    page.resize(page.size() - std::string_view("# EOF\n").size()); // a page has one, at its end
+    return page + last.str();
+}
+//! [metrics]
+
 struct fixture {
     test::redis_server server;
     asio::io_context context;
@@ -142,6 +157,10 @@ BOOST_AUTO_TEST_CASE(a_limit_for_a_fleet_in_five_minutes) {
             co_await hand_over(quick);
             BOOST_TEST((co_await look(limit)).limit == 16);
             BOOST_TEST((co_await look(quick)).held == 0);
+            const test::exposition page(metrics_page(client, limit));
+            BOOST_TEST(page.value("redis_connected") == "1");
+            BOOST_TEST(page.value("reports_granted_total") == "1");
+            BOOST_TEST(page.value("reports_lost_total", {{"reason", "deadline"}}) == "0");
             //! [close]
             // At the end of the process, so that nobody waits for its leases to end:
             co_await client.async_close(use_awaitable);

@@ -1,6 +1,7 @@
 #include "fleet.hpp"
 
 #include <asio_semaphore/fleet/fleet_semaphore.hpp>
+#include <asio_semaphore/fleet/openmetrics.hpp>
 
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -8,6 +9,8 @@
 
 #include <chrono>
 #include <iostream>
+#include <sstream>
+#include <string>
 #include <string_view>
 #include <thread>
 #include <utility>
@@ -42,6 +45,14 @@ public:
         if (ec)
             co_return nullptr;
         co_return std::make_shared<asio_semaphore::fleet_permit>(std::move(permit));
+    }
+
+    void write_metrics(std::ostream& out) const override {
+        std::ostringstream first;
+        asio_semaphore::write_openmetrics(first, client_.statistics(), "fleet");
+        const std::string text = first.str();
+        out << text.substr(0, text.size() - std::string_view("# EOF\n").size());
+        asio_semaphore::write_openmetrics(out, limit_.statistics(), "fleet");
     }
 
     void close() override { limit_.close(); }

@@ -9,6 +9,7 @@
 #include <boost/system/error_code.hpp>
 
 #include <memory>
+#include <ostream>
 
 namespace server {
 
@@ -24,7 +25,10 @@ public:
     virtual boost::asio::awaitable<std::shared_ptr<void>>
     acquire(boost::system::error_code& ec) = 0;
 
-    /// Refuses waiting requests. Those that hold a permit continue, and return it at their end.
+    /// The metrics of the limit and of its connection, as the end of a page of OpenMetrics.
+    virtual void write_metrics(std::ostream& out) const = 0;
+
+    /// Refuses whoever waits. The server's last request gives back the last permit.
     virtual void close() = 0;
 };
 

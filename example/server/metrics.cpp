@@ -1,5 +1,6 @@
 #include "metrics.hpp"
 
+#include "fleet.hpp"
 #include "handler.hpp"
 
 #include <sys/resource.h>
@@ -72,7 +73,8 @@ total(const asio_semaphore::limiter_statistics& statistics) {
 }
 
 std::string openmetrics_text(
-    const asio_semaphore::limiter* limit, const handler& work, const answer_times& answers) {
+    const asio_semaphore::limiter* limit, const fleet* shared, const handler& work,
+    const answer_times& answers) {
     std::ostringstream out;
     gauge(
         out, "handlers_running", "Running handlers, counted by the handlers themselves.",
@@ -86,6 +88,8 @@ std::string openmetrics_text(
     answers.write(out);
     if (limit)
         asio_semaphore::write_openmetrics(out, limit->statistics(), "limiter");
+    else if (shared)
+        shared->write_metrics(out);
     else
         out << "# EOF\n";
     return out.str();

@@ -12,6 +12,7 @@
 
 namespace server {
 
+class fleet;
 class handler;
 
 /// The response times, by status code.
@@ -33,10 +34,14 @@ private:
 asio_semaphore::limiter_statistics::by_priority
 total(const asio_semaphore::limiter_statistics& statistics);
 
-/// The response to /metrics: OpenMetrics 1.0.
-/** @param limit null: no limiter */
+/// What /metrics answers: OpenMetrics 1.0.
+/**
+ * @param limit null: there is none
+ * @param shared null: there is none
+ */
 std::string openmetrics_text(
-    const asio_semaphore::limiter* limit, const handler& work, const answer_times& answers);
+    const asio_semaphore::limiter* limit, const fleet* shared, const handler& work,
+    const answer_times& answers);
 
 /// The same numbers in one line, which the server prints at its end.
 std::string summary(

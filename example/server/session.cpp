@@ -185,7 +185,8 @@ asio::awaitable<std::optional<session::response>> session::answer(const request&
     // No limit from here on: monitoring has to work when the server is overloaded.
     if (path == "/metrics")
         co_return respond(
-            asked, http::status::ok, openmetrics_text(shared_.limit, shared_.work, shared_.answers),
+            asked, http::status::ok,
+            openmetrics_text(shared_.limit, shared_.fleet, shared_.work, shared_.answers),
             "application/openmetrics-text; version=1.0.0; charset=utf-8");
     if (path == "/live.json")
         co_return respond(

@@ -25,75 +25,88 @@
 
 namespace asio_semaphore {
 
-/// Limits how many operations run at the same time: an asynchronous, fair, counting semaphore that
-/// is an Asio I/O object.
+/// An asynchronous, fair, counting semaphore: it limits how many operations run at the same time.
 /**
- * A semaphore holds permits. Acquiring takes some, and waits asynchronously while there are too
- * few; releasing gives some back. Prefer the operations that hand out a @ref permit object:
- * whatever becomes of the handler, that object gives its permits back. With the plain
- * `async_acquire` the handler's author does, also when the handler's result loses a race and is
- * thrown away.
+ * A semaphore holds permits. An acquire takes permits, and waits asynchronously while too few are
+ * free. A release gives permits back. The semaphore is an Asio I/O object, like a socket or a
+ * timer.
  *
- * In a coroutine that often finds a permit free, try first: with `auto held =
- * sem.try_acquire_permit(); if (!held) held = co_await sem.async_acquire_permit(...)` it does not
- * suspend then.
+ * Prefer the operations that deliver a @ref permit object: it gives its permits back whatever
+ * happens to the handler. With the plain `async_acquire` the caller has to release, even if the
+ * result of the operation loses a race and is discarded.
  *
- * What follows holds for all operations; each one says only what is its own.
+ * @par Example
+ * @code
+ * async_semaphore sem(context, 10, 10); // at most ten at the same time
+ *
+ * permit held = sem.try_acquire_permit(); // where a permit is free, the coroutine does not suspend
+ * if (!held)
+ *     held = co_await sem.async_acquire_permit(use_awaitable);
+ * co_await work();
+ * @endcode
+ *
+ * The following sections apply to all operations.
  *
  * @par Counts
- * `std::ptrdiff_t`, as in `std::counting_semaphore`, so that a negative count is seen and refused:
- * asynchronous operations complete with `boost::asio::error::invalid_argument`, the others throw
- * `std::invalid_argument`. Acquiring 0 permits succeeds at once, changes nothing and gives an empty
- * permit; on a closed semaphore it is refused as any other. A count that can never be served is
- * told before all else: also on a closed semaphore, and before a deadline that has passed.
+ * A count is a `std::ptrdiff_t`, as in `std::counting_semaphore`. So a negative count is detected
+ * and refused: asynchronous operations complete with `boost::asio::error::invalid_argument`, other
+ * functions throw `std::invalid_argument`. An acquire of 0 permits succeeds at once, changes
+ * nothing and delivers an empty permit; on a closed semaphore it fails like any other acquire. A
+ * count that can never be granted is the first error to be reported: also on a closed semaphore,
+ * and also if the deadline has passed.
  *
  * @par Fairness
- * Grants are made in the order of initiation: a large request at the head holds back smaller ones
- * behind it, and a `try_acquire` never overtakes the queue. A permit passes from who gives it back
- * to who waits first in one step; `available()` never shows it in between. Lazy operations
- * (`deferred`, an `awaitable` before it is awaited) take their place when they start. The order in
- * which handlers then *run* is their executors' affair.
+ * Permits are granted in the order of initiation. A large request at the head of the queue holds
+ * back the smaller requests behind it, and `try_acquire` never overtakes the queue; otherwise large
+ * requests could starve. Permits pass from a release to a waiting operation in one step:
+ * `available()` never shows them in between. A lazy operation (`deferred`, an `awaitable` that is
+ * not awaited yet) joins the queue when it starts. The order in which handlers *run* is up to their
+ * executors.
  *
  * @par Executor
- * A handler runs on its associated executor, `get_executor()` by default, and is posted straight to
- * it. The semaphore's executor is no station on the way of a handler that has its own: a semaphore
- * on a strand does not make its holders take turns, and one whose context is busy, or is not run at
- * all, holds up nobody else's handlers. The exception are executors that a function cannot be
- * posted to because they run it at once in any thread (`system_executor`, those of futures,
- * `inline_executor`, and any that cannot be required never to block): they get the handler on the
- * semaphore's executor.
+ * A handler is posted straight to its associated executor, by default `get_executor()`, as Asio's
+ * sockets and timers do after a wait. The semaphore's executor has no part in this if the handler
+ * has an executor of its own. So a semaphore on a strand does not serialise those who hold its
+ * permits, and a semaphore whose context is busy, or is not run at all, delays no handler on
+ * another context. The exception is an executor that runs functions at once, in whatever thread
+ * submits them: `system_executor`, `inline_executor`, the executors of futures, and any executor
+ * that cannot be required never to block. A handler for such an executor is submitted to it from a
+ * function on the semaphore's executor.
  *
- * No handler runs inside the function that starts the operation, nor inside `release`, `cancel`,
- * `close`, `reduce`, a permit's destructor or the emission of a cancellation. The one exception:
- * from Boost 1.82 on, an operation that completes at once is submitted to the handler's immediate
- * executor, if it has one.
+ * @par Never inline
+ * No handler runs inside the function that starts its operation, nor inside `release`, `cancel`,
+ * `close`, `reduce`, the destructor of a permit, or the emission of a cancellation signal. There is
+ * one exception: from Boost 1.82 on, an operation that completes at once is submitted to the
+ * handler's associated immediate executor, if it has one.
  *
- * Both executors have outstanding work until the handler has been submitted to its own. So
- * `run()` of either context returns no sooner, and the semaphore's context may end while a handler
- * is on its way elsewhere.
+ * @par Outstanding work
+ * Both executors have outstanding work until the handler has been submitted to its own. So `run()`
+ * of neither context returns before that, and the semaphore's context may end before the handler
+ * has run on another one.
  *
  * @par Cancellation
- * Through the handler's cancellation slot, in constant time, with any of the types terminal,
- * partial and total: until it is granted an acquire has no effect that would have to be undone. The
- * operation completes with `boost::asio::error::operation_aborted`. Once granted it stays granted,
- * even if the handler has not run yet. The signal may be emitted from any thread, and may die or
- * serve another operation before this one completes.
+ * An operation can be cancelled through the cancellation slot of its handler, in constant time,
+ * with the types terminal, partial and total: before the grant an acquire has no effect that would
+ * have to be undone. It then completes with `boost::asio::error::operation_aborted`. After the
+ * grant a cancellation has no effect, even if the handler has not run yet. Any thread may emit the
+ * signal. The signal may be destroyed, or its slot used for another operation, before this one
+ * completes.
  *
  * @par Thread safety
  * Distinct objects: safe. Shared objects: safe, except for construction, assignment, being moved
  * from and destruction. While nobody waits, acquiring and releasing take no lock. What happened
- * before a release is visible after the acquire that it satisfies.
+ * before a release is visible after the acquire that the release satisfies.
  *
  * @par Lifetime
- * Destroying the semaphore completes waiting operations with `operation_aborted`. Moving it takes
- * them along; what remains keeps its executor, can be assigned to and destroyed, and otherwise is
- * as a closed semaphore without permits. Permits and lazy operations may outlive it. Destroying the
- * execution context destroys the waiting handlers without calling them, even those that own the
- * semaphore. As everywhere in Asio the context of a handler's executor has to outlive the
- * operation. When its context has gone, what remains of a semaphore that was moved can only be
- * destroyed or assigned to.
+ * The destructor completes waiting operations with `operation_aborted`. A move takes the waiting
+ * operations along; the moved-from semaphore keeps its executor, can be assigned to and destroyed,
+ * and otherwise acts as a closed semaphore without permits. Permits and lazy operations may outlive
+ * the semaphore. The destruction of the execution context destroys waiting handlers without calling
+ * them, even handlers that own the semaphore. As everywhere in Asio, the context of a handler's
+ * executor has to outlive the operation. Once its context is destroyed, a moved-from semaphore can
+ * only be destroyed or assigned to.
  *
- * @tparam Executor any I/O executor: one with an execution context, which can run a function later
+ * @tparam Executor any I/O executor: one that has an execution context and can run a function later
  */
 template <typename Executor = boost::asio::any_io_executor>
 class basic_async_semaphore {
@@ -108,26 +121,34 @@ class basic_async_semaphore {
     using duration = detail::deadline_clock::duration;
 
 public:
-    /// Where handlers run that have no executor of their own.
+    /// The default executor of handlers.
     using executor_type = Executor;
 
-    /// The semaphore for another executor, as of every I/O object; default tokens are made with it.
+    /// Rebinds the semaphore to another executor type, as Asio's I/O objects do for default
+    /// completion tokens.
     template <typename Executor1>
     struct rebind_executor {
-        /// The same semaphore for `Executor1`.
+        /// The semaphore for executors of type `Executor1`.
         using other = basic_async_semaphore<Executor1>;
     };
 
-    /// The largest number of permits that any semaphore can hold.
+    /// The largest number of permits that any semaphore can hold: at least 2^31 - 1.
     static constexpr std::ptrdiff_t max() noexcept { return state_type::max(); }
 
-    /// A semaphore with @p initial free permits, of at most @p max_permits.
+    /// Constructs a semaphore with @p initial free permits.
     /**
-     * Where the number of permits is fixed give it as the maximum too: `limit(executor, n, n)`. A
-     * permit that comes back twice is then an error, instead of one more that runs from then on.
+     * If the number of permits is fixed, give it as the maximum too: `sem(context, n, n)`. A permit
+     * that is released twice is then an error. Without a maximum it goes unnoticed, and one more
+     * operation runs from then on.
+     *
+     * @param executor the default executor of handlers; deadlines run on it
+     * @param initial the number of free permits; 0 is allowed
+     * @param max_permits the most permits that may be free at a time
      *
      * @throws std::invalid_argument unless 0 <= initial <= max_permits and 1 <= max_permits <=
      * max()
+     *
+     * @see @ref introduction
      */
     basic_async_semaphore(
         const executor_type& executor, std::ptrdiff_t initial, std::ptrdiff_t max_permits = max()) :
@@ -135,7 +156,12 @@ public:
         state_(detail::semaphore_service::make_state(
             detail::context_of(executor_), initial, max_permits)) {}
 
-    /// The same, on the executor of @p context.
+    /// Constructs a semaphore with @p initial free permits, and at most @p max_permits, on the
+    /// executor of @p context.
+    /**
+     * @throws std::invalid_argument unless 0 <= initial <= max_permits and 1 <= max_permits <=
+     * max()
+     */
     template <
         typename ExecutionContext, typename = std::enable_if_t<std::is_convertible_v<
                                        ExecutionContext&, boost::asio::execution_context&>>>
@@ -143,21 +169,22 @@ public:
         ExecutionContext& context, std::ptrdiff_t initial, std::ptrdiff_t max_permits = max()) :
         basic_async_semaphore(executor_type(context.get_executor()), initial, max_permits) {}
 
-    /// Takes over the permits and the waiting operations of @p other, which remains as a closed
+    /// Takes over the permits and the waiting operations of @p other, which becomes a closed
     /// semaphore without permits.
     basic_async_semaphore(basic_async_semaphore&& other) noexcept :
         executor_(other.executor_), state_(std::move(other.state_)) {}
 
-    /// The same from a semaphore for an executor that is convertible to this one's, of the same
-    /// execution context.
+    /// Takes over the permits and the waiting operations of @p other, a semaphore for another
+    /// executor type. That executor type has to be convertible to `Executor`, and both executors
+    /// have to be of the same execution context.
     template <
         typename Executor1, typename = std::enable_if_t<std::is_convertible_v<Executor1, Executor>>>
     basic_async_semaphore(basic_async_semaphore<Executor1>&& other) noexcept(
         std::is_nothrow_constructible_v<Executor, const Executor1&>) :
         executor_(other.executor_), state_(std::move(other.state_)) {}
 
-    /// Aborts the operations that wait here, as the destructor does, and takes over those of @p
-    /// other, its permits and its executor.
+    /// Aborts the waiting operations of this semaphore, as the destructor does, and takes over the
+    /// permits, the waiting operations and the executor of @p other.
     basic_async_semaphore& operator=(basic_async_semaphore&& other) {
         if (this != &other) {
             basic_async_semaphore old(std::move(*this));
@@ -169,23 +196,25 @@ public:
         return *this;
     }
 
-    /// The same from a semaphore for an executor that is convertible to this one's.
+    /// Move-assigns from a semaphore for another executor type, which has to be convertible to
+    /// `Executor`.
     template <
         typename Executor1, typename = std::enable_if_t<std::is_convertible_v<Executor1, Executor>>>
     basic_async_semaphore& operator=(basic_async_semaphore<Executor1>&& other) {
         return *this = basic_async_semaphore(std::move(other));
     }
 
-    /// Completes the operations that wait here with `operation_aborted`. Permits may outlive it.
+    /// Completes waiting operations with `operation_aborted`. Permits may outlive the semaphore.
     ~basic_async_semaphore() {
         if (state_)
             state_->abort();
     }
 
-    /// The executor that it was made with.
+    /// The executor of the semaphore.
     executor_type get_executor() const noexcept { return executor_; }
 
-    /// The free permits; negative while @ref reduce has taken out more than have come back.
+    /// The number of free permits; negative while @ref reduce has removed more permits than have
+    /// come back.
     std::ptrdiff_t available() const noexcept { return state_ ? state_->available() : 0; }
 
     /// The most permits that may be free at a time.
@@ -194,34 +223,49 @@ public:
     /// The number of operations in the queue.
     std::size_t waiting() const noexcept { return state_ ? state_->waiting() : 0; }
 
-    /// False once @ref close has been called, and of a moved-from semaphore.
+    /// False once @ref close has been called, and for a moved-from semaphore.
     bool is_open() const noexcept { return state_ && state_->is_open(); }
 
-    /// Acquires one permit, which the caller gives back with @ref release.
+    /// Acquires one permit; the caller gives it back with @ref release.
     /**
-     * Completes when the permit has been granted, the operation is cancelled, or the semaphore is
-     * closed or destroyed.
+     * @param token the completion token
+     *
+     * Completes when the acquire is granted or cancelled, or when the semaphore is closed or
+     * destroyed.
      *
      * @par Completion Signature
      * @code void(boost::system::error_code) @endcode
-     * Without an error the caller holds the permit. Where the result may be thrown away (`||`,
-     * `parallel_group`, `detached`) the permit would be lost with it: use @ref async_acquire_permit
-     * there.
+     * On success the caller holds the permits. A discarded result loses them: use @ref
+     * async_acquire_permit with `||`, `parallel_group` and `detached`.
      *
      * @par Fairness
-     * First come, first granted; see the class.
+     * First come, first granted, in the order of initiation.
      *
      * @par Per-Operation Cancellation
-     * terminal, partial, total. Cancelling loses the place in the queue and nothing else; whoever
-     * fits then is granted.
+     * Terminal, partial and total, until the grant. The operation leaves the queue and has no other
+     * effect; operations behind it that fit now are granted at once.
      *
      * @par Executor
-     * The handler's associated executor, else `get_executor()`; never called inside this function,
-     * except by an associated immediate executor.
+     * The handler's associated executor, by default `get_executor()`. The handler never runs inside
+     * this function, unless it has an associated immediate executor.
      *
      * @par Errors
-     * `operation_aborted`, @ref error::closed; for a count @ref error::exceeds_max, where it is
-     * above max_permits(), and `invalid_argument`.
+     * - `boost::asio::error::operation_aborted` if it was cancelled or the semaphore destroyed
+     * - @ref error::closed if the semaphore is closed
+     * - @ref error::exceeds_max if the count is greater than max_permits()
+     * - `boost::asio::error::invalid_argument` if the count is negative
+     *
+     * @par Example
+     * @code
+     * sem.async_acquire([&](error_code ec) {
+     *     if (ec)
+     *         return;
+     *     work();
+     *     sem.release();
+     * });
+     * @endcode
+     *
+     * @see @ref choosing, @ref fairness, @ref cancellation
      */
     template <
         BOOST_ASIO_COMPLETION_TOKEN_FOR(void(boost::system::error_code))
@@ -232,7 +276,11 @@ public:
         return start<bare, Token>(token, std::ptrdiff_t(1));
     }
 
-    /// Acquires @p n permits, all of them or none. @copydetails async_acquire
+    /// Acquires @p n permits, all of them or none; the caller gives them back with @ref release.
+    /**
+     * @param n the number of permits; 0 succeeds at once
+     * @copydetails async_acquire
+     */
     template <BOOST_ASIO_COMPLETION_TOKEN_FOR(void(boost::system::error_code))
                   Token BOOST_ASIO_DEFAULT_COMPLETION_TOKEN_TYPE(executor_type)>
     auto async_acquire(
@@ -241,30 +289,54 @@ public:
         return start<bare, Token>(token, n);
     }
 
-    /// As @ref async_acquire, but waits no longer than @p wait.
+    /// Acquires one permit within a time limit; the caller gives it back with @ref release.
     /**
-     * Completes when the permit has been granted, the time is over, the operation is cancelled, or
-     * the semaphore is closed or destroyed. The time counts from the start of the operation, in the
-     * steady clock, in any `std::chrono` unit. With none left (zero or negative) the acquire is
-     * granted if it can be granted at once, and never enters the queue.
+     * @param wait the longest time to wait, in any `std::chrono` unit; it counts from the start of
+     * the operation, by the steady clock
+     * @param token the completion token
+     *
+     * Completes when the acquire is granted or cancelled, when the time is over, or when the
+     * semaphore is closed or destroyed. With a time of zero or less, the acquire succeeds if it can
+     * be granted at once, and otherwise times out without entering the queue.
      *
      * @par Completion Signature
      * @code void(boost::system::error_code) @endcode
+     * On success the caller holds the permits. A discarded result loses them: use @ref
+     * async_acquire_permit_for with `||`, `parallel_group` and `detached`.
      *
      * @par Fairness
-     * First come, first granted. Running out of time loses the place in the queue and nothing else;
-     * whoever fits then is granted.
+     * First come, first granted, in the order of initiation, whatever the time limits. An operation
+     * that times out leaves the queue and has no other effect; operations behind it that fit now
+     * are granted at once.
      *
      * @par Per-Operation Cancellation
-     * terminal, partial, total. Grant, deadline and cancellation exclude each other: exactly one of
-     * them ends the operation.
+     * Terminal, partial and total, until the grant. Exactly one of grant, timeout and cancellation
+     * ends the operation.
      *
      * @par Executor
-     * As @ref async_acquire. All deadlines of a semaphore share one timer on `get_executor()`: they
-     * end waits only while that executor's context runs.
+     * The handler's associated executor, by default `get_executor()`. The handler never runs inside
+     * this function, unless it has an associated immediate executor. All time limits of a semaphore
+     * share one timer on `get_executor()`: an operation can time out only while the context of that
+     * executor runs.
      *
      * @par Errors
-     * `boost::asio::error::timed_out`, and those of @ref async_acquire.
+     * - `boost::asio::error::timed_out` if the time is over
+     * - `boost::asio::error::operation_aborted` if it was cancelled or the semaphore destroyed
+     * - @ref error::closed if the semaphore is closed
+     * - @ref error::exceeds_max if the count is greater than max_permits()
+     * - `boost::asio::error::invalid_argument` if the count is negative
+     *
+     * @par Example
+     * @code
+     * sem.async_acquire_for(std::chrono::milliseconds(100), [&](error_code ec) {
+     *     if (ec)
+     *         return reply(ec == asio::error::timed_out ? "busy" : "stopping");
+     *     work();
+     *     sem.release();
+     * });
+     * @endcode
+     *
+     * @see @ref deadlines, @ref choosing
      */
     template <
         typename Rep, typename Period,
@@ -278,7 +350,12 @@ public:
         return start<bare, Token>(token, std::ptrdiff_t(1), detail::saturated(wait));
     }
 
-    /// Acquires @p n permits, all of them or none. @copydetails async_acquire_for
+    /// Acquires @p n permits, all of them or none, within a time limit; the caller gives them back
+    /// with @ref release.
+    /**
+     * @param n the number of permits; 0 succeeds at once
+     * @copydetails async_acquire_for
+     */
     template <
         typename Rep, typename Period,
         BOOST_ASIO_COMPLETION_TOKEN_FOR(void(boost::system::error_code))
@@ -290,29 +367,45 @@ public:
         return start<bare, Token>(token, n, detail::saturated(wait));
     }
 
-    /// Acquires one permit, owned by an object that gives it back. The form to prefer.
+    /// Acquires one permit, owned by an object that gives it back. Prefer this form.
     /**
-     * Completes when the permit has been granted, the operation is cancelled, or the semaphore is
-     * closed or destroyed.
+     * @param token the completion token
+     *
+     * Completes when the acquire is granted or cancelled, or when the semaphore is closed or
+     * destroyed.
      *
      * @par Completion Signature
      * @code void(boost::system::error_code, permit) @endcode
-     * With an error the permit is empty. Without one it owns what was asked for, from the grant on:
-     * if the handler is destroyed instead of called, or its result thrown away, the permits go
-     * back.
+     * On success the permit object owns what was acquired, from the grant on: if the handler is
+     * destroyed without being called, or its result is discarded, the permits go back. On failure
+     * the object is empty.
      *
      * @par Fairness
-     * First come, first granted; see the class.
+     * First come, first granted, in the order of initiation.
      *
      * @par Per-Operation Cancellation
-     * terminal, partial, total. Cancelling loses the place in the queue and nothing else; whoever
-     * fits then is granted.
+     * Terminal, partial and total, until the grant. The operation leaves the queue and has no other
+     * effect; operations behind it that fit now are granted at once.
      *
      * @par Executor
-     * As @ref async_acquire.
+     * The handler's associated executor, by default `get_executor()`. The handler never runs inside
+     * this function, unless it has an associated immediate executor.
      *
      * @par Errors
-     * Those of @ref async_acquire.
+     * - `boost::asio::error::operation_aborted` if it was cancelled or the semaphore destroyed
+     * - @ref error::closed if the semaphore is closed
+     * - @ref error::exceeds_max if the count is greater than max_permits()
+     * - `boost::asio::error::invalid_argument` if the count is negative
+     *
+     * @par Example
+     * @code
+     * asio::awaitable<void> query(async_semaphore& sem) {
+     *     const permit held = co_await sem.async_acquire_permit(use_awaitable);
+     *     co_await work();
+     * } // the permit goes back here, also if work() throws
+     * @endcode
+     *
+     * @see @ref choosing, @ref fast_path, @ref cancellation
      */
     template <
         BOOST_ASIO_COMPLETION_TOKEN_FOR(void(boost::system::error_code, permit))
@@ -323,7 +416,11 @@ public:
         return start<owned, Token>(token, std::ptrdiff_t(1));
     }
 
-    /// Acquires @p n permits, all of them or none. @copydetails async_acquire_permit
+    /// Acquires @p n permits, all of them or none, owned by an object that gives them back.
+    /**
+     * @param n the number of permits; 0 succeeds at once, with an empty permit
+     * @copydetails async_acquire_permit
+     */
     template <BOOST_ASIO_COMPLETION_TOKEN_FOR(void(boost::system::error_code, permit))
                   Token BOOST_ASIO_DEFAULT_COMPLETION_TOKEN_TYPE(executor_type)>
     auto async_acquire_permit(
@@ -332,25 +429,55 @@ public:
         return start<owned, Token>(token, n);
     }
 
-    /// As @ref async_acquire_permit, but waits no longer than @p wait.
+    /// Acquires one permit within a time limit, owned by an object that gives it back.
     /**
-     * Completes when the permit has been granted, the time is over, the operation is cancelled, or
-     * the semaphore is closed or destroyed. The time is counted as by @ref async_acquire_for.
+     * @param wait the longest time to wait, in any `std::chrono` unit; it counts from the start of
+     * the operation, by the steady clock
+     * @param token the completion token
+     *
+     * Completes when the acquire is granted or cancelled, when the time is over, or when the
+     * semaphore is closed or destroyed. With a time of zero or less, the acquire succeeds if it can
+     * be granted at once, and otherwise times out without entering the queue.
      *
      * @par Completion Signature
      * @code void(boost::system::error_code, permit) @endcode
+     * On success the permit object owns what was acquired, from the grant on: if the handler is
+     * destroyed without being called, or its result is discarded, the permits go back. On failure
+     * the object is empty.
      *
      * @par Fairness
-     * As @ref async_acquire_for.
+     * First come, first granted, in the order of initiation, whatever the time limits. An operation
+     * that times out leaves the queue and has no other effect; operations behind it that fit now
+     * are granted at once.
      *
      * @par Per-Operation Cancellation
-     * As @ref async_acquire_for.
+     * Terminal, partial and total, until the grant. Exactly one of grant, timeout and cancellation
+     * ends the operation.
      *
      * @par Executor
-     * As @ref async_acquire_for.
+     * The handler's associated executor, by default `get_executor()`. The handler never runs inside
+     * this function, unless it has an associated immediate executor. All time limits of a semaphore
+     * share one timer on `get_executor()`: an operation can time out only while the context of that
+     * executor runs.
      *
      * @par Errors
-     * `boost::asio::error::timed_out`, and those of @ref async_acquire.
+     * - `boost::asio::error::timed_out` if the time is over
+     * - `boost::asio::error::operation_aborted` if it was cancelled or the semaphore destroyed
+     * - @ref error::closed if the semaphore is closed
+     * - @ref error::exceeds_max if the count is greater than max_permits()
+     * - `boost::asio::error::invalid_argument` if the count is negative
+     *
+     * @par Example
+     * @code
+     * error_code ec;
+     * const permit held = co_await sem.async_acquire_permit_for(
+     *     std::chrono::milliseconds(100), asio::redirect_error(use_awaitable, ec));
+     * if (ec)
+     *     co_return reply(ec == asio::error::timed_out ? "busy" : "stopping");
+     * co_await work();
+     * @endcode
+     *
+     * @see @ref deadlines, @ref choosing
      */
     template <
         typename Rep, typename Period,
@@ -364,7 +491,12 @@ public:
         return start<owned, Token>(token, std::ptrdiff_t(1), detail::saturated(wait));
     }
 
-    /// Acquires @p n permits, all of them or none. @copydetails async_acquire_permit_for
+    /// Acquires @p n permits, all of them or none, within a time limit, owned by an object that
+    /// gives them back.
+    /**
+     * @param n the number of permits; 0 succeeds at once, with an empty permit
+     * @copydetails async_acquire_permit_for
+     */
     template <
         typename Rep, typename Period,
         BOOST_ASIO_COMPLETION_TOKEN_FOR(void(boost::system::error_code, permit))
@@ -376,32 +508,59 @@ public:
         return start<owned, Token>(token, n, detail::saturated(wait));
     }
 
-    /// Acquires n permits if they are free and nobody waits, and says whether it did.
-    /** False on a closed semaphore and where n > max_permits(). @throws std::invalid_argument if n
-     * < 0 */
+    /// Acquires @p n permits if they are free and nobody waits; never waits itself.
+    /**
+     * @param n the number of permits; 0 succeeds on an open semaphore
+     * @return whether the permits were acquired; the caller gives them back with @ref release.
+     * False on a closed semaphore, and if n > max_permits().
+     *
+     * @throws std::invalid_argument if n < 0
+     *
+     * @par Example
+     * @code
+     * if (!sem.try_acquire())
+     *     co_await sem.async_acquire(use_awaitable); // suspends only if it has to wait
+     * @endcode
+     *
+     * @see @ref fast_path
+     */
     [[nodiscard]] bool try_acquire(std::ptrdiff_t n = 1) {
         require_non_negative(n, "async_semaphore::try_acquire: a negative number of permits");
         return state_ && state_->try_acquire(n) == detail::outcome::granted;
     }
 
-    /// As @ref try_acquire; the permit is empty when refused.
+    /// Acquires @p n permits if they are free and nobody waits, owned by an object that gives them
+    /// back.
+    /**
+     * @param n the number of permits
+     * @return the permits; an empty object if they were not acquired: on a closed semaphore, and if
+     * n > max_permits()
+     *
+     * @throws std::invalid_argument if n < 0
+     *
+     * @see @ref fast_path
+     */
     [[nodiscard]] permit try_acquire_permit(std::ptrdiff_t n = 1) {
         return try_acquire(n) ? permit(state_, n) : permit();
     }
 
-    /// Gives n permits back, or adds new ones, and grants whom they serve.
+    /// Gives @p n permits back, or adds new ones, and grants the waiting operations that fit now.
     /**
-     * All or nothing: where `available()` would exceed `max_permits()` before anybody is granted,
-     * nothing changes. A debt is paid before anybody is granted. On a closed semaphore the permits
-     * are counted. release(0) has no effect.
+     * @param n the number of permits; 0 has no effect
      *
-     * With a maximum it gives back what is out. It does not see permits that are held: adding
-     * permits, so that with the held ones they exceed the maximum, is misuse that shows only when
-     * those come back. `release` refuses them then, and a @ref permit gives back what fits. To
-     * raise a limit, construct the semaphore with a maximum that leaves room for it.
+     * All or nothing: if `available()` would exceed max_permits() before any grant, nothing
+     * changes. Permits pay off a debt (see @ref reduce) before anybody is granted. A closed
+     * semaphore counts the permits.
+     *
+     * A semaphore with a maximum does not see the permits that are held. So do not add permits that
+     * exceed the maximum together with the held ones. Such a mistake is found only when the held
+     * permits come back: `release` then refuses them, and a @ref permit gives back what fits. To be
+     * able to raise a limit later, construct the semaphore with a maximum that leaves room for it.
      *
      * @throws std::invalid_argument if n < 0
      * @throws boost::system::system_error with @ref error::over_release
+     *
+     * @see @ref limit_handlers
      */
     void release(std::ptrdiff_t n = 1) {
         if (!released(n))
@@ -410,8 +569,13 @@ public:
                 BOOST_CURRENT_LOCATION);
     }
 
-    /// The same; @p ec tells of an over-release, or is cleared. @throws std::invalid_argument if n
-    /// < 0
+    /// Gives @p n permits back like `release(n)`, and reports an over-release in @p ec.
+    /**
+     * @param n the number of permits; 0 has no effect
+     * @param ec @ref error::over_release, or cleared
+     *
+     * @throws std::invalid_argument if n < 0
+     */
     void release(std::ptrdiff_t n, boost::system::error_code& ec) {
         if (released(n))
             ec.clear();
@@ -419,15 +583,19 @@ public:
             ec = error::over_release;
     }
 
-    /// Takes n permits out of circulation, at once: where they are held, `available()` becomes
-    /// negative.
+    /// Takes @p n permits out of circulation at once. If too few are free, `available()` becomes
+    /// negative: a debt.
     /**
-     * Permits that come back pay that debt before anybody is granted. Releasing the same number
-     * makes up for it. Operations that wait go on waiting. reduce(0), and any on a moved-from
-     * semaphore, has no effect.
+     * @param n the number of permits; 0 has no effect
+     *
+     * Permits that come back pay off the debt before anybody is granted. A release of the same
+     * number undoes the reduction. Waiting operations keep waiting. On a moved-from semaphore there
+     * is no effect.
      *
      * @throws std::invalid_argument if n < 0, or if `available()` would fall below `-max()`;
-     * nothing changed then
+     * nothing has changed then
+     *
+     * @see @ref limit_handlers
      */
     void reduce(std::ptrdiff_t n) {
         require_non_negative(n, "async_semaphore::reduce: a negative number of permits");
@@ -436,13 +604,17 @@ public:
                 std::invalid_argument("async_semaphore::reduce: the debt would exceed max()"));
     }
 
-    /// Aborts every operation in the queue with `operation_aborted`, and returns how many they
-    /// were.
-    /** Operations that are granted already are not affected, nor are those started afterwards. */
+    /// Aborts every operation in the queue with `operation_aborted`, and returns their number.
+    /** Operations that are already granted, or start later, are not affected. */
     std::size_t cancel() { return state_ ? state_->cancel() : 0; }
 
-    /// Closes for good: operations in the queue and later acquires fail with @ref error::closed.
-    /** Held permits stay valid and can be returned. Closing again has no effect. */
+    /// Closes the semaphore for good: operations in the queue and later acquires fail with @ref
+    /// error::closed.
+    /**
+     * Held permits stay valid and can be given back. A second call has no effect.
+     *
+     * @see @ref shutdown
+     */
     void close() {
         if (state_)
             state_->close();

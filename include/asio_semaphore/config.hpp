@@ -1,6 +1,6 @@
 #pragma once
 
-// Everything that depends on how the library is built or on which Boost it meets.
+// What depends on the way the library is built, and on the version of Boost.
 
 #include <boost/version.hpp>
 
@@ -8,9 +8,9 @@
 #error "asio_semaphore needs Boost 1.81 or newer"
 #endif
 
-// Two ways to use the library: header-only (nothing to define, ASIO_SEMAPHORE_HEADER_ONLY says it
-// aloud), or with the non-template part compiled once from src/
-// (ASIO_SEMAPHORE_SEPARATE_COMPILATION, in every translation unit).
+// There are two ways to use the library: header-only, which needs no definition and may be stated
+// by ASIO_SEMAPHORE_HEADER_ONLY; or with the non-template part compiled once from src/, which needs
+// ASIO_SEMAPHORE_SEPARATE_COMPILATION in every translation unit.
 #if defined(ASIO_SEMAPHORE_HEADER_ONLY) && defined(ASIO_SEMAPHORE_SEPARATE_COMPILATION)
 #error "one program uses asio_semaphore either header-only or compiled: link one of its two targets"
 #endif
@@ -21,7 +21,7 @@
 #define ASIO_SEMAPHORE_DECL inline
 #endif
 
-// Handlers can bring an executor for operations that complete at once.
+// Handlers can have an associated immediate executor.
 #if BOOST_VERSION >= 108200
 #define ASIO_SEMAPHORE_HAS_IMMEDIATE_EXECUTOR 1
 #else

@@ -8,36 +8,42 @@
 
 namespace asio_semaphore {
 
-/// What can go wrong with a semaphore or a limiter, beyond what Asio's own error codes say.
+/// The errors of semaphores and limiters that Asio has no error code for.
 /**
- * A cancelled operation completes with `boost::asio::error::operation_aborted`, one whose deadline
- * has passed with `boost::asio::error::timed_out`, one with a negative count with
+ * Asio's own codes are used for the rest: a cancelled operation completes with
+ * `boost::asio::error::operation_aborted`, an operation whose deadline has passed with
+ * `boost::asio::error::timed_out`, an operation with a negative count with
  * `boost::asio::error::invalid_argument`.
  */
 enum class error {
-    closed = 1,   ///< It is closed: it admits nobody any more.
-    exceeds_max,  ///< More was asked for than it can ever hold.
-    over_release, ///< The release would raise the available permits above the maximum; nothing was
-                  ///< released.
-    queue_full,   ///< Refused on arrival: too many wait already.
-    shed          ///< Left the limiter's queue unserved: the queue is a standing one and the short
-                  ///< time to wait in it is over, or another request took the place.
+    closed = 1,   ///< The semaphore or limiter is closed.
+    exceeds_max,  ///< The request is larger than the maximum, or than the limit.
+    over_release, ///< The release would exceed the maximum; nothing was released.
+    queue_full,   ///< The queue was full when the request arrived.
+    shed          ///< A limiter removed the request from its queue: the short time limit of a
+                  ///< standing queue was over, or another request took its position.
 };
 
-/// What several errors have in common.
+/// What several errors have in common. Compare an `error_code` with it.
+/**
+ * @code
+ * if (ec == condition::overload)
+ *     return reply(503);
+ * @endcode
+ */
 enum class condition {
-    /// A limiter refused: @ref error::queue_full, @ref error::shed,
+    /// A limiter refused the request: @ref error::queue_full, @ref error::shed or
     /// `boost::asio::error::timed_out`.
     overload = 1
 };
 
-/// The category of @ref error; its id is fixed, so that it compares equal across shared libraries.
+/// The category of @ref error. Its id is fixed, so that it compares equal across shared libraries.
 ASIO_SEMAPHORE_DECL const boost::system::error_category& error_category() noexcept;
 
-/// Lets an @ref error be assigned to and compared with an `error_code`.
+/// Lets an @ref error be assigned to an `error_code`, and compared with one.
 ASIO_SEMAPHORE_DECL boost::system::error_code make_error_code(error e) noexcept;
 
-/// The category of @ref condition, with a fixed id as well.
+/// The category of @ref condition. Its id is fixed as well.
 ASIO_SEMAPHORE_DECL const boost::system::error_category& condition_category() noexcept;
 
 /// Lets an `error_code` be compared with a @ref condition.

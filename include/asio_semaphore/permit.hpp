@@ -17,33 +17,45 @@ namespace detail {
 struct permit_access;
 }
 
-/// Owns permits of a semaphore and gives them back when it dies.
+/// Owns permits of a semaphore, and gives them back when it is destroyed.
 /**
- * Move-only. An empty permit owns nothing and belongs to no semaphore; it is what a
- * default-constructed, moved-from, reset or failed one is. A permit may outlive its semaphore and
- * even the execution context: it is then given back to nobody, safely.
+ * Move-only. An empty permit owns nothing and belongs to no semaphore. A permit is empty if it was
+ * default-constructed, moved from, reset, or delivered with an error. A permit may outlive its
+ * semaphore and even the execution context; its permits then go back to nobody.
  *
- * Giving back serves the semaphore's queue, as `release` does: the handlers of those whom it grants
- * are submitted to their executors, never called inside.
+ * Giving permits back serves the semaphore's queue, as `release` does: it submits the handlers of
+ * the granted operations to their executors, and calls none of them.
  *
- * The semaphore's maximum is never exceeded. A permit for which it has no room is the sign of a
- * mistake: it was adopted without having been acquired, or released by hand too, or permits were
- * added while it was held. It then gives back what fits, and debug builds assert.
+ * @par Example
+ * @code
+ * permit all = sem.try_acquire_permit(8);
+ * permit half = all.split(4);
+ * all.reset(); // four permits go back now, the other four when `half` is destroyed
+ * @endcode
+ *
+ * @par Misuse
+ * The semaphore's maximum is never exceeded. If the semaphore has no room for the permits that come
+ * back, there is a mistake in the program: a permit was adopted without having been acquired, or
+ * was released by hand as well, or permits were added while others were held. The permit then gives
+ * back what fits, and debug builds assert.
  *
  * @par Thread safety
- * Distinct permits: safe, also of the same semaphore. One permit: as any value, one thread at a
- * time.
+ * Distinct permits: safe, also of the same semaphore. One permit: one thread at a time, like any
+ * value.
  */
 class [[nodiscard]] permit {
 public:
-    /// Empty.
+    /// Constructs an empty permit.
     permit() noexcept = default;
 
-    /// Takes over n permits that were acquired by hand, with `async_acquire` or `try_acquire`.
+    /// Takes over @p n permits that were acquired by hand, with `async_acquire` or `try_acquire`.
     /**
-     * They must be held and must not be released by hand any more. Breaking that shows when the
-     * permit gives them back. Adopted from a moved-from semaphore, which has none, the permit is
-     * empty.
+     * @param semaphore where they were acquired; from a moved-from semaphore, which has no permits,
+     * the new object is empty
+     * @param n the number of permits
+     *
+     * The caller has to hold the permits, and must not release them by hand afterwards. A violation
+     * is found when the object gives them back. The tag is that of `std::unique_lock`.
      *
      * @throws std::invalid_argument if n < 0
      */
@@ -52,49 +64,53 @@ public:
         basic_async_semaphore<Executor>& semaphore, std::adopt_lock_t, std::ptrdiff_t n = 1) :
         permit(semaphore.state_, non_negative(n)) {}
 
-    /// Takes over what @p other holds, which is empty afterwards.
+    /// Takes over what @p other owns; @p other is empty afterwards.
     permit(permit&& other) noexcept :
         state_(std::exchange(other.state_, nullptr)), count_(std::exchange(other.count_, 0)) {}
 
-    /// Gives back what it owned before. Assigning a permit to itself has no effect.
+    /// Gives back what it owned before, and takes over what @p other owns. Self-assignment has no
+    /// effect.
     permit& operator=(permit&& other) noexcept;
 
-    /// Gives back.
+    /// Gives the permits back.
     ~permit() {
         if (state_ != nullptr)
             give_back();
     }
 
-    /// Whether it holds at least one permit.
+    /// Whether it owns at least one permit.
     explicit operator bool() const noexcept { return count_ > 0; }
 
-    /// How many permits it holds.
+    /// The number of permits that it owns.
     std::ptrdiff_t count() const noexcept { return count_; }
 
-    /// Gives back now; empty afterwards. Again is a no-op.
+    /// Gives the permits back now; the object is empty afterwards. A second call has no effect.
     void reset() noexcept {
         if (state_ != nullptr)
             give_back();
     }
 
-    /// Lets go without giving back, and returns how many that were; empty afterwards.
-    /** Whoever forgets owes: the permits stay out until somebody calls the semaphore's `release`.
-     */
+    /// Drops the permits without giving them back, and returns their number; the object is empty
+    /// afterwards.
+    /** The permits stay acquired until the caller releases them with the semaphore's `release`. */
     std::ptrdiff_t forget() noexcept {
         const state_pointer state(std::exchange(state_, nullptr), false);
         return std::exchange(count_, 0);
     }
 
-    /// Hands n of its permits to a new permit.
-    /** @throws std::invalid_argument if n < 0 or n > count(); nothing changed then */
+    /// Moves @p n of the permits into a new object, which is returned.
+    /** @throws std::invalid_argument if n < 0 or n > count(); nothing has changed then */
     permit split(std::ptrdiff_t n);
 
-    /// Takes over all that @p other holds, which is empty afterwards. With itself: no effect.
-    /** @throws std::invalid_argument if both hold permits, of different semaphores, or together
-     * more than a count can tell; nothing changed then */
+    /// Takes over all permits of @p other, which is empty afterwards. Self-merge has no effect.
+    /**
+     * @throws std::invalid_argument if both own permits, of different semaphores, or more together
+     * than a count can hold; nothing has changed then
+     */
     void merge(permit&& other);
 
-    /// Exchanges what the two hold, of whichever semaphores. So does `swap(a, b)`.
+    /// Exchanges the permits of the two objects, which may be of different semaphores. So does
+    /// `swap(a, b)`.
     void swap(permit& other) noexcept;
     friend void swap(permit& a, permit& b) noexcept { a.swap(b); }
 
@@ -120,12 +136,12 @@ private:
     }
     static std::ptrdiff_t non_negative(std::ptrdiff_t n);
     void give_back() noexcept {
-        // Emptied first: giving back may run foreign code that looks at this permit again.
+        // Emptied first: giving back may run user code that uses this permit again.
         state_type* const state = std::exchange(state_, nullptr);
         state->put_back(std::exchange(count_, 0));
     }
 
-    state_type* state_ = nullptr; // with a reference of the permit's own; null <=> count_ == 0
+    state_type* state_ = nullptr; // owns a reference; null <=> count_ == 0
     std::ptrdiff_t count_ = 0;
 };
 

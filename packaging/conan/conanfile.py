@@ -1,7 +1,8 @@
-"""A recipe for Conan 2 that packages the tree it lies in: conan create packaging/conan [-o '&:header_only=False'].
+"""A recipe for Conan 2 that packages the tree it lies in: conan create packaging/conan [-o '&:header_only=False'] [-o '&:fleet=True'].
 
 The package has the one target that the option chooses: asio_semaphore::asio_semaphore, or with header_only=False
-asio_semaphore::compiled.
+asio_semaphore::compiled. With fleet=True it also has asio_semaphore::fleet, which links that target. Then one source file of the
+program has to include <boost/redis/src.hpp>.
 """
 
 import os
@@ -21,8 +22,8 @@ class AsioSemaphore(ConanFile):
     license = "BSL-1.0"
     topics = ("asio", "boost", "semaphore", "concurrency", "coroutines")
     settings = "os", "arch", "compiler", "build_type"
-    options = {"header_only": [True, False], "fPIC": [True, False]}
-    default_options = {"header_only": True, "fPIC": True}
+    options = {"header_only": [True, False], "fleet": [True, False], "fPIC": [True, False]}
+    default_options = {"header_only": True, "fleet": False, "fPIC": True}
     package_type = "unknown"
 
     @property
@@ -34,7 +35,8 @@ class AsioSemaphore(ConanFile):
         self.version = ".".join(re.search(r"version_%s = (\d+);" % part, text)[1] for part in ("major", "minor", "patch"))
 
     def export_sources(self):
-        for pattern in ("CMakeLists.txt", "LICENSE", "cmake/*", "include/*", "src/*", "tools/gdb/*"):
+        for pattern in ("CMakeLists.txt", "LICENSE", "cmake/*", "include/*", "src/*", "tools/gdb/*.py", "tools/lldb/*.py",
+                        "tools/natvis/*.natvis"):
             copy(self, pattern, src=self._tree, dst=self.export_sources_folder)
 
     def config_options(self):
@@ -52,11 +54,16 @@ class AsioSemaphore(ConanFile):
         cmake_layout(self)
 
     def requirements(self):
-        self.requires("boost/[>=1.81]", transitive_headers=True, options={"header_only": True})
+        boost = "1.91" if self.options.fleet else "1.81"
+        self.requires("boost/[>=%s]" % boost, transitive_headers=True, options={"header_only": True})
+        if self.options.fleet:
+            self.requires("openssl/[>=1.1 <4]", transitive_headers=True, transitive_libs=True)
 
     def package_id(self):
+        # The options stay: the headers of the fleet are there only with its option.
         if self.info.options.header_only:
-            self.info.clear()
+            self.info.settings.clear()
+            self.info.requires.clear()
 
     def validate(self):
         check_min_cppstd(self, 17)
@@ -64,6 +71,7 @@ class AsioSemaphore(ConanFile):
     def generate(self):
         toolchain = CMakeToolchain(self)
         toolchain.cache_variables["ASIO_SEMAPHORE_BUILD_COMPILED"] = not self.options.header_only
+        toolchain.cache_variables["ASIO_SEMAPHORE_FLEET"] = bool(self.options.fleet)
         toolchain.cache_variables["ASIO_SEMAPHORE_BUILD_TESTS"] = False
         toolchain.cache_variables["ASIO_SEMAPHORE_BUILD_EXAMPLES"] = False
         toolchain.generate()
@@ -83,19 +91,31 @@ class AsioSemaphore(ConanFile):
         rmdir(self, os.path.join(self.package_folder, "share", "doc"))
 
     # One target a package: beside the components of a package its root target has the definitions of them all, and those of
-    # the two modes must not meet in one program.
+    # the two modes must not meet in one program. The fleet is a component, because it links OpenSSL. The root target, which
+    # links all components, then has a name of its own.
     def package_info(self):
         header_only = self.options.header_only
         self.cpp_info.set_property("cmake_file_name", "asio_semaphore")
-        self.cpp_info.set_property("cmake_target_name",
-                                   "asio_semaphore::asio_semaphore" if header_only else "asio_semaphore::compiled")
-        self.cpp_info.set_property("pkg_config_name", "asio_semaphore" if header_only else "asio_semaphore-compiled")
-        self.cpp_info.defines = ["ASIO_SEMAPHORE_HEADER_ONLY" if header_only else "ASIO_SEMAPHORE_SEPARATE_COMPILATION"]
-        self.cpp_info.requires = ["boost::headers"]
-        self.cpp_info.bindirs = []
+        library = self.cpp_info
+        if self.options.fleet:
+            self.cpp_info.set_property("cmake_target_name", "asio_semaphore::all")
+            self.cpp_info.set_property("pkg_config_name", "asio_semaphore-all")
+            library = self.cpp_info.components["library"]
+            fleet = self.cpp_info.components["fleet"]
+            fleet.set_property("cmake_target_name", "asio_semaphore::fleet")
+            fleet.set_property("pkg_config_name", "asio_semaphore-fleet")
+            fleet.requires = ["library", "openssl::ssl", "openssl::crypto"]
+            fleet.bindirs = []
+            fleet.libdirs = []
+        library.set_property("cmake_target_name",
+                             "asio_semaphore::asio_semaphore" if header_only else "asio_semaphore::compiled")
+        library.set_property("pkg_config_name", "asio_semaphore" if header_only else "asio_semaphore-compiled")
+        library.defines = ["ASIO_SEMAPHORE_HEADER_ONLY" if header_only else "ASIO_SEMAPHORE_SEPARATE_COMPILATION"]
+        library.requires = ["boost::headers"]
+        library.bindirs = []
         if header_only:
-            self.cpp_info.libdirs = []
+            library.libdirs = []
         else:
-            self.cpp_info.libs = ["asio_semaphore"]
+            library.libs = ["asio_semaphore"]
         if self.settings.os in ("Linux", "FreeBSD"):
-            self.cpp_info.system_libs = ["pthread"]
+            library.system_libs = ["pthread"]

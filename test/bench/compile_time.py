@@ -75,6 +75,14 @@ def compile_seconds(command, source):
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
+def quartiles(figures):
+    """Median, lower and upper quartile."""
+    if len(figures) == 1:
+        return figures * 3
+    lower, median, upper = statistics.quantiles(figures, n=4, method="inclusive")
+    return [median, lower, upper]
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--compiler", default="g++")
@@ -105,12 +113,10 @@ def main():
         print(file=sys.stderr)
 
     base = times["steady_timer", "include"]
-    print("who\twhat\tseconds\tratio\tlower\tupper")
+    print("who\twhat\tseconds\tseconds lower\tseconds upper\tratio\tlower\tupper")
     for (who, what), seconds in times.items():
-        ratios = sorted(t / b for t, b in zip(seconds, base))
-        lower, median, upper = (statistics.quantiles(ratios, n=4, method="inclusive")
-                                if len(ratios) > 1 else ratios * 3)
-        print(f"{who}\t{what}\t{statistics.median(seconds):.2f}\t{median:.2f}\t{lower:.2f}\t{upper:.2f}")
+        figures = quartiles(seconds) + quartiles([t / b for t, b in zip(seconds, base)])
+        print("\t".join([who, what] + [f"{figure:.2f}" for figure in figures]))
 
 
 if __name__ == "__main__":

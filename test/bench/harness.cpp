@@ -127,11 +127,12 @@ const suite::entry* suite::base_of(const entry& e) const {
 }
 
 void suite::write(std::ostream& results) const {
-    results << "row\twho\texecutor\tsize\tns\tbase\tratio\tlower\tupper\n";
+    results << "row\twho\texecutor\tsize\tns\tns lower\tns upper\tbase\tratio\tlower\tupper\n";
     for (const entry& e : entries_) {
         const bench_case& c = e.what;
+        const quartiles ns = quartiles_of(e.nanoseconds);
         results << c.row << '\t' << c.who << '\t' << c.executor << '\t' << c.size << '\t'
-                << quartiles_of(e.nanoseconds).median << '\t' << c.base;
+                << ns.median << '\t' << ns.lower << '\t' << ns.upper << '\t' << c.base;
         std::vector<double> ratios;
         if (const entry* base = base_of(e)) {
             for (std::size_t round = 0; round < e.nanoseconds.size(); ++round)

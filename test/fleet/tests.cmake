@@ -12,6 +12,9 @@ if(CMAKE_BUILD_TYPE STREQUAL Debug)
     target_compile_options(test_fleet_machine_orders PRIVATE $<$<CXX_COMPILER_ID:GNU,Clang>:-O1>)
 endif()
 
+# The text of the statistics.
+asio_semaphore_tests(fleet openmetrics.cpp NO_ASIO LIBRARIES asio_semaphore::fleet)
+
 # The objects, on a model of the server.
 asio_semaphore_tests(fleet objects.cpp objects_asio.cpp objects_ends.cpp objects_faults.cpp objects_threads.cpp
     LIBRARIES redis_once TIMEOUT 300)

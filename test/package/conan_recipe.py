@@ -1,6 +1,9 @@
 """Runs the recipe for Conan. Conan's own classes are replaced by classes that do the same with plain CMake.
 
-    conan_recipe.py <recipe> <empty directory> <generator> <cache file of the parent build> <version>
+    conan_recipe.py <recipe> <empty directory> <generator> <cache file of the parent build> <version> [fleet]
+
+Without `fleet` it builds the package in both modes, and checks what the recipe declares, with and without the fleet. With
+`fleet` it builds the package with the fleet, which needs a build whose Boost is new enough.
 """
 
 import importlib.util
@@ -10,7 +13,7 @@ import subprocess
 import sys
 import types
 
-recipe, directory, generator, parent, version = sys.argv[1:]
+recipe, directory, generator, parent, version, *wanted = sys.argv[1:]
 shutil.rmtree(directory, ignore_errors=True)
 
 
@@ -34,6 +37,21 @@ class Component:
         self.properties[name] = value
 
 
+class Info:
+    """What the id of a package is computed from."""
+
+    def __init__(self, **parts):
+        vars(self).update({name: dict(part) for name, part in parts.items()})
+        self.options = Options(self.options)
+
+    def clear(self):
+        for part in vars(self).values():
+            part.clear()
+
+    def id(self):
+        return repr(sorted((name, sorted(part.items())) for name, part in vars(self).items()))
+
+
 class Components(dict):
     def __missing__(self, name):
         self[name] = Component()
@@ -41,19 +59,26 @@ class Components(dict):
 
 
 def targets_of(name, cpp_info):
-    """The targets that CMakeDeps would generate: for each target its definitions and the libraries that it links.
+    """What CMakeDeps makes of it: each target with its definitions, libraries and requirements.
 
-    The root target has those of all components. A component with the name of the root target is the same target.
+    A component also has those of the components that it requires. The root target has those of all components. A component with
+    the root target's name is the same target.
     """
     targets = {}
 
     def add(target, component):
-        defines, libs = targets.setdefault(target, (set(), set()))
+        defines, libs, requires = targets.setdefault(target, (set(), set(), set()))
         defines.update(component.defines)
         libs.update(component.libs)
+        for required in component.requires:
+            if "::" in required:
+                requires.add(required)
+            else:
+                add(target, cpp_info.components.get(required) or sys.exit("there is no component " + required))
 
     root = cpp_info.properties.get("cmake_target_name", "%s::%s" % (name, name))
-    add(root, cpp_info)
+    if not cpp_info.components:
+        add(root, cpp_info)
     for component_name, component in cpp_info.components.items():
         add(component.properties.get("cmake_target_name", "%s::%s" % (name, component_name)), component)
         add(root, component)
@@ -142,39 +167,73 @@ spec.loader.exec_module(recipe_module)
 (recipe_class,) = (value for value in vars(recipe_module).values()
                    if isinstance(value, type) and issubclass(value, ConanFile) and value is not ConanFile)
 
-for header_only in (False, True):
+ids = {}
+
+
+def check_package(header_only, fleet, builds, build_type="Release"):
     here = os.path.join(directory, "header_only" if header_only else "compiled")
     package = recipe_class()
     package.recipe_folder = os.path.dirname(os.path.abspath(recipe))
-    package.settings = Options(os="Linux")
-    package.options = Options(package.default_options, header_only=header_only)
-    package.info = types.SimpleNamespace(options=package.options, clear=lambda: None)
+    package.settings = Options(os="Linux", build_type=build_type)
+    package.options = Options(package.default_options, header_only=header_only, fleet=fleet)
     package.export_sources_folder = package.source_folder = os.path.join(here, "source")
     package.build_folder, package.package_folder = os.path.join(here, "build"), os.path.join(here, "package")
     package.cpp_info = Component()
     package.cpp_info.components = Components()
-    required = []
-    package.requires = lambda reference, **traits: required.append(reference.split("/")[0])
+    required = {}
+    package.requires = lambda reference, **traits: required.update([(reference.split("/")[0], (reference, traits))])
 
-    for method in ("set_version", "config_options", "configure", "layout", "requirements", "package_id", "validate",
-                   "export_sources", "generate", "build", "package", "package_info"):
+    for method in ("set_version", "config_options", "configure", "layout", "requirements"):
         getattr(package, method)()
+    package.info = Info(settings=package.settings, options=package.options, requires={name: r for name, (r, _) in required.items()})
+    for method in ("package_id", "validate", *(("export_sources", "generate", "build", "package") if builds else ()),
+                   "package_info"):
+        getattr(package, method)()
+    ids[header_only, fleet, build_type] = package.info.id()
 
     assert package.version == version, package.version
     assert package.package_type == ("header-library" if header_only else "static-library")
-    assert required == ["boost"], required
+    # The fleet needs a newer Boost.Redis, whose headers need OpenSSL.
+    assert required.keys() == ({"boost", "openssl"} if fleet else {"boost"}), required
+    assert required["boost"][0] == ("boost/[>=1.91]" if fleet else "boost/[>=1.81]"), required
+    assert all(traits["transitive_headers"] for _, traits in required.values())
+
     assert package.cpp_info.properties["cmake_file_name"] == "asio_semaphore"
+    library = "asio_semaphore::asio_semaphore" if header_only else "asio_semaphore::compiled"
+    brings = ({"ASIO_SEMAPHORE_HEADER_ONLY"}, set(), {"boost::headers"})
+    if not header_only:
+        brings = ({"ASIO_SEMAPHORE_SEPARATE_COMPILATION"}, {"asio_semaphore"}, {"boost::headers"})
+    expected = {library: brings}
+    files = {"asio_semaphore" if header_only else "asio_semaphore-compiled"}
+    if fleet:
+        with_fleet = (*brings[:2], brings[2] | {"openssl::ssl", "openssl::crypto"})
+        expected.update({"asio_semaphore::fleet": with_fleet, "asio_semaphore::all": with_fleet})
+        files |= {"asio_semaphore-fleet", "asio_semaphore-all"}
     targets = targets_of(package.name, package.cpp_info)
-    assert targets == (
-        {"asio_semaphore::asio_semaphore": ({"ASIO_SEMAPHORE_HEADER_ONLY"}, set())} if header_only else
-        {"asio_semaphore::compiled": ({"ASIO_SEMAPHORE_SEPARATE_COMPILATION"}, {"asio_semaphore"})}), targets
-    assert package.cpp_info.properties["pkg_config_name"] == (
-        "asio_semaphore" if header_only else "asio_semaphore-compiled")
-    for component in [package.cpp_info, *package.cpp_info.components.values()]:
-        assert component.requires == ["boost::headers"]
-    for _, libraries in targets.values():
+    assert targets == expected, targets
+    assert files == {c.properties["pkg_config_name"] for c in [package.cpp_info, *package.cpp_info.components.values()]}
+
+    if not builds:
+        return
+    for _, libraries, _ in targets.values():
         for library in libraries:
             assert os.path.exists(os.path.join(package.package_folder, "lib", "lib%s.a" % library)), library
-    for file in ("include/asio_semaphore.hpp", "include/asio_semaphore/impl/error.ipp", "licenses/LICENSE"):
+    for file in ("include/asio_semaphore.hpp", "include/asio_semaphore/impl/error.ipp", "licenses/LICENSE",
+                 *("share/asio_semaphore/" + tool for tool in
+                   ("gdb/asio_semaphore.py", "lldb/asio_semaphore.py", "natvis/asio_semaphore.natvis"))):
         assert os.path.exists(os.path.join(package.package_folder, file)), file
+    assert fleet == os.path.exists(os.path.join(package.package_folder, "include/asio_semaphore/fleet/fleet_semaphore.hpp"))
     assert not os.path.exists(os.path.join(package.package_folder, "lib", "cmake"))
+
+
+if wanted == ["fleet"]:
+    check_package(header_only=True, fleet=True, builds=True)
+else:
+    for header_only in (False, True):
+        check_package(header_only, fleet=False, builds=True)
+        check_package(header_only, fleet=True, builds=False)
+        for fleet in (False, True):
+            check_package(header_only, fleet, builds=False, build_type="Debug")
+    # A package of headers does not depend on the settings, but does on the fleet: its headers are an option.
+    assert len(set(ids.values())) == 6, ids
+    assert ids[True, True, "Release"] == ids[True, True, "Debug"] != ids[True, False, "Debug"] == ids[True, False, "Release"]

@@ -36,6 +36,8 @@ set(expected
     lib/pkgconfig/asio_semaphore-compiled.pc
     lib/pkgconfig/asio_semaphore.pc
     share/asio_semaphore/gdb/asio_semaphore.py
+    share/asio_semaphore/lldb/asio_semaphore.py
+    share/asio_semaphore/natvis/asio_semaphore.natvis
     share/doc/asio_semaphore/LICENSE)
 if(NOT installed STREQUAL expected)
     message(SEND_ERROR "installed besides the headers:\n${installed}\nexpected:\n${expected}")

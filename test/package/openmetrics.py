@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks that other programs can read a limiter's metrics.
+"""Reads the metrics of a limiter and of a fleet with what others read them with.
 
     openmetrics.py PROGRAM              uses the parser of Prometheus' Python client, which checks the rules of OpenMetrics
     openmetrics.py PROGRAM PROMTOOL     uses Prometheus itself
@@ -70,7 +70,7 @@ def main():
     program, *tool = sys.argv[1:]
     texts = [
         subprocess.run([program, *arguments], check=True, stdout=subprocess.PIPE).stdout.decode("utf-8")
-        for arguments in ([], ["unused"])
+        for arguments in ([], ["unused"], ["fleet"], ["fleet_unused"])
     ]
     ends = ("# EOF\n", "")
     if not tool:

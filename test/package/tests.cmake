@@ -109,20 +109,39 @@ package_consumer(fetch_content)
 package_consumer(boost_in_parent ARGUMENTS "-Dsays=asio_semaphore is not installed: Boost is built along with it")
 package_consumer(dependent ARGUMENTS -Dconfigures_only=ON)
 
-package_test(vcpkg_port COMMAND ${CMAKE_COMMAND}
-    -Dport=${PROJECT_SOURCE_DIR}/packaging/vcpkg/asio-semaphore -Dbuild=${package_build}/vcpkg -Dparent=${parent}
-    -Dgenerator=${CMAKE_GENERATOR} -Dversion=${PROJECT_VERSION} -Dreadme=${PROJECT_SOURCE_DIR}/README.md
-    -P ${package_source}/vcpkg_port.cmake)
-set_tests_properties(package/vcpkg_port PROPERTIES FIXTURES_SETUP vcpkg_package)
-package_consumer(vcpkg_consumer SOURCE ${package_source}/find_package NEEDS vcpkg_package
-    OPTIONS -DCMAKE_PREFIX_PATH=${package_build}/vcpkg/packages/asio-semaphore
-        -DEXPECTED_DIR=${package_build}/vcpkg/packages/asio-semaphore/share
+# package_vcpkg_port(<name> <feature>...): what the port installs is in <name>/packages/asio-semaphore
+function(package_vcpkg_port name)
+    list(JOIN ARGN "|" features)
+    package_test(${name} COMMAND ${CMAKE_COMMAND}
+        -Dport=${PROJECT_SOURCE_DIR}/packaging/vcpkg/asio-semaphore -Dbuild=${package_build}/${name} -Dparent=${parent}
+        -Dgenerator=${CMAKE_GENERATOR} -Dversion=${PROJECT_VERSION} -Dfeatures=${features}
+        "-Ddocuments=${PROJECT_SOURCE_DIR}/README.md|${PROJECT_SOURCE_DIR}/doc/installation.md"
+        -P ${package_source}/vcpkg_port.cmake)
+    set_tests_properties(package/${name} PROPERTIES FIXTURES_SETUP ${name})
+endfunction()
+package_vcpkg_port(vcpkg_port)
+package_consumer(vcpkg_consumer SOURCE ${package_source}/find_package NEEDS vcpkg_port
+    OPTIONS -DCMAKE_PREFIX_PATH=${package_build}/vcpkg_port/packages/asio-semaphore
+        -DEXPECTED_DIR=${package_build}/vcpkg_port/packages/asio-semaphore/share
     ARGUMENTS -Dconfigures_only=ON)
+if(ASIO_SEMAPHORE_FLEET)
+    package_vcpkg_port(vcpkg_port_fleet fleet)
+    package_consumer(vcpkg_consumer_fleet SOURCE ${package_source}/fleet NEEDS vcpkg_port_fleet
+        OPTIONS -DCMAKE_PREFIX_PATH=${package_build}/vcpkg_port_fleet/packages/asio-semaphore
+        ARGUMENTS -Dconfigures_only=ON)
+    set_tests_properties(package/vcpkg_port_fleet package/vcpkg_consumer_fleet PROPERTIES LABELS fleet)
+endif()
 find_program(ASIO_SEMAPHORE_PYTHON python3)
 if(ASIO_SEMAPHORE_PYTHON)
     package_test(conan_recipe COMMAND ${ASIO_SEMAPHORE_PYTHON} ${package_source}/conan_recipe.py
         ${PROJECT_SOURCE_DIR}/packaging/conan/conanfile.py ${package_build}/conan ${CMAKE_GENERATOR} ${parent}
         ${PROJECT_VERSION})
+    if(ASIO_SEMAPHORE_FLEET)
+        package_test(conan_recipe_fleet COMMAND ${ASIO_SEMAPHORE_PYTHON} ${package_source}/conan_recipe.py
+            ${PROJECT_SOURCE_DIR}/packaging/conan/conanfile.py ${package_build}/conan_fleet ${CMAKE_GENERATOR} ${parent}
+            ${PROJECT_VERSION} fleet)
+        set_tests_properties(package/conan_recipe_fleet PROPERTIES LABELS fleet)
+    endif()
 else()
     message(STATUS "Test package/conan_recipe: not there, python3 was not found")
 endif()
@@ -142,6 +161,8 @@ package_test(version COMMAND ${CMAKE_COMMAND}
 package_test(include_rules COMMAND ${CMAKE_COMMAND}
     -Dsource=${PROJECT_SOURCE_DIR} "-Dlisted=${headers_joined}|${bodies_joined}|${fleet_headers_joined}|${fleet_bodies_joined}"
     -P ${package_source}/include_rules.cmake)
+
+package_test(boost_parts COMMAND ${CMAKE_COMMAND} -Dsource=${PROJECT_SOURCE_DIR} -P ${package_source}/boost_parts.cmake)
 
 package_test(qualified_calls COMMAND ${CMAKE_COMMAND} -Dsource=${PROJECT_SOURCE_DIR} -P ${package_source}/qualified_calls.cmake)
 
@@ -195,19 +216,30 @@ package_test(handler_tracking COMMAND ${CMAKE_COMMAND}
     -Dprogram=$<TARGET_FILE:test_package_handler_tracking> -P ${package_source}/handler_tracking.cmake)
 
 find_program(ASIO_SEMAPHORE_GDB gdb)
-if(ASIO_SEMAPHORE_GDB AND ASIO_SEMAPHORE_DEVELOPMENT_STANDARD GREATER_EQUAL 20)
-    add_executable(test_package_gdb ${package_source}/gdb/waiting.cpp)
-    target_link_libraries(test_package_gdb PRIVATE asio_semaphore_development)
-    target_compile_options(test_package_gdb PRIVATE -g -O0)
+find_program(ASIO_SEMAPHORE_LLDB NAMES lldb lldb-14)
+if((ASIO_SEMAPHORE_GDB OR ASIO_SEMAPHORE_LLDB) AND ASIO_SEMAPHORE_DEVELOPMENT_STANDARD GREATER_EQUAL 20)
+    add_executable(test_package_debuggers ${package_source}/debuggers/waiting.cpp)
+    target_link_libraries(test_package_debuggers PRIVATE asio_semaphore_development)
+    target_compile_options(test_package_debuggers PRIVATE -g -O0)
+endif()
+if(ASIO_SEMAPHORE_GDB AND TARGET test_package_debuggers)
     package_test(gdb COMMAND ${CMAKE_COMMAND}
-        -Dgdb=${ASIO_SEMAPHORE_GDB} -Dprogram=$<TARGET_FILE:test_package_gdb>
+        -Dgdb=${ASIO_SEMAPHORE_GDB} -Dprogram=$<TARGET_FILE:test_package_debuggers>
         -Dprinters=${PROJECT_SOURCE_DIR}/tools/gdb/asio_semaphore.py -P ${package_source}/gdb.cmake)
     set_tests_properties(package/gdb PROPERTIES SKIP_REGULAR_EXPRESSION "gdb cannot run the program here")
 else()
     message(STATUS "Test package/gdb: not there, gdb was not found or coroutines are off")
 endif()
+if(ASIO_SEMAPHORE_LLDB AND TARGET test_package_debuggers)
+    package_test(lldb COMMAND ${CMAKE_COMMAND}
+        -Dlldb=${ASIO_SEMAPHORE_LLDB} -Dprogram=$<TARGET_FILE:test_package_debuggers>
+        -Dsummaries=${PROJECT_SOURCE_DIR}/tools/lldb/asio_semaphore.py -P ${package_source}/lldb.cmake)
+    set_tests_properties(package/lldb PROPERTIES SKIP_REGULAR_EXPRESSION "lldb cannot run the program here")
+else()
+    message(STATUS "Test package/lldb: not there, lldb was not found or coroutines are off")
+endif()
 
-# Other programs have to be able to parse the metrics of a limiter.
+# The text of statistics, as others read it; that of the fleet's needs neither its Boost nor a server.
 add_executable(test_package_openmetrics ${package_source}/openmetrics.cpp)
 target_link_libraries(test_package_openmetrics PRIVATE asio_semaphore_development)
 target_include_directories(test_package_openmetrics PRIVATE ${PROJECT_SOURCE_DIR}/test)

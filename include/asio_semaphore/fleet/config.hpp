@@ -1,12 +1,12 @@
 #pragma once
 
-// What the fleet needs beyond what the library needs.
+// What the fleet requires in addition to the rest of the library.
 
 #include <asio_semaphore/config.hpp>
 
 #include <boost/version.hpp>
 
-// Before 1.91 a cancelled request that Boost.Redis has written already takes the connection down.
+// Before 1.91, the cancellation of a request that is already written closes the connection.
 #if BOOST_VERSION < 109100
 #error "asio_semaphore/fleet needs Boost 1.91 or newer, for Boost.Redis"
 #endif

@@ -27,38 +27,41 @@ namespace detail::fleet {
 struct client_access;
 } // namespace detail::fleet
 
-/// A process's part in a fleet: one connection to Redis or Valkey, for any number of semaphores.
+/// The connection of a process to Redis or Valkey, for any number of @ref basic_fleet_semaphore
+/// "fleet semaphores".
 /**
+ * @par Example
  * @code
- * asio_semaphore::fleet_client client(context.get_executor(), {.addr = {"redis.example", "6379"}});
+ * boost::redis::config config;
+ * config.addr = {"redis.example", "6379"};
+ * fleet_client client(context.get_executor(), config);
  * client.async_run(asio::detached);
- * asio_semaphore::fleet_semaphore limit(context.get_executor(), client, "reports", 16);
- *
- * auto permit = co_await limit.async_acquire_permit(asio::use_awaitable);
+ * fleet_semaphore limit(context, client, "reports", 16);
+ * const fleet_permit held = co_await limit.async_acquire_permit(use_awaitable);
  * @endcode
  *
- * Renewals of the permits are work of this client's executor. Where handlers can keep that busy for
- * a third of a lease, give the client a context, and a thread, of its own.
+ * The client renews its permits on its own executor. If handlers can keep that executor busy for a
+ * third of a lease, give the client a context and a thread of its own.
  *
  * @par Executor
- * The client's own work runs on a strand of the executor that it is made with. No handler of an
- * operation runs there, unless it has the same executor.
+ * The client does its work on a strand of the executor that it was constructed with. No handler of
+ * an operation runs there, unless it has the same executor.
  *
  * @par Thread safety
- * Distinct objects: safe. Shared objects: safe, except for construction and destruction. `fork` is
- * not supported in the child.
+ * Distinct objects: safe. Shared objects: safe, except for construction and destruction. After
+ * `fork`, the child must not use the client.
  *
  * @par Lifetime
- * The destructor ends the connection, and waits for nobody: what `async_close` did not give back
- * before ends with its lease. Semaphores and permits may outlive the client: the semaphores are
- * closed then, the permits valid until their leases end.
+ * The destructor ends the connection and does not wait: what `async_close` has not given back ends
+ * with its lease. Semaphores and permits may outlive the client. Such semaphores are closed; such
+ * permits stay valid until their leases end.
  */
 class fleet_client {
     using bare = void(boost::system::error_code);
     using state_type = detail::fleet::client_state;
 
 public:
-    /// Any executor of an execution context.
+    /// Any executor that has an execution context.
     using executor_type = boost::asio::any_io_executor;
 
 private:
@@ -67,17 +70,18 @@ private:
         detail::fleet::initiate_plainly<executor_type, detail::fleet::close_request>;
 
 public:
-    /// A client that connects as @p config says, once it runs.
+    /// Constructs a client; @ref async_run connects it.
     /**
-     * Of the configuration, the intervals and timeouts are set by the client, as the leases need
-     * them.
+     * @param executor the executor of the client's own work
+     * @param config the server, and the credentials there; the client itself sets the intervals and
+     * timeouts, which depend on the leases
+     * @param tls the TLS context, which is needed if the configuration asks for TLS; it has to
+     * verify the server
+     * @param log receives, on the client's executor, the reason why a connection failed, and the
+     * text with which the server refused a call
      *
-     * @param executor of its own work
-     * @param config where the server is, and who the client is there
-     * @param tls needed where the configuration asks for TLS; it has to verify the server
-     * @param log is told, on the client's executor, why a connection failed, and what the server
-     * said when it refused
-     * @throws std::invalid_argument for TLS without a context that verifies the peer
+     * @throws std::invalid_argument if the configuration asks for TLS, and there is no context that
+     * verifies the server
      */
     explicit fleet_client(
         const executor_type& executor, boost::redis::config config = {},
@@ -99,31 +103,45 @@ public:
     /// Ends the connection, and closes the semaphores.
     ~fleet_client() { state_->end(); }
 
-    /// The executor that it was made with.
+    /// The executor of the client.
     executor_type get_executor() const noexcept { return state_->get_executor(); }
 
-    /// Keeps the client connected: connects, and again after a loss, until it is closed or this is
-    /// cancelled.
+    /// Keeps the client connected: connects, and reconnects after each loss of the connection,
+    /// until the client is closed or the operation cancelled.
     /**
-     * Until it runs, and while it is not connected, those who want a permit wait, unless their
-     * semaphore's options say otherwise.
+     * @param token the completion token
+     *
+     * While the client does not run or is not connected, acquires wait, unless the options of their
+     * semaphore say otherwise.
      *
      * @par Completion Signature
      * @code void(boost::system::error_code) @endcode
      *
      * @par Fairness
-     * One at a time.
+     * Not applicable: only one such operation can run at a time.
      *
      * @par Per-Operation Cancellation
-     * terminal, partial, total: ends the connection. It may run again later.
+     * Terminal, partial and total: ends the connection. The client can be run again.
      *
      * @par Executor
-     * The handler's associated executor, else `get_executor()`.
+     * The handler's associated executor, by default `get_executor()`. The handler never runs inside
+     * this function, unless it has an associated immediate executor.
      *
      * @par Errors
-     * None after `async_close`; `operation_aborted` when cancelled, or when the client is
-     * destroyed; `boost::asio::error::already_started` while it runs already. A server that cannot
-     * be reached is no error: see the client's log, and @ref statistics.
+     * None after `async_close`. A server that cannot be reached is no error: see the client's log,
+     * and @ref statistics.
+     * - `boost::asio::error::operation_aborted` if it was cancelled or the client destroyed
+     * - `boost::asio::error::already_started` if the client runs already
+     *
+     * @par Example
+     * @code
+     * client.async_run([](error_code ec) {
+     *     if (ec)
+     *         reply(ec.message());
+     * });
+     * @endcode
+     *
+     * @see @ref fleet
      */
     template <BOOST_ASIO_COMPLETION_TOKEN_FOR(void(boost::system::error_code))
                   Token BOOST_ASIO_DEFAULT_COMPLETION_TOKEN_TYPE(executor_type)>
@@ -134,27 +152,38 @@ public:
             initiate_run(state_->get_executor(), state_), token);
     }
 
-    /// Closes the client's semaphores, gives back all that it holds or waits for, and waits until
-    /// the server has answered.
+    /// Closes the semaphores of the client, gives back all its permits and queue positions, and
+    /// waits for the server's answer.
     /**
-     * Completes when nothing of the client is left in the server; where that cannot be reached,
-     * when all leases have ended. Permits that are held then are not valid any more, and their
-     * `async_wait_lost` completes with `operation_aborted`.
+     * @param token the completion token
+     *
+     * Completes when the server holds nothing for this client any more; if the server cannot be
+     * reached, when all leases have ended. Held permits become invalid, and their `async_wait_lost`
+     * completes with `operation_aborted`. Call it at the end of the process, so that nobody has to
+     * wait for the leases to end.
      *
      * @par Completion Signature
      * @code void(boost::system::error_code) @endcode
      *
      * @par Fairness
-     * All who wait are told at once.
+     * All such operations complete together.
      *
      * @par Per-Operation Cancellation
-     * terminal, partial, total: ends the wait. The client stays closed.
+     * Terminal, partial and total: ends the wait. The client stays closed.
      *
      * @par Executor
-     * The handler's associated executor, else `get_executor()`.
+     * The handler's associated executor, by default `get_executor()`. The handler never runs inside
+     * this function, unless it has an associated immediate executor.
      *
      * @par Errors
-     * `operation_aborted`.
+     * - `boost::asio::error::operation_aborted` if it was cancelled or the client destroyed
+     *
+     * @par Example
+     * @code
+     * co_await client.async_close(use_awaitable);
+     * @endcode
+     *
+     * @see @ref fleet
      */
     template <BOOST_ASIO_COMPLETION_TOKEN_FOR(void(boost::system::error_code))
                   Token BOOST_ASIO_DEFAULT_COMPLETION_TOKEN_TYPE(executor_type)>
@@ -165,7 +194,7 @@ public:
             initiate_close(state_->get_executor(), state_), token);
     }
 
-    /// What it has done so far.
+    /// The counters of the client.
     fleet_client_statistics statistics() const {
         return state_->with_machine([](const auto& machine, auto) { return machine.counts(); });
     }
@@ -185,7 +214,7 @@ struct client_access {
     static const client_pointer& state_of(const fleet_client& client) noexcept {
         return client.state_;
     }
-    /// A client that keeps its limits elsewhere.
+    /// A client whose limits are kept elsewhere.
     static fleet_client
     make(const fleet_client::executor_type& executor, const client_state::store_maker& make_store) {
         return fleet_client(client_pointer(new client_state(executor, make_store, {}), false));

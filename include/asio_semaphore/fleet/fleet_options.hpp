@@ -7,41 +7,43 @@
 
 namespace asio_semaphore {
 
-/// How a process takes part in a limit of the fleet.
+/// How a process takes part in a limit of the fleet. Every member has a default.
 struct fleet_options {
-    /// A permit that is not renewed for so long may be given to others. At least 50 ms; 5 s or more
-    /// are advised.
+    /// A permit that is not renewed for this long can go to another process. At least 50 ms; 5 s or
+    /// more are recommended. The client renews three times in a lease.
     std::chrono::milliseconds lease{10'000};
-    /// So much earlier a permit counts as lost here; 0: a tenth of the lease. Less than half of it.
+    /// A permit counts as lost this much before its lease ends in the server. 0: a tenth of the
+    /// lease. Less than half of the lease.
     std::chrono::milliseconds margin{0};
-    /// A permit is not renewed for longer than this; 0: for as long as it is held.
+    /// A permit is not renewed for longer than this. 0: it is renewed for as long as it is held.
     std::chrono::milliseconds max_hold{0};
-    /// So many requests of this process stand in the server's queue at a time; the others wait
-    /// behind them, here.
+    /// The most requests of this process that are in the server's queue at a time; the others wait
+    /// in the process. At least 1.
     std::size_t window = 64;
-    /// With so many waiting here, another one is refused with @ref error::queue_full; 0: no bound.
+    /// The most requests that may wait in this process; further ones fail with @ref
+    /// error::queue_full. 0: no bound.
     std::size_t max_waiting = 0;
-    /// Takes the limit that the server has, where that is another one; otherwise every operation
-    /// fails with @ref fleet_error::limit_mismatch.
+    /// Whether to use the limit that the server has, if it differs. If not, every operation fails
+    /// with @ref fleet_error::limit_mismatch then.
     bool adopt_limit = false;
-    /// After the server has, or may have, lost data.
+    /// What the server does after it has lost data, or may have.
     enum class recovery {
-        quarantine, ///< For one lease it grants nothing new, while holders are admitted again.
-        immediate   ///< It grants at once: for one lease there may be more holders than the limit.
+        quarantine, ///< It grants nothing new for one lease, and readmits the holders.
+        immediate   ///< It grants at once; for one lease the permits may exceed the limit.
     };
-    /// What happens after the server has, or may have, lost data.
+    /// What the server does after it has lost data, or may have.
     recovery after_loss = recovery::quarantine;
-    /// While the server cannot be reached.
+    /// What happens to acquires while the server cannot be reached.
     enum class unreachable {
-        wait,         ///< They wait, until their deadline or cancellation.
+        wait,         ///< They wait, until a time limit or a cancellation.
         fail,         ///< They fail with @ref fleet_error::unreachable.
-        admit_locally ///< @ref local_permits of them are admitted by this process alone.
+        admit_locally ///< This process grants up to @ref local_permits itself.
     };
-    /// What becomes of those who want a permit while the server cannot be reached.
+    /// What happens to acquires while the server cannot be reached.
     unreachable when_unreachable = unreachable::wait;
-    /// The server counts as unreachable so long after the connection was lost.
+    /// The time from the loss of the connection until the server counts as unreachable.
     std::chrono::milliseconds unreachable_after{1'000};
-    /// For unreachable::admit_locally; permits at a time.
+    /// The most permits that this process grants at a time with unreachable::admit_locally.
     std::ptrdiff_t local_permits = 0;
 };
 

@@ -22,22 +22,22 @@ struct permit_access;
 class initiate_release;
 } // namespace detail::fleet
 
-/// Permits of a limit that a whole fleet shares, which go back when this dies.
+/// Owns permits of a limit that a fleet shares, and gives them back when it is destroyed.
 /**
- * Move-only. An empty permit holds nothing; it is what a default-constructed, moved-from, given
- * back or refused one is. A permit may outlive its semaphore, its client and even the execution
- * context.
+ * Move-only. An empty permit owns nothing. A permit is empty if it was default-constructed, moved
+ * from, given back, or delivered with an error. A permit may outlive its semaphore, its client and
+ * even the execution context.
  *
- * The server lends permits for the length of a lease, which the client renews. A permit whose lease
- * was not renewed in time is **lost**: it counts as held by nobody, here a margin before anybody
- * else can get it. Nothing stops the work that was done under it. Ask @ref valid right before
- * whatever must not happen without the permit; run work under `while_held`, which cancels it; and
- * hand @ref fencing to what can check it.
+ * The server lends permits for the length of a lease, which the client renews. If the lease is not
+ * renewed in time, the permit is **lost**. A permit counts as lost in its process a margin before
+ * another process can get it. The loss does not stop the work under the permit: call @ref valid
+ * right before whatever must not happen without the permit, run work under @ref while_held, which
+ * cancels it, and pass @ref fencing to resources that can check it.
  *
  * @par Thread safety
- * Distinct permits: safe, also of the same semaphore. One permit: @ref valid, @ref remaining,
- * @ref count, @ref fencing and @ref local from any thread; all else as any value, one thread at a
- * time.
+ * Distinct permits: safe, also of the same semaphore. One permit: any thread may call @ref valid,
+ * @ref remaining, @ref count, @ref fencing and @ref local; everything else one thread at a time,
+ * like any value.
  */
 class [[nodiscard]] fleet_permit {
     using bare = void(boost::system::error_code);
@@ -46,50 +46,55 @@ class [[nodiscard]] fleet_permit {
         detail::fleet::initiate_plainly<executor_type, detail::fleet::wait_lost_request>;
 
 public:
-    /// Empty.
+    /// Constructs an empty permit.
     fleet_permit() noexcept = default;
 
-    /// Takes over what @p other holds, which is empty afterwards.
+    /// Takes over what @p other owns; @p other is empty afterwards.
     fleet_permit(fleet_permit&& other) noexcept = default;
 
-    /// Gives back what it held before, as the destructor does.
+    /// Gives back what it owned before, as the destructor does, and takes over what @p other owns.
     fleet_permit& operator=(fleet_permit&& other) noexcept {
         fleet_permit(std::move(other)).swap(*this);
         return *this;
     }
 
-    /// Gives back, and does not wait for the server's answer.
+    /// Gives the permits back, and does not wait for the server's answer.
     ~fleet_permit() { reset(); }
 
-    /// Whether it holds something, lost or not.
+    /// Whether it owns permits, lost or not.
     explicit operator bool() const noexcept { return lease_ != nullptr; }
 
-    /// How many permits of the limit; 0 if it is empty.
+    /// The number of permits that it owns; 0 if it is empty.
     std::ptrdiff_t count() const noexcept { return lease_ ? lease_->count() : 0; }
 
-    /// A number that is larger for every later grant of the same limit; 0 if it is empty, or
-    /// admitted locally.
+    /// The fencing number: larger for each later grant of the same limit. 0 if the permit is empty
+    /// or was granted locally.
     /**
-     * With a limit of 1 a resource that remembers the largest number it has seen, and refuses
-     * smaller ones, refuses whoever has lost the permit. With a larger limit it can refuse only
-     * what is smaller than `fleet_status::lowest_fencing`.
+     * With a limit of 1, a resource that remembers the largest number it has seen, and refuses
+     * smaller ones, refuses every process that has lost the permit. With a larger limit it can
+     * refuse only numbers below `fleet_status::lowest_fencing`.
      */
     std::uint64_t fencing() const noexcept { return lease_ ? lease_->fence() : 0; }
 
-    /// Whether this process alone admitted it, because the server could not be reached; see
+    /// Whether this process granted the permit itself, because the server could not be reached; see
     /// `fleet_options::when_unreachable`.
     bool local() const noexcept { return lease_ && lease_->is_local(); }
 
-    /// Whether it is held still. Asks the clock, and once false stays so.
+    /// Whether the permit is still held. Reads the clock; once false, it stays false.
     /**
-     * The clock counts while the machine is suspended, too. Nothing is promised for the time after
-     * the call: between it and what is done next the process may be stopped for longer than the
-     * lease. Empty permits are not valid.
+     * The clock also counts while the machine is suspended. The result says nothing about the time
+     * after the call: the process may be stopped for longer than the lease before its next step. An
+     * empty permit is not valid.
+     *
+     * @code
+     * if (held.valid())
+     *     commit(); // what must not happen without the permit
+     * @endcode
      */
     bool valid() const noexcept { return lease_ && lease_->is_valid(detail::fleet::clock::now()); }
 
-    /// How long it stays valid without another renewal; zero if it is not valid, and
-    /// `nanoseconds::max()` if it is local.
+    /// How long the permit stays valid without another renewal: zero if it is not valid,
+    /// `nanoseconds::max()` if it was granted locally.
     std::chrono::nanoseconds remaining() const noexcept {
         using std::chrono::nanoseconds;
         const auto now = detail::fleet::clock::now();
@@ -103,24 +108,39 @@ public:
 
     /// Waits until the permit is lost.
     /**
-     * Completes when the permit is lost, or has been given back, here or by the client's
-     * `async_close`. Any number of waits may be under way.
+     * @param token the completion token
+     *
+     * Completes when the permit is lost or has been given back, by this object or by the client's
+     * `async_close`. Any number of such operations can wait.
      *
      * @par Completion Signature
      * @code void(boost::system::error_code) @endcode
      *
      * @par Fairness
-     * All who wait are told at once.
+     * All such operations complete together.
      *
      * @par Per-Operation Cancellation
-     * terminal, partial, total. Without effect on the permit.
+     * Terminal, partial and total: ends the wait, and has no effect on the permit.
      *
      * @par Executor
-     * The handler's associated executor, else the client's.
+     * The handler's associated executor, by default that of the client. The handler never runs
+     * inside this function, unless it has an associated immediate executor.
      *
      * @par Errors
-     * Always one: @ref fleet_error::lost; `operation_aborted` once it has been given back, of an
-     * empty permit, and when cancelled.
+     * There is always an error:
+     * - @ref fleet_error::lost if the permit is lost
+     * - `boost::asio::error::operation_aborted` if the permit is empty or has been given back, or
+     *   if the operation was cancelled
+     *
+     * @par Example
+     * @code
+     * held.async_wait_lost([](error_code ec) {
+     *     if (ec == fleet_error::lost)
+     *         work_without_permit();
+     * });
+     * @endcode
+     *
+     * @see @ref fleet
      */
     template <BOOST_ASIO_COMPLETION_TOKEN_FOR(void(boost::system::error_code))
                   Token BOOST_ASIO_DEFAULT_COMPLETION_TOKEN_TYPE(executor_type)>
@@ -131,39 +151,56 @@ public:
         return boost::asio::async_initiate<Token, bare>(initiate_wait(executor, lease_), token);
     }
 
-    /// Gives back, and does not wait for the server's answer; empty afterwards.
+    /// Gives the permits back, and does not wait for the server's answer; the object is empty
+    /// afterwards.
     void reset() noexcept {
         if (lease_) {
-            // Emptied first: those who wait for the loss are told, and may look at this.
+            // Emptied first: giving back completes the waits for the loss, which may use this.
             const auto given = std::move(lease_);
             given->give_back();
         }
     }
 
-    /// Gives back, and waits until the server has answered. The permit is empty at once.
+    /// Gives the permits back, and waits for the server's answer. The object is empty at once.
     /**
-     * Completes when the server has answered, or when the lease has ended by itself.
+     * @param token the completion token
+     *
+     * Completes when the server has answered, or when the lease has ended; at once if the object is
+     * empty.
      *
      * @par Completion Signature
      * @code void(boost::system::error_code) @endcode
      *
      * @par Fairness
-     * Those who wait for the permit are served by the server's next call, in their order.
+     * The server's next call serves the requests that wait for the permits, in their order.
      *
      * @par Per-Operation Cancellation
-     * terminal, partial, total: ends the wait. The permit goes back all the same.
+     * Terminal, partial and total: ends the wait. The permits still go back.
      *
      * @par Executor
-     * The handler's associated executor, else the client's.
+     * The handler's associated executor, by default that of the client. The handler never runs
+     * inside this function, unless it has an associated immediate executor.
      *
      * @par Errors
-     * @ref fleet_error::lost if the permit had ended before; `operation_aborted`.
+     * - @ref fleet_error::lost if the permit was lost before the server could answer: another
+     *   process may have run at the same time
+     * - `boost::asio::error::operation_aborted` if it was cancelled
+     *
+     * @par Example
+     * @code
+     * error_code ec;
+     * co_await held.async_release(redirect_error(use_awaitable, ec));
+     * if (ec == fleet_error::lost)
+     *     co_await undo();
+     * @endcode
+     *
+     * @see @ref fleet
      */
     template <BOOST_ASIO_COMPLETION_TOKEN_FOR(void(boost::system::error_code))
                   Token BOOST_ASIO_DEFAULT_COMPLETION_TOKEN_TYPE(executor_type)>
     auto async_release(Token&& token BOOST_ASIO_DEFAULT_COMPLETION_TOKEN(executor_type));
 
-    /// Exchanges what the two hold. So does `swap(a, b)`.
+    /// Exchanges the permits of the two objects. So does `swap(a, b)`.
     void swap(fleet_permit& other) noexcept { lease_.swap(other.lease_); }
     friend void swap(fleet_permit& a, fleet_permit& b) noexcept { a.swap(b); }
 
@@ -189,7 +226,7 @@ struct permit_access {
     }
 };
 
-/// Owns the permit until the operation is started: a lazy one may never be.
+/// Owns the permit until the operation starts; a lazy operation may never start.
 class initiate_release {
 public:
     using executor_type = boost::asio::any_io_executor;
@@ -204,7 +241,7 @@ public:
         std::decay_t<Handler> own(std::forward<Handler>(handler));
         release_request request;
         detail::start_acquire(own, executor_, released_.lease_, request);
-        released_.lease_.reset(); // on its way; until here an exception gave it back
+        released_.lease_.reset(); // on its way; an exception before this gives it back
     }
 
 private:

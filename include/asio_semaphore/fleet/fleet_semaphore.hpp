@@ -28,52 +28,66 @@
 
 namespace asio_semaphore {
 
-/// A limit that all processes of a fleet share, kept by Redis or Valkey.
+/// A limit that all processes of a fleet share. Redis or Valkey keeps it.
 /**
- * All who use the same name, on the same server, share the limit. It is a limit, **not a lock**:
- * read what is promised, and what is not, before something depends on it.
+ * All semaphores of the same name on the same server share the limit. It is a limit, **not a
+ * lock**: read what is promised, and what is not, before you rely on it.
  *
- * What follows holds for all operations; each one says only what is its own.
+ * @par Example
+ * @code
+ * fleet_semaphore limit(context, client, "reports", 16); // 16 at a time in all processes
+ *
+ * const fleet_permit held = co_await limit.async_acquire_permit(use_awaitable);
+ * co_await work();
+ * @endcode
+ *
+ * The following sections apply to all operations.
  *
  * @par Promised, while the server keeps its data and its clock does not step forward
- * Valid permits never exceed the limit, except while a lowered limit is being reached. Each
- * operation completes once. Nobody holds a permit that nobody renews for longer than a lease. A
- * permit counts as lost here, and is told so, before anybody else can get it. Cancelling leaks
- * nothing. Fencing numbers grow. After a failure all of this holds again a lease and a third after
- * server and network are back.
+ * - Valid permits never exceed the limit, except while a lowered limit is being reached.
+ * - Each operation completes exactly once.
+ * - A permit that is not renewed ends with its lease.
+ * - A permit counts as lost in its process, and the process is told, before another process can get
+ *   it.
+ * - Cancellation leaks no permit.
+ * - Fencing numbers grow from grant to grant.
+ * - After a failure all this holds again a lease and a third after the server and the network are
+ *   back.
  *
  * @par Not promised
- * The limit, where the server loses writes, as in a failover. That a holder stops in time: it is
- * only told. Order between processes beyond the arrival of their requests. That a destructor's
- * release arrives: a process that ends without the client's `async_close` keeps its permits for up
- * to a lease.
+ * - The limit, if the server loses writes, as in a failover.
+ * - That a holder stops in time: it is only told.
+ * - An order between processes other than the arrival of their requests at the server.
+ * - The arrival of a release by a destructor: a process that ends without the client's
+ *   `async_close` keeps its permits for up to a lease.
  *
  * @par Fairness
- * First come, first granted, by the arrival of the requests at the server; within a process by
- * initiation. At most `fleet_options::window` requests of a process stand in the server's queue at
- * a time. A large request at the head holds back smaller ones behind it. Processes that the server
- * cannot reach are passed over, and keep their place.
+ * First come, first granted: by arrival at the server, and within a process by initiation. At most
+ * `fleet_options::window` requests of a process are in the server's queue at a time. A large
+ * request at the head holds back the smaller requests behind it. A process that the server cannot
+ * reach is passed over, and keeps its position.
  *
  * @par Executor
- * A handler is posted straight to its associated executor, `get_executor()` by default. No handler
- * runs inside the function that starts the operation.
+ * A handler is posted straight to its associated executor, by default `get_executor()`. No handler
+ * runs inside the function that starts its operation; except, from Boost 1.82 on, on the handler's
+ * associated immediate executor if the operation completes at once.
  *
  * @par Cancellation
- * Through the handler's cancellation slot, with any of the types terminal, partial and total, while
- * the operation waits. It completes with `operation_aborted` at once; what the server may have
- * granted meanwhile goes back.
+ * A waiting operation can be cancelled through the cancellation slot of its handler, with the types
+ * terminal, partial and total. It completes with `boost::asio::error::operation_aborted` at once.
+ * If the server has granted the permits meanwhile, they go back.
  *
  * @par Thread safety
  * Distinct objects: safe. Shared objects: safe, except for construction, assignment, being moved
  * from and destruction.
  *
  * @par Lifetime
- * Destroying the semaphore completes waiting operations with `operation_aborted`, moving it takes
- * them along, permits and lazy operations may outlive it, and destroying the execution context
- * destroys the waiting handlers without calling them. Permits are renewed as long as the client
- * runs, also those of a closed or destroyed semaphore.
+ * The destructor completes waiting operations with `operation_aborted`. A move takes the waiting
+ * operations along. Permits and lazy operations may outlive the semaphore. The destruction of the
+ * execution context destroys waiting handlers without calling them. The client renews permits as
+ * long as it runs, also those of a closed or destroyed semaphore.
  *
- * @tparam Executor any I/O executor: one with an execution context, which can run a function later
+ * @tparam Executor any I/O executor: one that has an execution context and can run a function later
  */
 template <typename Executor = boost::asio::any_io_executor>
 class basic_fleet_semaphore {
@@ -97,26 +111,33 @@ class basic_fleet_semaphore {
     using steady_duration = std::chrono::steady_clock::duration;
 
 public:
-    /// Where handlers run that have no executor of their own.
+    /// The default executor of handlers.
     using executor_type = Executor;
 
-    /// The semaphore for another executor, as of every I/O object; default tokens are made with it.
+    /// Rebinds the semaphore to another executor type, as Asio's I/O objects do for default
+    /// completion tokens.
     template <typename Executor1>
     struct rebind_executor {
-        /// The same semaphore for `Executor1`.
+        /// The semaphore for executors of type `Executor1`.
         using other = basic_fleet_semaphore<Executor1>;
     };
 
-    /// The limit called @p name, of @p limit permits.
+    /// Constructs a semaphore for the limit called @p name.
     /**
-     * The first to use the name sets the limit for the fleet. Where the server has another one,
-     * every operation fails with @ref fleet_error::limit_mismatch, unless the options say to adopt
-     * it. Several objects of one client with the same name share one queue here.
+     * @param executor the default executor of handlers; time limits run on it
+     * @param client the connection to the server
+     * @param name the name of the limit, which all processes use: 1 to 200 bytes, without braces
+     * @param limit the number of permits
+     * @param options how this process takes part in the limit
      *
-     * @throws std::invalid_argument if limit < 1; if the name is empty, longer than 200 bytes, or
-     * contains a brace; if the lease is shorter than 50 ms, the margin not shorter than half of the
-     * lease, or the window 0; and for other options than those of an object of the same client with
-     * the same name
+     * The first process to use the name sets the limit for the fleet. If the server has another
+     * limit, every operation fails with @ref fleet_error::limit_mismatch, unless the options say to
+     * adopt it. Semaphores of one client with the same name share one queue in the process.
+     *
+     * @throws std::invalid_argument if limit < 1; if the name is not as described; if the lease is
+     * shorter than 50 ms, the margin not less than half of the lease, or the window 0; if an option
+     * is negative, or a duration longer than a year; and if a semaphore of the same client and name
+     * has other options
      */
     basic_fleet_semaphore(
         const executor_type& executor, fleet_client& client, const std::string& name,
@@ -128,7 +149,8 @@ public:
                 detail::fleet::client_access::state_of(client), name, limit, options),
             false) {}
 
-    /// The same, on the executor of @p context.
+    /// Constructs a semaphore on the executor of @p context.
+    /** @throws std::invalid_argument for the same arguments as the other constructor */
     template <
         typename ExecutionContext, typename = std::enable_if_t<std::is_convertible_v<
                                        ExecutionContext&, boost::asio::execution_context&>>>
@@ -138,20 +160,22 @@ public:
         basic_fleet_semaphore(executor_type(context.get_executor()), client, name, limit, options) {
     }
 
-    /// Takes over all that @p other has, which remains as a closed semaphore.
+    /// Takes over the state and the waiting operations of @p other, which becomes a closed
+    /// semaphore.
     basic_fleet_semaphore(basic_fleet_semaphore&& other) noexcept :
         executor_(other.executor_), state_(std::move(other.state_)) {}
 
-    /// The same from a semaphore for an executor that is convertible to this one's, of the same
-    /// execution context.
+    /// Takes over the state and the waiting operations of @p other, a semaphore for another
+    /// executor type. That executor type has to be convertible to `Executor`, and both executors
+    /// have to be of the same execution context.
     template <
         typename Executor1, typename = std::enable_if_t<std::is_convertible_v<Executor1, Executor>>>
     basic_fleet_semaphore(basic_fleet_semaphore<Executor1>&& other) noexcept(
         std::is_nothrow_constructible_v<Executor, const Executor1&>) :
         executor_(other.executor_), state_(std::move(other.state_)) {}
 
-    /// Aborts the operations that wait here, as the destructor does, and takes over all that
-    /// @p other has, and its executor.
+    /// Aborts the waiting operations of this semaphore, as the destructor does, and takes over the
+    /// state, the waiting operations and the executor of @p other.
     basic_fleet_semaphore& operator=(basic_fleet_semaphore&& other) {
         if (this != &other) {
             basic_fleet_semaphore old(std::move(*this));
@@ -163,47 +187,70 @@ public:
         return *this;
     }
 
-    /// The same from a semaphore for an executor that is convertible to this one's.
+    /// Move-assigns from a semaphore for another executor type, which has to be convertible to
+    /// `Executor`.
     template <
         typename Executor1, typename = std::enable_if_t<std::is_convertible_v<Executor1, Executor>>>
     basic_fleet_semaphore& operator=(basic_fleet_semaphore<Executor1>&& other) {
         return *this = basic_fleet_semaphore(std::move(other));
     }
 
-    /// Completes the operations that wait here with `operation_aborted`; their places in the
-    /// server's queue are given back. Permits may outlive it.
+    /// Completes waiting operations with `operation_aborted`, and gives back their positions in the
+    /// server's queue. Permits may outlive the semaphore.
     ~basic_fleet_semaphore() {
         if (state_)
             state_->end();
     }
 
-    /// The executor that it was made with.
+    /// The executor of the semaphore.
     executor_type get_executor() const noexcept { return executor_; }
 
-    /// Acquires a permit.
+    /// Acquires one permit, owned by an object that gives it back.
     /**
-     * Completes when the server grants it, the operation is cancelled, or the semaphore or its
-     * client is closed. One round trip where a permit is free.
+     * @param token the completion token
+     *
+     * Completes when the server grants the request, when the operation is cancelled, or when the
+     * semaphore or its client is closed or destroyed. If a permit is free, this takes one round
+     * trip.
      *
      * @par Completion Signature
      * @code void(boost::system::error_code, fleet_permit) @endcode
-     * Empty with an error. If the handler is destroyed instead of called, or its result thrown
-     * away, the permit goes back.
+     * On success the object owns what was acquired: if the handler is destroyed without being
+     * called, or its result is discarded, the permits go back. On failure the object is empty.
      *
      * @par Fairness
-     * First come, first granted; see the class.
+     * First come, first granted: by arrival at the server, and within this process by initiation.
      *
      * @par Per-Operation Cancellation
-     * terminal, partial, total. A granted permit stays granted.
+     * Terminal, partial and total, until the process has heard of the grant. After that a
+     * cancellation has no effect.
      *
      * @par Executor
-     * The handler's associated executor, else `get_executor()`.
+     * The handler's associated executor, by default `get_executor()`. The handler never runs inside
+     * this function, unless it has an associated immediate executor.
      *
      * @par Errors
-     * `operation_aborted`; `invalid_argument` for a negative count; @ref error::exceeds_max for
-     * more than the limit; @ref error::closed; @ref error::queue_full; @ref
-     * fleet_error::limit_mismatch; @ref fleet_error::unreachable; @ref fleet_error::rejected; @ref
-     * fleet_error::clustered; @ref fleet_error::incompatible.
+     * - `boost::asio::error::operation_aborted` if it was cancelled or the semaphore destroyed
+     * - @ref error::closed if the semaphore or its client is closed
+     * - @ref error::exceeds_max if the count is greater than the server's limit
+     * - @ref error::queue_full if `max_waiting` requests wait in this process already
+     * - @ref fleet_error::limit_mismatch if the semaphore was constructed with another limit than
+     *   the server's
+     * - @ref fleet_error::unreachable if the server cannot be reached and the options say to fail
+     *   then
+     * - @ref fleet_error::rejected, @ref fleet_error::clustered or @ref fleet_error::incompatible
+     *   if the server cannot keep the limit
+     * - `boost::asio::error::invalid_argument` if the count is negative
+     *
+     * @par Example
+     * @code
+     * asio::awaitable<void> report(fleet_semaphore& limit) {
+     *     const fleet_permit held = co_await limit.async_acquire_permit(use_awaitable);
+     *     co_await work();
+     * } // the permit is on its way back
+     * @endcode
+     *
+     * @see @ref fleet
      */
     template <
         BOOST_ASIO_COMPLETION_TOKEN_FOR(void(boost::system::error_code, fleet_permit))
@@ -214,8 +261,11 @@ public:
         return async_acquire_permit(1, std::forward<Token>(token));
     }
 
-    /// Acquires @p n permits, all or none. Of 0 permits it succeeds at once, with an empty permit.
-    /// @copydetails async_acquire_permit
+    /// Acquires @p n permits, all of them or none, owned by an object that gives them back.
+    /**
+     * @param n the number of permits; 0 succeeds at once, with an empty permit
+     * @copydetails async_acquire_permit
+     */
     template <BOOST_ASIO_COMPLETION_TOKEN_FOR(void(boost::system::error_code, fleet_permit))
                   Token BOOST_ASIO_DEFAULT_COMPLETION_TOKEN_TYPE(executor_type)>
     auto async_acquire_permit(
@@ -225,27 +275,59 @@ public:
             initiate_acquire(executor_, state_), token, std::ptrdiff_t(n));
     }
 
-    /// Acquires a permit, and waits no longer than @p wait.
+    /// Acquires one permit within a time limit, owned by an object that gives it back.
     /**
-     * As `async_acquire_permit`; and when the time is over completes with
-     * `boost::asio::error::timed_out`. With a time of 0 or less it asks the server once, and never
-     * waits in its queue; without a connection that is `timed_out` at once. The timer is on
-     * `get_executor()`.
+     * @param wait the longest time to wait, in any `std::chrono` unit; it counts from the start of
+     * the operation, by the steady clock
+     * @param token the completion token
+     *
+     * Completes when the server grants the request, when the time is over, when the operation is
+     * cancelled, or when the semaphore or its client is closed or destroyed. With a time of zero or
+     * less, it asks the server once and never enters the server's queue; without a connection it
+     * times out at once.
      *
      * @par Completion Signature
      * @code void(boost::system::error_code, fleet_permit) @endcode
+     * On success the object owns what was acquired: if the handler is destroyed without being
+     * called, or its result is discarded, the permits go back. On failure the object is empty.
      *
      * @par Fairness
-     * First come, first granted; with a time of 0 nobody is overtaken either.
+     * First come, first granted, also with a time of zero: by arrival at the server, and within
+     * this process by initiation.
      *
      * @par Per-Operation Cancellation
-     * terminal, partial, total.
+     * Terminal, partial and total. Exactly one of grant, timeout and cancellation ends the
+     * operation.
      *
      * @par Executor
-     * The handler's associated executor, else `get_executor()`.
+     * The handler's associated executor, by default `get_executor()`. The handler never runs inside
+     * this function, unless it has an associated immediate executor. The timer is on
+     * `get_executor()`.
      *
      * @par Errors
-     * Those of `async_acquire_permit`, and `timed_out`.
+     * - `boost::asio::error::timed_out` if the time is over
+     * - `boost::asio::error::operation_aborted` if it was cancelled or the semaphore destroyed
+     * - @ref error::closed if the semaphore or its client is closed
+     * - @ref error::exceeds_max if the count is greater than the server's limit
+     * - @ref error::queue_full if `max_waiting` requests wait in this process already
+     * - @ref fleet_error::limit_mismatch if the semaphore was constructed with another limit than
+     *   the server's
+     * - @ref fleet_error::unreachable if the server cannot be reached and the options say to fail
+     *   then
+     * - @ref fleet_error::rejected, @ref fleet_error::clustered or @ref fleet_error::incompatible
+     *   if the server cannot keep the limit
+     * - `boost::asio::error::invalid_argument` if the count is negative
+     *
+     * @par Example
+     * @code
+     * error_code ec;
+     * const fleet_permit held = co_await limit.async_acquire_permit_for(
+     *     std::chrono::seconds(5), redirect_error(use_awaitable, ec));
+     * if (ec)
+     *     co_return reply(ec == asio::error::timed_out ? "busy" : "failed");
+     * @endcode
+     *
+     * @see @ref fleet
      */
     template <
         typename Rep, typename Period,
@@ -259,8 +341,12 @@ public:
         return async_acquire_permit_for(wait, 1, std::forward<Token>(token));
     }
 
-    /// Acquires @p n permits, all or none, and waits no longer than @p wait.
-    /// @copydetails async_acquire_permit_for
+    /// Acquires @p n permits, all of them or none, within a time limit, owned by an object that
+    /// gives them back.
+    /**
+     * @param n the number of permits; 0 succeeds at once, with an empty permit
+     * @copydetails async_acquire_permit_for
+     */
     template <
         typename Rep, typename Period,
         BOOST_ASIO_COMPLETION_TOKEN_FOR(void(boost::system::error_code, fleet_permit))
@@ -273,26 +359,45 @@ public:
             initiate_acquire(executor_, state_), token, std::ptrdiff_t(n), detail::saturated(wait));
     }
 
-    /// Sets the limit, for the whole fleet.
+    /// Sets the limit for the whole fleet.
     /**
-     * A raised limit serves the queue at once. With a lowered one nobody loses a permit: nothing is
-     * granted until what is held fits; requests for more than it leave the queue with
-     * @ref error::exceeds_max.
+     * @param limit the number of permits
+     * @param token the completion token
+     *
+     * If the limit rises, the server serves its queue in the same call. If the limit falls, no
+     * process loses a permit: the server grants nothing until the held permits fit, and requests
+     * for more than the new limit fail with @ref error::exceeds_max.
      *
      * @par Completion Signature
      * @code void(boost::system::error_code) @endcode
      *
      * @par Fairness
-     * In the order of initiation, and of arrival at the server; who comes last decides.
+     * By arrival at the server, and within this process by initiation; the last call decides.
      *
      * @par Per-Operation Cancellation
-     * terminal, partial, total: ends the wait. The limit may have been set.
+     * Terminal, partial and total: ends the wait. The limit may have been set.
      *
      * @par Executor
-     * The handler's associated executor, else `get_executor()`.
+     * The handler's associated executor, by default `get_executor()`. The handler never runs inside
+     * this function, unless it has an associated immediate executor.
      *
      * @par Errors
-     * `invalid_argument` if limit < 1; otherwise those of `async_acquire_permit`.
+     * - `boost::asio::error::invalid_argument` if limit < 1
+     * - `boost::asio::error::operation_aborted` if it was cancelled or the semaphore destroyed
+     * - @ref error::closed if the semaphore or its client is closed
+     * - @ref fleet_error::limit_mismatch if the semaphore was constructed with another limit than
+     *   the server's
+     * - @ref fleet_error::unreachable if the server cannot be reached and the options say to fail
+     *   then
+     * - @ref fleet_error::rejected, @ref fleet_error::clustered or @ref fleet_error::incompatible
+     *   if the server cannot keep the limit
+     *
+     * @par Example
+     * @code
+     * co_await limit.async_set_limit(32, use_awaitable);
+     * @endcode
+     *
+     * @see @ref fleet
      */
     template <BOOST_ASIO_COMPLETION_TOKEN_FOR(void(boost::system::error_code))
                   Token BOOST_ASIO_DEFAULT_COMPLETION_TOKEN_TYPE(executor_type)>
@@ -303,22 +408,41 @@ public:
             initiate_set_limit(executor_, state_), token, std::ptrdiff_t(limit));
     }
 
-    /// Asks the server how the limit stands.
+    /// Gets the state of the limit from the server.
     /**
+     * @param token the completion token
+     *
      * @par Completion Signature
      * @code void(boost::system::error_code, fleet_status) @endcode
      *
      * @par Fairness
-     * None: it waits for nobody.
+     * Not applicable: the operation does not wait for permits.
      *
      * @par Per-Operation Cancellation
-     * terminal, partial, total.
+     * Terminal, partial and total.
      *
      * @par Executor
-     * The handler's associated executor, else `get_executor()`.
+     * The handler's associated executor, by default `get_executor()`. The handler never runs inside
+     * this function, unless it has an associated immediate executor.
      *
      * @par Errors
-     * Those of `async_acquire_permit`.
+     * - `boost::asio::error::operation_aborted` if it was cancelled or the semaphore destroyed
+     * - @ref error::closed if the semaphore or its client is closed
+     * - @ref fleet_error::limit_mismatch if the semaphore was constructed with another limit than
+     *   the server's
+     * - @ref fleet_error::unreachable if the server cannot be reached and the options say to fail
+     *   then
+     * - @ref fleet_error::rejected, @ref fleet_error::clustered or @ref fleet_error::incompatible
+     *   if the server cannot keep the limit
+     *
+     * @par Example
+     * @code
+     * const fleet_status status = co_await limit.async_inspect(use_awaitable);
+     * if (status.held == status.limit)
+     *     reply("busy");
+     * @endcode
+     *
+     * @see @ref fleet
      */
     template <BOOST_ASIO_COMPLETION_TOKEN_FOR(void(boost::system::error_code, fleet_status))
                   Token BOOST_ASIO_DEFAULT_COMPLETION_TOKEN_TYPE(executor_type)>
@@ -328,27 +452,30 @@ public:
             initiate_inspect(executor_, state_), token);
     }
 
-    /// Aborts every operation that waits here with `operation_aborted`, and returns how many those
-    /// were.
+    /// Aborts every operation that waits in this semaphore with `operation_aborted`, and returns
+    /// their number.
     std::size_t cancel() { return state_ ? state_->cancel() : 0; }
 
-    /// Closes for good: operations that wait here and later ones fail with @ref error::closed.
-    /** Permits stay valid, and are renewed. Closing again has no effect. */
+    /// Closes the semaphore for good: waiting operations and later ones fail with @ref
+    /// error::closed.
+    /** Permits stay valid, and the client goes on renewing them. A second call has no effect. */
     void close() {
         if (state_)
             state_->close();
     }
 
-    /// False once it or its client has been closed, and of a moved-from semaphore.
+    /// False once the semaphore or its client has been closed, and for a moved-from semaphore.
     bool is_open() const noexcept { return state_ && state_->is_open(); }
 
-    /// The limit as last heard from the server; before that, the one it was made with.
+    /// The limit that the server reported last; before its first report, the limit of the
+    /// constructor.
     std::ptrdiff_t limit() const noexcept { return state_ ? state_->permits() : 0; }
 
-    /// How many requests for permits wait in this process, of all objects of this name.
+    /// The number of requests for permits that wait in this process, in all semaphores of the
+    /// client with this name.
     std::size_t waiting() const noexcept { return state_ ? state_->waiting_here() : 0; }
 
-    /// What the limit has seen in this process.
+    /// The counters of the limit in this process.
     fleet_statistics statistics() const {
         return state_ ? state_->statistics() : fleet_statistics();
     }
@@ -361,7 +488,7 @@ private:
     boost::intrusive_ptr<state_type> state_; // null once moved from
 };
 
-/// The semaphore for any executor.
+/// A fleet semaphore for any executor.
 using fleet_semaphore = basic_fleet_semaphore<>;
 
 } // namespace asio_semaphore

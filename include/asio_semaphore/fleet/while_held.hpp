@@ -20,7 +20,7 @@
 namespace asio_semaphore {
 namespace detail {
 
-/// Cancels an operation, through its relay, when the permit is lost.
+/// Cancels an operation through its relay when the permit is lost.
 struct cancel_when_lost {
     std::shared_ptr<cancellation_relay> relay;
 
@@ -42,7 +42,7 @@ struct loss_of<fleet_permit> {
     }
 };
 
-/// A watch over a permit that somebody else holds, which ends with the operation.
+/// Watches a permit that somebody else owns, until the operation ends.
 class loss_watch {
 public:
     template <typename Executor>
@@ -113,29 +113,35 @@ auto make_initiate_while_held(Initiation&& initiation, fleet_permit& held) {
 
 } // namespace detail
 
-/// Runs an asynchronous operation while a permit is held: when the permit is lost, the operation is
-/// cancelled.
+/// Runs an asynchronous operation that is cancelled when @p permit is lost.
 /**
+ * @param permit stays with the caller, who has to keep it until the operation completes
+ * @param token the completion token for the result of the operation
+ *
+ * @par Example
  * @code
- * auto permit = co_await limit.async_acquire_permit(asio::use_awaitable);
- * co_await asio::async_write(socket, buffers, while_held(permit, asio::use_awaitable));
+ * fleet_permit held = co_await limit.async_acquire_permit(use_awaitable);
+ * co_await asio::async_write(socket, buffers, while_held(held, use_awaitable));
  * @endcode
  *
- * The permit stays with its owner, who keeps it until the operation has completed; it is given back
- * by nobody else. Work whose permit is lost before it starts is cancelled as soon as it waits.
+ * The adapter does not give the permit back. If the permit is lost before the operation starts, the
+ * operation is cancelled as soon as it waits.
  *
  * @par Completion Signature
  * That of the operation.
  *
  * @par Per-Operation Cancellation
- * Through the handler's slot, as the operation allows. A loss is the type terminal.
+ * Through the handler's cancellation slot, as the operation supports it. A loss is a cancellation
+ * of type terminal.
  *
  * @par Executor
- * That of the handler. The cancellation is emitted there: as with every cancellation, threads that
- * run the handler's executor at the same time need a strand.
+ * The handler's associated executor. The cancellation is emitted there: as with any cancellation, a
+ * strand is needed if several threads run that executor.
  *
  * @par Errors
- * Those of the operation, mostly `operation_aborted` after a loss.
+ * Those of the operation; after a loss usually `operation_aborted`.
+ *
+ * @see @ref fleet
  */
 template <typename CompletionToken>
 [[nodiscard]] auto while_held(fleet_permit& permit, CompletionToken&& token) {

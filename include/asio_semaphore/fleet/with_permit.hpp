@@ -27,32 +27,43 @@ struct fleet_limit {
 
 } // namespace detail
 
-/// Puts an asynchronous operation under a limit of the fleet: it runs while it holds a permit.
+/// Runs an asynchronous operation under a limit of the fleet: while it holds a permit of @p limit.
 /**
- * As `with_permit(semaphore, token)`, whose documentation holds for all that is not said here.
+ * @param limit grants the permit
+ * @param token the completion token for the result of the operation
  *
- * When the permit is lost the operation is cancelled, with the type terminal, on the handler's
- * executor; it completes as its own cancellation has it. The permit is on its way back before the
- * handler is called.
+ * Acquires the permit and starts the operation. When the operation completes, `with_permit` sends
+ * the permit back and then calls the handler. If the permit is lost meanwhile, the operation is
+ * cancelled with the type terminal, on the handler's executor, and completes as its cancellation
+ * does.
  *
- * If there is no permit the operation is not started. It completes with the error of
- * @ref basic_fleet_semaphore::async_acquire_permit and value-initialised other arguments.
+ * If the permit cannot be acquired, the operation never starts. It then completes with the error of
+ * @ref basic_fleet_semaphore::async_acquire_permit and value-initialised other arguments. For
+ * everything else see @ref with_permit(basic_async_semaphore<Executor>&, CompletionToken&&)
+ * "with_permit(semaphore, token)".
+ *
+ * @par Example
+ * @code
+ * co_await asio::async_write(socket, buffers, with_permit(limit, asio::use_awaitable));
+ * @endcode
  *
  * @par Completion Signature
- * That of the operation, whose first argument is an `error_code` or a `std::exception_ptr`.
+ * That of the operation, whose first argument has to be an `error_code` or a `std::exception_ptr`.
  *
  * @par Fairness
- * As of @ref basic_fleet_semaphore::async_acquire_permit.
+ * First come, first granted: by arrival at the server, and within this process by initiation.
  *
  * @par Per-Operation Cancellation
- * While it waits: terminal, partial, total. Once the operation is started it is the one that is
- * cancelled, and its permit stays held until it completes.
+ * While the operation waits for its permit: terminal, partial and total. After its start: the types
+ * that the operation supports; its permit stays held until it completes.
  *
  * @par Executor
- * As with a semaphore: that of the handler serves both stages.
+ * The handler's associated executor, for both stages.
  *
  * @par Errors
- * Those of @ref basic_fleet_semaphore::async_acquire_permit, and of the operation.
+ * Those of @ref basic_fleet_semaphore::async_acquire_permit, and those of the operation.
+ *
+ * @see @ref fleet
  */
 template <
     typename Executor, typename CompletionToken, typename = detail::not_a_count<CompletionToken>>
@@ -61,8 +72,15 @@ template <
         detail::fleet_limit<Executor>{&limit, 1}, std::forward<CompletionToken>(token));
 }
 
-/// The same with @p n permits.
-/// @copydetails with_permit(basic_fleet_semaphore<Executor>&, CompletionToken&&)
+/// Runs an asynchronous operation while it holds @p n permits of @p limit, all of them or none.
+/**
+ * @param limit grants the permits
+ * @param n the number of permits
+ * @param token the completion token for the result of the operation
+ *
+ * For everything else see @ref with_permit(basic_fleet_semaphore<Executor>&, CompletionToken&&)
+ * "with_permit(limit, token)".
+ */
 template <typename Executor, typename CompletionToken>
 [[nodiscard]] auto
 with_permit(basic_fleet_semaphore<Executor>& limit, std::ptrdiff_t n, CompletionToken&& token) {
@@ -70,8 +88,16 @@ with_permit(basic_fleet_semaphore<Executor>& limit, std::ptrdiff_t n, Completion
         detail::fleet_limit<Executor>{&limit, n}, std::forward<CompletionToken>(token));
 }
 
-/// The same for the operation's default token.
-/// @copydetails with_permit(basic_fleet_semaphore<Executor>&, CompletionToken&&)
+/// Runs an asynchronous operation while it holds permits of @p limit, with the operation's default
+/// completion token, or `deferred` if it has none.
+/**
+ * @param limit grants the permits
+ * @param n the number of permits
+ *
+ * The result is also a function object: called with a token, it adapts that token. For everything
+ * else see @ref with_permit(basic_fleet_semaphore<Executor>&, CompletionToken&&)
+ * "with_permit(limit, token)".
+ */
 template <typename Executor>
 [[nodiscard]] auto with_permit(basic_fleet_semaphore<Executor>& limit, std::ptrdiff_t n = 1) {
     return detail::partial_limited_token<detail::fleet_limit<Executor>>{{{&limit, n}, {}}};

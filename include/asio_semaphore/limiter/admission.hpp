@@ -18,62 +18,77 @@ template <typename Held, typename... Results>
 void hand_back(Held& held, const Results&... results) noexcept;
 } // namespace detail
 
-/// A place under a @ref basic_limiter "limiter's" limit, which goes back when it is finished or
-/// dies.
+/// The place of an admitted request under the limit of a @ref basic_limiter "limiter". The place
+/// becomes free when the admission is finished or destroyed.
 /**
- * Move-only. An empty admission has no place; it is what a default-constructed, moved-from,
- * finished or refused one is. An admission may outlive its limiter and even the execution context:
- * it then goes back to nobody, safely.
+ * Move-only. An empty admission has no place. An admission is empty if it was default-constructed,
+ * moved from, finished, or delivered with an error. An admission may outlive its limiter and even
+ * the execution context; finishing it then has no effect.
  *
- * Giving the place back serves those who wait: the handlers of whom it admits are submitted to
- * their executors, never called inside. Where the limiter has an algorithm, finishing calls it, and
- * `on_limit_change` where the limit changes.
+ * When a place becomes free, the limiter admits the waiting requests that fit now. It submits their
+ * handlers to their executors, and calls none of them inside. If the limiter has an algorithm,
+ * finishing calls it, and calls `on_limit_change` if the limit changes.
+ *
+ * @par Example
+ * @code
+ * admission place = co_await limit.async_admit(use_awaitable);
+ * const error_code result = co_await work();
+ * place.finish(result); // before the answer is written
+ * @endcode
  *
  * @par Thread safety
- * Distinct admissions: safe, also of the same limiter. One admission: as any value, one thread at a
- * time.
+ * Distinct admissions: safe, also of the same limiter. One admission: one thread at a time, like
+ * any value.
  */
 class [[nodiscard]] admission {
 public:
-    /// Empty.
+    /// Constructs an empty admission.
     admission() noexcept = default;
 
     /// Takes over the place of @p other, which is empty afterwards.
     admission(admission&& other) noexcept : state_(std::move(other.state_)), place_(other.place_) {}
 
-    /// Gives back the place that it had before, as the destructor does. Assigning an admission to
-    /// itself has no effect.
+    /// Gives back the place that it had before, as the destructor does, and takes over the place of
+    /// @p other. Self-assignment has no effect.
     admission& operator=(admission&& other) noexcept {
         admission(std::move(other)).swap(*this);
         return *this;
     }
 
-    /// Gives the place back; it counts as ignored, and as unreported.
+    /// Gives the place back. The admission counts as ignored and as unreported.
     ~admission() { reset(); }
 
     /// Whether it has a place.
     explicit operator bool() const noexcept { return state_ != nullptr; }
 
-    /// Gives the place back, and says how the work ended; empty afterwards. Later calls have no
-    /// effect.
+    /// Gives the place back and reports how the work ended. The admission is empty afterwards; a
+    /// second call has no effect.
+    /**
+     * @param how the outcome, which the limiter counts and shows to its algorithm
+     *
+     * @see @ref overload, @ref finding_the_limit
+     */
     void finish(outcome how = outcome::success) noexcept {
         if (state_)
             end(how, true);
     }
 
-    /// The same by an error code, through the limiter's `classify`.
+    /// Gives the place back and reports the error code with which the work ended. The limiter's
+    /// `classify` turns the error code into an @ref outcome.
+    /** @param ec the result of the work; no error for success */
     void finish(const boost::system::error_code& ec) noexcept {
         if (state_)
             end(state_->options().classify(ec), true);
     }
 
-    /// Gives the place back as the destructor does.
+    /// Gives the place back as the destructor does: ignored and unreported.
     void reset() noexcept {
         if (state_)
             end(outcome::ignored, false);
     }
 
-    /// Exchanges the places of the two, of whichever limiters. So does `swap(a, b)`.
+    /// Exchanges the places of the two admissions, which may be of different limiters. So does
+    /// `swap(a, b)`.
     void swap(admission& other) noexcept {
         state_.swap(other.state_);
         std::swap(place_, other.place_);
@@ -94,7 +109,7 @@ private:
         if (state_)
             end(outcome::ignored, true);
     }
-    // Emptied first: giving back may run foreign code that looks at this admission again.
+    // Emptied first: giving back may run user code that uses this admission again.
     BOOST_NOINLINE void end(outcome how, bool is_reported) noexcept {
         const state_pointer state = std::move(state_);
         const detail::place given = place_;

@@ -8,23 +8,29 @@
 
 namespace asio_semaphore {
 
-/// What is asked of a limiter: for whom, how urgent, how much, how long it may wait.
+/// A request for admission to a limiter. Every member has a default.
+/**
+ * @code
+ * limit.async_admit({.key = key_of(client), .priority = 1, .weight = 2}, handler);
+ * @endcode
+ */
 struct admission_request {
-    /// Whose share it comes out of; 0 is nobody's. See @ref key_of.
+    /// The client, tenant or host that the request counts for; see @ref key_of. 0: none. All
+    /// requests without a key share one line, to which `max_per_key` does not apply.
     std::uint64_t key = 0;
-    /// From 0, the highest, to 3.
+    /// The priority, from 0 (the highest) to 3.
     int priority = 0;
-    /// How much of the limit it takes.
+    /// How much of the limit the request takes.
     std::ptrdiff_t weight = 1;
-    /// How long it may wait in the queue, in place of the limiter's `max_wait`. With none left
-    /// (zero or negative) it is admitted at once or not at all.
+    /// The longest time to wait in the queue, instead of the limiter's `max_wait`. With zero or
+    /// less, the request is admitted at once or not at all.
     std::optional<std::chrono::steady_clock::duration> max_wait = std::nullopt;
 };
 
 namespace detail {
 
-/// Spreads the values of hashes that are as good as none, the standard library's of numbers, over
-/// all bits (the finalizer of SplitMix64).
+/// Spreads hash values over all bits (the finalizer of SplitMix64): the standard library's hashes
+/// of numbers are often the numbers themselves.
 constexpr std::uint64_t mixed(std::uint64_t x) noexcept {
     x += 0x9e3779b97f4a7c15;
     x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;
@@ -34,10 +40,17 @@ constexpr std::uint64_t mixed(std::uint64_t x) noexcept {
 
 } // namespace detail
 
-/// The key for a value that has a `std::hash`: a client's address, a tenant's name, a host.
+/// Makes a key of a value that has a `std::hash`: the address of a client, the name of a tenant, a
+/// host.
 /**
- * Never 0. Two values whose hashes are equal share a key, and so what a key has a share of: where
- * clients choose the values, and could choose them so, give the limiter numbers of your own.
+ * @param value the value
+ * @return the key; never 0
+ *
+ * Values with equal hashes share a key, and so the share of that key. If clients choose the values,
+ * and could choose them so that they collide, number the clients yourself and use the numbers as
+ * keys.
+ *
+ * @see @ref clients
  */
 template <typename T>
 std::uint64_t key_of(const T& value) {

@@ -7,34 +7,44 @@
 
 namespace asio_semaphore {
 
-/// What an @ref aimd_limit may do.
+/// The options of an @ref aimd_limit.
 struct aimd_limit_options {
     double min_limit = 1;    ///< At least 1.
     double max_limit = 1000; ///< At least `min_limit`.
-    double backoff = 0.9;    ///< What a decrease leaves of the limit; between 0 and 1.
+    double backoff = 0.9;    ///< The factor of a decrease; between 0 and 1.
 
-    /// What is slower counts as overload.
+    /// A success that took longer counts as overload.
     limit_sample::duration max_latency = limit_sample::duration::max();
 };
 
-/// The simple law, for a backend that says itself when it has too much: one more a round trip,
-/// a part less at an overload.
+/// A simple algorithm for backends that report overload themselves: the limit grows by one in each
+/// round trip, and shrinks by a factor at an overload.
 /**
- * It does not look at the latency, except beside `max_latency`. Without refusals it grows until
- * requests time out: for a server that only becomes slow, take @ref gradient_limit.
+ * Additive increase, multiplicative decrease: the rule of TCP's congestion control. The algorithm
+ * ignores the latency, except for `max_latency`. If nothing is refused, the limit grows until
+ * requests time out. For a server that only becomes slow under load, use @ref gradient_limit.
  *
- * The rules, with the reason for each, stand in `impl/aimd_limit.ipp`.
+ * `impl/aimd_limit.ipp` has the rules, with the reason for each.
  *
- * Copyable, never allocates.
+ * Copyable; never allocates.
  *
- * @throws std::invalid_argument from the constructor, for options that are not as said above.
+ * @par Example
+ * @code
+ * limiter limit(context, 20, {.algorithm = aimd_limit({.max_limit = 500})});
+ * @endcode
  */
 class aimd_limit {
 public:
-    /// Nothing is known yet; the first sample says where the limit starts.
+    /// Constructs the algorithm. The limit starts where the limiter starts, moved into the bounds
+    /// with the first sample.
+    /**
+     * @throws std::invalid_argument unless 1 <= min_limit <= max_limit, 0 < backoff < 1 and
+     * max_latency > 0
+     */
     ASIO_SEMAPHORE_DECL explicit aimd_limit(aimd_limit_options options = {});
 
-    /// The limit from now on, which is between `min_limit` and `max_limit`.
+    /// Returns the limit from now on, between `min_limit` and `max_limit`.
+    /** @param sample a finished admission */
     ASIO_SEMAPHORE_DECL double operator()(const limit_sample& sample);
 
 private:
@@ -51,7 +61,7 @@ private:
 
     aimd_limit_options options_;
     bool slow_start_ = true;
-    time_point epoch_ = time_point::min(); // what was admitted before tells of another limit
+    time_point epoch_ = time_point::min(); // earlier admissions belong to another limit
     window window_;
     /// @endcond
 };

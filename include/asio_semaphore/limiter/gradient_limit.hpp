@@ -6,44 +6,58 @@
 
 namespace asio_semaphore {
 
-/// What a @ref gradient_limit may do.
+/// The options of a @ref gradient_limit.
 struct gradient_limit_options {
     double min_limit = 1;    ///< At least 1.
     double max_limit = 1000; ///< At least `min_limit`.
 
-    /// So many times the latency without load is in order; more than 1.
+    /// The latency may be this many times the latency without load; more than 1.
     double tolerance = 1.5;
 
-    /// What is slower is too slow, whatever is usual. Where everything may end at the same timeout,
-    /// set it below that: a ratio does not see what is bad all the time.
+    /// A higher latency is always too high, whatever is usual. If requests may all end at the same
+    /// timeout, set this below that timeout: a ratio does not reveal a latency that is always bad.
     limit_sample::duration max_latency = limit_sample::duration::max();
 
-    /// Whether a latency that does not fall with the limit is learned as the new one without load.
+    /// Whether a latency that does not fall with the limit is learned as the new latency without
+    /// load.
     bool relearn = true;
 };
 
-/// The law for servers whose latency tells of the load: the limit follows the ratio of the latency
-/// without load to the latency now.
+/// An algorithm for servers whose latency rises with the load: the limit follows the ratio of the
+/// latency without load to the current latency.
 /**
- * It grows while it is reached and the latency is in order, and shrinks with the ratio where it is
- * not. Where halving the limit took away the throughput and not the latency, the latency is not the
- * server's own doing: a dependency became slower, and the limit grows beyond what it was. From time
- * to time it tries whether less concurrency does as well.
+ * The limit grows while it is reached and the latency is acceptable. If the latency is too high,
+ * the limit shrinks by the ratio. If halving the limit reduces the throughput but not the latency,
+ * the server does not cause the latency: a dependency has become slower, and the limit grows beyond
+ * its old value. From time to time the algorithm tries whether less concurrency gives the same
+ * throughput.
  *
- * The rules, with the reason for each, stand in `impl/gradient_rules.hpp`, and what follows from
- * them in `impl/gradient_limit.ipp`; what they make of thirteen workloads, beside the laws of
- * others, in the guide to limits.
+ * The ratio is the one of Netflix's concurrency-limits. `impl/gradient_rules.hpp` has the rules,
+ * with the reason for each, and `impl/gradient_limit.ipp` what follows from them. The guide to the
+ * algorithms shows how they behave under thirteen workloads, beside the algorithms of others.
  *
- * Copyable; a few hundred bytes, never allocates.
+ * Copyable; a few hundred bytes; never allocates.
  *
- * @throws std::invalid_argument from the constructor, for options that are not as said above.
+ * @par Example
+ * @code
+ * limiter limit(
+ *     context, 20, // where it starts
+ *     {.algorithm = gradient_limit({.max_limit = 500, .max_latency =
+ * std::chrono::milliseconds(250)})});
+ * @endcode
  */
 class gradient_limit {
 public:
-    /// Nothing is known yet; the first sample says where the limit starts.
+    /// Constructs the algorithm. The limit starts where the limiter starts, moved into the bounds
+    /// with the first sample.
+    /**
+     * @throws std::invalid_argument unless 1 <= min_limit <= max_limit, tolerance > 1 and
+     * max_latency > 0
+     */
     ASIO_SEMAPHORE_DECL explicit gradient_limit(gradient_limit_options options = {});
 
-    /// The limit from now on, which is between `min_limit` and `max_limit`.
+    /// Returns the limit from now on, between `min_limit` and `max_limit`.
+    /** @param sample a finished admission */
     ASIO_SEMAPHORE_DECL double operator()(const limit_sample& sample);
 
 private:

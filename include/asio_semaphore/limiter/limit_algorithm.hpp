@@ -6,34 +6,41 @@
 
 namespace asio_semaphore {
 
-/// How an admission ended, for the law that sets the limit.
+/// How the work under an admission ended.
 enum class outcome {
-    success,    ///< The work was done; how long it took tells of the load.
-    overloaded, ///< It was refused, or took too long: there is too much of it.
-    ignored ///< It says nothing about the load: a client went away, or asked for what is not there.
+    success,    ///< The work was done; its duration tells the load.
+    overloaded, ///< The work was refused or took too long: there is too much load.
+    ignored     ///< It says nothing about the load: the client left, or asked for the impossible.
 };
 
 /// One finished admission, as a @ref limit_algorithm sees it.
 struct limit_sample {
-    /// That of the clock.
+    /// The duration type of the clock.
     using duration = std::chrono::steady_clock::duration;
 
     std::chrono::steady_clock::time_point at; ///< When it was finished.
-    duration latency; ///< From its admission to its end; the wait in the queue is no part of it.
-    outcome result;   ///< `success` or `overloaded`: those that are ignored are not shown.
-    std::ptrdiff_t in_flight; ///< The most that were in flight since the sample before.
-    bool bound;   ///< Since the sample before the limit was reached, or held somebody back.
-    double limit; ///< The limit in force.
+    duration latency;         ///< From the admission to the finish, without the wait in the queue.
+    outcome result;           ///< `success` or `overloaded`; ignored admissions are not shown.
+    std::ptrdiff_t in_flight; ///< The most weight in flight since the previous sample.
+    bool bound;   ///< Whether the limit was reached, or held a request back, since then.
+    double limit; ///< The current limit.
 };
 
-/// A law: is shown each finished admission, and returns the limit from now on.
+/// An algorithm that sets the limit: it receives each admission that is finished as a success or an
+/// overload, and returns the limit from now on.
 /**
- * A plain function object, without a clock, a thread or a limiter. It is called by one thread at a
- * time, in the order of the reports. The limit is a real number, so that small steps add up; its
- * integer part is enforced. What is less than 1 counts as 1, and what is no finite number leaves
- * the limit as it is.
+ * A plain function object, without a clock, a thread or a limiter. The limiter calls it from one
+ * thread at a time, in the order of the reports, and holds no lock. The limit is a real number, so
+ * that small steps add up; the limiter enforces its integer part. A value below 1 counts as 1. A
+ * value that is not finite leaves the limit as it is. To keep the limit, return `sample.limit`.
  *
- * @ref gradient_limit and @ref aimd_limit are such laws; others are a lambda away.
+ * @ref gradient_limit and @ref aimd_limit are such algorithms. A lambda is one too:
+ *
+ * @code
+ * const limit_algorithm capped = [inner = gradient_limit()](const limit_sample& sample) mutable {
+ *     return std::min(inner(sample), 400.0);
+ * };
+ * @endcode
  */
 using limit_algorithm = std::function<double(const limit_sample&)>;
 

@@ -28,19 +28,21 @@
 
 namespace asio_semaphore {
 
-/// What a server needs beyond a semaphore: a limit with a bounded queue that sheds in time, a fair
-/// share for each client, a limit that finds itself, and numbers that tell.
+/// A concurrency limit for servers: with a bounded queue that sheds load in time, fair shares for
+/// clients, a limit that can adapt, and statistics.
 /**
- * A request is admitted, waits, or is refused. An @ref admission is its place under the limit,
- * which goes back when the work is done; how that ended is told with it.
+ * A request is admitted, waits, or is refused. An @ref admission is the place of an admitted
+ * request under the limit. The place becomes free when the work is done and `finish` reports how it
+ * ended.
  *
+ * @par Example
  * @code
- * asio_semaphore::limiter limit(context, 100);
+ * limiter limit(context, 100);
  *
  * error_code ec;
- * auto place =
+ * admission place =
  *     co_await limit.async_admit({.key = key_of(client)}, redirect_error(use_awaitable, ec));
- * if (ec == asio_semaphore::condition::overload)
+ * if (ec == condition::overload)
  *     co_return reply(503);
  * if (ec)
  *     co_return; // closed, or cancelled
@@ -48,55 +50,64 @@ namespace asio_semaphore {
  * place.finish(result);
  * @endcode
  *
- * What follows holds for all operations; each one says only what is its own.
+ * The following sections apply to all operations.
  *
  * @par Order
- * Of those who wait comes first who has the least, in this order: the priority's number; the weight
- * that its key holds; what its key has had already, as the time of its admissions by their weights;
- * the arrival. Under `lifo`, and under `adaptive` while the queue is a standing one, of equals the
- * newest comes first. Who comes first and does not fit holds back all others: small requests do not
- * overtake a large one. Only requests of a key at its cap are passed over. A request that arrives
- * is admitted at once if and only if it would come first and fits. A key that comes back has
- * neither credit nor debt.
+ * Each criterion decides between requests that are equal by the criteria before it:
+ * - the priority: the lower number first;
+ * - the weight that the request's key holds now: the smaller first;
+ * - what the key has had, the time of its admissions multiplied by their weights: the smaller
+ *   first;
+ * - the arrival: the oldest first; the newest first with `lifo`, and with `adaptive` while the
+ *   queue is a standing one.
  *
- * A request fits while the weights of all that run, with its own, do not exceed the share of its
- * priority in the limit; and always when nothing runs.
+ * @par Admission
+ * A request fits if its weight and the weights of all running requests together do not exceed the
+ * share of its priority in the limit (at least 1), or if nothing runs. If the first request in the
+ * order does not fit, no other request is admitted: small requests do not overtake a large one.
+ * Only requests of a key at its cap are passed over. A new request is admitted at once if and only
+ * if it is the first in the order and fits. A key that comes back has neither credit nor debt.
  *
- * @par A full queue
- * One that arrives takes the place of the newest of the lowest priority, if that is lower than its
- * own; else, within its own priority, that of the newest of the key with the most requests there,
- * if those are at least two more than its own key's; else, while newest come first, that of the
- * oldest of its own priority. Who has to go completes with @ref error::shed. Else the newcomer is
- * refused, with @ref error::queue_full.
+ * @par Full queue
+ * If `max_waiting` requests wait already, a new request takes the position of a waiting one, which
+ * completes with @ref error::shed, or is refused. The first rule that applies decides:
+ * - If requests of a lower priority wait, the newest request of the lowest priority is shed.
+ * - Otherwise, if among the waiting requests of its own priority a key has at least two more than
+ *   the new request's key, the newest request of the key with the most is shed. Requests without a
+ *   key have no part in this rule.
+ * - Otherwise, if the newest come first, the oldest request of its own priority is shed.
+ * - Otherwise the new request is refused with @ref error::queue_full.
  *
  * @par Deadlines
- * How long a request may wait is fixed when it arrives: its own `max_wait`, else the limiter's;
- * and no longer than `busy_wait`, where that is set and the queue is a standing one, which has not
- * been empty within the limiter's `max_wait`. It covers the queue, never the work. A short deadline
- * ends as @ref error::shed, any other as `timed_out`. All share one timer on `get_executor()`:
- * deadlines end waits only while that executor's context runs. Nobody is admitted whose deadline is
- * over, however late the timer is.
+ * The arrival of a request fixes how long it may wait: its own `max_wait`, or the limiter's; but no
+ * longer than `busy_wait`, if that is set and the queue is a standing one. A queue is a standing
+ * one if it has not been empty within the limiter's `max_wait`. The deadline covers the wait in the
+ * queue, never the work. A request that `busy_wait` ends completes with @ref error::shed, any other
+ * with `boost::asio::error::timed_out`. All deadlines share one timer on `get_executor()`: they end
+ * waits only while the context of that executor runs. No request is admitted after its deadline,
+ * however late the timer is.
  *
  * @par Executor
- * As for `async_semaphore`: a handler is posted straight to its associated executor,
- * `get_executor()` by default. No handler runs inside the function that starts the operation, nor
- * inside `finish`, an admission's destructor, `set_limit`, `cancel`, `close` or the emission of a
- * cancellation; except, from Boost 1.82 on, by an associated immediate executor, for an operation
- * that completes at once.
+ * A handler is posted straight to its associated executor, by default `get_executor()`; see @ref
+ * basic_async_semaphore for the details. No handler runs inside the function that starts its
+ * operation, nor inside `finish`, the destructor of an admission, `set_limit`, `cancel`, `close` or
+ * the emission of a cancellation signal. There is one exception: from Boost 1.82 on, an operation
+ * that completes at once is submitted to the handler's associated immediate executor, if it has
+ * one.
  *
  * @par Cancellation
- * Through the handler's cancellation slot, with any of the types terminal, partial and total, and
- * while the operation waits only. It completes with `boost::asio::error::operation_aborted`, and
- * its place in the queue is free at once.
+ * A waiting operation can be cancelled through the cancellation slot of its handler, with the types
+ * terminal, partial and total. It completes with `boost::asio::error::operation_aborted`, and its
+ * position in the queue is free at once. A cancellation has no effect after the admission.
  *
  * @par Nested admissions
- * A request that holds a place and asks the same limiter for another can deadlock: when every place
- * is held by such a request, each waits for the others until its deadline. Ask once, for the weight
- * of both; or use a second limiter for the inner work.
+ * A request that holds a place and asks the same limiter for another one can deadlock: if such
+ * requests hold all places, each waits for the others until its deadline. Ask once, for the weight
+ * of both, or use a second limiter for the inner work.
  *
  * @par Memory
- * A key has a record while it runs or waits, so that there are never more records than the limit
- * and `max_waiting` together, whatever keys the clients choose. A few unused ones are kept.
+ * A key has a record only while it runs or waits. So there are never more records than the limit
+ * and `max_waiting` together, whatever keys the clients choose. A few unused records are kept.
  *
  * @par Thread safety
  * Distinct objects: safe. Shared objects: safe, except for construction, assignment, being moved
@@ -104,11 +115,16 @@ namespace asio_semaphore {
  * that it makes possible.
  *
  * @par Lifetime
- * As for `async_semaphore`: destroying the limiter completes waiting operations with
- * `operation_aborted`, moving it takes them along, admissions and lazy operations may outlive it,
- * and destroying the execution context destroys the waiting handlers without calling them.
+ * The destructor completes waiting operations with `operation_aborted`. A move takes the waiting
+ * operations along. Admissions and lazy operations may outlive the limiter. The destruction of the
+ * execution context destroys waiting handlers without calling them.
  *
- * @tparam Executor any I/O executor: one with an execution context, which can run a function later
+ * @par Origin of the rules
+ * The standing queue, `busy_wait` and the adaptive order are those of Facebook's servers ([Fail at
+ * Scale](https://queue.acm.org/detail.cfm?id=2839461)). The order of keys is fair queuing. That the
+ * key with the longest queue pays is the rule of FQ-CoDel (RFC 8290).
+ *
+ * @tparam Executor any I/O executor: one that has an execution context and can run a function later
  */
 template <typename Executor = boost::asio::any_io_executor>
 class basic_limiter {
@@ -126,22 +142,26 @@ class basic_limiter {
     using not_a_request = std::enable_if_t<!std::is_same_v<std::decay_t<Token>, admission_request>>;
 
 public:
-    /// Where handlers run that have no executor of their own.
+    /// The default executor of handlers.
     using executor_type = Executor;
 
-    /// The limiter for another executor, as of every I/O object; default tokens are made with it.
+    /// Rebinds the limiter to another executor type, as Asio's I/O objects do for default
+    /// completion tokens.
     template <typename Executor1>
     struct rebind_executor {
-        /// The same limiter for `Executor1`.
+        /// The limiter for executors of type `Executor1`.
         using other = basic_limiter<Executor1>;
     };
 
-    /// A limiter that lets weights of @p limit run at the same time; with an algorithm, starts
-    /// there.
+    /// Constructs a limiter.
     /**
-     * @throws std::invalid_argument unless limit >= 1, all shares are in (0, 1] and do not rise,
-     * `max_per_key` and the durations are not negative, `busy_wait` is not longer than `max_wait`,
-     * and `classify` is not null
+     * @param executor the default executor of handlers; deadlines run on it
+     * @param limit the weight that may run at the same time; with an algorithm, the initial value
+     * @param options how the limiter queues, sheds and adapts
+     *
+     * @throws std::invalid_argument unless limit >= 1, all shares are in (0, 1] and do not rise
+     * from priority 0 to 3, `max_per_key` and the durations are not negative, `busy_wait` is not
+     * longer than `max_wait`, and `classify` is not null
      */
     basic_limiter(
         const executor_type& executor, std::ptrdiff_t limit, limiter_options options = {}) :
@@ -152,27 +172,29 @@ public:
                 detail::semaphore_service::registry_of(detail::context_of(executor_))),
             false) {}
 
-    /// The same, on the executor of @p context.
+    /// Constructs a limiter on the executor of @p context.
+    /** @throws std::invalid_argument for the same arguments as the other constructor */
     template <
         typename ExecutionContext, typename = std::enable_if_t<std::is_convertible_v<
                                        ExecutionContext&, boost::asio::execution_context&>>>
     basic_limiter(ExecutionContext& context, std::ptrdiff_t limit, limiter_options options = {}) :
         basic_limiter(executor_type(context.get_executor()), limit, std::move(options)) {}
 
-    /// Takes over all that @p other has, which remains as a closed limiter.
+    /// Takes over the state and the waiting operations of @p other, which becomes a closed limiter.
     basic_limiter(basic_limiter&& other) noexcept :
         executor_(other.executor_), state_(std::move(other.state_)) {}
 
-    /// The same from a limiter for an executor that is convertible to this one's, of the same
-    /// execution context.
+    /// Takes over the state and the waiting operations of @p other, a limiter for another executor
+    /// type. That executor type has to be convertible to `Executor`, and both executors have to be
+    /// of the same execution context.
     template <
         typename Executor1, typename = std::enable_if_t<std::is_convertible_v<Executor1, Executor>>>
     basic_limiter(basic_limiter<Executor1>&& other) noexcept(
         std::is_nothrow_constructible_v<Executor, const Executor1&>) :
         executor_(other.executor_), state_(std::move(other.state_)) {}
 
-    /// Aborts the operations that wait here, as the destructor does, and takes over all that
-    /// @p other has, and its executor.
+    /// Aborts the waiting operations of this limiter, as the destructor does, and takes over the
+    /// state, the waiting operations and the executor of @p other.
     basic_limiter& operator=(basic_limiter&& other) {
         if (this != &other) {
             basic_limiter old(std::move(*this));
@@ -184,50 +206,73 @@ public:
         return *this;
     }
 
-    /// The same from a limiter for an executor that is convertible to this one's.
+    /// Move-assigns from a limiter for another executor type, which has to be convertible to
+    /// `Executor`.
     template <
         typename Executor1, typename = std::enable_if_t<std::is_convertible_v<Executor1, Executor>>>
     basic_limiter& operator=(basic_limiter<Executor1>&& other) {
         return *this = basic_limiter(std::move(other));
     }
 
-    /// Completes the operations that wait here with `operation_aborted`. Admissions may outlive it.
+    /// Completes waiting operations with `operation_aborted`. Admissions may outlive the limiter.
     ~basic_limiter() {
         if (state_)
             state_->abort();
     }
 
-    /// The executor that it was made with.
+    /// The executor of the limiter.
     executor_type get_executor() const noexcept { return executor_; }
 
-    /// Asks for admission, of weight 1, at the highest priority, for nobody in particular.
+    /// Requests admission with weight 1, at the highest priority and without a key.
     /**
-     * Completes when the request is admitted or refused, its time is over, the operation is
-     * cancelled, or the limiter is closed or destroyed.
+     * @param token the completion token
+     *
+     * Completes when the request is admitted or refused, when its time is over, when the operation
+     * is cancelled, or when the limiter is closed or destroyed.
      *
      * @par Completion Signature
      * @code void(boost::system::error_code, admission) @endcode
-     * Without an error the admission has the place, from the grant on: if the handler is destroyed
-     * instead of called, or its result thrown away, the place goes back, as ignored and unreported.
-     * With an error the admission is empty.
+     * On success the admission has the place, from the grant on: if the handler is destroyed
+     * without being called, or its result is discarded, the place goes back, as ignored and
+     * unreported. On failure the admission is empty.
      *
      * @par Fairness
-     * By priority, what the key holds, what it has had, and arrival; see the class.
+     * By priority, by what the key holds and has had, and by arrival: see the section Order of @ref
+     * basic_limiter.
      *
      * @par Per-Operation Cancellation
-     * terminal, partial, total. Grant, deadline, eviction and cancellation exclude each other:
-     * exactly one of them ends the wait.
+     * Terminal, partial and total, until the admission. Exactly one of grant, deadline, eviction
+     * and cancellation ends the wait.
      *
      * @par Executor
-     * The handler's associated executor, else `get_executor()`; never called inside this function,
-     * except by an associated immediate executor.
+     * The handler's associated executor, by default `get_executor()`. The handler never runs inside
+     * this function, unless it has an associated immediate executor.
      *
      * @par Errors
-     * @ref condition::overload equals these three: @ref error::queue_full, @ref error::shed,
-     * `boost::asio::error::timed_out`. And `operation_aborted`; @ref error::closed;
-     * `invalid_argument`, for a negative weight or a priority that is none; @ref
-     * error::exceeds_max, for a weight above the limit where there is no algorithm. What can never
-     * be served is told first, then `closed`.
+     * The first three equal @ref condition::overload. `invalid_argument` and `exceeds_max` are
+     * reported even if the limiter is closed or its queue full.
+     * - @ref error::queue_full if the request was refused on arrival
+     * - @ref error::shed if it waited, and `busy_wait` was over or another request took its
+     *   position
+     * - `boost::asio::error::timed_out` if its `max_wait` was over
+     * - `boost::asio::error::operation_aborted` if it was cancelled or the limiter destroyed
+     * - @ref error::closed if the limiter is closed
+     * - @ref error::exceeds_max if the weight is greater than the limit, unless there is an
+     *   algorithm or a dry run
+     * - `boost::asio::error::invalid_argument` if the weight is negative or the priority not in
+     *   0..3
+     *
+     * @par Example
+     * @code
+     * limit.async_admit([&](error_code ec, admission place) {
+     *     if (ec)
+     *         return reply(ec == condition::overload ? 503 : 500);
+     *     work();
+     *     place.finish();
+     * });
+     * @endcode
+     *
+     * @see @ref overload, @ref clients
      */
     template <
         BOOST_ASIO_COMPLETION_TOKEN_FOR(void(boost::system::error_code, admission))
@@ -239,8 +284,11 @@ public:
             detail::initiate_admit<Executor>(executor_, state_), token, admission_request());
     }
 
-    /// Asks for admission. A weight of 0 succeeds at once, with an empty admission.
-    /// @copydetails async_admit
+    /// Requests admission with the key, priority, weight and deadline of @p request.
+    /**
+     * @param request what is requested; a weight of 0 succeeds at once, with an empty admission
+     * @copydetails async_admit
+     */
     template <BOOST_ASIO_COMPLETION_TOKEN_FOR(void(boost::system::error_code, admission))
                   Token BOOST_ASIO_DEFAULT_COMPLETION_TOKEN_TYPE(executor_type)>
     auto async_admit(
@@ -250,14 +298,27 @@ public:
             detail::initiate_admit<Executor>(executor_, state_), token, std::move(request));
     }
 
-    /// Admits if that is possible at once; empty if the request would have to wait, and on a closed
-    /// limiter. How long it may wait does not matter, and an empty answer is counted nowhere.
-    /** @throws std::invalid_argument for a negative weight, or a priority that is none */
+    /// Admits a request if that is possible at once; never waits.
+    /**
+     * @param request what is requested; its `max_wait` has no effect
+     * @return the admission; empty if the request would have to wait, and if the limiter is closed.
+     * The statistics do not count an empty result.
+     *
+     * @throws std::invalid_argument if the weight is negative or the priority not in 0..3
+     *
+     * @par Example
+     * @code
+     * if (admission place = limit.try_admit({.priority = 3})) {
+     *     work();
+     *     place.finish();
+     * }
+     * @endcode
+     */
     [[nodiscard]] admission try_admit(const admission_request& request = {}) {
         detail::place granted;
         if (state_ && state_->try_admit_plainly(request, granted))
             return detail::admission_access::make(state_, detail::outcome::granted, granted);
-        // Somebody may leave the queue now, whose handler is dropped, and owns the limiter.
+        // May drop the handler of a request that leaves the queue, and that handler may own this.
         const auto state = state_;
         const detail::outcome result =
             state ? state->try_admit(request, granted, false) : detail::closed_or_invalid(request);
@@ -267,58 +328,76 @@ public:
         return detail::admission_access::make(state, result, granted);
     }
 
-    /// Sets the limit, and admits whom it makes room for. Nobody is interrupted.
+    /// Sets the limit, and admits the waiting requests that fit now. No running request is
+    /// interrupted.
     /**
-     * With an algorithm, a fresh copy of it, as it was given, starts from there, and sees only
-     * admissions from then on. Calls `on_limit_change`. On a moved-from limiter it has no effect.
+     * @param limit the weight that may run at the same time
      *
-     * @throws std::invalid_argument if limit < 1; nothing changed then
+     * If there is an algorithm, a fresh copy of it as it was given starts from this limit, and sees
+     * only later admissions. Calls `on_limit_change`. On a moved-from limiter there is no effect.
+     *
+     * @throws std::invalid_argument if limit < 1; nothing has changed then
      */
     void set_limit(std::ptrdiff_t limit) {
         if (limit < 1)
             boost::throw_exception(
                 std::invalid_argument("limiter::set_limit: the limit is less than 1"));
-        // on_limit_change may end this limiter.
+        // on_limit_change may destroy this limiter.
         if (const auto state = state_)
             state->set_limit(limit);
     }
 
-    /// Aborts every operation that waits for admission with `operation_aborted`, and returns how
-    /// many those were.
-    /** Those that are admitted already are not affected, nor those started afterwards, nor
-     * `async_wait_idle`. */
+    /// Aborts every operation that waits for admission with `operation_aborted`, and returns their
+    /// number.
+    /** Admitted requests, operations that start later, and `async_wait_idle` are not affected. */
     std::size_t cancel() { return state_ ? state_->cancel() : 0; }
 
-    /// Closes for good: operations that wait for admission and later ones fail with
+    /// Closes the limiter for good: operations that wait for admission and later ones fail with
     /// @ref error::closed.
-    /** Admissions stay valid, and `async_wait_idle` goes on. Closing again has no effect. */
+    /**
+     * Admissions stay valid, and `async_wait_idle` goes on. A second call has no effect.
+     *
+     * @see @ref shutdown
+     */
     void close() {
         if (state_)
             state_->close();
     }
 
-    /// False once @ref close has been called, and of a moved-from limiter.
+    /// False once @ref close has been called, and for a moved-from limiter.
     bool is_open() const noexcept { return state_ && state_->is_open(); }
 
-    /// Waits until nothing runs and nobody waits. For a graceful end: close, then this.
+    /// Waits until nothing runs and nothing waits for admission. For a graceful shutdown, call @ref
+    /// close first.
     /**
-     * Completes when the limiter is idle, at once if it is, or the operation is cancelled, or the
-     * limiter is destroyed. It takes no place in the queue.
+     * @param token the completion token
+     *
+     * Completes when the limiter is idle, at once if it is idle already; or when the operation is
+     * cancelled or the limiter destroyed. The operation has no position in the queue.
      *
      * @par Completion Signature
      * @code void(boost::system::error_code) @endcode
      *
      * @par Fairness
-     * All who wait for this complete together.
+     * All such operations complete together.
      *
      * @par Per-Operation Cancellation
-     * terminal, partial, total.
+     * Terminal, partial and total. `cancel()` does not end the operation.
      *
      * @par Executor
-     * As @ref async_admit.
+     * The handler's associated executor, by default `get_executor()`. The handler never runs inside
+     * this function, unless it has an associated immediate executor.
      *
      * @par Errors
-     * `operation_aborted`.
+     * - `boost::asio::error::operation_aborted` if it was cancelled or the limiter destroyed
+     *
+     * @par Example
+     * @code
+     * limit.close();                                 // waiting and later requests fail
+     * co_await limit.async_wait_idle(use_awaitable); // the running ones have ended now
+     * @endcode
+     *
+     * @see @ref shutdown
      */
     template <BOOST_ASIO_COMPLETION_TOKEN_FOR(void(boost::system::error_code))
                   Token BOOST_ASIO_DEFAULT_COMPLETION_TOKEN_TYPE(executor_type)>
@@ -328,23 +407,28 @@ public:
             detail::initiate_wait_idle<Executor>(executor_, state_), token);
     }
 
-    /// The limit in force, a real number; its integer part is enforced.
+    /// The current limit, a real number; the limiter enforces its integer part.
     double limit() const noexcept { return state_ ? state_->limit() : 0; }
 
-    /// The weights of those who run.
+    /// The weight of all running requests.
     std::ptrdiff_t in_flight() const noexcept { return state_ ? state_->in_flight() : 0; }
 
     /// The number of operations that wait for admission.
     std::size_t waiting() const noexcept { return state_ ? state_->waiting() : 0; }
 
-    /// What it did and does: one consistent snapshot.
+    /// One consistent snapshot of the counters.
+    /** @see @ref metrics */
     limiter_statistics statistics() const {
         return state_ ? state_->statistics() : limiter_statistics();
     }
 
-    /// The keys that hold most, at most @p most of them, those that hold more first.
-    /** For a person to look at, never for the labels of metrics. Takes time in proportion to the
-     * number of keys. Key 0 is not among them. */
+    /// The keys that hold the most weight, in descending order, without key 0.
+    /**
+     * @param most the largest number of keys to return
+     *
+     * Meant for a log or a person, never for the labels of metrics. The time is proportional to the
+     * number of keys.
+     */
     std::vector<key_usage> busiest_keys(std::size_t most = 8) const {
         return state_ ? state_->busiest_keys(most) : std::vector<key_usage>();
     }

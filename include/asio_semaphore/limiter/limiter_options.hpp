@@ -12,61 +12,78 @@
 
 namespace asio_semaphore {
 
-/// Who of those that wait comes first, where priority and fair share leave it open.
+/// Which waiting request comes first, if neither its priority nor the fair share decides.
 enum class queue_order {
     fifo,    ///< The oldest.
     lifo,    ///< The newest.
-    adaptive ///< The oldest; and the newest while the queue is a standing one, because the oldest
-             ///< are then about to be given up anyway.
+    adaptive ///< The oldest; the newest while the queue is a standing one, because the oldest would
+             ///< then miss their deadlines anyway.
 };
 
-/// What an operation's error says about the load.
+/// The default `limiter_options::classify`: what an error code says about the load.
 /**
- * No error is a success. `timed_out`, `try_again`, `no_buffer_space`, `connection_refused` and what
- * equals @ref condition::overload tell of too much load. All others are ignored,
- * `operation_aborted` among them: an end of file or a client's reset say nothing about the load,
- * and no client must be able to press the limit.
+ * No error is a @ref outcome::success "success". `timed_out`, `try_again`, `no_buffer_space`,
+ * `connection_refused` and whatever equals @ref condition::overload are @ref outcome::overloaded
+ * "overloaded". All other errors are @ref outcome::ignored "ignored", including
+ * `operation_aborted`: an end of file or a reset by a client says nothing about the load, and
+ * clients must not be able to lower the limit.
+ *
+ * @param ec the error code of the work
+ *
+ * @see @ref overload
  */
 ASIO_SEMAPHORE_DECL outcome default_outcome(const boost::system::error_code& ec) noexcept;
 
 /// How a limiter queues, sheds and adapts. Every member has a default.
+/**
+ * @code
+ * limiter limit(
+ *     context, 100,
+ *     {.max_wait = std::chrono::milliseconds(200),
+ *      .busy_wait = std::chrono::milliseconds(5),
+ *      .order = queue_order::adaptive});
+ * @endcode
+ */
 struct limiter_options {
-    /// That of the clock.
+    /// The duration type of the clock.
     using duration = std::chrono::steady_clock::duration;
 
-    /// The law that sets the limit; none: the limit stays as it is set.
+    /// The algorithm that sets the limit. Without one the limit is fixed.
     limit_algorithm algorithm = {};
 
-    /// How many requests may wait, whatever their weight; 0: nobody waits.
+    /// The most requests that may wait, whatever their weight. 0: no request waits.
     std::size_t max_waiting = 100;
 
-    /// How long a request waits that does not say so itself; `duration::max()`: for ever.
+    /// The longest time that a request waits, unless the request has its own. `duration::max()`: no
+    /// bound.
     duration max_wait = std::chrono::seconds(1);
 
-    /// Where it is more than 0, 5 ms for instance: how long a newcomer waits while the queue is a
-    /// standing one, which has not been empty within the last `max_wait`.
+    /// If more than 0, 5 ms for example: the longest time that a new request waits while the queue
+    /// is a standing one, that is, while it has not been empty within the last `max_wait`.
     duration busy_wait = duration::zero();
 
-    /// Who comes first.
+    /// Which request comes first.
     queue_order order = queue_order::fifo;
 
-    /// The most that one key may hold; 0: no cap beyond the fair share. Key 0 has none.
+    /// The most weight that one key may hold. 0: no cap beyond the fair share. Key 0 has no cap.
     std::ptrdiff_t max_per_key = 0;
 
-    /// The part of the limit that requests of each priority may fill, counting those of all
-    /// priorities; more than 0, at most 1, and none more than that of a higher priority.
+    /// For each priority, the part of the limit that may be in use when a request of this priority
+    /// is admitted, counting the requests of all priorities. More than 0, at most 1, and never more
+    /// than that of a higher priority.
     std::array<double, 4> share = {1, 1, 1, 1};
 
-    /// False for a dry run: everybody is admitted at once, and whom the limit would have held back
-    /// is counted.
+    /// False for a dry run: all requests are admitted at once, and the statistics count those that
+    /// the limit would have held back.
     bool enforce = true;
 
-    /// How an error code that ends an admission counts. Must not throw: `finish` is `noexcept`.
+    /// Turns the error code that finishes an admission into an outcome. It must not throw, because
+    /// `finish` is `noexcept`.
     outcome (*classify)(const boost::system::error_code&) = default_outcome;
 
-    /// Is told of every change of the limit, with no lock held. Of changes that follow each other
-    /// closely, by several threads or by a handler that the first of them admits, it may be told in
-    /// another order; `limit()` is the limit in force.
+    /// Called after each change of the limit, with no lock held. Calls for changes in quick
+    /// succession may come in another order: if several threads change the limit, or if a handler
+    /// that was admitted by the first change does. `limit()` is the current limit.
     std::function<void(double from, double to)> on_limit_change = {};
 };
 

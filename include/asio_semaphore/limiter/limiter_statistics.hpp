@@ -8,13 +8,13 @@
 
 namespace asio_semaphore {
 
-/// How often each of some durations was seen.
+/// A histogram of durations.
 struct duration_histogram {
-    /// That of the clock.
+    /// The duration type of the clock.
     using duration = std::chrono::steady_clock::duration;
 
-    /// The upper ends of the buckets, each of which contains its own: 1, 2, 5 and so on from 0.1 ms
-    /// to 50 s. What is longer stands in one bucket more.
+    /// The inclusive upper bounds of the buckets: 1, 2, 5 and so on, from 0.1 ms to 50 s. One more
+    /// bucket holds longer durations.
     static constexpr std::array<duration, 18> bounds = {
         std::chrono::microseconds(100), std::chrono::microseconds(200),
         std::chrono::microseconds(500), std::chrono::milliseconds(1),
@@ -26,18 +26,18 @@ struct duration_histogram {
         std::chrono::seconds(5),        std::chrono::seconds(10),
         std::chrono::seconds(20),       std::chrono::seconds(50)};
 
-    /// How many durations are in each bucket, those of the smaller ones not counted again.
+    /// The number of durations in each bucket; not cumulative.
     std::array<std::uint64_t, bounds.size() + 1> counts = {};
-    /// Of all together. Begins anew when it reaches the clock's 292 years, as a counter does at its
-    /// end: with 1,000 in flight that is after 107 days.
+    /// The sum of all durations. It wraps around when it reaches the clock's 292 years: with 1,000
+    /// requests in flight, after 107 days.
     duration sum = duration::zero();
 
-    /// How many durations there are.
+    /// The number of durations.
     std::uint64_t count() const {
         return std::accumulate(counts.begin(), counts.end(), std::uint64_t(0));
     }
 
-    /// Adds one.
+    /// Adds a duration.
     void add(duration d) {
         std::size_t bucket = 0;
         while (bucket < bounds.size() && d > bounds[bucket])
@@ -48,65 +48,65 @@ struct duration_histogram {
     }
 };
 
-/// What a limiter did, and does now: one consistent snapshot.
+/// The counters of a limiter: one consistent snapshot.
 /**
- * Always: admitted = succeeded + overloaded + ignored + running, and all that arrived = admitted +
- * every refusal + waiting. An empty `try_admit`, a weight of 0 and requests that can never be
- * served are counted nowhere.
+ * At any time, admitted = succeeded + overloaded + ignored + running, and arrivals = admitted + all
+ * refusals + waiting. An empty `try_admit`, a weight of 0, and requests that can never be admitted
+ * are not counted.
  */
 struct limiter_statistics {
-    /// The limit in force; its integer part is enforced.
+    /// The current limit; the limiter enforces its integer part.
     double limit = 0;
-    /// The weights of those who run.
+    /// The weight of all running requests.
     std::ptrdiff_t in_flight = 0;
-    /// How many run.
+    /// The number of running requests.
     std::size_t running = 0;
-    /// How many wait.
+    /// The number of waiting requests.
     std::size_t waiting = 0;
-    /// How many keys run or wait, key 0 not counted.
+    /// The number of keys that run or wait, without key 0.
     std::size_t keys = 0;
 
     /// How the requests of one priority ended.
     struct by_priority {
-        std::uint64_t admitted = 0;   ///< Got in, at once or after a wait.
+        std::uint64_t admitted = 0;   ///< Admitted, at once or after a wait.
         std::uint64_t queue_full = 0; ///< Refused on arrival.
-        std::uint64_t shed = 0; ///< Left the queue: its short deadline was over, or another came.
-        std::uint64_t timed_out = 0; ///< Left the queue: the time it may wait was over.
-        std::uint64_t cancelled = 0; ///< By its slot, by `cancel`, or with the limiter's end.
-        std::uint64_t closed = 0;    ///< The limiter was closed, before or while it waited.
+        std::uint64_t shed = 0;       ///< Left the queue: `busy_wait` was over, or evicted.
+        std::uint64_t timed_out = 0;  ///< Left the queue: `max_wait` was over.
+        std::uint64_t cancelled = 0;  ///< By the slot, by `cancel`, or by the destructor.
+        std::uint64_t closed = 0;     ///< The limiter was closed before or during the wait.
     };
     /// By priority, the highest first.
     std::array<by_priority, 4> priorities = {};
 
-    /// Those who were admitted and ended as a success.
+    /// Admissions that ended as a success.
     std::uint64_t succeeded = 0;
-    /// As an overload.
+    /// Admissions that ended as an overload.
     std::uint64_t overloaded = 0;
-    /// In a way that says nothing about the load.
+    /// Admissions that ended in a way that says nothing about the load.
     std::uint64_t ignored = 0;
-    /// Those of the ignored that nobody finished.
+    /// Those of the ignored admissions that were destroyed without `finish`.
     std::uint64_t unreported = 0;
 
-    /// Whom a dry run admitted although the limit would have held them back.
+    /// Requests that a dry run admitted although the limit would have held them back.
     std::uint64_t over_limit = 0;
-    /// Exceptions from the algorithm, and from `on_limit_change`.
+    /// Exceptions from the algorithm and from `on_limit_change`.
     std::uint64_t algorithm_failures = 0;
 
-    /// How long those who were admitted waited.
+    /// How long admitted requests waited.
     duration_histogram wait;
-    /// How long successes took, where there is an algorithm.
+    /// How long successes took, if there is an algorithm.
     duration_histogram latency;
 
-    /// How long a newcomer has to wait, by those who wait and the mean time between grants; for
-    /// HTTP's Retry-After.
+    /// How long a new request has to wait: the number of waiting requests multiplied by the mean
+    /// time between grants. For HTTP's Retry-After.
     std::chrono::steady_clock::duration expected_wait = {};
 };
 
 /// What one key has.
 struct key_usage {
-    std::uint64_t key;        ///< That of its requests.
-    std::ptrdiff_t in_flight; ///< Weights.
-    std::size_t waiting;      ///< Requests.
+    std::uint64_t key;        ///< The key.
+    std::ptrdiff_t in_flight; ///< The weight of its running requests.
+    std::size_t waiting;      ///< The number of its waiting requests.
 };
 
 } // namespace asio_semaphore

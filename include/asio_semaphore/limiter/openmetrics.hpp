@@ -10,36 +10,45 @@
 
 namespace asio_semaphore {
 
-/// Writes statistics as OpenMetrics 1.0 text, for Prometheus and others that read it.
+/// Writes statistics as OpenMetrics 1.0 text, for Prometheus and other systems that read it.
 /**
- * One call writes one exposition, with `# EOF` as its last line. Its content type is
+ * @param out the stream; its locale and width have no effect and stay as they are
+ * @param statistics the statistics of one limiter
+ * @param prefix the first part of each metric's name: an ASCII letter, then letters, digits and
+ * underscores
+ * @param labels labels for each line. A name has the form of a prefix, occurs once, and is not
+ * `le`, `priority`, `reason` or `outcome`. A value is any UTF-8 text, which is not checked.
+ *
+ * Each call writes one exposition, with `# EOF` as the last line. Its content type is
  * `application/openmetrics-text; version=1.0.0; charset=utf-8`.
  *
  * @par Metrics
- * Each name begins with @p prefix and an underscore, each line bears @p labels.
+ * Each name begins with @p prefix and an underscore. No label names a key, so that the number of
+ * lines is constant.
  * - Gauges: `limit`, `in_flight`, `running`, `waiting`, `keys`, `expected_wait_seconds`.
- * - Counters: `admitted_total{priority}`; `refused_total{priority, reason}`, where the reason is
- *   `queue_full`, `shed`, `timed_out`, `cancelled` or `closed`; `finished_total{outcome}`, where
- *   the outcome is `success`, `overloaded` or `ignored`; `unreported_total`, `over_limit_total`,
+ * - Counters: `admitted_total{priority}`; `refused_total{priority, reason}` with the reasons
+ *   `queue_full`, `shed`, `timed_out`, `cancelled` and `closed`; `finished_total{outcome}` with the
+ *   outcomes `success`, `overloaded` and `ignored`; `unreported_total`, `over_limit_total`,
  *   `algorithm_failures_total`.
  * - Histograms: `wait_seconds`, `latency_seconds`.
  *
- * How many lines there are depends on nothing: no label says whose key it is.
- *
  * @par Several limiters on one page
- * The format has each metric once on a page and one `# EOF`. So each limiter has a prefix of its
- * own, and all texts but the last lose their last line, the six characters `# EOF` and newline. In
- * the same way the text goes before that of an application that has metrics of its own. Limiters
- * that share a prefix and differ in a label have a page each.
+ * The format allows each metric once on a page, and one `# EOF`. So give each limiter its own
+ * prefix, and remove the last line (`# EOF` and the newline, six characters) from all texts but the
+ * last. In the same way the text can precede the metrics of the application. Limiters that share a
+ * prefix and differ in a label need a page each.
  *
- * @param out What is set there, its locale or a width, has no influence and stays as it is.
- * @param statistics Of one limiter.
- * @param prefix A letter, then letters, digits and underscores, of ASCII.
- * @param labels Names like the prefix, each once, other than `le`, `priority`, `reason` and
- * `outcome`; values of any text in UTF-8, which is not checked.
+ * @par Example
+ * @code
+ * std::ostringstream page;
+ * write_openmetrics(page, limit.statistics(), "http", {{"server", "a"}});
+ * reply(page.str());
+ * @endcode
  *
- * @throws std::invalid_argument for a prefix or the name of a label that is not as said above.
- * Nothing is written then.
+ * @throws std::invalid_argument if the prefix or a label's name is not as described; nothing has
+ * been written then
+ *
+ * @see @ref metrics
  */
 ASIO_SEMAPHORE_DECL void write_openmetrics(
     std::ostream& out, const limiter_statistics& statistics, std::string_view prefix,

@@ -27,40 +27,47 @@ using not_a_request = std::enable_if_t<!std::is_same_v<std::decay_t<Token>, admi
 
 } // namespace detail
 
-/// Puts an asynchronous operation under a limit: it runs while it has a place of @p limit.
+/// Runs an asynchronous operation under a limit: while it has a place of @p limit.
 /**
- * As `with_permit(semaphore, token)`, whose documentation holds for all that is not said here:
+ * @param limit admits the operation
+ * @param token the completion token for the result of the operation
  *
- * @code
- * co_await asio::async_write(socket, buffers, with_permit(limiter, {.key = key_of(client)},
- *                                                         asio::use_awaitable));
- * @endcode
- *
- * Asks for admission, starts the operation, and finishes the admission with the operation's error
- * code when it completes, before the handler is called: the limiter's `classify` says whether that
- * was a success, tells of overload, or of nothing. An operation that completes with an exception
- * counts by the code of a `system_error`, and is ignored otherwise; one that tells of no error is a
- * success. One that is dropped with its execution context, or fails to start, counts as ignored and
+ * Requests admission and starts the operation. When the operation completes, `with_permit` finishes
+ * the admission and then calls the handler. The limiter's `classify` turns the error code of the
+ * operation into an @ref outcome. An exception counts by its error code if it is a `system_error`,
+ * and otherwise as ignored. An operation without an error in its results counts as a success. An
+ * operation that is dropped with its execution context, or fails to start, counts as ignored and
  * unreported.
  *
- * If it is not admitted the operation is not started. It completes with the error of
- * @ref basic_limiter::async_admit and value-initialised other arguments.
+ * If the request is not admitted, the operation never starts. It then completes with the error of
+ * @ref basic_limiter::async_admit and value-initialised other arguments. For everything else see
+ * @ref with_permit(basic_async_semaphore<Executor>&, CompletionToken&&)
+ * "with_permit(semaphore, token)".
+ *
+ * @par Example
+ * @code
+ * co_await asio::async_write(
+ *     socket, buffers, with_permit(limit, {.key = key_of(client)}, asio::use_awaitable));
+ * @endcode
  *
  * @par Completion Signature
- * That of the operation, whose first argument is an `error_code` or a `std::exception_ptr`.
+ * That of the operation, whose first argument has to be an `error_code` or a `std::exception_ptr`.
  *
  * @par Fairness
- * As of @ref basic_limiter::async_admit.
+ * By priority, by what the key holds and has had, and by arrival: see the section Order of @ref
+ * basic_limiter.
  *
  * @par Per-Operation Cancellation
- * While it waits: terminal, partial, total. Once the operation is started it is the one that is
- * cancelled, and its place stays taken until it completes.
+ * While the operation waits for admission: terminal, partial and total. After its start: the types
+ * that the operation supports; its place stays taken until it completes.
  *
  * @par Executor
- * As with a semaphore: that of the handler serves both stages.
+ * The handler's associated executor, for both stages.
  *
  * @par Errors
- * Those of @ref basic_limiter::async_admit, and of the operation.
+ * Those of @ref basic_limiter::async_admit, and those of the operation.
+ *
+ * @see @ref overload, @ref clients
  */
 template <
     typename Executor, typename CompletionToken, typename = detail::not_a_request<CompletionToken>>
@@ -69,8 +76,16 @@ template <
         detail::limiter_limit<Executor>{&limit, {}}, std::forward<CompletionToken>(token));
 }
 
-/// The same for this request.
-/// @copydetails with_permit(basic_limiter<Executor>&, CompletionToken&&)
+/// Runs an asynchronous operation while it has a place of @p limit, with the key, priority, weight
+/// and deadline of @p request.
+/**
+ * @param limit admits the operation
+ * @param request what is requested
+ * @param token the completion token for the result of the operation
+ *
+ * For everything else see @ref with_permit(basic_limiter<Executor>&, CompletionToken&&)
+ * "with_permit(limit, token)".
+ */
 template <typename Executor, typename CompletionToken>
 [[nodiscard]] auto
 with_permit(basic_limiter<Executor>& limit, admission_request request, CompletionToken&& token) {
@@ -78,8 +93,16 @@ with_permit(basic_limiter<Executor>& limit, admission_request request, Completio
         detail::limiter_limit<Executor>{&limit, request}, std::forward<CompletionToken>(token));
 }
 
-/// The same for the operation's default token.
-/// @copydetails with_permit(basic_limiter<Executor>&, CompletionToken&&)
+/// Runs an asynchronous operation while it has a place of @p limit, with the operation's default
+/// completion token, or `deferred` if it has none.
+/**
+ * @param limit admits the operation
+ * @param request what is requested
+ *
+ * The result is also a function object: called with a token, it adapts that token. For everything
+ * else see @ref with_permit(basic_limiter<Executor>&, CompletionToken&&)
+ * "with_permit(limit, token)".
+ */
 template <typename Executor>
 [[nodiscard]] auto with_permit(basic_limiter<Executor>& limit, admission_request request = {}) {
     return detail::partial_limited_token<detail::limiter_limit<Executor>>{{{&limit, request}, {}}};

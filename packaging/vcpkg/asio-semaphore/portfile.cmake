@@ -1,15 +1,22 @@
 # An overlay port that builds the tree it lies in:
 #
 #   vcpkg install asio-semaphore --overlay-ports=<this tree>/packaging/vcpkg
+#   vcpkg install asio-semaphore[fleet] --overlay-ports=<this tree>/packaging/vcpkg
 #
 # In a registry vcpkg_from_github() takes the place of the next line.
 cmake_path(SET SOURCE_PATH NORMALIZE "${CMAKE_CURRENT_LIST_DIR}/../../..")
 
 vcpkg_check_linkage(ONLY_STATIC_LIBRARY)
 
+vcpkg_check_features(OUT_FEATURE_OPTIONS FEATURE_OPTIONS
+    FEATURES
+        fleet ASIO_SEMAPHORE_FLEET
+)
+
 vcpkg_cmake_configure(
     SOURCE_PATH "${SOURCE_PATH}"
     OPTIONS
+        ${FEATURE_OPTIONS}
         -DASIO_SEMAPHORE_BUILD_TESTS=OFF
         -DASIO_SEMAPHORE_BUILD_EXAMPLES=OFF
         -DASIO_SEMAPHORE_BUILD_BENCH=OFF

@@ -1,15 +1,15 @@
 #pragma once
 
-// One asynchronous acquire, or whatever else waits in a line, from its initiation to the call of
-// its handler. Asio layer.
+// One asynchronous acquire, or another operation that waits in a line, from its initiation to the
+// call of its handler. Asio layer.
 //
 //   start_acquire ── ends at once ──────────────────> completion ──post──> handler
 //        └───────── acquire_operation ─> the queue ─> delivery ───post──> handler
 //
-// Whoever takes the operation out of the queue owns it; from the grant on what is granted belongs
-// to the completion or delivery, which gives it back if it is destroyed instead of run. The
-// operation's memory is freed before the handler is called, or destroyed: a part of the handler may
-// be the true owner of that memory. An operation's outstanding work is its route's.
+// The thread that takes the operation out of the queue owns it. From the grant on, the completion
+// or delivery owns what is granted, and gives it back if destroyed instead of run. The operation's
+// memory is freed before the handler is called or destroyed, because a part of the handler may own
+// that memory. The operation's route holds the operation's outstanding work.
 
 #include <asio_semaphore/config.hpp>
 #include <asio_semaphore/detail/operation/completion.hpp>
@@ -34,16 +34,15 @@
 
 namespace asio_semaphore::detail {
 
-/// An acquire has no effect until it is granted, so that it can honour even the most demanding
-/// type.
+/// An acquire has no effect until it is granted, so it can honour every type of cancellation.
 inline bool ends_an_acquire(asio::cancellation_type_t type) noexcept {
     constexpr auto all = asio::cancellation_type::terminal | asio::cancellation_type::partial |
                          asio::cancellation_type::total;
     return (type & all) != asio::cancellation_type::none;
 }
 
-/// The cancellation handler that an operation leaves in its slot. The slot is not touched again:
-/// the signal may die, or be used for something else, whenever it likes.
+/// The cancellation handler that an operation installs in its slot. The operation does not touch
+/// the slot again, so the signal may be destroyed or reused at any time.
 class slot_canceller {
 public:
     explicit slot_canceller(boost::intrusive_ptr<waiting_line<threads>> line) noexcept :
@@ -68,40 +67,39 @@ inline constexpr bool tells_of_leaving<
     std::void_t<decltype(Request::has_left(std::declval<typename Request::waiter_type&>()))>> =
     true;
 
-/// An operation that waits, or goes through the queue at least.
+/// An operation that waits, or at least goes through the queue.
 /**
- * @tparam Request what an operation asks for, and what it is handed. It travels as a value, which
- * cannot throw when it is moved, from the initiation to the first attempt, and from there into the
- * waiter:
+ * @tparam Request what an operation asks for, and what it is handed. It travels by value, and
+ * moving it cannot throw: from the initiation to the first attempt, and from there into the waiter:
  *
  * @code
  * using signature             // void(error_code, holding) or void(error_code)
  * using state_type            // derives from waiting_line<threads>
- * using waiter_type           // what the queue sees; made as waiter_type(Request&&, bool works)
+ * using waiter_type           // what the queue sees; made by waiter_type(Request&&, bool works)
  * using holding               // owns what is granted, or nothing
  *     void reset() noexcept   //   gives it back now
  *     void forget() noexcept  //   for void(error_code) only: leaves it to the caller
  *
- * // The first attempt; may note in the request what is granted. Null: the object has been moved
- * // from. `queued`: not now.
+ * // The first attempt; may record in the request what is granted. The pointer is null if the
+ * // object has been moved from. `queued`: not now.
  * outcome try_now(const intrusive_ptr<state_type>&) noexcept
- * // Whether there is another, which may have others leave the queue. One of them may own the
- * // object that is operated on, and be dropped by its executor.
+ * // Whether there is another attempt, which may take other operations out of the queue. One of
+ * // those may own the object, and its executor may drop it.
  * static constexpr bool submits_others
  * outcome try_again(const intrusive_ptr<state_type>&)
- * // The last: `queued` where w waits now; what is granted right here stands in w.
+ * // The last attempt: `queued` if w now waits; what is granted at once is recorded in w.
  * static outcome enqueue(const Executor&, const intrusive_ptr<state_type>&, waiter_type& w)
  *
- * // What the operation holds after the first attempt, or as w left the queue; without a grant
- * // nothing.
+ * // What the operation holds after the first attempt, or after w left the queue; nothing without
+ * // a grant.
  * holding hold(const intrusive_ptr<state_type>&, outcome) noexcept
  * static holding hold(intrusive_ptr<state_type>&&, waiter_type& w) noexcept
  *
  * static constexpr const char *limit_name, *name // in Asio's handler tracking
  *
- * // Where a request has words of its own for how it ends:
+ * // If the request has its own error codes:
  * static error_code own_error_code(outcome) noexcept
- * // Where somebody has to know that w has left the queue: called with no lock held.
+ * // If somebody has to know that w has left the queue; called with no lock held.
  * static void has_left(waiter_type& w) noexcept
  * @endcode
  */
@@ -116,8 +114,8 @@ class acquire_operation final
     using allocator_traits = std::allocator_traits<allocator_type>;
 
 public:
-    /// Queues the operation, or posts its completion where the queue needn't or can't take it any
-    /// more.
+    /// Queues the operation. If the queue need not or cannot take it any more, submits or drops the
+    /// operation instead.
     /// @param associated the handler's executor
     template <typename Executor, typename HandlerExecutor>
     BOOST_NOINLINE static void start(
@@ -136,7 +134,7 @@ public:
 
         const outcome result = Request::enqueue(executor, state, operation);
         if (result == outcome::queued)
-            own.release(); // the queue's, and possibly gone by now
+            own.release(); // the queue owns it; it may be gone by now
         else
             own.end(state, executor, result);
     }
@@ -144,8 +142,8 @@ public:
 private:
     class delivery;
 
-    /// The operation's block, from the handler's allocator: destroyed and freed on the way out,
-    /// unless it has gone on.
+    /// The operation's block, from the handler's allocator: destroyed and freed at the end of the
+    /// scope, unless released.
     struct memory {
         explicit memory(const Handler& handler) :
             allocator(asio::get_associated_allocator(handler, asio::recycling_allocator<void>())) {}
@@ -197,7 +195,7 @@ private:
                     handler.emplace(std::move(operation->handler_));
             }
             BOOST_CATCH(...) {
-                // It stays where it is.
+                // The handler stays where it is.
             }
             BOOST_CATCH_END
             free();
@@ -208,7 +206,7 @@ private:
         acquire_operation* operation = nullptr;
     };
 
-    /// An operation that left the queue, on its way to its handler.
+    /// An operation that has left the queue, on its way to its handler.
     class delivery {
     public:
         explicit delivery(acquire_operation* operation) noexcept : operation_(operation) {}
@@ -228,7 +226,7 @@ private:
         acquire_operation* operation_;
     };
 
-    // The route first: the handler's executor may be a part of the handler.
+    // The route is initialized first: the handler's executor may be a part of the handler.
     template <typename Executor, typename HandlerExecutor>
     acquire_operation(
         Handler& handler, const Executor& executor, const HandlerExecutor& associated,
@@ -245,8 +243,8 @@ private:
             submit(delivery(this));
         }
         BOOST_CATCH(...) {
-            // The executor refused; the delivery that it was given is gone, and what it held is
-            // back.
+            // The executor refused. The delivery given to it is gone, and has given back what it
+            // held.
         }
         BOOST_CATCH_END
     }
@@ -273,7 +271,7 @@ private:
             finish<false>(operation);
         }
         BOOST_CATCH(...) {
-            // The handler did not even let itself be moved.
+            // Even moving the handler failed.
         }
         BOOST_CATCH_END
     }
@@ -335,7 +333,7 @@ BOOST_FORCEINLINE void end_or_wait(
     }
 }
 
-/// With an executor and a reference of its own: the object may go meanwhile.
+/// Owns its executor and its reference, because the object may be gone meanwhile.
 template <typename Handler, typename Executor, typename StatePointer, typename Request>
 BOOST_NOINLINE void
 start_again(Handler& handler, Executor executor, StatePointer state, Request request) {
@@ -343,8 +341,8 @@ start_again(Handler& handler, Executor executor, StatePointer state, Request req
     detail::end_or_wait(handler, executor, state, request, result);
 }
 
-/// Starts an operation. @param state null for an object that has been moved from
-/// @param handler the initiation's own, which destroys it if nothing else becomes of it
+/// Starts an operation. @param state null if the object has been moved from
+/// @param handler the initiation's own, which destroys it if nothing else takes it over
 template <typename Handler, typename Executor, typename StatePointer, typename Request>
 BOOST_FORCEINLINE void start_acquire(
     Handler& handler, const Executor& executor, const StatePointer& state, Request& request) {

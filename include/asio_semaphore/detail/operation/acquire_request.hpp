@@ -1,6 +1,6 @@
 #pragma once
 
-// What an acquire asks a semaphore for, and what it is handed: the request of acquire_operation.
+// What an acquire asks of a semaphore, and what it is handed: the request of acquire_operation.
 // Asio layer.
 
 #include <asio_semaphore/config.hpp>
@@ -25,11 +25,12 @@ struct permit_access {
     }
 };
 
-/// Where the permits travel as an object; by the bare signature they go to the caller, who gives
-/// them back by hand.
+/// With this signature, the permits travel as an object. With bare_signature they go to the caller,
+/// who gives them back by hand.
 using permit_signature = void(boost::system::error_code, permit);
 
-// Inlined by force is what would otherwise keep the request in memory, instead of a register.
+// Functions are forced inline if they would otherwise keep the request in memory instead of a
+// register.
 template <typename Signature>
 struct acquire_request {
     using signature = Signature;
@@ -66,7 +67,7 @@ struct acquire_request {
     std::ptrdiff_t n;
 };
 
-/// The same with a moment after which the operation waits no longer.
+/// The same, with a time at which the operation stops waiting.
 template <typename Signature>
 struct timed_acquire_request : acquire_request<Signature> {
     using untimed = acquire_request<Signature>;

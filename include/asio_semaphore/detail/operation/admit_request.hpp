@@ -1,7 +1,7 @@
 #pragma once
 
-// What an admission asks a limiter for, and what it is handed; and the same of who waits for an
-// idle limiter. Requests of acquire_operation. Asio layer.
+// What an admission asks of a limiter, and what it is handed; and the same for waiting until a
+// limiter is idle. Requests of acquire_operation. Asio layer.
 
 #include <asio_semaphore/config.hpp>
 #include <asio_semaphore/detail/operation/completion.hpp>
@@ -21,14 +21,14 @@ namespace asio_semaphore::detail {
 struct admission_access {
     template <typename StatePointer>
     static admission make(StatePointer&& state, outcome result, const place& granted) noexcept {
-        // Of a weight of 0 nothing is given back.
+        // A grant of weight 0 has nothing to give back.
         return result == outcome::granted && granted.record != nullptr
                    ? admission(std::forward<StatePointer>(state), granted)
                    : admission();
     }
 };
 
-/// What a limiter that has been moved from says.
+/// The outcome for a limiter that has been moved from.
 inline outcome closed_or_invalid(const admission_request& asked) noexcept {
     return is_valid(asked) ? outcome::closed : outcome::invalid_argument;
 }

@@ -1,9 +1,9 @@
 #pragma once
 
-// The completion of an operation that ends inside its initiation: it still runs later, unless the
-// handler brings an immediate executor. Asio layer. The handler has been moved out of the caller's
-// object already. What the operation holds by then, and whether the handler is handed that, its
-// request says; see acquire_operation.
+// The completion of an operation that ends inside its initiation. It still runs later, unless the
+// handler has an immediate executor. Asio layer. The handler has already been moved out of the
+// caller's object. The request decides what the operation holds by then, and whether the handler is
+// handed that; see acquire_operation.
 
 #include <asio_semaphore/config.hpp>
 #include <asio_semaphore/detail/operation/executors.hpp>
@@ -55,7 +55,7 @@ template <typename Request>
 inline constexpr bool
     has_own_errors<Request, std::void_t<decltype(Request::own_error_code(outcome()))>> = true;
 
-/// What the handler is told: the request's own words, where it has some.
+/// The error code for the handler: the request's own, if it defines one.
 template <typename Request>
 BOOST_FORCEINLINE boost::system::error_code error_code_of(outcome result) noexcept {
     if constexpr (has_own_errors<Request>)
@@ -64,8 +64,8 @@ BOOST_FORCEINLINE boost::system::error_code error_code_of(outcome result) noexce
         return detail::to_error_code(result);
 }
 
-/// By this one the handler is handed nothing: what the operation holds then goes to the caller, who
-/// gives it back by hand.
+/// With this signature the handler is handed nothing: what the operation holds goes to the caller,
+/// who gives it back by hand.
 using bare_signature = void(boost::system::error_code);
 
 template <typename Signature, typename Handler>
@@ -74,7 +74,7 @@ template <typename... Args, typename Handler>
 inline constexpr bool can_be_called<void(Args...), Handler> =
     std::is_invocable_v<Handler&&, Args...>;
 
-/// What an operation holds that is granted nothing.
+/// Held by an operation that is granted nothing.
 struct nothing {
     static void reset() noexcept {}
     static void forget() noexcept {}
@@ -91,8 +91,7 @@ BOOST_FORCEINLINE void call_handler(Handler& handler, outcome result, Holding& h
     }
 }
 
-/// A handler with what it will be called with. Destroyed instead of called, it gives back what it
-/// holds.
+/// A handler with its arguments. If it is destroyed instead of called, it gives back what it holds.
 template <typename Request, typename Handler>
 struct completion {
     template <typename StatePointer>
@@ -105,7 +104,7 @@ struct completion {
 
     void operator()() { detail::call_handler<Request>(handler, result, held); }
 
-    // First: it gives back also where the handler does not let itself be moved.
+    // First, so that it gives back even if moving the handler throws.
     typename Request::holding held;
     Handler handler;
     outcome result;
@@ -119,14 +118,14 @@ template <typename Handler>
 inline constexpr bool has_immediate_executor =
     !std::is_same_v<immediate_executor_of<Handler>, no_executor>;
 
-/// Has the handler's immediate executor run f, which has the handler.
+/// Has the handler's immediate executor run f, which contains the handler.
 template <typename Handler, typename IoExecutor, typename Function>
 void dispatch_immediately(const Handler& handler, const IoExecutor& io_executor, Function&& f) {
     const auto immediate = asio::get_associated_immediate_executor(handler, io_executor);
     asio::dispatch(immediate, std::forward<Function>(f));
 }
 
-/// For a handler that brings an immediate executor. Takes what the state granted.
+/// For a handler that has an immediate executor. Takes over what the state granted.
 template <typename Handler, typename IoExecutor, typename StatePointer, typename Request>
 void complete_immediately(
     Handler& handler, const IoExecutor& io_executor, const StatePointer& state, Request request,
@@ -135,9 +134,9 @@ void complete_immediately(
     asio::dispatch(immediate, completion<Request, Handler>(handler, result, state, request));
 }
 
-/// Whether the immediate executor calls the handler here in any case: the system executor runs it
+/// Whether the immediate executor is certain to call the handler here. The system executor runs it
 /// in any thread, hence in this one, and does not let it throw either. Nothing can come between the
-/// grant and the handler, so that no object has to hold what is granted.
+/// grant and the handler, so no object has to hold what is granted.
 template <typename Signature, typename Handler>
 inline constexpr bool is_called_in_place =
     std::is_same_v<immediate_executor_of<Handler>, asio::system_executor> &&
@@ -148,7 +147,7 @@ inline constexpr bool has_immediate_executor = false;
 template <typename Signature, typename Handler>
 inline constexpr bool is_called_in_place = false;
 
-// For no handler:
+// Never called:
 template <typename Handler, typename IoExecutor, typename Function>
 void dispatch_immediately(const Handler&, const IoExecutor&, Function&&);
 template <typename Handler, typename IoExecutor, typename StatePointer, typename Request>
@@ -161,7 +160,7 @@ template <
 BOOST_FORCEINLINE void post_completion_to(
     Handler& handler, const HandlerExecutor& associated, const IoExecutor& io_executor,
     const StatePointer& state, Request& request, outcome result) {
-    // Both may be parts of the handler, which moves.
+    // Copies, because both may be parts of the handler, which moves.
     const HandlerExecutor executor(associated);
     const auto allocator = asio::get_associated_allocator(handler);
     detail::submit_to(
@@ -169,7 +168,7 @@ BOOST_FORCEINLINE void post_completion_to(
         allocator);
 }
 
-/// Rarer, and kept out of the way of the others.
+/// The rarer case, kept out of line so as not to slow down the others.
 template <
     typename Handler, typename HandlerExecutor, typename IoExecutor, typename StatePointer,
     typename Request>
@@ -179,7 +178,7 @@ BOOST_NOINLINE void post_completion_elsewhere(
     detail::post_completion_to(handler, associated, io_executor, state, request, result);
 }
 
-/// Has the handler called later, on its executor. Takes what the state granted.
+/// Has the handler called later, on its executor. Takes over what the state granted.
 template <typename Handler, typename IoExecutor, typename StatePointer, typename Request>
 BOOST_FORCEINLINE void post_completion(
     Handler& handler, const IoExecutor& io_executor, const StatePointer& state, Request& request,
@@ -195,7 +194,7 @@ BOOST_FORCEINLINE void post_completion(
 
 } // namespace asio_semaphore::detail
 
-/// What is associated with the handler is associated with its completion.
+/// Everything associated with the handler is associated with its completion.
 template <
     template <typename, typename> class Associator, typename Request, typename Handler,
     typename DefaultCandidate>

@@ -1,9 +1,9 @@
 #pragma once
 
 // Deadlines, and the timer of a waiting line's alarm. Asio layer. The timer lives on the executor
-// of the semaphore, or whatever else has the line, and is touched there only: a context whose
-// concurrency hint is CONCURRENCY_HINT_UNSAFE_IO has no locks around its timers. What the executor
-// is given holds a reference to the line, which owns the alarm.
+// of the semaphore, or of whatever else owns the line, and is touched only there: a context whose
+// concurrency hint is CONCURRENCY_HINT_UNSAFE_IO has no locks around its timers. Functions given to
+// the executor hold a reference to the line, which owns the alarm.
 
 #include <asio_semaphore/config.hpp>
 #include <asio_semaphore/detail/operation/executors.hpp>
@@ -26,8 +26,8 @@ namespace asio_semaphore::detail {
 
 using deadline_clock = std::chrono::steady_clock;
 
-/// A wait in the steady clock's units; one that is longer than the clock can tell is as long as it
-/// can tell, and one that is not a number is over.
+/// A wait in the steady clock's units. A wait beyond the clock's range becomes the longest one in
+/// range, and NaN counts as a wait that is over.
 template <typename Rep, typename Period>
 deadline_clock::duration saturated(const std::chrono::duration<Rep, Period>& wait) {
     using result = deadline_clock::duration;
@@ -50,11 +50,11 @@ inline time_point deadline_after(deadline_clock::duration wait) {
 template <typename Executor>
 class deadline_timer final : public alarm<threads> {
 public:
-    /// Puts w in the queue, with the alarm set for its deadline; see semaphore_state::enqueue.
+    /// Queues w with the alarm set for its deadline; see semaphore_state::enqueue.
     template <typename State, typename Waiter>
     static outcome
     enqueue(const Executor& executor, const boost::intrusive_ptr<State>& state, Waiter& w) {
-        const outcome result = state->enqueue(w); // w may be gone now, where that is `queued`
+        const outcome result = state->enqueue(w); // if `queued`, w may be gone now
         return result != outcome::unalarmed ? result : alarm_and_enqueue(executor, state, w);
     }
 
@@ -63,7 +63,7 @@ public:
 
     void post() override {
         call claims(line_pointer(&line_), *this);
-        // Where the function is not submitted it is dropped, and counts as that.
+        // Counts also a function whose submission fails: its destructor calls dropped().
         struct counted {
             alarm<threads>& timer;
             ~counted() { timer.posted(); }
@@ -82,14 +82,14 @@ private:
         if (state->find_alarm() == nullptr)
             state->install_alarm(std::make_unique<deadline_timer>(*state, executor));
         alarm<threads>* const timer = state->find_alarm();
-        if (timer == nullptr) // the context goes, as the queue will tell
+        if (timer == nullptr) // the context shuts down, as enqueue will report
             return state->enqueue(w);
         const expectation expected(*timer, w.at);
         expected.post();
         return state->enqueue(w, true);
     }
 
-    /// What the executor is given.
+    /// The function given to the executor.
     struct call {
         call(line_pointer l, deadline_timer& t) noexcept : line(std::move(l)), timer(&t) {}
         call(call&&) = default;
@@ -109,7 +109,7 @@ private:
         deadline_timer* timer;
     };
 
-    /// @pre claimed
+    /// @pre this thread has claimed the timer
     void set(const line_pointer& line) {
         BOOST_TRY {
             for (time_point at; next(at);) {
@@ -140,11 +140,11 @@ private:
         Executor executor;
         std::optional<
             asio::basic_waitable_timer<deadline_clock, asio::wait_traits<deadline_clock>, Executor>>
-            timer; // made on the executor, too
+            timer; // constructed on the executor, too
     };
 
     waiting_line<threads>& line_;
-    std::optional<parts> on_; // until the context goes
+    std::optional<parts> on_; // until the context shuts down
 };
 
 } // namespace asio_semaphore::detail

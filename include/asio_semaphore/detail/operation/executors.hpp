@@ -1,7 +1,7 @@
 #pragma once
 
-// What the library asks of executors, of either of Asio's models. Asio layer. Nothing here is
-// called unqualified: a handler's namespace may have functions of the same names.
+// What the library requires of executors, in either of Asio's models. Asio layer. All calls here
+// are qualified: a handler's namespace may have functions of the same names.
 
 #include <asio_semaphore/config.hpp>
 
@@ -41,10 +41,10 @@ template <typename Executor>
 inline constexpr bool has_context = is_networking_ts_executor<Executor> ||
                                     asio::can_query<Executor, asio::execution::context_t>::value;
 
-/// By its type, an executor that runs functions at once where it is: system_executor, which is what
-/// handlers of Asio's parallel_group have where nobody gave them an executor, and the executors of
-/// futures. Required not to, they would start the system context's threads, which are not the
-/// program's.
+/// Whether an executor, by its type, runs functions at once in the calling thread. Examples are
+/// system_executor, which the handlers of Asio's parallel_group have if nobody gave them an
+/// executor, and the executors of futures. Required never to block, they would start the threads of
+/// the system context, which are not the program's.
 template <typename Executor, typename = void>
 inline constexpr bool is_inline_by_type = false;
 template <typename Executor>
@@ -57,8 +57,8 @@ inline constexpr bool is_inline_by_type<
         asio::execution::blocking_t::possibly_t> ||
     std::is_same_v<Executor, asio::system_executor>;
 
-/// Whether a handler is posted straight to its executor. The others are dispatched to theirs on the
-/// semaphore's.
+/// Whether a handler is posted directly to its executor. Other handlers are dispatched to theirs
+/// from the semaphore's executor.
 template <typename Executor>
 inline constexpr bool is_posted_to = can_post<Executor> && !is_inline_by_type<Executor>;
 
@@ -84,7 +84,7 @@ base_of(const asio::execution::any_executor<Properties...>& executor) noexcept {
     return executor;
 }
 
-/// any_io_executor as what it derives from: what Asio makes of that for a property is not moved
+/// For any_io_executor, its base class: what Asio returns for a property of the base is not moved
 /// into yet another object.
 template <typename Executor>
 const auto& as_base(const Executor& executor) noexcept {
@@ -94,8 +94,8 @@ const auto& as_base(const Executor& executor) noexcept {
         return executor;
 }
 
-/// A handler without an allocator of its own leaves it to the executor. Asio's recycle by default;
-/// asked to, they would be copied.
+/// Without an allocator of the handler's own, the executor chooses. Asio's executors recycle memory
+/// by default; asking for that would copy them.
 template <typename Executor, typename Function, typename Allocator>
 BOOST_FORCEINLINE void
 execute_on(const Executor& executor, Function&& f, const Allocator& allocator) {
@@ -106,7 +106,7 @@ execute_on(const Executor& executor, Function&& f, const Allocator& allocator) {
             .execute(std::forward<Function>(f));
 }
 
-/// Has executor run f later, never here. The executor may be a part of f, and go with it.
+/// Has executor run f later, never here. The executor may be a part of f, and move with it.
 template <typename Executor, typename Function, typename Allocator>
 BOOST_FORCEINLINE void post_to(const Executor& executor, Function&& f, const Allocator& allocator) {
     if constexpr (is_networking_ts_executor<Executor>) {
@@ -118,7 +118,7 @@ BOOST_FORCEINLINE void post_to(const Executor& executor, Function&& f, const All
     }
 }
 
-/// Has executor run f, here if it likes; it may be able to do no more than execute.
+/// Has executor run f, possibly here. The executor may support nothing but execute.
 template <typename Executor, typename Function, typename Allocator>
 void dispatch_to(const Executor& executor, Function&& f, const Allocator& allocator) {
     if constexpr (is_networking_ts_executor<Executor>)
@@ -127,7 +127,7 @@ void dispatch_to(const Executor& executor, Function&& f, const Allocator& alloca
         detail::execute_on(executor, std::forward<Function>(f), allocator);
 }
 
-/// A function on its way to an executor that it cannot be posted to.
+/// A function on its way to an executor to which it cannot be posted.
 template <typename Executor, typename Function, typename Allocator>
 struct relayed {
     Executor executor;
@@ -137,8 +137,8 @@ struct relayed {
     void operator()() { detail::dispatch_to(executor, std::move(function), allocator); }
 };
 
-/// Has executor run f later, never here; by way of @p io, the semaphore's executor, where executor
-/// is not to be posted to.
+/// Has executor run f later, never here. If executor is not to be posted to, f goes through the
+/// semaphore's executor, @p io.
 template <typename Executor, typename IoExecutor, typename Function, typename Allocator>
 BOOST_FORCEINLINE void submit_to(
     const Executor& executor, const IoExecutor& io, Function&& f, const Allocator& allocator) {
@@ -155,13 +155,13 @@ BOOST_FORCEINLINE void submit_to(
 template <typename Executor1, typename Executor2>
 bool is_same(const Executor1& first, const Executor2& second) noexcept {
     if constexpr (std::is_same_v<Executor1, Executor2>)
-        return &first == &second || first == second; // mostly a handler has none of its own
+        // Mostly the same object: few handlers have an executor of their own.
+        return &first == &second || first == second;
     else
         return false;
 }
 
-/// An executor that nobody brings: it comes back from handlers that have none of the kind that is
-/// asked for.
+/// Stands for a missing executor: the result for a handler that has none of the requested kind.
 struct no_executor {
     static constexpr asio::execution::blocking_t query(asio::execution::blocking_t) noexcept {
         return asio::execution::blocking.never;
@@ -176,7 +176,7 @@ template <typename Handler>
 inline constexpr bool has_executor =
     !std::is_same_v<asio::associated_executor_t<Handler, no_executor>, no_executor>;
 
-/// An executor that is kept busy: it has outstanding work.
+/// An executor with outstanding work.
 template <typename Executor, bool = is_networking_ts_executor<Executor>>
 class busy_executor {
 public:
@@ -194,7 +194,7 @@ private:
     executor_type executor_;
 };
 
-// executor_work_guard alone would do, but takes strands of any_io_executor for what they are not.
+// executor_work_guard alone would do, but misclassifies strands of any_io_executor.
 template <typename Executor>
 class busy_executor<Executor, true> : public asio::executor_work_guard<Executor> {
 public:
@@ -211,14 +211,14 @@ struct is_type_erased<
     std::void_t<decltype(std::declval<const Executor&>().template target<io_context_executor>())>>
     : std::true_type {};
 
-/// The io_context executor that this one is or holds, or null.
+/// The io_context executor that this executor is or holds, or null.
 template <typename Executor>
 const io_context_executor* as_io_context(const Executor& executor) noexcept {
     if constexpr (std::is_same_v<Executor, io_context_executor>)
         return &executor;
 #if !defined(BOOST_ASIO_NO_TYPEID)
-    // By the type's address: what is not an io_context's executor is not compared by name. Where a
-    // program has the type twice, in shared libraries that hide theirs, null is as good an answer.
+    // Compares the types' addresses, and never the names of other executors' types. If a program
+    // has the type twice, because shared libraries hide theirs, null is as good an answer.
     else if constexpr (is_any_io_executor<Executor>)
         return &executor.target_type() == &typeid(io_context_executor)
                    ? static_cast<const io_context_executor*>(executor.template target<void>())
@@ -230,7 +230,7 @@ const io_context_executor* as_io_context(const Executor& executor) noexcept {
         return nullptr;
 }
 
-/// The executor of the io_context that both are executors of, or null.
+/// The executor of the io_context that both belong to, or null.
 template <typename IoExecutor, typename HandlerExecutor>
 const io_context_executor*
 common_io_context(const IoExecutor& io_executor, const HandlerExecutor& handler_executor) noexcept {

@@ -1,8 +1,8 @@
 #pragma once
 
-// Errors in completions of operations under a limit. Asio layer. Where there is no permit: what the
-// completion signature makes of the error; and where the operation has completed: whether that was
-// with an error.
+// Errors in completions of operations under a limit. Asio layer. Without a permit: how the
+// completion signature reports the error. After the operation has completed: whether it reported an
+// error.
 
 #include <asio_semaphore/config.hpp>
 
@@ -18,8 +18,8 @@
 
 namespace asio_semaphore::detail {
 
-/// The value of an argument that comes with a failure. An I/O object, as async_accept delivers one,
-/// is made for the operation's executor.
+/// The value of an argument that accompanies a failure. An I/O object, such as async_accept
+/// delivers, is constructed from the operation's executor.
 template <typename T, typename Executor>
 T failure_value(const Executor& executor) {
     if constexpr (std::is_default_constructible_v<T>)
@@ -32,8 +32,8 @@ template <typename T, typename Executor>
 inline constexpr bool has_failure_value =
     std::is_default_constructible_v<T> || std::is_constructible_v<T, const Executor&>;
 
-/// How an operation with this completion signature fails for want of a permit; not at all, unless
-/// it is one of those below.
+/// How an operation with this completion signature reports that it got no permit. Impossible,
+/// except in the specializations below.
 template <typename Executor, typename Signature>
 struct failure_of_one {
     static constexpr bool possible = false;
@@ -69,7 +69,7 @@ private:
     }
 };
 
-/// As as_tuple, around with_permit, has it.
+/// The signature of as_tuple around with_permit.
 template <typename Executor, typename R, typename First, typename... Rest>
 struct failure_of_one<Executor, R(std::tuple<First, Rest...>)> {
     using of_parts = failure_of_one<Executor, R(First, Rest...)>;
@@ -99,7 +99,7 @@ struct failure_of_one<Executor, R(Args...)& noexcept> : failure_of_one<Executor,
 template <typename Executor, typename R, typename... Args>
 struct failure_of_one<Executor, R(Args...)&& noexcept> : failure_of_one<Executor, R(Args...)> {};
 
-/// The same for an operation with several signatures: the first that can tell of the failure does.
+/// The same for an operation with several signatures: the first one that can report the failure.
 template <typename Executor, typename... Signatures>
 struct failure_of {
     static constexpr bool possible = false;
@@ -114,7 +114,7 @@ struct failure_of<Executor, Signature, Rest...>
           failure_of_one<Executor, Signature>::possible, failure_of_one<Executor, Signature>,
           failure_of<Executor, Rest...>> {};
 
-/// None where it is an exception without a code.
+/// The exception's error code, or none if it has no code.
 inline std::optional<boost::system::error_code>
 error_in(const std::exception_ptr& exception) noexcept {
     if (!exception)
@@ -125,13 +125,13 @@ error_in(const std::exception_ptr& exception) noexcept {
     } catch (const boost::system::system_error& error) {
         return error.code();
     } catch (...) {
-        // It tells nothing.
+        // An exception without a code.
     }
 #endif
     return std::nullopt;
 }
 
-/// With which error an operation has completed, going by the first of its results.
+/// The error with which an operation has completed, according to its first result.
 inline std::optional<boost::system::error_code> error_of() noexcept {
     return boost::system::error_code();
 }
@@ -145,7 +145,7 @@ std::optional<boost::system::error_code> error_of(const First& first, const Rest
         return boost::system::error_code();
 }
 
-/// As as_tuple, around with_permit, has them.
+/// The results of as_tuple around with_permit.
 template <typename... Results>
 std::optional<boost::system::error_code> error_of(const std::tuple<Results...>& results) noexcept {
     return std::apply([](const auto&... each) { return detail::error_of(each...); }, results);

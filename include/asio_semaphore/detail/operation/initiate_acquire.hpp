@@ -12,7 +12,8 @@
 
 namespace asio_semaphore::detail {
 
-/// Tells a completion token from the number of permits. A handler may be convertible to a number.
+/// Distinguishes a completion token from the number of permits. A handler may be convertible to a
+/// number.
 template <typename Token>
 using not_a_count = std::enable_if_t<
     !std::is_arithmetic_v<std::decay_t<Token>> && !std::is_enum_v<std::decay_t<Token>>>;

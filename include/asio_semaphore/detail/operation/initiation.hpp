@@ -1,9 +1,10 @@
 #pragma once
 
-// The initiation of an operation, which completion tokens call: now, later, more than once, or
-// never. Asio layer. As long as it is not copied or moved it refers to the members of the object
-// that is operated on; a copy, which a lazy token keeps, holds its own executor and a reference to
-// the state, so that it goes where the object goes, and survives it.
+// The initiation of an operation. A completion token may call it now, later, more than once, or
+// never. Asio layer. Until it is copied or moved, it refers to the members of the object on which
+// the operation is started. A copy, which a lazy token keeps, holds its own executor and a
+// reference to the state. The copy therefore follows the object's state when the object is moved,
+// and may outlive the object.
 
 #include <asio_semaphore/config.hpp>
 #include <asio_semaphore/detail/operation/acquire_operation.hpp>
@@ -16,7 +17,7 @@
 
 namespace asio_semaphore::detail {
 
-/// What derives from it has the call operators.
+/// Derived classes have the call operators.
 template <typename Executor, typename State>
 class initiation {
 public:
@@ -41,11 +42,11 @@ public:
     const executor_type& get_executor() const noexcept { return *executor_; }
 
 protected:
-    // Inlined by force, as are the call operator of an acquire and start_acquire: each is called in
-    // one place for a handler, and passes on what is in registers.
+    // Forced inline, as are the call operator of an acquire and start_acquire: each is called in
+    // one place per handler, and passes on what is in registers.
     template <typename Handler, typename Request>
     BOOST_FORCEINLINE void start(Handler&& handler, Request&& request) const {
-        // From here on it is not the caller's any more, whatever becomes of it.
+        // From here on the handler is no longer the caller's, whatever happens to it.
         std::decay_t<Handler> own(std::forward<Handler>(handler));
         detail::start_acquire(own, *executor_, *state_, request);
     }

@@ -1,6 +1,6 @@
 #pragma once
 
-// The completion tokens that have an operation run under a limit. Asio layer.
+// The completion tokens that run an operation under a limit. Asio layer.
 
 #include <asio_semaphore/config.hpp>
 #include <asio_semaphore/detail/operation/failure_of.hpp>
@@ -15,12 +15,12 @@
 
 namespace asio_semaphore::detail {
 
-/// @tparam Limit what is to be held, as a value: limit.acquire() is a deferred operation with the
-/// signature void(error_code, what is held), and limit.get_executor() is of the object that grants;
-/// has a type grants_what_can_be_lost where that is so
+/// @tparam Limit what the operation must hold, as a value. limit.acquire() is a deferred operation
+/// with the signature void(error_code, what is held). limit.get_executor() is the executor of the
+/// object that grants. If what is granted can be lost, Limit has a type grants_what_can_be_lost.
 template <typename CompletionToken, typename Limit>
 struct limited_token {
-    /// The token that it adapts.
+    /// The adapted token.
     using token_type = CompletionToken;
     using limit_type = Limit;
 
@@ -41,8 +41,8 @@ struct is_limited_token<limited_token<CompletionToken, Limit>> : std::true_type 
 template <typename Limit>
 struct is_limited_token<partial_limited_token<Limit>> : std::true_type {};
 
-// Of several adapters it is the innermost whose turn comes first. So that permits are acquired in
-// the order in which they are written, a new one goes below those that are there already.
+// The innermost of several adapters acquires first. So that permits are acquired in the order in
+// which the adapters are written, a new adapter goes below those that are already there.
 template <typename Limit, typename Token>
 auto limit_token(Limit limit, Token&& token) {
     if constexpr (is_limited_token<std::decay_t<Token>>::value) {
@@ -56,8 +56,8 @@ auto limit_token(Limit limit, Token&& token) {
     }
 }
 
-/// A token that adapts the default token of the operation, and a function object that adapts the
-/// token that it is given.
+/// A token that adapts the operation's default token; also a function object that adapts the token
+/// that it is given.
 template <typename Limit>
 struct partial_limited_token : limited_token<default_token, Limit> {
     template <typename CompletionToken>
@@ -85,8 +85,8 @@ auto make_initiate_with_permit(Initiation&& initiation, const Limit& limit) {
     static_assert(
         failure::possible,
         "with_permit needs an operation that can complete without a permit: the first argument of "
-        "its completion signature has to be an error_code or an exception_ptr, and the others have "
-        "to be constructible from nothing, or from its executor");
+        "its completion signature has to be an error_code or an exception_ptr, and each of the "
+        "others has to be default-constructible, or constructible from the operation's executor");
     auto acquire = limit.acquire();
     return initiate_with_permit<
         failure, std::decay_t<Initiation>, std::decay_t<decltype(executor)>, decltype(acquire),
@@ -94,7 +94,7 @@ auto make_initiate_with_permit(Initiation&& initiation, const Limit& limit) {
         std::forward<Initiation>(initiation), executor, std::move(acquire));
 }
 
-/// Before Boost 1.83 binders ask the token that they adapt for this type.
+/// Before Boost 1.83, binders look for this type in the token that they adapt.
 template <typename AsyncResult, typename = void>
 struct return_type_of {};
 template <typename AsyncResult>
@@ -102,7 +102,7 @@ struct return_type_of<AsyncResult, std::void_t<typename AsyncResult::return_type
     using return_type = typename AsyncResult::return_type;
 };
 
-/// The default token of an initiation's executor; `deferred`, as in newer Boosts, if it has none.
+/// The default token of an initiation's executor; if there is none, `deferred`, as in newer Boost.
 template <
     typename Initiation, typename Default = typename asio::default_completion_token<
                              asio::associated_executor_t<std::decay_t<Initiation>>>::type>

@@ -1,10 +1,10 @@
 #pragma once
 
-// How an operation that leaves the queue gets to its handler: one hop, to the handler's executor.
-// Asio layer. Until it is submitted there, the operation holds outstanding work on that executor
-// and on the semaphore's. There are two routes: the short one, where handler and semaphore run on
-// the same io_context, which is posted to as such even if both see it as any_io_executor; and the
-// general one, for every other pair.
+// How an operation that leaves the queue reaches its handler: in one hop, to the handler's
+// executor. Asio layer. Until the operation is submitted there, it holds outstanding work on that
+// executor and on the semaphore's. There are two routes. The short one is for a handler and a
+// semaphore that run on the same io_context; it posts to the io_context's own executor even if both
+// see it as any_io_executor. The general one is for every other pair.
 
 #include <asio_semaphore/config.hpp>
 #include <asio_semaphore/detail/operation/executors.hpp>
@@ -22,9 +22,8 @@
 
 namespace asio_semaphore::detail {
 
-/// Room for the one function that an operation's delivery makes its io_context queue, inside the
-/// operation itself: between the grant and the delivery nothing is allocated, hence nothing can
-/// fail.
+/// Room inside the operation for the one function that its delivery makes the io_context queue. So
+/// nothing is allocated between the grant and the delivery, and nothing can fail there.
 class post_storage {
 public:
     void* allocate(std::size_t size) {
@@ -52,7 +51,7 @@ public:
         static_assert(alignof(T) <= alignof(void*));
         return static_cast<T*>(storage_->allocate(n * sizeof(T)));
     }
-    // The operation may be gone already when a copy of the allocator dies, but never when it frees.
+    // A copy of the allocator may outlive the operation, but never frees after it.
     void deallocate(T* memory, std::size_t) noexcept { storage_->deallocate(memory); }
 
     template <typename U>
@@ -70,10 +69,10 @@ private:
     post_storage* storage_;
 };
 
-/// Where handler and semaphore run on one io_context.
+/// For a handler and a semaphore on one io_context.
 class io_context_route {
 public:
-    /// Not everybody who waits needs to, and each costs two atomic operations.
+    /// Not every waiter has to hold work, and each that does costs two atomic operations.
     static constexpr bool holds_work = false;
 
     template <typename IoExecutor>
@@ -110,7 +109,7 @@ private:
                         : idle_;
     }
 
-    // One of the two, in the space of one.
+    // Only one of the two exists at a time.
     union {
         io_context_executor idle_;
         busy_type busy_;
@@ -119,7 +118,7 @@ private:
     post_storage storage_;
 };
 
-/// Outstanding work on the semaphore's executor, for an operation that goes by another, if it does.
+/// Outstanding work on the semaphore's executor, if the operation is submitted to another one.
 template <typename IoExecutor>
 class io_work {
 public:
@@ -137,12 +136,12 @@ private:
     std::optional<busy_executor<IoExecutor>> other_;
 };
 
-/// Everywhere else.
+/// For every other pair.
 template <typename IoExecutor, typename HandlerExecutor>
 class general_route {
 public:
-    /// From the start: to count it may be to call an executor of the user's, which is not done
-    /// under a lock.
+    /// Work is held from the start: holding it may call an executor of the user's, which must not
+    /// happen under a lock.
     static constexpr bool holds_work = true;
 
     BOOST_FORCEINLINE
@@ -154,7 +153,7 @@ public:
 
     template <typename Allocator, typename Function>
     void submit(const Allocator& allocator, Function&& f) {
-        // The route goes with the function, the work only when that is submitted.
+        // The function may take the route with it, but the work must last until it is submitted.
         const auto io = std::move(io_work_);
         if constexpr (is_direct) {
             detail::post_to(handler_work_.get_executor(), std::forward<Function>(f), allocator);

@@ -1,8 +1,8 @@
 #pragma once
 
-// The library's service on an execution context: it exists so that operations that wait when the
-// context goes are destroyed while their executors are valid still. What there is to do the
-// registry does; see there.
+// The library's service on an execution context: when the context shuts down, it destroys the
+// operations that still wait, while their executors are still valid. The registry does the work;
+// see state_registry.
 
 #include <asio_semaphore/config.hpp>
 #include <asio_semaphore/detail/state/semaphore_state.hpp>
@@ -21,16 +21,17 @@ public:
 
     ASIO_SEMAPHORE_DECL explicit semaphore_service(boost::asio::execution_context& context);
 
-    /// Asio may not shut down a service that is created while the context shuts down already. And
-    /// where threads ask for the context's first, it destroys all but one that they made, under a
-    /// lock of its own: that must not end or call anything.
+    /// Asio may not shut down a service that is created while the context already shuts down. And
+    /// if several threads create the service at once, Asio destroys all but one of theirs, under a
+    /// lock of its own: that destruction must not shut down or call anything.
     ASIO_SEMAPHORE_DECL ~semaphore_service() override;
 
-    /// Where the states on this context are listed.
+    /// The registry of the states on this context.
     ASIO_SEMAPHORE_DECL static boost::intrusive_ptr<state_registry<threads>>
     registry_of(boost::asio::execution_context& context);
 
-    /// Counts as in the constructor of basic_async_semaphore. @throws std::invalid_argument
+    /// The numbers are as in the constructor of basic_async_semaphore.
+    /// @throws std::invalid_argument
     ASIO_SEMAPHORE_DECL static boost::intrusive_ptr<semaphore_state<threads>> make_state(
         boost::asio::execution_context& context, std::ptrdiff_t initial,
         std::ptrdiff_t max_permits);

@@ -2,11 +2,12 @@
 
 // One asynchronous operation under a limit. Asio layer.
 //
-//   initiate_with_permit ─> acquire ─> permit_awaiter ─> wrapped one ─> permit_keeper ─> handler
-//                                         └── no permit: failure_of ───────────────────────^
+//   initiate_with_permit ─> acquire ─> permit_awaiter ─> operation ─> permit_keeper ─> handler
+//                                         └── no permit: failure_of ─────────────────────^
 //
 // The permit belongs to the completion of the acquire, then to the awaiter's call, then to the
-// keeper: whatever becomes of any of them, it goes back. It is whatever the acquire hands over.
+// keeper. Whatever happens to any of them, the permit goes back. Its type is whatever the acquire
+// hands over.
 
 #include <asio_semaphore/config.hpp>
 #include <asio_semaphore/detail/operation/acquire_operation.hpp>
@@ -35,16 +36,17 @@ namespace asio_semaphore::detail {
 
 namespace asio = boost::asio;
 
-/// Passes a cancellation on to the stage that is under way. What the operation leaves in its
-/// handler's slot is all that it ever leaves there: afterwards the signal may die, or serve another
-/// operation. Shared by the slot's handler and the operation, either of which may die first.
+/// Passes a cancellation on to the current stage. The operation installs one cancellation handler,
+/// and never touches its slot again: afterwards the signal may be destroyed, or serve another
+/// operation. The cancellation handler and the operation share the relay; either may be destroyed
+/// first.
 class cancellation_relay {
 public:
-    /// Where both stages listen, one after the other.
+    /// Both stages listen here, one after the other.
     asio::cancellation_slot slot() noexcept { return signal_.slot(); }
 
     void cancel(asio::cancellation_type_t type) {
-        // Between the grant and the start nobody listens: the start looks whether there was one.
+        // Between the grant and the start nobody listens, so start() looks for a cancellation.
         stage expected = stage::waiting;
         if (detail::ends_an_acquire(type))
             stage_.compare_exchange_strong(expected, stage::cancelled);
@@ -54,12 +56,12 @@ public:
             signal_.emit(type);
     }
 
-    /// Whether the wrapped operation may start; from then on it is the one that is cancelled.
+    /// Whether the wrapped operation may start. From then on, cancellation goes to that operation.
     bool start() noexcept {
         stage expected = stage::waiting;
         return stage_.compare_exchange_strong(expected, stage::started);
     }
-    /// Its I/O object may be gone from here on.
+    /// From here on, the operation's I/O object may be gone.
     void end() noexcept { stage_ = stage::ended; }
 
 private:
@@ -69,14 +71,14 @@ private:
     std::atomic<stage> stage_{stage::waiting};
 };
 
-/// What the operation leaves in its handler's slot.
+/// The cancellation handler that the operation installs in its slot.
 class relay_canceller {
 public:
     explicit relay_canceller(std::shared_ptr<cancellation_relay> relay) noexcept :
         relay_(std::move(relay)) {}
 
     void operator()(asio::cancellation_type_t type) {
-        // The last reference may otherwise go with the operation that ends here.
+        // Otherwise the last reference might go with the operation that ends here.
         const auto relay = relay_;
         relay->cancel(type);
     }
@@ -85,13 +87,15 @@ private:
     std::shared_ptr<cancellation_relay> relay_;
 };
 
-/// Null for a slot that nobody can cancel through, unless others than the slot may cancel.
+/// Null for a slot through which nobody can cancel, unless something other than the slot may
+/// cancel.
 template <typename Slot>
 std::shared_ptr<cancellation_relay> relay_from(Slot slot, bool is_needed = false) {
     std::shared_ptr<cancellation_relay> relay;
     const bool is_connected = slot.is_connected();
     if (is_connected || is_needed) {
-        // Not the handler's allocator: the signal may keep the relay for longer than the handler.
+        // Not the handler's allocator: the signal may keep the relay for longer than the handler
+        // lives.
         relay = std::allocate_shared<cancellation_relay>(
             asio::recycling_allocator<cancellation_relay>());
     }
@@ -110,8 +114,8 @@ template <typename Held>
 inline constexpr bool is_told_how_it_went<
     Held, std::void_t<decltype(std::declval<Held&>().finish(boost::system::error_code()))>> = true;
 
-/// Gives back what an operation has run with. What wants to know is told how that went: by
-/// finish(error_code), or ignore() where there is no code that could tell.
+/// Gives back what an operation ran with. A Held that wants the result is told by
+/// finish(error_code), or by ignore() if no code tells the result.
 template <typename Held, typename... Results>
 void hand_back(Held& held, const Results&... results) noexcept {
     if constexpr (!is_told_how_it_went<Held>) {
@@ -124,8 +128,8 @@ void hand_back(Held& held, const Results&... results) noexcept {
     }
 }
 
-/// For what may be lost while the operation runs: `watch(held, executor, relay)` has the relay
-/// cancel the operation then, on that executor.
+/// For a Held that can be lost while the operation runs: `watch(held, executor, relay)` makes a
+/// loss cancel the operation through the relay, on that executor.
 template <typename Held>
 struct loss_of {
     static constexpr bool is_possible = false;
@@ -170,13 +174,13 @@ private:
     Held held_;
 };
 
-/// The acquire's handler: starts the wrapped operation, with all that it was initiated with.
+/// The acquire's handler: starts the wrapped operation, with everything it was initiated with.
 /**
- * It goes the way of the intermediate steps of any composed operation: first to the executor of the
- * wrapped operation's I/O object, where nobody else uses that, and from there it is dispatched to
- * the final handler's. The semaphore's executor has no part in it.
+ * It goes where the intermediate steps of any composed operation go: first to the executor of the
+ * wrapped operation's I/O object, where nobody else uses the object, and from there it is
+ * dispatched to the final handler's executor. The semaphore's executor is not involved.
  *
- * @tparam Executor the wrapped operation's
+ * @tparam Executor that of the wrapped operation
  */
 template <
     typename Failure, typename Handler, typename Initiation, typename Executor, typename... Args>
@@ -207,7 +211,7 @@ public:
     void operator()(boost::system::error_code ec, Held held) {
         if constexpr (has_executor<Handler>) {
             if (is_elsewhere_) {
-                const auto executor = handler_work_.get_executor(); // it goes along
+                const auto executor = handler_work_.get_executor(); // a copy: *this moves
                 const auto allocator = asio::get_associated_allocator(handler_);
                 busy_executor<Executor> operation_work(executor_);
                 detail::dispatch_to(
@@ -260,7 +264,7 @@ private:
         Handler handler(std::move(handler_));
         relay_.reset();
         {
-            // What the operation would have needed goes before the handler is called.
+            // What the operation would have needed is destroyed before the handler is called.
             [[maybe_unused]] const Initiation initiation(std::move(initiation_));
             [[maybe_unused]] const std::tuple<Args...> args(std::move(args_));
         }
@@ -268,19 +272,19 @@ private:
     }
 
     std::shared_ptr<cancellation_relay> relay_;
-    Executor executor_; // kept busy by the acquire, whose handler's it is
-    bool is_elsewhere_; // the handler has an executor of its own
+    Executor executor_; // kept busy by the acquire, whose handler this is
+    bool is_elsewhere_; // the handler's executor is a different one
     busy_executor<handler_executor_type> handler_work_;
     Handler handler_;
     Initiation initiation_;
     std::tuple<Args...> args_;
 };
 
-/// The initiation that the inner token calls, now, later, or more than once.
+/// The initiation that the inner token calls: now, later, or more than once.
 /**
- * @tparam Acquire a deferred acquire of the permit; it follows the semaphore, or whatever limits,
- * and survives it
- * @tparam CanBeLost what is acquired may be lost
+ * @tparam Acquire a deferred acquire of the permit; it follows the semaphore, or whatever else
+ * limits, and may outlive it
+ * @tparam CanBeLost what is acquired can be lost
  */
 template <
     typename Failure, typename Initiation, typename Executor, typename Acquire, bool CanBeLost>
@@ -312,7 +316,8 @@ private:
     static void start(Self& self, I&& initiation, Handler&& handler, Args&&... args) {
         using awaiter = permit_awaiter<
             Failure, std::decay_t<Handler>, Initiation, Executor, std::decay_t<Args>...>;
-        // Read before the handler moves; then it is not the caller's any more, whatever throws.
+        // Read before the handler moves; then the handler is no longer the caller's, whatever
+        // throws.
         const auto slot = asio::get_associated_cancellation_slot(handler);
         std::decay_t<Handler> own(std::forward<Handler>(handler));
         std::move(self.acquire_)(awaiter(
@@ -327,7 +332,7 @@ private:
 
 } // namespace asio_semaphore::detail
 
-/// What is associated with the handler is associated with both of its stand-ins, ...
+/// Everything associated with the handler is associated with both of its wrappers, ...
 template <
     template <typename, typename> class Associator, typename Handler, typename Held,
     typename DefaultCandidate>
@@ -345,7 +350,7 @@ struct boost::asio::associator<
     }
 };
 
-/// ... where they don't say otherwise themselves.
+/// ... unless they define the association themselves.
 template <
     template <typename, typename> class Associator, typename Failure, typename Handler,
     typename Initiation, typename Executor, typename... Args, typename DefaultCandidate>

@@ -1,15 +1,14 @@
 #pragma once
 
-// Who is admitted under a limit, who waits, and who goes: a waiting line whose waiters come in the
-// order of an admission_queue. State layer; of the limiter's own values it knows the options and
-// the numbers, and nothing else from above. What moves the limit, and how those who were admitted
-// end, is the derived class's business.
+// Who is admitted under a limit, who waits, and who leaves: a waiting line whose waiters are
+// ordered by an admission_queue. State layer; from above it uses only the limiter's options and
+// statistics. The derived class decides what moves the limit, and how admissions end.
 //
-// Every decision is made under mutex_. Invariants, at every unlock of it, while the line is open
-// and nobody is ending all who wait:
+// Every decision is made under mutex_. Invariants, at every unlock of mutex_, while the line is
+// open and no thread is ending all waiters:
 //   - No lost wake-up: the candidate, if there is one, does not fit.
-//   - Conservation: in_flight_ is the sum of the weights of the places that are out.
-//   - Nobody waits for an idle limiter while it is idle.
+//   - Conservation: in_flight_ is the sum of the weights of the places given out.
+//   - While the limiter is idle, nobody waits for it to become idle.
 
 #include <asio_semaphore/config.hpp>
 #include <asio_semaphore/detail/state/admission_queue.hpp>
@@ -31,18 +30,18 @@
 
 namespace asio_semaphore::detail {
 
-/// A time that nobody looked at the clock for.
+/// The value of a time for which the clock was not read.
 inline constexpr time_point unset = time_point::min();
 
-/// What an admission gives back.
+/// What an admission holds and gives back.
 struct place {
     key_record* record = nullptr; // null: none
     std::ptrdiff_t weight = 0;
     time_point since = unset; // when it was admitted
-    std::uint32_t epoch = 0;  // of the limit, see set_limit
+    std::uint32_t epoch = 0;  // of the limit; see set_limit
 };
 
-/// Whether a limiter can make anything of the request at all.
+/// Whether the request's weight and priority are valid.
 constexpr bool is_valid(const admission_request& r) noexcept {
     return r.weight >= 0 && r.priority >= 0 && r.priority < static_cast<int>(priorities);
 }
@@ -58,19 +57,19 @@ public:
         max_wait(r.max_wait.value_or(limiter_options::duration())),
         has_max_wait(r.max_wait.has_value()) {}
 
-    /// It is granted this place.
+    /// Grants the waiter this place.
     void take(const place& p) noexcept {
         record = p.record;
         since = p.since;
         epoch_ = p.epoch;
     }
-    /// @pre that is how it ended
+    /// @pre the waiter was granted
     place granted() const noexcept { return {record, weight, since, epoch_}; }
 
     const std::uint64_t key;
-    // Everybody who waits has all of this, so that it stands here only once.
+    // Every waiter carries these, and needs only one at a time.
     union {
-        limiter_options::duration max_wait; // until it has arrived, if it has one of its own
+        limiter_options::duration max_wait; // until it has arrived: its own, if any
         time_point since;                   // when it arrived; once granted, when that was
     };
     const bool has_max_wait;
@@ -94,7 +93,7 @@ public:
     using admission_waiter_type = admission_waiter<Threads>;
     using duration = limiter_options::duration;
 
-    /// The most that may be in flight.
+    /// The most weight that may be in flight.
     static constexpr std::ptrdiff_t max() noexcept {
         return std::numeric_limits<std::ptrdiff_t>::max();
     }
@@ -106,24 +105,24 @@ public:
     bool is_open() const noexcept;
     std::vector<key_usage> busiest_keys(std::size_t most) const;
 
-    /// Memory for a key that is not present; made and freed with no lock held.
+    /// Memory for a key that is not present; allocated and freed with no lock held.
     using spare_record = std::unique_ptr<key_record>;
 
-    /// Admits where nobody waits and there are no keys, and submits nobody. False says nothing.
+    /// Admits if nobody waits and there are no keys; submits nobody. False is not a refusal.
     bool try_admit_plainly(const admission_request& r, place& granted) noexcept;
-    /// Admits, refuses, or says that the request would have to wait (`queued`).
-    /// @param is_counted whether a refusal is, and how long it may wait matters
+    /// Admits, refuses, or returns `queued` if the request would have to wait.
+    /// @param is_counted whether a refusal is counted, and how long the request may wait matters
     outcome try_admit(const admission_request& r, place& granted, bool is_counted = true);
     outcome
     try_admit(const admission_request& r, place& granted, spare_record& spare, bool is_counted);
 
-    /// Admits or refuses w, or has it wait: as semaphore_state::enqueue.
+    /// Admits, refuses or queues w, as semaphore_state::enqueue does.
     outcome enqueue(admission_waiter_type& w, bool is_alarmed = false);
     outcome enqueue(admission_waiter_type& w, spare_record& spare, bool is_alarmed = false);
 
-    /// `granted` where the limiter is idle; else `queued`, for enqueue_idle to be asked.
+    /// `granted` if the limiter is idle; else `queued`, and the caller calls enqueue_idle.
     outcome try_wait_idle() const noexcept;
-    /// `granted` where the limiter is idle; else w, whose count is 0, waits until it is.
+    /// `granted` if the limiter is idle; else w, whose count is 0, waits until it is.
     outcome enqueue_idle(waiter_type& w) noexcept;
 
 protected:
@@ -132,37 +131,37 @@ protected:
     using typename line::phase;
     using typename line::section;
 
-    /// @pre the options make sense. Starts with one reference.
+    /// @pre the options are valid. Starts with one reference.
     admission_line(
         std::ptrdiff_t limit, limiter_options options,
         boost::intrusive_ptr<registry_type> registry);
     ~admission_line() override;
 
-    /// Where there is one the limit may move at any time, and the clock is looked at.
+    /// With an algorithm, the limit may move at any time, and every admission reads the clock.
     bool has_algorithm() const noexcept { return static_cast<bool>(options_.algorithm); }
 
     // Under mutex_:
-    /// Who fits then is not granted yet: see make_way.
+    /// Does not grant the waiters that now fit: see make_way.
     void set_whole(double limit) noexcept;
-    /// The place comes back: grants whom it makes room for.
+    /// Takes the place back, and grants the waiters that now fit.
     void give_back(const place& p, time_point now, taken_type& taken) noexcept;
-    /// Grants whoever may be granted now.
+    /// Grants the waiters that can be granted now.
     void settle(time_point now, taken_type& taken) noexcept;
     void make_way(taken_type& taken) noexcept override;
 
     const limiter_options options_;
-    // Guarded by mutex_, all:
+    // All guarded by mutex_:
     admission_queue requests_;
     record_pool records_;
     double limit_;
-    std::ptrdiff_t whole_ = 0; // of limit_
+    std::ptrdiff_t whole_ = 0; // limit_ as a whole number, at least 1
     std::ptrdiff_t in_flight_ = 0;
     std::size_t running_ = 0;
     limiter_counts counts_;
-    std::uint32_t epoch_ = 0; // of the limit; a place tells under which it was given out
-    // Since the derived class reset them:
-    std::ptrdiff_t peak_ = 0; // the most in flight
-    bool bound_ = false;      // the limit was reached, or held somebody back
+    std::uint32_t epoch_ = 0; // of the limit; a place records the one it was granted in
+    // Since the derived class last reset them:
+    std::ptrdiff_t peak_ = 0; // the most weight in flight
+    bool bound_ = false;      // the limit was reached, or held a request back
 
 private:
     using line::queue_;
@@ -199,10 +198,12 @@ private:
     bool outlasts(const waiter_type& w, outcome result) const noexcept override;
     void leaves(waiter_type& w, outcome result) noexcept override;
 
-    // Guarded by mutex_, all:
-    std::array<std::ptrdiff_t, priorities> allowed_{}; // in flight, with one of this priority
-    int ends_ = 0; // threads that end all who wait: nobody is granted between two of their steps
-    time_point empty_until_; // where somebody waits: since then the queue has not been empty
+    // All guarded by mutex_:
+    // By priority: the most that may be in flight once a request of that priority is admitted.
+    std::array<std::ptrdiff_t, priorities> allowed_{};
+    // Threads that are ending all waiters. Nobody is granted between two of their steps.
+    int ends_ = 0;
+    time_point empty_until_; // while somebody waits: since when the queue is not empty
 };
 
 } // namespace asio_semaphore::detail

@@ -1,21 +1,22 @@
 #pragma once
 
-// Who is admitted next, and who leaves a full queue: the requests that wait for a limiter, and what
-// each key has had. State layer. It decides no more than the order: whether the candidate fits into
-// the limit is the limiter's business. It locks nothing, knows no clock and allocates nothing; the
-// mutex of the limiter's state guards it and all that is in it. O(log n) for each call that does
-// not say otherwise.
+// Which request is admitted next, and which one leaves a full queue: the requests that wait for a
+// limiter, and what each key has received. State layer. The queue decides only the order; the
+// limiter decides whether the candidate fits into the limit. The queue locks nothing, reads no
+// clock and allocates nothing; the mutex of the limiter's state guards it and everything in it.
+// Every call is O(log n) unless stated otherwise.
 //
-// The order is least (priority, held by the key, served to the key, arrival). A key's share changes
-// with each grant, and all its requests change their places with it. So they stand in backlogs, one
-// for each key and priority, and what is ordered is the backlogs, each by the first of its requests
-// that the key's cap lets through. `served` is the virtual time of fair queuing.
+// The least (priority, weight held by the key, service received by the key, arrival) comes first. A
+// key's share changes with each grant, and all its requests change their places with it. So
+// requests stand in backlogs, one for each key and priority, and the backlogs are ordered, each by
+// the first of its requests that the key's cap lets through. `served` is the virtual time of fair
+// queuing.
 //
-// Rules for who calls:
+// Rules for callers:
 //   - A key's record enters before it is used. Key 0 has a record here, which enters by itself.
-//   - A grant is remove(r), then hold(*r.record, r.weight), and no leave between the two.
-//   - Where a key may have become idle, leave(record) follows before another enters: an idle one
-//     would pull newcomers back to its own past.
+//   - A grant is remove(r), then hold(*r.record, r.weight), with no leave in between.
+//   - When a key may have become idle, leave(record) follows before another key enters: an idle
+//     record would set newcomers back to its own past.
 
 #include <asio_semaphore/config.hpp>
 #include <asio_semaphore/detail/state/ordered_set.hpp>
@@ -32,7 +33,7 @@ class key_record;
 inline constexpr std::size_t priorities = 4;
 
 /// The part of a waiting request that the queue sees.
-class queued_request : private list_node { // of its priority
+class queued_request : private list_node { // linked in its priority's list
 public:
     /// @pre 0 <= priority < priorities, weight > 0
     queued_request(int priority, std::ptrdiff_t w) noexcept :
@@ -41,11 +42,11 @@ public:
     queued_request& operator=(const queued_request&) = delete;
 
     int priority() const noexcept { return static_cast<int>(stamp_ & priority_mask); }
-    /// Grows from one push to the next; 0 before the first.
+    /// Increases with each push; 0 before the first.
     std::uint64_t arrival() const noexcept { return stamp_ / one_arrival; }
 
     const std::ptrdiff_t weight;
-    key_record* record = nullptr; // whose share it comes out of; set by push
+    key_record* record = nullptr; // of the key that it counts against; set by push
 
 private:
     friend class admission_queue;
@@ -55,27 +56,28 @@ private:
     static constexpr std::uint64_t one_arrival = 4;
 
     std::uint64_t stamp_; // arrival() * one_arrival + priority()
-    // In its backlog's list or tree; unset while it does not wait, all:
+    // The request's links in its backlog's list or tree; all are unset while the request does not
+    // wait.
     queued_request* left_; // older
     queued_request* right_;
-    std::ptrdiff_t lightest_; // in a tree: of itself and those below it
+    std::ptrdiff_t lightest_; // in a tree: the least weight in its subtree
 };
 
-/// The requests of one key and one priority, by arrival: a list, or where the key has a cap a
-/// treap, so that the first whose weight does not exceed some room is found without a walk past all
-/// that do. The treap's heap is a hash of the arrivals, which no client can choose closely enough
-/// to unbalance it. Which of the two it is, the caller knows, and says the same in each call.
+/// The requests of one key and one priority, by arrival: a list, or, if the key has a cap, a treap.
+/// The treap finds the first request that fits into some room without a walk past all that do not.
+/// Its heap is ordered by a hash of the arrivals, which no client can choose closely enough to
+/// unbalance the treap. The caller knows which of the two it is, and says the same in each call.
 class backlog {
 public:
     bool empty() const noexcept { return size_ == 0; }
     std::size_t size() const noexcept { return size_; }
     /// @pre !empty()
     queued_request& newest() const noexcept { return *newest_; }
-    /// The oldest, or the newest; null if there is none. In a list only.
+    /// The oldest or the newest; null if there is none. For a list only.
     queued_request* first(bool newest_first) const noexcept {
         return newest_first ? newest_ : top_;
     }
-    /// Of those that weigh no more than @p room. In a treap only.
+    /// The first that weighs no more than @p room. For a treap only.
     queued_request* first_within(std::ptrdiff_t room, bool newest_first) const noexcept;
 
     /// @pre r has arrived last
@@ -92,7 +94,7 @@ private:
     void push_into_treap(request& r) noexcept;
     void remove_from_treap(request& r) noexcept;
 
-    request* top_ = nullptr; // of the treap, or the oldest
+    request* top_ = nullptr; // the root of the treap, or the oldest of the list
     request* newest_ = nullptr;
     std::size_t size_ = 0;
 };
@@ -102,18 +104,19 @@ struct length_node : tree_node {};
 struct key_node : tree_node {};
 struct service_node : tree_node {};
 
-/// A backlog's places among those of other keys.
+/// A backlog's places among the backlogs of other keys.
 struct queued_backlog : turn_node, length_node {
     queued_backlog(key_record& r, int p) noexcept : priority(p), record(r) {}
 
     const int priority;
     key_record& record;
     backlog requests;
-    queued_request* next = nullptr; // whose turn it is, if the key's cap lets any through
-    std::uint64_t turn;             // where there is a next: least is first among equals
+    queued_request* next = nullptr; // whose turn it is, if the key's cap lets one through
+    std::uint64_t turn;             // valid if there is a next: the least is first among equals
 };
 
-/// What a key holds, waits for and has had; the caller's, who makes and frees it with no lock held.
+/// What a key holds, waits for and has received. The caller owns it, and allocates and frees it
+/// with no lock held.
 class key_record : public key_node, public service_node {
 public:
     explicit key_record(std::uint64_t key) noexcept :
@@ -121,7 +124,7 @@ public:
     key_record(const key_record&) = delete;
     key_record& operator=(const key_record&) = delete;
 
-    /// The record serves another key from now on. @pre it is not in the queue
+    /// Makes this the record of another key. @pre it is not in the queue
     void use_for(std::uint64_t key) noexcept { key_ = key; }
 
     std::uint64_t key() const noexcept { return key_; }
@@ -130,7 +133,7 @@ public:
     std::size_t waiting() const noexcept { return waiting_; } // requests
     double served() const noexcept { return served_; }
 
-    key_record* next_spare; // for who keeps it while it is not in the queue
+    key_record* next_spare; // for its owner, while it is not in the queue
 
 private:
     friend class admission_queue;
@@ -144,7 +147,7 @@ private:
     std::array<queued_backlog, priorities> backlogs_; // by priority
 };
 
-/// Nobody waits any more when it is destroyed.
+/// Must be empty when it is destroyed.
 class admission_queue {
 public:
     /// @param max_per_key 0: no cap
@@ -152,16 +155,17 @@ public:
     admission_queue(const admission_queue&) = delete;
     admission_queue& operator=(const admission_queue&) = delete;
 
-    /// The record of a key that is present; for key 0 always, else null if it is not.
+    /// The record of a key that is present, else null; for key 0 never null.
     key_record* find(std::uint64_t key) noexcept;
-    /// Adds a record of a key that is not present; its service starts where the least of those
-    /// present is.
+    /// Adds the record of a key that is not present. Its service starts at the least service of the
+    /// keys that are present.
     void enter(key_record& record) noexcept;
-    /// Whether the record has left, because its key neither holds nor waits: it is the caller's to
-    /// free. Key 0's never is.
+    /// Removes the record if its key neither holds nor waits. True: it has left, and the caller may
+    /// free it. Never true for key 0.
     [[nodiscard]] bool leave(key_record& record) noexcept;
 
-    /// Keys that are present, key 0 not among them; for_each_key in the order of their numbers.
+    /// The keys that are present, without key 0; for_each_key visits them in the order of their
+    /// numbers.
     std::size_t keys() const noexcept { return keys_; }
     template <typename F>
     void for_each_key(F f) const {
@@ -175,29 +179,30 @@ public:
     void push(queued_request& r, key_record& record) noexcept;
     void remove(queued_request& r) noexcept;
 
-    /// Who is next, or null. O(1).
+    /// The next request, or null. O(1).
     queued_request* candidate() const noexcept {
         return order_.empty() ? nullptr : order_.first().next;
     }
     /// Whether a request that arrives now would be the candidate. O(1).
-    /// @param record null: of a key that is not present
+    /// @param record null if the key is not present
     bool would_be_candidate(
         const key_record* record, int priority, std::ptrdiff_t weight) const noexcept;
-    /// Whom a request evicts that arrives while the queue is full, or null. O(1).
-    /// @param record null: of a key that is not present
+    /// The request that a newcomer of this record and priority evicts from a full queue, or null.
+    /// O(1).
+    /// @param record null if the key is not present
     queued_request* victim(const key_record* record, int priority) const noexcept;
 
     bool newest_first() const noexcept { return newest_first_; }
-    /// O(n log n) where that changes and the queue is not empty.
+    /// O(n log n) if the order changes and the queue is not empty.
     void set_newest_first(bool is_so) noexcept;
 
-    /// The key is granted an admission.
+    /// Counts an admission that the key is granted.
     void hold(key_record& record, std::ptrdiff_t weight) noexcept;
-    /// It has ended. @param service max(time held, one tick) * weight
+    /// Counts the end of an admission. @param service max(time held, one tick) * weight
     void give_back(key_record& record, std::ptrdiff_t weight, double service) noexcept;
 
-    /// Nobody waits, and nobody but key 0 is present: what it has had is measured against nobody's,
-    /// and the short way of these two is enough for it.
+    /// Nobody waits, and only key 0 may be present. Its service is then compared with no other
+    /// key's, and the two fast paths below suffice.
     bool is_plain() const noexcept { return size_ == 0 && keys_ == 0; }
     /// As hold. @pre is_plain()
     key_record& hold_plainly(std::ptrdiff_t weight) noexcept {
@@ -237,7 +242,7 @@ private:
     struct priority_class {
         intrusive_list requests; // by arrival
         std::size_t size = 0;
-        // Who may have to pay: of all keys but 0 those with two requests or more.
+        // Candidates for eviction: the backlogs of two requests or more, except key 0's.
         ordered_set<queued_backlog, by_length, length_node> backlogs;
     };
 
@@ -257,7 +262,7 @@ private:
     bool is_capped(const key_record& record) const noexcept {
         return max_per_key_ != 0 && &record != &nobodys_;
     }
-    // Around a change of the backlog's requests:
+    // Before and after a change of the backlog's requests:
     void forget_length(queued_backlog& b) noexcept;
     void remember_length(queued_backlog& b) noexcept;
     queued_request* find_next(const queued_backlog& b) const noexcept;
@@ -269,9 +274,9 @@ private:
     std::uint64_t arrivals_ = 0;
     std::size_t size_ = 0;
     std::size_t keys_ = 0;
-    ordered_set<key_record, by_key, key_node> records_;         // but key 0's
+    ordered_set<key_record, by_key, key_node> records_;         // without key 0's
     ordered_set<key_record, by_service, service_node> present_; // the same
-    ordered_set<queued_backlog, by_turn, turn_node> order_;     // those that have a next
+    ordered_set<queued_backlog, by_turn, turn_node> order_;     // the backlogs with a next
     std::array<priority_class, priorities> classes_;
     key_record nobodys_{0};
 };

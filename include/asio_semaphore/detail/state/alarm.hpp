@@ -1,13 +1,13 @@
 #pragma once
 
-// Waiters with a deadline, and the one timer that ends their waits. State layer: the time is passed
-// in, and the timer belongs to who derives from alarm. All members are guarded by the mutex of the
-// state that has the alarm.
+// Waiters with a deadline, and the single timer that ends their waits. State layer: callers pass
+// the time in, and the class derived from alarm owns the timer. The mutex of the state that owns
+// the alarm guards all members.
 //
-// A timer may be touched only where its executor runs, and by one thread at a time. So whoever
-// needs it looked after has the executor call `claim` later, and who is called so touches it as
-// long as `next` says so. Whether a waiter's deadline is provided for is decided in the critical
-// section in which the waiter enters the queue.
+// Only code that runs on the timer's executor may touch the timer, and only one thread at a time. A
+// thread that needs the timer updated therefore has the executor call `claim` later. If that call
+// succeeds, the caller may touch the timer for as long as `next` returns true. Whether a waiter's
+// deadline is covered is decided in the critical section in which the waiter enters the queue.
 
 #include <asio_semaphore/config.hpp>
 #include <asio_semaphore/detail/state/ordered_set.hpp>
@@ -18,15 +18,15 @@
 
 namespace asio_semaphore::detail {
 
-/// The deadline of who waits for ever.
+/// The deadline of a waiter that waits forever.
 inline constexpr time_point never = time_point::max();
 
 struct deadline_key {
-    time_point at; // does not change while in a set
+    time_point at; // constant while in a set
 };
 
 /// A place in the order of deadlines.
-// The node comes last, so that what derives finds room behind it.
+// The node is the last base, so that a derived class can use the padding behind it.
 struct deadline_node : deadline_key, tree_node {
     explicit deadline_node(time_point t) noexcept : deadline_key{t} {}
 };
@@ -37,22 +37,22 @@ struct earlier {
     }
 };
 
-/// Deadlines in their order; O(log n) for each in any case, since clients may choose them. Most
-/// come in that order, and are inserted from the end.
+/// Deadlines in order. Every call is O(log n) in the worst case, because clients may choose the
+/// deadlines. Most deadlines arrive in increasing order, so insertion searches from the end.
 class deadline_set : public ordered_set<deadline_node, earlier> {
 public:
-    /// `never` where there is none.
+    /// `never` if the set is empty.
     time_point earliest() const noexcept { return empty() ? never : first().at; }
 };
 
-/// A waiter that waits no longer than until its deadline.
+/// A waiter that waits until its deadline at the latest.
 template <typename Threads>
 class timed_waiter : public waiter<Threads>, public deadline_node {
 public:
     timed_waiter(std::ptrdiff_t n, time_point deadline, bool works = true) noexcept :
         waiter<Threads>(n, works, true), deadline_node(deadline) {}
 
-    outcome at_deadline = outcome::timed_out; // how its wait ends then
+    outcome at_deadline = outcome::timed_out; // how its wait ends at the deadline
 
 protected:
     ~timed_waiter() = default;
@@ -63,27 +63,27 @@ class BOOST_SYMBOL_VISIBLE alarm {
 public:
     using state_type = waiting_line<Threads>;
 
-    /// Of a state that owns it.
+    /// @p state owns the alarm.
     explicit alarm(state_type& state) noexcept : state_(state) {}
     alarm(const alarm&) = delete;
     alarm& operator=(const alarm&) = delete;
     virtual ~alarm() = default;
 
-    /// Has the timer's executor call claim later; throws where that fails. Whoever makes that
-    /// certain calls posted(), and dropped() should it not come to the call after all.
+    /// Has the timer's executor call claim later; throws on failure. An implementation calls
+    /// posted() once that call is certain, and dropped() if the call never happens after all.
     virtual void post() = 0;
-    /// Destroys the timer: the execution context goes.
+    /// Destroys the timer, because the execution context shuts down.
     virtual void shut() noexcept = 0;
 
-    /// Posts for an idle timer, in a section. Where that fails, the timer stays as it is set, and
-    /// fires once for nothing.
+    /// Posts for an idle timer; the caller is in a section. If posting fails, the timer stays set
+    /// and fires once for nothing.
     void try_post() noexcept;
 
     void posted() noexcept;
     void dropped() noexcept;
 
-    /// While it lives somebody with this deadline is about to enter the queue. The context waits
-    /// for its end: it is a section.
+    /// While it lives, a waiter with this deadline is about to enter the queue. It counts as a
+    /// section: a shutdown of the context waits for its end.
     class expectation {
     public:
         expectation(alarm& a, time_point deadline) noexcept;
@@ -91,7 +91,7 @@ public:
         expectation& operator=(const expectation&) = delete;
         ~expectation();
 
-        /// As alarm's, unless the context goes: then the queue will tell.
+        /// Calls alarm::post, unless the context has shut down: then enqueue reports that.
         void post() const;
 
     private:
@@ -99,45 +99,46 @@ public:
         bool is_section_;
     };
 
-    /// True where the caller may touch the timer, as long as next() says so.
+    /// True if the caller may touch the timer, for as long as next() returns true.
     bool claim() noexcept;
-    /// True has the caller set the timer for @p at, or switch it off where that is `never`, and
-    /// come again. False: the timer is not the caller's any more.
+    /// True: the caller must set the timer for @p at, or cancel the timer if that is `never`, and
+    /// call next() again. False: the caller may not touch the timer any more.
     bool next(time_point& at) noexcept;
-    /// The caller could not set the timer, which is not the caller's any more.
+    /// The caller could not set the timer, and may not touch it any more.
     void failed() noexcept;
-    /// The timer has fired: ends all whose deadline has passed. The result is that of claim.
+    /// The timer has fired: ends the wait of every waiter whose deadline has passed. The result
+    /// means what that of claim means.
     bool expire(time_point now) noexcept;
 
 private:
     friend state_type;
 
-    /// Whether who enters the queue with this deadline now is seen in time: the timer is set for
-    /// then or earlier, or somebody will look at the deadlines yet.
+    /// Whether the deadline of a waiter that enters the queue now is noticed in time: the timer is
+    /// set for that time or earlier, or some thread is still going to look at the deadlines.
     bool provides_for(time_point deadline) const noexcept {
         return set_for_ <= deadline || will_be_looked_at();
     }
     bool will_be_looked_at() const noexcept { return posted_ > 0 || is_claimed_; }
-    /// Who waits for the earliest deadline, if that has passed; else null.
+    /// The waiter with the earliest deadline, if that has passed; else null.
     timed_waiter<Threads>* overdue(time_point now) const noexcept {
         return deadlines_.earliest() <= now && !deadlines_.empty()
                    ? &static_cast<timed_waiter<Threads>&>(deadlines_.first())
                    : nullptr;
     }
-    /// Whether the timer is set for nobody.
+    /// Whether the timer is set although nobody needs it.
     bool is_idle() const noexcept {
         return deadlines_.empty() && set_for_ != never && expected_ == 0 && !will_be_looked_at();
     }
     bool is_shut() const noexcept { return state_.phase_ == state_type::phase::shut; }
     bool claim_locked() noexcept;
 
-    state_type& state_; // guards by its mutex all that follows
+    state_type& state_; // its mutex guards all members below
     deadline_set deadlines_;
-    time_point set_for_ = never; // the timer looks at the deadlines then
-    time_point wanted_ = never;  // the earliest deadline of those who are expected
-    int expected_ = 0;           // who are about to enter the queue
-    int posted_ = 0;             // calls of claim that are certain, and yet to come
-    bool is_claimed_ = false;    // a thread touches the timer
+    time_point set_for_ = never; // when the timer is going to look at the deadlines
+    time_point wanted_ = never;  // the earliest deadline of the expected waiters
+    int expected_ = 0;           // waiters about to enter the queue
+    int posted_ = 0;             // calls of claim that are certain, and still to come
+    bool is_claimed_ = false;    // a thread may touch the timer
 };
 
 } // namespace asio_semaphore::detail

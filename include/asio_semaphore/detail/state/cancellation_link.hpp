@@ -1,13 +1,14 @@
 #pragma once
 
-// Connects a cancellation slot with the waiter that may be cancelled through it. State layer. The
-// link belongs to the slot: it may be fired, or die, at any time and on any thread, before or after
-// its waiter ends.
+// Connects a cancellation slot with the waiter that the slot can cancel. State layer. The slot owns
+// the link: it may fire or destroy the link at any time and on any thread, before or after the
+// waiter ends.
 //
-//   target_ is written only under the state's mutex. Non-null: the waiter is in the queue, hence
-//   alive, and has this link. A waiter that has a link may rely on it: the link's destructor passes
-//   the mutex before it lets go. Whoever takes the waiter out of the queue clears target_ as its
-//   last access to the link; the destructor that reads the null therefore needs no lock.
+//   target_ is written only under the state's mutex. If it is not null, the waiter is in the queue,
+//   hence alive, and has this link. A waiter that has a link may rely on it, because the link's
+//   destructor detaches the waiter under the mutex first. The thread that takes the waiter out of
+//   the queue clears target_ as its last access to the link. A destructor that reads null therefore
+//   needs no lock.
 
 #include <asio_semaphore/config.hpp>
 #include <asio_semaphore/detail/state/threads.hpp>
@@ -27,11 +28,11 @@ public:
     cancellation_link& operator=(const cancellation_link&) = delete;
     ~cancellation_link();
 
-    /// Aborts the waiter if it waits still. Fired before its waiter enters the queue, the link
-    /// aborts it right there.
+    /// Aborts the waiter if it still waits. If the link fires before its waiter enters the queue,
+    /// the waiter is aborted on entry.
     void fire() noexcept;
 
-    /// Makes this the link of a waiter that is not in the queue yet.
+    /// Makes this the link of @p w, which is not in the queue yet.
     void attach(waiter<Threads>& w) noexcept { w.link = this; }
 
 private:

@@ -1,7 +1,7 @@
 #pragma once
 
-// The numbers of a limiter that count up, and how often it grants. State layer; the mutex of the
-// limiter's state guards them.
+// A limiter's counters, and how often it grants waiters. State layer. The mutex of the limiter's
+// state guards them.
 
 #include <asio_semaphore/config.hpp>
 #include <asio_semaphore/detail/state/threads.hpp>
@@ -29,7 +29,7 @@ public:
     }
     void exceed_limit() noexcept { ++all_.over_limit; }
 
-    /// Counts how a request ended that was not admitted.
+    /// Counts how a request that was not admitted ended.
     void refuse(int priority, outcome refused) noexcept {
         auto& by = of(priority);
         switch (refused) {
@@ -54,7 +54,7 @@ public:
         }
     }
 
-    /// Counts how an admission ended. @param is_reported whether its owner said so
+    /// Counts how an admission ended. @param is_reported whether its owner reported the outcome
     BOOST_FORCEINLINE void finish(asio_semaphore::outcome result, bool is_reported) noexcept {
         switch (result) {
         case asio_semaphore::outcome::success:
@@ -70,22 +70,22 @@ public:
         }
     }
     void succeed_after(duration latency) noexcept { all_.latency.add(latency); }
-    /// Whether so many admissions have ended, and nobody said how.
+    /// Whether exactly n admissions have ended, all of them unreported.
     bool are_all_unreported(std::uint64_t n) const noexcept {
         return all_.unreported == n && all_.succeeded + all_.overloaded + all_.ignored == n;
     }
 
     void fail() noexcept { ++all_.algorithm_failures; }
 
-    // How often those who wait are granted:
+    // How often waiters are granted:
     void begin_queue(time_point now) noexcept { last_grant_ = now; }
     void grant(time_point now) noexcept {
         const auto since = static_cast<double>((now - std::exchange(last_grant_, now)).count());
         grant_interval_ += (since - grant_interval_) / (grant_interval_ > 0 ? 16 : 1);
     }
-    /// How long so many take.
+    /// How long it takes to grant that many waiters.
     duration expected_wait(std::size_t waiting, time_point now) const noexcept {
-        // An interval that is under way counts once it is longer than usual.
+        // The current interval counts once it is longer than usual.
         const auto under_way = static_cast<double>((now - last_grant_).count());
         const double wait = std::max(grant_interval_, under_way) * static_cast<double>(waiting);
         constexpr duration longest = duration::max();
@@ -94,7 +94,7 @@ public:
                    : longest;
     }
 
-    /// All that counts up.
+    /// All counters.
     const limiter_statistics& all() const noexcept { return all_; }
 
 private:
@@ -102,8 +102,8 @@ private:
         return all_.priorities[static_cast<std::size_t>(priority)];
     }
 
-    limiter_statistics all_;    // what does not count up is unset
-    time_point last_grant_;     // while somebody waits: the last one, or when the queue began
+    limiter_statistics all_;    // only its counters are set
+    time_point last_grant_;     // while somebody waits: the last grant, or when the queue began
     double grant_interval_ = 0; // the mean, in the clock's ticks; 0: none yet
 };
 

@@ -1,12 +1,11 @@
 #pragma once
 
-// A limiter: an admission_line whose limit an algorithm may move, by what it is told of those who
-// were admitted. State layer; the limiter's own values (options, statistics, samples) and nothing
-// else from above.
+// A limiter: an admission_line whose limit an algorithm may move, based on how admissions end.
+// State layer; from above it uses only the limiter's own values (options, statistics, samples).
 //
-// Every decision is made under mutex_. The algorithm and on_limit_change, which are the user's, are
-// called with no lock held, the algorithm by one thread at a time: see `show`. Conservation, at
-// every unlock of mutex_: admitted = succeeded + overloaded + ignored + running.
+// Every decision is made under mutex_. The algorithm and on_limit_change belong to the user. They
+// are called with no lock held, and the algorithm by one thread at a time: see `show`.
+// Conservation, at every unlock of mutex_: admitted = succeeded + overloaded + ignored + running.
 
 #include <asio_semaphore/config.hpp>
 #include <asio_semaphore/detail/state/admission_line.hpp>
@@ -36,10 +35,10 @@ public:
         std::ptrdiff_t limit, limiter_options options,
         boost::intrusive_ptr<registry_type> registry);
 
-    /// Ends an admission. @param is_reported whether its owner said how
+    /// Ends an admission. @param is_reported whether its owner reported the outcome
     void finish(const place& p, asio_semaphore::outcome result, bool is_reported) noexcept;
 
-    /// @pre 1 <= limit; @throws what copying the algorithm throws; nothing changed then
+    /// @pre 1 <= limit; @throws what copying the algorithm throws; then nothing has changed
     void set_limit(std::ptrdiff_t limit);
 
     limiter_statistics statistics() const;
@@ -62,7 +61,7 @@ private:
     using typename line::section;
     using algorithm_pointer = std::shared_ptr<limit_algorithm>;
 
-    // What a thread shows the algorithm, with what belongs to it.
+    // A sample for the algorithm, with the algorithm and the epoch it belongs to.
     struct showing {
         limit_sample sample = {};
         algorithm_pointer algorithm = nullptr;
@@ -82,12 +81,12 @@ private:
     bool make_room(ending& e) noexcept;
     bool take_sample(showing& shown, bool goes_on) noexcept;
 
-    // Guarded by mutex_, all:
+    // All guarded by mutex_:
     algorithm_pointer algorithm_;
-    bool is_shown_ = false; // a thread is inside the algorithm
-    // Left for that thread or the next; grown with the mutex free.
+    bool is_shown_ = false; // a thread is showing the algorithm samples
+    // For that thread or the next one; grown with the mutex unlocked.
     boost::circular_buffer<limit_sample> samples_;
-    bool is_more_left_ = false; // since the last one was taken
+    bool is_more_left_ = false; // a sample was added since the last one was taken
 };
 
 } // namespace asio_semaphore::detail

@@ -1,25 +1,25 @@
 #pragma once
 
-// An intrusive set whose elements have an order. State layer. O(log n) for each call in any case,
-// which matters where clients have a say in the order.
+// An intrusive ordered set. State layer. Every call is O(log n) in the worst case, which matters
+// where clients can influence the order.
 
 #include <boost/intrusive/rbtree_algorithms.hpp>
 
 namespace asio_semaphore::detail {
 
-/// What an ordered_set links.
+/// The links of an element of an ordered_set.
 struct tree_node {
-    tree_node() noexcept {} // not trivial, so that what derives finds room behind is_red
+    tree_node() noexcept {} // not trivial: a derived class can use the padding after it
 
-    tree_node* parent; // unset while in no set, all
+    tree_node* parent; // all are unset while the node is in no set
     tree_node* left;
     tree_node* right;
     bool is_red;
 };
 
-/// Of elements that derive from Node; where they are in several sets, each set has a Node of its
-/// own. Equals stay in the order in which they were inserted.
-/// @tparam Before called for two elements, and by find for an element and a key, in both orders
+/// A set of elements that derive from Node. An element in several sets needs a Node of its own for
+/// each. Equal elements stay in the order in which they were inserted.
+/// @tparam Before called with two elements, and by find with an element and a key, in both orders
 template <typename T, typename Before, typename Node = tree_node>
 class ordered_set {
 public:
@@ -35,7 +35,7 @@ public:
     /// @pre !empty()
     T& last() const noexcept { return element(header_.right); }
 
-    /// From the end: it costs O(1) comparisons where the element comes last.
+    /// Searches from the end: O(1) comparisons if the element comes last.
     void insert(T& inserted) noexcept {
         tree_node& node = static_cast<Node&>(inserted);
         if (empty()) {
@@ -50,14 +50,14 @@ public:
         };
         algorithms::insert_equal(&header_, &header_, &node, before);
     }
-    /// Compares nothing: what the order depends on may have changed.
+    /// Compares nothing: the elements' keys may have changed.
     void remove(T& removed) noexcept {
         if (has_one())
             clear();
         else
             algorithms::erase(&header_, &static_cast<Node&>(removed));
     }
-    /// Puts the element where it belongs, after what its place depends on has changed. Most stay.
+    /// Moves an element whose key has changed to its new place. Most elements stay where they are.
     void adjust(T& changed) noexcept {
         tree_node* const node = &static_cast<Node&>(changed);
         const Before before;
@@ -69,10 +69,10 @@ public:
             insert(changed);
         }
     }
-    /// Forgets all of them.
+    /// Empties the set without touching its elements.
     void clear() noexcept { algorithms::init_header(&header_); }
 
-    /// Null if there is none.
+    /// Null if there is no such element.
     template <typename Key>
     T* find(const Key& key) const noexcept {
         const compare_key<Key> before;

@@ -1,7 +1,7 @@
 #pragma once
 
-// Records of keys that nobody uses, for the next keys: in steady use a limiter allocates none.
-// State layer; the mutex of the limiter's state guards it.
+// Unused key records, kept for the next keys: in steady use, a limiter allocates none. State layer.
+// The mutex of the limiter's state guards the pool.
 
 #include <asio_semaphore/config.hpp>
 #include <asio_semaphore/detail/state/admission_queue.hpp>
@@ -23,13 +23,13 @@ public:
 
     bool empty() const noexcept { return first_ == nullptr; }
 
-    /// It owns the record from now on.
+    /// The pool takes ownership of the record.
     void put(key_record& record) noexcept {
         record.next_spare = std::exchange(first_, &record);
         ++size_;
     }
 
-    /// The caller owns the record from now on; null: there is none.
+    /// The caller takes ownership of the record; null if the pool is empty.
     key_record* take() noexcept {
         key_record* const record = first_;
         if (record != nullptr) {
@@ -39,7 +39,7 @@ public:
         return record;
     }
 
-    /// One that is too much, to be freed with the mutex free, or null.
+    /// A surplus record for the caller to free with the mutex unlocked, or null.
     key_record* take_excess() noexcept { return size_ > most ? take() : nullptr; }
 
 private:

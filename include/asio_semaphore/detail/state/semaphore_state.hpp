@@ -1,10 +1,10 @@
 #pragma once
 
-// Who gets how many permits, and when: a waiting line whose waiters have a count. State layer.
+// Who gets how many permits, and when: a waiting line whose waiters ask for a count. State layer.
 //
-// While nobody waits, permits come and go by compare-and-swap on one word. With somebody waiting
-// the word's queued flag is set; then only the holder of mutex_ changes the word, and every event
-// that could make the head fit goes through `settle`.
+// While nobody waits, permits are taken and given back by compare-and-swap on one word. While
+// somebody waits, the word's queued flag is set; then only the holder of mutex_ changes the word,
+// and every event that could make the head fit goes through `settle`.
 //
 //   flags of word_ | acquire: fits / not    | release, reduce | cancel, deadline | close
 //   ---------------+------------------------+-----------------+------------------+----------
@@ -14,7 +14,7 @@
 //
 // Invariants, at every unlock of mutex_:
 //   - No lost wake-up: the queued flag is set if and only if the queue is not empty (until the
-//     context goes); then the semaphore is open, and the head of the queue needs more than is
+//     context shuts down). Then the semaphore is open, and the head of the queue needs more than is
 //     available.
 //   - Conservation: available changes only by the n of an acquire that is granted, of permits that
 //     are given back, and of reduce.
@@ -40,7 +40,7 @@ public:
     using typename line::taken_type;
     using typename line::waiter_type;
 
-    /// The largest count that the word can hold beside its flags.
+    /// The largest count that fits into the word beside the flags.
     static constexpr std::ptrdiff_t max() noexcept {
         constexpr std::int64_t word = std::numeric_limits<std::int64_t>::max() / one_permit;
         constexpr std::ptrdiff_t count = std::numeric_limits<std::ptrdiff_t>::max();
@@ -52,8 +52,8 @@ public:
         std::ptrdiff_t initial, std::ptrdiff_t max_permits,
         boost::intrusive_ptr<registry_type> registry);
 
-    // relaxed, both: what they tell may have changed when they return, unless the caller holds
-    // mutex_, which orders then.
+    // relaxed, both: the values may be out of date on return, unless the caller holds mutex_, which
+    // then provides the order.
     std::ptrdiff_t available() const noexcept {
         return static_cast<std::ptrdiff_t>(available_in(word_.load(std::memory_order_relaxed)));
     }
@@ -62,12 +62,13 @@ public:
         return (word_.load(std::memory_order_relaxed) & closed_flag) == 0;
     }
 
-    /// Takes n permits, or says why not: `queued` where an acquire would have to wait.
+    /// Takes n permits, or returns why not: `queued` if an acquire would have to wait.
     outcome try_acquire(std::ptrdiff_t n) noexcept {
-        // relaxed, here and where it fails: the compare-exchange tells whether it is still so.
+        // relaxed, here and on failure: the compare-exchange decides whether the value is still
+        // current.
         auto word = word_.load(std::memory_order_relaxed);
         while (n > 0 && (word & (queued_flag | closed_flag)) == 0 && n <= available_in(word)) {
-            // acquire: pairs with the release of whoever gave back the permits that are taken here
+            // acquire: pairs with the release by the thread that gave back the permits taken here
             // [release_and_try_acquire].
             if (word_.compare_exchange_weak(
                     word, word - n * one_permit, std::memory_order_acquire,
@@ -78,21 +79,21 @@ public:
         return may_wait ? outcome::queued : end_at_once(n);
     }
 
-    /// Grants w.count permits or puts w at the end of the queue, its link armed; `queued` says
-    /// that it waits. From then on it may be submitted at any moment: the caller touches it no
-    /// more. With any other outcome it is the caller's still; `unalarmed` asks the caller to post
-    /// the alarm, expecting w, and to try again.
+    /// Grants w.count permits, or puts w at the end of the queue with its link armed. `queued`
+    /// means that w waits: it may be submitted at any moment, and the caller must not touch it any
+    /// more. With any other outcome, w still belongs to the caller. `unalarmed` asks the caller to
+    /// post the alarm, with an expectation of w's deadline, and to try again.
     /// @param is_alarmed the caller has done so
     /// @pre 0 < w.count <= max_permits()
     outcome enqueue(waiter_type& w, bool is_alarmed = false) noexcept;
 
-    /// Gives n permits back, and serves the queue. False, with nothing changed, where that would
+    /// Gives n permits back and serves the queue. Returns false, and changes nothing, if that would
     /// exceed the maximum.
     /// @pre n >= 0
     bool release(std::ptrdiff_t n) noexcept {
         auto word = word_.load(std::memory_order_relaxed); // relaxed: as in try_acquire
         while ((word & queued_flag) == 0 && n <= max_ - available_in(word)) {
-            // release: what the giver did happens before what the next holder does
+            // release: what this thread did happens before what the next holder does
             // [release_and_try_acquire].
             if (word_.compare_exchange_weak(
                     word, (available_in(word) + n) * one_permit + (word & closed_flag),
@@ -102,11 +103,11 @@ public:
         return add(n);
     }
 
-    /// Takes n permits out of circulation. False, with nothing changed, where the debt would exceed
-    /// max(). @pre n >= 0
+    /// Takes n permits out of circulation. Returns false, and changes nothing, if the debt would
+    /// exceed max(). @pre n >= 0
     bool reduce(std::ptrdiff_t n) noexcept { return add(-n); }
 
-    /// Gives back what a permit held, and its reference; never more than the maximum.
+    /// Gives back what a permit held, and its reference; never exceeds the maximum.
     void put_back(std::ptrdiff_t n) noexcept;
 
 private:
@@ -120,7 +121,8 @@ private:
     static constexpr std::int64_t closed_flag = 2;
     static constexpr std::int64_t one_permit = 4;
 
-    // As wide as the word everywhere: with a debt, max() is further away than a ptrdiff_t can tell.
+    // As wide as the word on every platform: in debt, max() may be further away than a ptrdiff_t
+    // can hold.
     static std::int64_t available_in(std::int64_t word) noexcept { return word >> 2; }
 
     ~semaphore_state() override = default;

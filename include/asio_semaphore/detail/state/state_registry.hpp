@@ -1,8 +1,8 @@
 #pragma once
 
-// The semaphore states that live on one execution context, for the moment when that context goes.
-// State layer. Order of locks: a registry's mutex, then a state's. States and the context's service
-// share the registry, so that either may die first.
+// Lists the semaphore states on one execution context, so that a shutdown of the context reaches
+// them. State layer. Lock order: a registry's mutex, then a state's. The states and the context's
+// service share the registry, so either may be destroyed first.
 
 #include <asio_semaphore/config.hpp>
 #include <asio_semaphore/detail/state/threads.hpp>
@@ -25,24 +25,24 @@ public:
     void insert(state_type& state) noexcept;
     void erase(state_type& state) noexcept;
 
-    /// Ends every state here and to come: none submits anything afterwards. Destroys the waiting
-    /// operations without calling their handlers, after waiting for submissions that other threads
-    /// are in the middle of. Again is harmless.
+    /// Shuts down every state here, and every state inserted later: none submits anything
+    /// afterwards. Waits for submissions that other threads are in the middle of, then destroys the
+    /// waiting operations without calling their handlers. Another call has no effect.
     void shutdown() noexcept;
 
-    /// For the service: whether there are, or were made for it, states that it has to end. Where it
-    /// alone has the registry nobody can add one meanwhile.
+    /// For the service: whether anybody else refers to the registry, so that there may be states to
+    /// shut down. If nobody else does, nobody can insert a state meanwhile.
     bool has_states() const noexcept {
-        // relaxed: what follows orders, the mutex or the deletion.
+        // relaxed: the mutex, or the deletion, that follows provides the order.
         return references_.load(std::memory_order_relaxed) > 1;
     }
 
     friend void intrusive_ptr_add_ref(state_registry* registry) noexcept {
-        // relaxed: whoever adds a reference holds one, or has just made the registry.
+        // relaxed: the caller already holds a reference, or has just made the registry.
         registry->references_.fetch_add(1, std::memory_order_relaxed);
     }
     friend void intrusive_ptr_release(state_registry* registry) noexcept {
-        // acq_rel: what others did with the registry happens before its deletion
+        // acq_rel: what other threads did with the registry happens before its deletion
         // [last_of_a_context].
         if (registry->references_.fetch_sub(1, std::memory_order_acq_rel) == 1)
             delete registry;

@@ -1,9 +1,9 @@
 #pragma once
 
 // A waiter is one acquire that could not be granted at once; a wait_queue is the line in which
-// waiters stand. State layer. The queue is intrusive, so that entering, leaving and being cancelled
-// from the middle cost O(1) and cannot fail. It locks nothing: a semaphore's queue is guarded by
-// the mutex of its state, any other belongs to one thread.
+// waiters stand. State layer. The queue is intrusive, so entering, leaving, and cancelling from the
+// middle cost O(1) and cannot fail. It locks nothing: the mutex of a semaphore's state guards the
+// semaphore's queue, and any other queue belongs to one thread.
 
 #include <boost/assert.hpp>
 
@@ -20,9 +20,9 @@ class cancellation_link;
 /// How an acquire ends.
 enum class outcome : unsigned char {
     granted,
-    queued,     ///< not ended: it waits
+    queued,     ///< not ended: the operation waits
     unalarmed,  ///< not ended: it may wait once the alarm is set for its deadline
-    unrecorded, ///< not ended: it may go on once there is a record for its key
+    unrecorded, ///< not ended: it may continue once its key has a record
     invalid_argument,
     exceeds_max,
     closed,
@@ -30,7 +30,7 @@ enum class outcome : unsigned char {
     timed_out,
     queue_full,
     shed,
-    // Of the fleet; see fleet_error.
+    // Only from the fleet; see fleet_error.
     lost,
     limit_mismatch,
     unreachable,
@@ -40,13 +40,13 @@ enum class outcome : unsigned char {
     abandoned ///< its execution context is gone: the handler is destroyed, not called
 };
 
-/// What an intrusive list links.
+/// The links of an element of an intrusive_list.
 struct list_node {
-    list_node* next; // unset while in no list, both
+    list_node* next; // both are unset while the node is in no list
     list_node* previous;
 };
 
-/// A ring with an end: who leaves it need not know in which list it is.
+/// A circular list with a sentinel: an element leaves without knowing which list it is in.
 class intrusive_list {
 public:
     intrusive_list() noexcept : end_{&end_, &end_} {}
@@ -65,7 +65,7 @@ public:
 
     static void remove(list_node& node) noexcept { join(*node.previous, *node.next); }
 
-    /// Moves all of @p other here. @pre empty()
+    /// Moves all elements of @p other here. @pre empty()
     void take(intrusive_list& other) noexcept {
         if (other.empty())
             return;
@@ -89,46 +89,46 @@ private:
     list_node end_;
 };
 
-/// What is due when a waiter that left the queue has been submitted.
+/// What to do once a waiter that left the queue has been submitted.
 enum class ends : unsigned char {
     nothing,
-    section,          ///< those who left together in one call are all submitted
-    section_and_alarm ///< and nobody waits with a deadline any more: the timer is to be switched
-                      ///< off
+    section,          ///< end the section: all waiters that left in one call are submitted
+    section_and_alarm ///< also cancel the timer: no waiter has a deadline any more
 };
 
 /// The part of a waiting operation that the state layer sees.
 template <typename Threads>
 class waiter : public list_node {
 public:
-    /// @param works whether it holds outstanding work on the semaphore's executor by itself
+    /// @param works whether the operation itself holds outstanding work on the semaphore's executor
     explicit waiter(std::ptrdiff_t n, bool works = true, bool has_deadline = false) noexcept :
         link(nullptr), count(n), is_timed(has_deadline), holds_work(works) {}
     waiter(const waiter&) = delete;
     waiter& operator=(const waiter&) = delete;
 
-    /// Hands the operation to its executor; it may be gone before this returns.
+    /// Submits the operation to its executor; the operation may be gone before this returns.
     virtual void submit() noexcept = 0;
-    /// Destroys it, handler and all: there is no executor any more.
+    /// Destroys the operation and its handler: the executor is no longer valid.
     virtual void destroy() noexcept = 0;
 
-    // For who does not hold work by itself; under the mutex, and calling nothing but Asio's own
-    // executors:
-    /// Holds work from now on until it is submitted.
+    // For waiters that do not hold work themselves. Called under the mutex, so these may call
+    // nothing but Asio's own executors:
+    /// Holds work from now until submission.
     virtual void hold_work() noexcept = 0;
-    /// Whether this thread is running the semaphore's executor. Then that thread is work, and
-    /// nobody can destroy the context meanwhile.
+    /// Whether this thread is running the semaphore's executor. If so, the thread counts as work,
+    /// and nobody can destroy the context meanwhile.
     virtual bool is_inside() const noexcept = 0;
 
     union {
-        cancellation_link<Threads>* link; // until taken: who may cancel it; guarded by the state's
-                                          // mutex
-        waiting_line<Threads>* state;     // from then on: owns one reference
+        // Until taken: the link that may cancel it. Guarded by the state's mutex.
+        cancellation_link<Threads>* link;
+        // Once taken: owns one reference.
+        waiting_line<Threads>* state;
     };
     const std::ptrdiff_t count;
     outcome result = outcome::queued;
     ends then = ends::nothing; // set when taken
-    bool is_timed;             // it is a timed_waiter, and has a deadline
+    bool is_timed;             // it is a timed_waiter with a deadline
     bool holds_work;           // guarded by the state's mutex
 
 protected:
@@ -146,14 +146,14 @@ public:
     void push_back(waiter_type& w) noexcept { list_.push_back(w); }
     static void remove(waiter_type& w) noexcept { intrusive_list::remove(w); }
 
-    /// Moves all of @p other here. @pre empty()
+    /// Moves all waiters of @p other here. @pre empty()
     void take(wait_queue& other) noexcept { list_.take(other.list_); }
 
 private:
     intrusive_list list_;
 };
 
-/// Waiters that have left their queues and have yet to be submitted or destroyed, in the order in
+/// Waiters that have left their queues and still have to be submitted or destroyed, in the order in
 /// which they left.
 template <typename Threads>
 class taken_waiters {
@@ -180,7 +180,7 @@ public:
         return first;
     }
 
-    /// Moves all of @p other behind what is here.
+    /// Moves all waiters of @p other to the end.
     void append(taken_waiters& other) noexcept {
         if (!other.empty())
             append(*std::exchange(other.first_, nullptr), other.back());
@@ -196,7 +196,7 @@ private:
     }
 
     waiter_type* first_ = nullptr;
-    waiter_type* last_ = nullptr; // where there is a first
+    waiter_type* last_ = nullptr; // valid only if first_ is not null
 };
 
 } // namespace asio_semaphore::detail

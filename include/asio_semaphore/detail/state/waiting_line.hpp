@@ -1,16 +1,17 @@
 #pragma once
 
-// A line of waiters, how they leave it, and what keeps all of it alive: the mechanism below every
-// object that lets some in and has the others wait. State layer: no Asio, no allocation, no
-// handler. It knows waiters only as links of a queue, and submits those that leave with no lock
-// held. Who is let in, and when, is the derived class's decision.
+// A line of waiters, how waiters leave it, and what keeps everything alive: the base of every
+// object that admits some requests and lets the others wait. State layer: no Asio, no allocation,
+// no handler. The line knows waiters only as links of a queue, and submits those that leave with no
+// lock held. The derived class decides who is admitted, and when.
 //
-// What keeps the line's execution context running, and there, until an operation is submitted:
+// Until an operation is submitted, the line's execution context must neither run out of work nor be
+// destroyed. What ensures that:
 //   - In the queue: one waiter, the holder, holds outstanding work for all.
-//   - Between queue and submission, unless the submitting thread runs that context: the last of
-//     those who leave in one call holds work, and a shutdown waits for the end of the call, which
-//     is counted as a section in lifetime_.
-// After the shutdown nobody submits.
+//   - Between queue and submission, unless the submitting thread runs that context: the last of the
+//     waiters that leave in one call holds work, and a shutdown waits for the end of the call,
+//     which lifetime_ counts as a section.
+// After the shutdown, nobody submits.
 
 #include <asio_semaphore/config.hpp>
 #include <asio_semaphore/detail/state/alarm.hpp>
@@ -30,7 +31,7 @@
 namespace asio_semaphore::detail {
 
 template <typename Threads>
-class BOOST_SYMBOL_VISIBLE waiting_line : private list_node { // of the registry
+class BOOST_SYMBOL_VISIBLE waiting_line : private list_node { // linked in the registry's list
 public:
     using queue_type = wait_queue<Threads>;
     using taken_type = taken_waiters<Threads>;
@@ -43,28 +44,29 @@ public:
     waiting_line(const waiting_line&) = delete;
     waiting_line& operator=(const waiting_line&) = delete;
 
-    // relaxed: what it tells may have changed when it returns, unless the caller holds mutex_.
+    // relaxed: the value may be out of date on return, unless the caller holds mutex_.
     std::size_t waiting() const noexcept { return waiting_.load(std::memory_order_relaxed); }
 
-    /// Aborts those who wait when it begins, and returns how many those were.
+    /// Aborts the waiters that are in the queue when the call begins; returns how many it aborted.
     std::size_t cancel() noexcept { return end(phase::open, outcome::aborted); }
 
-    /// Admits nobody from now on; waiters and later newcomers end as `closed`.
+    /// Admits nobody from now on: waiters and later arrivals end as `closed`.
     void close() noexcept { end(phase::closed, outcome::closed); }
 
-    /// The object dies: as close, but they end as `aborted`. What it has given out, links and lazy
-    /// operations may live on.
+    /// For the object's destructor: as close, but they end as `aborted`. Grants, links and lazy
+    /// operations may outlive the object.
     void abort() noexcept { end(phase::destroyed, outcome::aborted); }
 
-    /// The alarm; null until there is one.
+    /// The alarm, or null if there is none yet.
     alarm_type* find_alarm() noexcept;
-    /// Makes this the alarm, unless there is one or the context has gone.
+    /// Makes this the alarm, unless there is one already or the context has shut down.
     void install_alarm(std::unique_ptr<alarm_type> made) noexcept;
 
-    /// Lifetime. The object, what it has given out, links, unstarted operations and taken waiters
-    /// hold references; waiters in the queue hold none, so that a handler may own its object.
+    /// Lifetime. The object, its grants, links, unstarted operations and taken waiters hold
+    /// references. Waiters in the queue hold none, so that a handler may own the object it waits
+    /// for.
     friend void intrusive_ptr_add_ref(waiting_line* line) noexcept {
-        // relaxed: whoever adds a reference holds one.
+        // relaxed: the caller already holds a reference.
         line->lifetime_.fetch_add(1, std::memory_order_relaxed);
     }
     friend void intrusive_ptr_release(waiting_line* line) noexcept { line->drop(1); }
@@ -76,43 +78,47 @@ protected:
     explicit waiting_line(boost::intrusive_ptr<registry_type> registry) noexcept;
     virtual ~waiting_line();
 
-    /// For the derived class's constructor, at its end: a context that has gone already is told.
+    /// Called at the end of the derived class's constructor. If the context has already shut down,
+    /// this shuts the line, too.
     void enlist() noexcept { registry_->insert(*this); }
 
-    // What the derived class decides, under mutex_:
-    /// Nobody else is let in, or all who waited leave, in steps: see phase_ and queue_.
+    // The derived class decides, under mutex_:
+    /// Either nobody is admitted from now on, or all present waiters leave, in steps: see phase_
+    /// and queue_.
     virtual void bar() noexcept = 0;
-    /// All who had to leave have left. As make_way, for who has to tell the two apart.
+    /// All waiters that had to leave have left. Like make_way, for a class that must tell the two
+    /// apart.
     virtual void unbar(taken_type& taken) noexcept { make_way(taken); }
-    /// Whether w goes on waiting where all others end so.
+    /// Whether w keeps waiting when the others end with this outcome.
     virtual bool outlasts(const waiter_type&, outcome) const noexcept { return false; }
-    /// w leaves the queue without having been let in.
+    /// w leaves the queue without having been admitted.
     virtual void leaves(waiter_type& w, outcome result) noexcept = 0;
-    /// Somebody has left the queue so, or the call in which many do so comes to its end: takes
-    /// those who can be let in now.
+    /// A waiter has left that way, or the call in which many did is about to end: takes the waiters
+    /// that can be admitted now.
     virtual void make_way(taken_type& taken) noexcept = 0;
 
     // Under mutex_:
-    /// How w, which has just come, ends at once because the line is not open or w cancelled
-    /// already; or `queued`.
+    /// The outcome of w, which has just arrived, if it ends at once because the line is not open or
+    /// w is already cancelled; else `queued`.
     outcome ends_at_once(const waiter_type& w) const noexcept;
     outcome why_not() const noexcept;
     static bool is_cancelled(const waiter_type& w) noexcept {
         return w.link != nullptr && w.link->fired_;
     }
-    /// Whether w's deadline is provided for, if it has one. @param is_alarmed see enqueue
+    /// Whether w may join: w has no deadline, or the alarm covers it. @param is_alarmed see enqueue
     bool may_join(const waiter_type& w, bool is_alarmed) const noexcept;
     void join(waiter_type& w) noexcept;
-    /// w leaves the queue, let in or not.
+    /// w leaves the queue, admitted or not.
     void take(waiter_type& w, outcome result, taken_type& taken) noexcept;
-    /// w leaves it without having been let in.
+    /// w leaves the queue without having been admitted.
     void take_out(waiter_type& w, outcome result, taken_type& taken) noexcept;
-    /// Who has waited longest for a timer that is late, or null.
+    /// The waiter with the earliest deadline, if that has passed and the timer is late; else null.
     timed_waiter_type* overdue(time_point now) const noexcept;
 
     BOOST_FORCEINLINE void drop(std::uint64_t share) noexcept {
-        // acq_rel: what others did with the state happens before its deletion [last_references],
-        // and a submission before the context goes [grant_and_shutdown].
+        // acq_rel: what other threads did with the state happens before its deletion
+        // [last_references], and a submission before the destruction of the context
+        // [grant_and_shutdown].
         if (lifetime_.fetch_sub(share, std::memory_order_acq_rel) == share)
             destroy();
     }
@@ -126,9 +132,9 @@ protected:
         section& operator=(const section&) = delete;
         ~section();
 
-        /// Between two critical sections.
+        /// Ends one critical section and begins the next.
         void let_others_in() noexcept;
-        /// Somebody has joined in this critical section.
+        /// A waiter has joined in this critical section.
         void joined() noexcept { ++waiting_before_; }
 
         taken_type taken;
@@ -138,14 +144,14 @@ protected:
 
         waiting_line& line_;
         std::size_t waiting_before_;
-        std::uint64_t counted_ = 0; // as a section, in lifetime_
+        std::uint64_t counted_ = 0; // what it has added to lifetime_ as a section
     };
 
-    mutable typename Threads::mutex mutex_; // a leaf: nothing is called while it is held
+    mutable typename Threads::mutex mutex_; // a leaf lock: nothing is called under it
     phase phase_ = phase::open;             // guarded by mutex_
 
 private:
-    // Here, where there is room.
+    // Declared here to fill padding.
     bool is_listed_ = false; // guarded by the registry's mutex, as is the place in its list
     typename Threads::template atomic<std::uint32_t> waiting_{0}; // written under mutex_
 
@@ -153,7 +159,7 @@ protected:
     queue_type queue_; // guarded by mutex_
 
 private:
-    void destroy() noexcept; // out of line, as it is rare
+    void destroy() noexcept; // out of line, because it is rare
 
     friend alarm_type;
     friend link_type;
@@ -175,14 +181,14 @@ private:
     static void submit_all(taken_type taken) noexcept;
     void end_section(ends what) noexcept;
 
-    // One submit_all that the thread is in the middle of; the innermost is the thread's pointer.
+    // A submit_all that the thread is executing. The thread's pointer refers to the innermost one.
     struct submission {
         taken_type* const rest;
-        waiting_line* section_of; // whose section ends with the waiter that is being submitted
+        waiting_line* section_of; // whose section ends with the waiter being submitted
         submission* const outer;
     };
 
-    // For the registry, when the execution context goes.
+    // For the registry, when the execution context shuts down.
     bool try_add_reference() noexcept;
     void shut() noexcept;
     static void submit_rest() noexcept;
@@ -190,17 +196,17 @@ private:
     void shut_alarm() noexcept;
     void abandon_queue(taken_type& abandoned) noexcept;
 
-    waiter_type* holder_ = nullptr; // guarded by mutex_: who in the queue holds outstanding work
-    std::unique_ptr<alarm_type> alarm_; // guarded by mutex_; once there is one it stays
-    // References in the low 40 bits; above them the sections that threads are in, which keep the
-    // state alive as a reference does.
+    waiter_type* holder_ = nullptr;     // guarded by mutex_: the one in the queue that holds work
+    std::unique_ptr<alarm_type> alarm_; // guarded by mutex_; never replaced once set
+    // The low 40 bits count references. The bits above count the sections that threads are in; a
+    // section keeps the state alive as a reference does.
     typename Threads::template atomic<std::uint64_t> lifetime_{1};
     const boost::intrusive_ptr<registry_type> registry_;
 };
 
 } // namespace asio_semaphore::detail
 
-// Bodies come before the first use of the class: from then on it is too late to force them inline.
+// The bodies precede the first use of the class: after it, they can no longer be forced inline.
 #if defined(ASIO_SEMAPHORE_SEPARATE_COMPILATION)
 extern template class asio_semaphore::detail::alarm<asio_semaphore::detail::threads>;
 extern template class asio_semaphore::detail::cancellation_link<asio_semaphore::detail::threads>;

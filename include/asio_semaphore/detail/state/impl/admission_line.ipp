@@ -49,13 +49,13 @@ bool admission_line<Threads>::is_open() const noexcept {
     return phase_ == phase::open;
 }
 
-// Whether it will never fit. What an algorithm finds is not known.
+// Whether the request can never fit. An algorithm may find any limit, so with one this is false.
 template <typename Threads>
 bool admission_line<Threads>::is_beyond(const admission_request& r) const noexcept {
     return !has_algorithm() && r.weight > whole_;
 }
 
-// What can be told without looking at who waits; `queued` where nothing can.
+// What can be decided without looking at the waiters; `queued` if nothing can.
 template <typename Threads>
 outcome admission_line<Threads>::check(const admission_request& r) const noexcept {
     if (phase_ == phase::shut)
@@ -93,7 +93,7 @@ outcome admission_line<Threads>::enqueue(admission_waiter_type& w, bool is_alarm
     }
 }
 
-// The short way: nobody waits, there are no shares to look after, and it fits.
+// The fast path: nobody waits, there are no shares to maintain, and the request fits.
 template <typename Threads>
 BOOST_FORCEINLINE bool
 admission_line<Threads>::admits_plainly(const admission_request& r) const noexcept {
@@ -119,11 +119,11 @@ bool admission_line<Threads>::try_admit_plainly(
     return admits;
 }
 
-// With `unrecorded` the caller provides a spare record and tries again.
+// On `unrecorded`, the caller provides a spare record and tries again.
 template <typename Threads>
 outcome admission_line<Threads>::try_admit(
     const admission_request& r, place& granted, spare_record& spare, bool is_counted) {
-    spare_record excess; // freed with the mutex free
+    spare_record excess; // freed with the mutex unlocked
     section here(*this);
     if (admits_plainly(r)) {
         granted = admit_plainly(r);
@@ -132,13 +132,12 @@ outcome admission_line<Threads>::try_admit(
     excess.reset(records_.take_excess());
     const outcome told = check(r);
     if (told != outcome::queued) {
-        // Who asks for nothing, or for what there is not, is counted nowhere.
+        // Invalid requests, and requests of weight 0, are not counted.
         if (is_counted && is_valid(r) && r.weight > 0)
             counts_.refuse(r.priority, told);
         return told;
     }
-    // Where others wait, and there is room for one more, enqueue decides: it looks at the clock
-    // anyway.
+    // If others wait and there is room for one more, enqueue decides, which reads the clock anyway.
     if (is_counted && options_.enforce && !requests_.empty() &&
         requests_.size() < options_.max_waiting &&
         r.max_wait.value_or(options_.max_wait) > duration::zero())
@@ -155,7 +154,7 @@ outcome admission_line<Threads>::try_admit(
         if (!is_at_once || is_beyond(r))
             counts_.exceed_limit();
         granted = admit(*record, r.weight, r.priority, now, duration::zero());
-        // Its key holds more now, and so the candidate may be another's.
+        // The key holds more now, so the candidate may be another key's.
         if (!requests_.empty())
             settle(now, here.taken);
         return outcome::granted;
@@ -174,7 +173,7 @@ outcome admission_line<Threads>::try_admit(
 template <typename Threads>
 outcome
 admission_line<Threads>::enqueue(admission_waiter_type& w, spare_record& spare, bool is_alarmed) {
-    spare_record excess; // freed with the mutex free
+    spare_record excess; // freed with the mutex unlocked
     section here(*this);
     excess.reset(records_.take_excess());
     const outcome told = this->ends_at_once(w);
@@ -185,7 +184,7 @@ admission_line<Threads>::enqueue(admission_waiter_type& w, spare_record& spare, 
     const time_point now = Threads::now();
     settle(now, here.taken);
     const bool is_queue_full = is_full(now, here.taken);
-    // Its deadline may have passed while the alarm was set for it.
+    // The deadline may have passed while the alarm was set for it.
     if (w.has_arrived && w.is_timed && w.at <= now) {
         counts_.refuse(w.priority(), w.at_deadline);
         return w.at_deadline;
@@ -196,7 +195,7 @@ admission_line<Threads>::enqueue(admission_waiter_type& w, spare_record& spare, 
             return outcome::unrecorded;
         w.take(admit(
             *record, w.weight, w.priority(), now, w.has_arrived ? now - w.since : duration()));
-        settle(now, here.taken); // as there
+        settle(now, here.taken); // as in try_admit
         return outcome::granted;
     }
     fix_deadline(w, now);
@@ -205,19 +204,19 @@ admission_line<Threads>::enqueue(admission_waiter_type& w, spare_record& spare, 
         counts_.refuse(w.priority(), outcome::queue_full);
         return outcome::queue_full;
     }
-    // Nobody is evicted for one that can't wait.
+    // Nobody is evicted for a request that can't wait.
     if (!this->may_join(w, is_alarmed))
         return outcome::unalarmed;
     if (record == nullptr && records_.empty() && spare == nullptr)
         return outcome::unrecorded;
-    // Where one leaves for one that comes the queue is not empty in between.
+    // If a victim makes room for w, the queue is not empty in between.
     if (requests_.empty()) {
         empty_until_ = now;
         counts_.begin_queue(now);
     }
     if (victim != nullptr)
         this->take_out(static_cast<admission_waiter_type&>(*victim), outcome::shed, here.taken);
-    // The victim may have been the last of the key's.
+    // The victim may have been the last of its key.
     record = requests_.find(w.key);
     if (record == nullptr)
         record = enter(w.key, spare);
@@ -250,7 +249,7 @@ outcome admission_line<Threads>::enqueue_idle(waiter_type& w) noexcept {
     return outcome::queued;
 }
 
-// Without an algorithm and without keys nobody who is admitted at once costs a look at the clock.
+// Without an algorithm and without keys, a request that is admitted at once needs no clock.
 template <typename Threads>
 bool admission_line<Threads>::needs_clock(std::uint64_t key) const noexcept {
     return has_algorithm() || key != 0 || requests_.keys() != 0 || !requests_.empty();
@@ -261,14 +260,14 @@ bool admission_line<Threads>::fits(int priority, std::ptrdiff_t weight) const no
     return weight <= allowed_[static_cast<std::size_t>(priority)] - in_flight_ || running_ == 0;
 }
 
-// Whether an arrival is granted at once; where the limit holds it back, the next sample tells.
+// Whether an arrival is granted at once. If the limit holds it back, the next sample says so.
 template <typename Threads>
 bool admission_line<Threads>::is_next(
     const key_record* record, int priority, std::ptrdiff_t weight) noexcept {
     const bool is_candidate = ends_ == 0 && requests_.would_be_candidate(record, priority, weight);
     if (is_candidate && fits(priority, weight))
         return true;
-    // A cap of its key's does not count.
+    // A key's own cap does not count.
     if (is_candidate || requests_.candidate() != nullptr)
         bound_ = true;
     return false;
@@ -279,8 +278,8 @@ bool admission_line<Threads>::is_standing(time_point now) const noexcept {
     return !requests_.empty() && now - empty_until_ >= options_.max_wait;
 }
 
-// Places are taken by requests whose time is over for no longer than somebody needs one. Asked
-// before `is_next`: a key may leave with them, and its next request would enter anew.
+// Overdue requests keep their places only until somebody needs one. Called before `is_next`: a key
+// may leave with its overdue request, and its next request would enter anew.
 template <typename Threads>
 bool admission_line<Threads>::is_full(time_point now, taken_type& taken) noexcept {
     while (requests_.size() >= options_.max_waiting) {
@@ -292,7 +291,7 @@ bool admission_line<Threads>::is_full(time_point now, taken_type& taken) noexcep
     return false;
 }
 
-// Null where there is no memory: the caller has to provide it.
+// Null if there is no memory: the caller must provide it.
 template <typename Threads>
 key_record* admission_line<Threads>::enter(std::uint64_t key, spare_record& spare) noexcept {
     key_record* record = spare.release();
@@ -361,8 +360,8 @@ void admission_line<Threads>::leave(key_record& record) noexcept {
         records_.put(record);
 }
 
-// The one place where waiters are granted. Called whenever the candidate may have changed, or what
-// it would need.
+// The only place where waiters are granted. Called whenever the candidate may have changed, or may
+// fit now.
 template <typename Threads>
 void admission_line<Threads>::settle(time_point now, taken_type& taken) noexcept {
     if (phase_ == phase::shut)
@@ -385,7 +384,7 @@ void admission_line<Threads>::settle(time_point now, taken_type& taken) noexcept
     let_idle_ones_go(taken);
 }
 
-// Where nobody asks for admission, who waits in the line waits for just that.
+// If no request waits for admission, every waiter in the line waits for an idle limiter.
 template <typename Threads>
 void admission_line<Threads>::let_idle_ones_go(taken_type& taken) noexcept {
     while (is_idle() && !queue_.empty())
@@ -405,7 +404,7 @@ bool admission_line<Threads>::outlasts(const waiter_type& w, outcome) const noex
 
 template <typename Threads>
 void admission_line<Threads>::leaves(waiter_type& w, outcome result) noexcept {
-    if (w.count == 0) // waits for an idle limiter
+    if (w.count == 0) // it waits for an idle limiter
         return;
     auto& request = static_cast<admission_waiter_type&>(w);
     forget(request);
@@ -449,8 +448,7 @@ void admission_line<Threads>::set_whole(double limit) noexcept {
     limit_ = limit;
     whole_ = whole(limit);
     for (std::size_t p = 0; p < allowed_.size(); ++p) {
-        // What a part of a limit lacks of a whole number because a double cannot tell it is not
-        // missing.
+        // A double may represent a whole part of a limit as slightly less.
         constexpr double rounding = 1e-9;
         const double share = options_.share[p];
         allowed_[p] = share < 1 ? std::min(whole(limit * share + rounding), whole_) : whole_;

@@ -135,8 +135,8 @@ ASIO_SEMAPHORE_DECL bool admission_queue::leave(key_record& record) noexcept {
     return true;
 }
 
-// With nobody present there is nobody to be ahead of or behind: the time starts anew, before its
-// numbers become so large that a short admission does not count any more.
+// If nobody is present, the time starts again at 0: there is nobody to be ahead of or behind. So
+// its values never become so large that adding a short admission no longer changes them.
 ASIO_SEMAPHORE_DECL double admission_queue::virtual_time() const noexcept {
     if (present_.empty())
         return nobodys_.is_present_ ? nobodys_.served_ : 0;
@@ -172,7 +172,7 @@ ASIO_SEMAPHORE_DECL bool admission_queue::by_length::operator()(
                         : a.requests.newest().arrival() < b.requests.newest().arrival();
 }
 
-/// The weight that the key's cap lets through.
+/// The weight that the key's cap still lets through.
 ASIO_SEMAPHORE_DECL std::ptrdiff_t admission_queue::room(const key_record& record) const noexcept {
     if (!is_capped(record) || record.held_ == 0)
         return std::numeric_limits<std::ptrdiff_t>::max();
@@ -185,7 +185,7 @@ admission_queue::find_next(const queued_backlog& b) const noexcept {
                                : b.requests.first(newest_first_);
 }
 
-/// After a change of the backlog's requests, or of what the key's cap lets through.
+/// Called after a change of the backlog's requests, or of what the key's cap lets through.
 ASIO_SEMAPHORE_DECL void admission_queue::set_next(queued_backlog& b) noexcept {
     queued_request* const next = find_next(b);
     if (next == b.next)
@@ -202,8 +202,8 @@ ASIO_SEMAPHORE_DECL void admission_queue::set_next(queued_backlog& b) noexcept {
         order_.adjust(b);
 }
 
-// Key 0 is no client: its length is nobody's fault. And a key whose only request waits pays for
-// nobody.
+// Key 0 is no client, so its length is nobody's fault. And a key with a single waiting request
+// never loses it because of its length.
 ASIO_SEMAPHORE_DECL void admission_queue::forget_length(queued_backlog& b) noexcept {
     if (&b.record != &nobodys_ && b.requests.size() > 1)
         of(b.priority).backlogs.remove(b);
@@ -253,7 +253,7 @@ ASIO_SEMAPHORE_DECL void admission_queue::set_newest_first(bool is_so) noexcept 
     if (newest_first_ == is_so)
         return;
     newest_first_ = is_so;
-    // All at once: an order in which some have turned and others have not is none.
+    // All at once: while only some of the backlogs have turned, there is no order.
     order_.clear();
     const auto turn = [this](key_record& record) {
         for (queued_backlog& b : record.backlogs_) {
@@ -265,7 +265,7 @@ ASIO_SEMAPHORE_DECL void admission_queue::set_newest_first(bool is_so) noexcept 
     records_.for_each(turn);
 }
 
-// ---- what changes it
+// ---- changes
 
 ASIO_SEMAPHORE_DECL void admission_queue::push(queued_request& r, key_record& record) noexcept {
     expect_present(record);
@@ -276,7 +276,7 @@ ASIO_SEMAPHORE_DECL void admission_queue::push(queued_request& r, key_record& re
     forget_length(b);
     b.requests.push(r, is_capped(record));
     remember_length(b);
-    // Oldest first, who comes last does not change whose turn it is.
+    // Oldest first, an arrival does not change whose turn it is.
     if (b.next == nullptr || newest_first_)
         set_next(b);
     priority_class& all = of(r.priority());
@@ -304,10 +304,11 @@ admission_queue::change_share(key_record& record, std::ptrdiff_t weight) noexcep
     record.held_ += weight;
     if (record.waiting_ == 0)
         return;
-    // Without a cap one of the key's backlogs has a next: alone, it is the first with any share.
+    // Without a cap, one of the key's backlogs has a next. If it is the only one in the order, its
+    // place cannot change.
     if (!is_capped(record) && order_.has_one())
         return;
-    // One by one: backlogs of one key differ in their priorities, which come first in the order.
+    // One by one: backlogs of one key differ in their priorities, which the order compares first.
     for (queued_backlog& b : record.backlogs_) {
         if (is_capped(record))
             set_next(b);

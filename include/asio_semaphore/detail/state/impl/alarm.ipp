@@ -12,7 +12,7 @@ namespace asio_semaphore::detail {
 template <typename Threads>
 void alarm<Threads>::try_post() noexcept {
     {
-        // What this thread has submitted may have ended the context.
+        // The submissions of this thread may have ended the context.
         std::lock_guard<typename Threads::mutex> lock(state_.mutex_);
         if (is_shut())
             return;
@@ -30,7 +30,7 @@ alarm<Threads>::expectation::expectation(alarm& a, time_point deadline) noexcept
     is_section_ = !a.is_shut();
     if (!is_section_)
         return;
-    // relaxed: as for a section.
+    // relaxed: as in section::count.
     a.state_.lifetime_.fetch_add(state_type::one_section, std::memory_order_relaxed);
     ++a.expected_;
     if (deadline < a.wanted_)
@@ -74,7 +74,7 @@ void alarm<Threads>::dropped() noexcept {
 template <typename Threads>
 bool alarm<Threads>::claim() noexcept {
     std::lock_guard<typename Threads::mutex> lock(state_.mutex_);
-    --posted_; // maybe before posted() has been called: the executor may be quick
+    --posted_; // may precede posted(): the executor may be quick
     return claim_locked();
 }
 
@@ -83,7 +83,7 @@ bool alarm<Threads>::claim_locked() noexcept {
     if (is_claimed_ || is_shut())
         return false;
     is_claimed_ = true;
-    // The context waits for who touches the timer. relaxed: as for a section.
+    // The context waits for the thread that touches the timer. relaxed: as in section::count.
     state_.lifetime_.fetch_add(state_type::one_section, std::memory_order_relaxed);
     return true;
 }
@@ -94,7 +94,7 @@ bool alarm<Threads>::next(time_point& at) noexcept {
         std::lock_guard<typename Threads::mutex> lock(state_.mutex_);
         const time_point earliest = deadlines_.earliest();
         at = wanted_ < earliest ? wanted_ : earliest;
-        // Where it is set for an earlier time it stays: it fires for nothing, and is set anew then.
+        // A timer set for an earlier time stays set: it fires for nothing, and is then set again.
         const bool changes = at < set_for_ || (at == never && set_for_ != never);
         if (changes && !is_shut()) {
             set_for_ = at;
@@ -119,7 +119,7 @@ void alarm<Threads>::failed() noexcept {
 template <typename Threads>
 bool alarm<Threads>::expire(time_point now) noexcept {
     typename state_type::section here(state_);
-    // An older setting's: then the timer fires once more.
+    // If set_for_ is later, an older setting has fired, and the timer will fire once more.
     if (set_for_ <= now)
         set_for_ = never;
     if (is_shut())

@@ -52,23 +52,23 @@ limiter_state<Threads>::limiter_state(
 template <typename Threads>
 limiter_state<Threads>::~limiter_state() = default;
 
-// How an admission ends, in one critical section or, where it needs memory, in several.
+// How an admission ends: in one critical section, or in several if it needs memory.
 template <typename Threads>
 struct limiter_state<Threads>::ending {
     const place& given;
     asio_semaphore::outcome result;
     bool is_reported;
 
-    // A larger place for the samples, and so much of it; or there is no memory, and the sample gets
-    // lost.
+    // A larger buffer for the samples, and the capacity it needs. Without memory, the sample is
+    // dropped.
     boost::circular_buffer<limit_sample> room = boost::circular_buffer<limit_sample>();
     std::size_t needs = 0;
     bool drops = false;
 
-    showing shown = {};            // what this thread has to show the algorithm, if anything
-    bool keeps_place = false;      // until that has been shown
-    bool is_forgotten = false;     // nobody ever calls finish
-    spare_record excess = nullptr; // freed with the mutex free, as all of this
+    showing shown = {};            // what this thread must show the algorithm, if anything
+    bool keeps_place = false;      // the place goes back only after that
+    bool is_forgotten = false;     // the program never calls finish
+    spare_record excess = nullptr; // freed with the mutex unlocked, as all of this
 };
 
 template <typename Threads>
@@ -101,11 +101,11 @@ BOOST_NOINLINE void limiter_state<Threads>::finish_shown(
         show(std::move(e.shown), e.keeps_place ? &p : nullptr);
 }
 
-// Where there is no algorithm.
+// For a limiter without an algorithm.
 template <typename Threads>
 void limiter_state<Threads>::finish_unshown(
     const place& p, asio_semaphore::outcome result, bool is_reported) noexcept {
-    spare_record excess; // freed with the mutex free
+    spare_record excess; // freed with the mutex unlocked
     section here(*this);
     const bool is_timed = !requests_.is_plain() && (p.since != unset || !requests_.empty());
     const time_point now = is_timed ? Threads::now() : unset;
@@ -114,7 +114,7 @@ void limiter_state<Threads>::finish_unshown(
     line::give_back(p, now, here.taken);
 }
 
-// False, with nothing changed, where memory for the sample has to be provided.
+// Returns false, and changes nothing, if the caller must first provide memory for the sample.
 template <typename Threads>
 bool limiter_state<Threads>::end_admission(ending& e) noexcept {
     using ended = asio_semaphore::outcome;
@@ -124,7 +124,7 @@ bool limiter_state<Threads>::end_admission(ending& e) noexcept {
     const time_point now = is_timed ? Threads::now() : unset;
     const bool is_sample = algorithm_ != nullptr && phase_ == phase::open && p.epoch == epoch_ &&
                            e.result != ended::ignored && now > p.since;
-    // Others' samples come first: those that the last thread inside left, too.
+    // Earlier samples come first, including those that the last thread inside left.
     const bool is_left = is_shown_ || !samples_.empty();
     if (is_sample && is_left && !make_room(e))
         return false;
@@ -134,14 +134,14 @@ bool limiter_state<Threads>::end_admission(ending& e) noexcept {
     e.is_forgotten = !e.is_reported && counts_.are_all_unreported(1000);
     e.excess.reset(records_.take_excess());
     if (is_sample) {
-        // Below what is in flight a limit is reached as well, where it was lowered.
+        // A limit that was lowered below what is in flight counts as reached, too.
         const bool bound = bound_ || peak_ >= whole_;
         const limit_sample sample{now, now - p.since, e.result, peak_, bound, limit_};
         peak_ = in_flight_ - p.weight;
         bound_ = false;
         if (!is_left) {
-            // The decrease that this report leads to precedes the next grant: the place goes back
-            // afterwards.
+            // The place goes back only after the algorithm has seen this sample, so that a decrease
+            // precedes the next grant.
             is_shown_ = true;
             e.shown = {sample, algorithm_, epoch_};
             e.keeps_place = true;
@@ -157,8 +157,8 @@ bool limiter_state<Threads>::end_admission(ending& e) noexcept {
     return true;
 }
 
-// Whether there is room for a sample, or the sample gets lost: there is no memory, or those who
-// report are so much faster than the algorithm that it could only be told of the past.
+// Returns true if there is room for a sample, or if the sample is dropped: there is no memory, or
+// reports are so much faster than the algorithm that it could only learn about the past.
 template <typename Threads>
 bool limiter_state<Threads>::make_room(ending& e) noexcept {
     constexpr std::size_t most_left = 65536;
@@ -174,7 +174,7 @@ bool limiter_state<Threads>::make_room(ending& e) noexcept {
     return true;
 }
 
-// False: nothing is left, or the next to report goes on.
+// Returns false if nothing is left, or if the next thread that reports continues.
 template <typename Threads>
 bool limiter_state<Threads>::take_sample(showing& shown, bool goes_on) noexcept {
     is_shown_ = !samples_.empty() && (goes_on || !is_more_left_);
@@ -187,9 +187,9 @@ bool limiter_state<Threads>::take_sample(showing& shown, bool goes_on) noexcept 
     return is_shown_;
 }
 
-// By one thread at a time, with no lock held: what others report meanwhile they leave in samples_.
-// Nobody is kept here for ever: after so many samples, where others go on reporting, the next of
-// them shows what is left.
+// Called by one thread at a time, with no lock held. Other threads leave their samples in samples_
+// meanwhile. No thread is kept here forever: after a number of samples, if others keep reporting,
+// the next of them shows the rest.
 template <typename Threads>
 void limiter_state<Threads>::show(showing shown, const place* held) noexcept {
     for (int shows = 0;; ++shows) {
@@ -202,7 +202,7 @@ void limiter_state<Threads>::show(showing shown, const place* held) noexcept {
             fails = true;
         }
         BOOST_CATCH_END
-        shown.algorithm.reset(); // maybe the last reference, to what is the user's
+        shown.algorithm.reset(); // may be the last reference to an object of the user's
         double from;
         bool changes, goes_on = false;
         {

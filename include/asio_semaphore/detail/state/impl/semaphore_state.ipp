@@ -33,8 +33,8 @@ outcome semaphore_state<Threads>::enqueue(waiter_type& w, bool is_alarmed) noexc
         if (!fits && !may_wait)
             return outcome::unalarmed;
         // acquire: permits given back by compare-and-swap until here are taken, or handed on under
-        // the mutex from here on [release_and_acquire]. Not release: this gives nothing back, and
-        // whoever sees the flag goes through the mutex.
+        // the mutex from here on [release_and_acquire]. Not release: this gives nothing back, and a
+        // thread that sees the flag goes through the mutex.
         if (word_.compare_exchange_weak(
                 word, fits ? word - w.count * one_permit : word | queued_flag,
                 std::memory_order_acquire, std::memory_order_relaxed)) {
@@ -91,15 +91,16 @@ BOOST_NOINLINE bool semaphore_state<Threads>::add(std::ptrdiff_t delta) noexcept
     }
 }
 
-// False where nobody waits any more.
+// Returns false if nobody waits any more.
 template <typename Threads>
 BOOST_FORCEINLINE bool
 semaphore_state<Threads>::add_and_serve(std::ptrdiff_t delta, bool& is_done) noexcept {
     section here(*this);
-    const auto word = word_.load(std::memory_order_relaxed); // relaxed: the flag is the mutex's
+    // relaxed: the flag changes under the mutex only.
+    const auto word = word_.load(std::memory_order_relaxed);
     if ((word & queued_flag) == 0)
         return false;
-    // Somebody waits and the mutex is ours: the word holds still.
+    // Somebody waits and this thread holds the mutex, so the word does not change.
     const std::int64_t available = available_in(word);
     is_done = stays_in_range(available, delta);
     if (is_done)
@@ -114,16 +115,16 @@ BOOST_NOINLINE void semaphore_state<Threads>::put_back(std::ptrdiff_t n) noexcep
             false, "a permit gives back more than the semaphore's maximum: it was adopted without "
                    "having been acquired, or released by hand too, or permits were added while "
                    "it was held, or a compiler destroyed it twice; see doc/troubleshooting.md");
-        // relaxed: after a misuse anything will do that is not beyond the maximum.
+        // relaxed: after a misuse, any value that does not exceed the maximum will do.
         const std::int64_t room = max_ - available_in(word_.load(std::memory_order_relaxed));
         n = room < n ? static_cast<std::ptrdiff_t>(room) : n;
     }
     line::drop(1);
 }
 
-// The one place where waiters are granted: in the order of the queue, as long as the head fits.
-// Called by the mutex's holder while the queued flag is set, with the permits that are available
-// now; leaves the flag as the queue is.
+// The only place where waiters are granted: in the order of the queue, as long as the head fits.
+// The caller holds the mutex, the queued flag is set, and @p available is what is available now. On
+// return, the flag tells whether the queue is empty.
 template <typename Threads>
 BOOST_FORCEINLINE void
 semaphore_state<Threads>::settle(std::int64_t available, taken_type& taken) noexcept {
@@ -131,7 +132,7 @@ semaphore_state<Threads>::settle(std::int64_t available, taken_type& taken) noex
         available -= queue_.front().count;
         line::take(queue_.front(), outcome::granted, taken);
     }
-    // release: as in add, for whoever acquires by compare-and-swap next
+    // release: as in add, for the next thread that acquires by compare-and-swap
     // [release_behind_a_head_that_is_cancelled].
     word_.store(
         available * one_permit + (queue_.empty() ? 0 : queued_flag), std::memory_order_release);
@@ -139,8 +140,8 @@ semaphore_state<Threads>::settle(std::int64_t available, taken_type& taken) noex
 
 template <typename Threads>
 void semaphore_state<Threads>::bar() noexcept {
-    // relaxed, both: whoever sees the flags of an end goes through the mutex, and as parts of the
-    // release sequences in the word they cut none off.
+    // relaxed, both: a thread that sees the flags of an end goes through the mutex, and these
+    // operations continue the release sequences in the word.
     if (phase_ != phase::open)
         word_.fetch_or(closed_flag, std::memory_order_relaxed);
     word_.fetch_and(~queued_flag, std::memory_order_relaxed);

@@ -24,7 +24,7 @@ void state_registry<Threads>::erase(state_type& state) noexcept {
     state.is_listed_ = false;
 }
 
-// The next that is listed, with a reference and listed no more; null after the last.
+// Unlists the next state and returns it with a reference added; null after the last.
 template <typename Threads>
 auto state_registry<Threads>::take_one() noexcept -> state_type* {
     std::lock_guard<typename Threads::mutex> lock(mutex_);
@@ -33,7 +33,8 @@ auto state_registry<Threads>::take_one() noexcept -> state_type* {
         auto& state = static_cast<state_type&>(states_.front());
         intrusive_list::remove(state);
         state.is_listed_ = false;
-        // Without: its destructor waits for the mutex; it has neither waiters nor sections.
+        // If this fails, the state's destructor waits for the mutex; it has neither waiters nor
+        // sections.
         if (state.try_add_reference())
             return &state;
     }
@@ -43,8 +44,8 @@ auto state_registry<Threads>::take_one() noexcept -> state_type* {
 template <typename Threads>
 void state_registry<Threads>::shutdown() noexcept {
     state_type::submit_rest();
-    // All states first: a handler that is destroyed below must not find one that would still
-    // submit.
+    // Shut all states first: a handler that is destroyed below must not find a state that would
+    // still submit.
     intrusive_list shut;
     while (state_type* const state = take_one()) {
         state->shut();

@@ -56,7 +56,7 @@ waiting_line<Threads>::section::section(waiting_line& line) noexcept : line_(lin
     waiting_before_ = line.waiting();
 }
 
-// Inlined by force, here and below, is what every hand-over goes through.
+// Every hand-over goes through what is forced inline, here and below.
 template <typename Threads>
 BOOST_FORCEINLINE waiting_line<Threads>::section::~section() {
     if (taken.empty()) {
@@ -66,7 +66,8 @@ BOOST_FORCEINLINE waiting_line<Threads>::section::~section() {
     waiter_type& last = taken.back();
     submission* const outer = Threads::template thread_pointer<submission>();
     const bool is_idle = line_.alarm_ != nullptr && line_.alarm_->is_idle();
-    // What has to wait for an outer submission outlasts what this thread is inside of.
+    // An outer submission may submit these only after this thread has left the executor's function
+    // that it is running now.
     if (is_idle || outer != nullptr || last.holds_work || counted_ != 0 || !last.is_inside()) {
         last.then = is_idle ? ends::section_and_alarm : ends::section;
         let_hold_work(last);
@@ -75,8 +76,8 @@ BOOST_FORCEINLINE waiting_line<Threads>::section::~section() {
         count(0);
     }
     line_.mutex_.unlock();
-    // An executor may drop or run what it is given right here, and so give back permits, of any
-    // semaphore. Those who are granted by that join the list that is being worked off already: the
+    // An executor may drop or run a submitted function right here, and so give back permits of any
+    // semaphore. Waiters granted by that join the list that is already being submitted, so the
     // stack does not grow with the number of waiters.
     if (outer != nullptr)
         outer->rest->append(taken);
@@ -84,11 +85,11 @@ BOOST_FORCEINLINE waiting_line<Threads>::section::~section() {
         submit_all(std::move(taken));
 }
 
-// A reference for each that was taken in this critical section, and the section itself.
+// Adds a reference for each waiter taken in this critical section, and the section itself.
 template <typename Threads>
 BOOST_FORCEINLINE void waiting_line<Threads>::section::count(std::uint64_t sections) noexcept {
-    // relaxed: the caller's own reference keeps the state until here, and whoever has to wait for
-    // the section passes the mutex first.
+    // relaxed: until here, the caller's own reference keeps the state alive, and a thread that has
+    // to wait for the section passes the mutex first.
     line_.lifetime_.fetch_add(
         waiting_before_ - line_.waiting() + sections - counted_, std::memory_order_relaxed);
     counted_ = sections;
@@ -112,7 +113,7 @@ void waiting_line<Threads>::submit_all(taken_type taken) noexcept {
         waiter_type& w = taken.pop_front();
         const ends then = w.then;
         here.section_of = then != ends::nothing ? w.state : nullptr;
-        w.submit(); // w may be gone now, and the semaphore object too
+        w.submit(); // w and the semaphore object may be gone now
         if (then != ends::nothing)
             here.section_of->end_section(then);
     }
@@ -159,8 +160,8 @@ waiting_line<Threads>::take(waiter_type& w, outcome result, taken_type& taken) n
         pass_work_on();
     if (w.is_timed)
         leave_alarm(static_cast<timed_waiter_type&>(w));
-    // release: the last access to the link; its destructor may free it as soon as it reads the null
-    // [grant_and_end_of_the_link].
+    // release: the last access to the link; the link's destructor may free it as soon as it reads
+    // the null [grant_and_end_of_the_link].
     if (link != nullptr)
         link->target_.store(nullptr, std::memory_order_release);
 }
@@ -181,7 +182,8 @@ BOOST_NOINLINE void waiting_line<Threads>::leave_alarm(timed_waiter_type& w) noe
     alarm_->deadlines_.remove(w);
 }
 
-// To the last: in a queue that never empties, a waiter's turn to do so comes once a round.
+// To the last waiter: in a queue that never empties, the work is then passed on only once per
+// round.
 template <typename Threads>
 BOOST_NOINLINE void waiting_line<Threads>::pass_work_on() noexcept {
     holder_ = queue_.empty() ? nullptr : &queue_.back();
@@ -189,7 +191,7 @@ BOOST_NOINLINE void waiting_line<Threads>::pass_work_on() noexcept {
         let_hold_work(*holder_);
 }
 
-// The only thing that is called under the mutex: it counts, of an executor that is one of Asio's.
+// The only call made under the mutex. It increments a counter of one of Asio's own executors.
 template <typename Threads>
 BOOST_FORCEINLINE void waiting_line<Threads>::let_hold_work(waiter_type& w) noexcept {
     if (!w.holds_work) {
@@ -214,8 +216,8 @@ waiting_line<Threads>::take_some(queue_type& queue, outcome result, taken_type& 
     return before - waiting();
 }
 
-// Those who wait now leave the queue at once, but stay where they can be found: until its turn
-// comes, each may still be cancelled, or run out of time.
+// The present waiters leave the queue at once, but stay where they can be found: until each one is
+// ended, it can still be cancelled or time out.
 template <typename Threads>
 std::size_t waiting_line<Threads>::end(phase p, outcome result) noexcept {
     std::size_t ended = 0;
@@ -281,8 +283,9 @@ void waiting_line<Threads>::shut() noexcept {
     bar();
 }
 
-// A handler that its executor dropped may destroy a context: what this thread has yet to submit
-// there goes first. What the thread is in the middle of submitting is not waited for below.
+// A handler that its executor dropped may destroy a context, so this thread first submits the
+// waiters that it still has to submit there. await_sections does not wait for the submission that
+// this thread is in the middle of.
 template <typename Threads>
 void waiting_line<Threads>::submit_rest() noexcept {
     if (submission* const current = Threads::template thread_pointer<submission>())
@@ -294,8 +297,8 @@ void waiting_line<Threads>::await_sections() const noexcept {
     std::uint64_t own = 0;
     for (auto* s = Threads::template thread_pointer<submission>(); s != nullptr; s = s->outer)
         own += s->section_of == this ? one_section : 0;
-    // acquire: the submissions happened before what is destroyed next, and before the context goes
-    // [grant_and_shutdown].
+    // acquire: the submissions happened before what is destroyed next, and before the destruction
+    // of the context [grant_and_shutdown].
     for (int looks = 0; lifetime_.load(std::memory_order_acquire) >= own + one_section; ++looks)
         Threads::back_off(looks);
 }
@@ -320,12 +323,12 @@ void waiting_line<Threads>::abandon_queue(taken_type& abandoned) noexcept {
 template <typename Threads>
 bool waiting_line<Threads>::try_add_reference() noexcept {
     for (;;) {
-        // acquire: where the last reference is gone already, the submissions before happened before
-        // the context goes [last_submission_and_shutdown].
+        // acquire: if the last reference is already gone, all earlier submissions happened before
+        // the destruction of the context [last_submission_and_shutdown].
         auto lifetime = lifetime_.load(std::memory_order_acquire);
         if (lifetime == 0)
             return false;
-        // relaxed: the registry, whose mutex is held, lists the state.
+        // relaxed: the caller holds the mutex of the registry, which lists the state.
         if (lifetime_.compare_exchange_weak(
                 lifetime, lifetime + 1, std::memory_order_relaxed, std::memory_order_relaxed))
             return true;

@@ -1,6 +1,6 @@
-# Stops the program of test/package/gdb in lldb and compares what the summaries show.
+# Stops a program in lldb and compares what the summaries show.
 #
-#   cmake -Dlldb=PROGRAM -Dprogram=FILE -P tools/lldb/test.cmake
+#   -Dlldb=PROGRAM -Dprogram=FILE -Dsummaries=FILE
 
 cmake_minimum_required(VERSION 3.25)
 
@@ -10,7 +10,7 @@ list(JOIN modules : modules)
 set(ENV{PYTHONPATH} "${modules}")
 set(ENV{ASAN_OPTIONS} detect_leaks=0) # a debugged program can't look for them
 set(commands
-    "command script import ${CMAKE_CURRENT_LIST_DIR}/asio_semaphore.py"
+    "command script import ${summaries}"
     "breakpoint set --name stop_here"
     run
     up

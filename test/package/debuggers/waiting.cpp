@@ -1,5 +1,5 @@
-// The objects that gdb prints: a semaphore with three operations in its queue, others without,
-// permits, a limiter with two requests in its queue, and admissions. gdb stops at stop_here().
+// What the debuggers print: a semaphore with three waiting operations, one without, and permits; a
+// limiter with two waiting requests, and admissions. stop_here() is where they stop.
 
 #include <asio_semaphore.hpp>
 
