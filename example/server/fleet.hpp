@@ -25,10 +25,10 @@ public:
     virtual boost::asio::awaitable<std::shared_ptr<void>>
     acquire(boost::system::error_code& ec) = 0;
 
-    /// The metrics of the limit and of its connection, as the end of a page of OpenMetrics.
+    /// Writes the metrics of the limit and of its connection, as the end of an OpenMetrics page.
     virtual void write_metrics(std::ostream& out) const = 0;
 
-    /// Refuses whoever waits. The server's last request gives back the last permit.
+    /// Refuses waiting requests. Those that hold a permit continue, and return it at their end.
     virtual void close() = 0;
 };
 

@@ -34,10 +34,10 @@ private:
 asio_semaphore::limiter_statistics::by_priority
 total(const asio_semaphore::limiter_statistics& statistics);
 
-/// What /metrics answers: OpenMetrics 1.0.
+/// The response to /metrics: OpenMetrics 1.0.
 /**
- * @param limit null: there is none
- * @param shared null: there is none
+ * @param limit null: no limiter
+ * @param shared null: no fleet
  */
 std::string openmetrics_text(
     const asio_semaphore::limiter* limit, const fleet* shared, const handler& work,

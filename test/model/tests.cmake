@@ -40,7 +40,7 @@ if(CMAKE_CXX_FLAGS MATCHES "-fsanitize")
     # Relacy simulates threads on one real thread, so sanitizers find nothing here.
 elseif(relacy_include_dir)
     asio_semaphore_tests(model weak_memory.cpp TIMEOUT 1500 NO_ASIO LONG)
-    # Takes minutes: begun last, it would run alone.
+    # This test takes minutes. If CTest started it last, it would run alone.
     set_tests_properties(model/weak_memory PROPERTIES COST 1000)
     target_include_directories(test_model_weak_memory SYSTEM PRIVATE ${relacy_include_dir})
     # Relacy replaces operator new and delete, and leaves its fibres by longjmp.

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Reads the metrics of a limiter and of a fleet with what others read them with.
+"""Checks that other programs can read the metrics of a limiter and of a fleet.
 
     openmetrics.py PROGRAM              uses the parser of Prometheus' Python client, which checks the rules of OpenMetrics
     openmetrics.py PROGRAM PROMTOOL     uses Prometheus itself

@@ -109,7 +109,7 @@ package_consumer(fetch_content)
 package_consumer(boost_in_parent ARGUMENTS "-Dsays=asio_semaphore is not installed: Boost is built along with it")
 package_consumer(dependent ARGUMENTS -Dconfigures_only=ON)
 
-# package_vcpkg_port(<name> <feature>...): what the port installs is in <name>/packages/asio-semaphore
+# package_vcpkg_port(<name> <feature>...): tests the port, which installs into <name>/packages/asio-semaphore
 function(package_vcpkg_port name)
     list(JOIN ARGN "|" features)
     package_test(${name} COMMAND ${CMAKE_COMMAND}
@@ -239,7 +239,7 @@ else()
     message(STATUS "Test package/lldb: not there, lldb was not found or coroutines are off")
 endif()
 
-# The text of statistics, as others read it; that of the fleet's needs neither its Boost nor a server.
+# Other programs have to be able to parse the metrics. Those of the fleet need neither the fleet's Boost nor a server.
 add_executable(test_package_openmetrics ${package_source}/openmetrics.cpp)
 target_link_libraries(test_package_openmetrics PRIVATE asio_semaphore_development)
 target_include_directories(test_package_openmetrics PRIVATE ${PROJECT_SOURCE_DIR}/test)

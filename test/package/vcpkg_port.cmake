@@ -1,8 +1,8 @@
 # Runs the port for vcpkg. vcpkg's own functions are replaced by functions that do the same with plain CMake.
 #
 #   -Dport=DIR -Dbuild=DIR -Dparent=FILE -Dgenerator=NAME -Dversion=X.Y.Z
-#   -Ddocuments=A|B    those that name the targets
-#   -Dfeatures=A|B     those that are asked for
+#   -Ddocuments=A|B    the documents that have to name the targets
+#   -Dfeatures=A|B     the requested features
 
 cmake_minimum_required(VERSION 3.25)
 
@@ -103,7 +103,7 @@ include(${port}/portfile.cmake)
 
 list(LENGTH called count)
 if(NOT count EQUAL 7)
-    message(FATAL_ERROR "the port calls only ${called}")
+    message(FATAL_ERROR "the port calls only these functions: ${called}")
 endif()
 foreach(file IN ITEMS share/${PORT}/copyright share/${PORT}/usage share/asio_semaphore/asio_semaphore-config.cmake
     lib/libasio_semaphore.a lib/pkgconfig/asio_semaphore.pc include/asio_semaphore.hpp)
@@ -119,7 +119,7 @@ foreach(file IN ITEMS include/asio_semaphore/fleet/fleet_semaphore.hpp share/asi
         message(SEND_ERROR "the port does not install ${file}")
     endif()
 endforeach()
-# vcpkg refuses a package with empty directories, or with CMake files outside of share/.
+# vcpkg rejects a package with empty directories, or with CMake files outside share/.
 file(GLOB_RECURSE strays ${CURRENT_PACKAGES_DIR}/lib/*.cmake)
 file(GLOB_RECURSE all LIST_DIRECTORIES ON ${CURRENT_PACKAGES_DIR}/*)
 foreach(directory IN LISTS all)

@@ -1,2 +1,2 @@
-// Asio's TLS, once.
+// Compiles Asio's TLS once.
 #include <boost/asio/ssl/impl/src.hpp>

@@ -1,5 +1,5 @@
-// What the debuggers print: a semaphore with three waiting operations, one without, and permits; a
-// limiter with two waiting requests, and admissions. stop_here() is where they stop.
+// The objects that the debuggers print: a semaphore with three waiting operations, others without,
+// permits, a limiter with two waiting requests, and admissions. They stop at stop_here().
 
 #include <asio_semaphore.hpp>
 
