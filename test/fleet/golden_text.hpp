@@ -9,7 +9,7 @@ inline constexpr char golden_fleet_text[] =
 # HELP api_held Permits that are held, each counted once.
 api_held{path="C:\\new \"x\"\n",zone="b"} 22
 # TYPE api_waiting gauge
-# HELP api_waiting Requests that wait.
+# HELP api_waiting Waiting requests.
 api_waiting{path="C:\\new \"x\"\n",zone="b"} 21
 # TYPE api_granted counter
 # HELP api_granted Requests that were granted.
