@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
 # cmake -Dguide=FILE -Dtests=FILE -Dpromtool=PATH -Doutput=DIR -P check_alerts.cmake
 # Tests with promtool that the alert rules in the guide fire when they should, and only then.
 file(READ ${guide} text)

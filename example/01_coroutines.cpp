@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // A program fetches ten pages from a site that allows two requests at a time. Each coroutine waits
 // for a permit before it sends its request, and holds the permit until the response arrives.
 

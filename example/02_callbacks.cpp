@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // With callbacks, no scope lasts as long as the operation, so the handlers own the permit. Each
 // handler moves it into the next one; the permit returns when the last handler is destroyed.
 

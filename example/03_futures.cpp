@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // A semaphore can also limit threads that do not use Asio. Such a thread blocks on a future, which
 // a thread of the pool makes ready. Asynchronous code can share the same semaphore.
 

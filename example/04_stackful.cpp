@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // A stackful coroutine (asio::spawn) passes its yield_context as the completion token. yield[ec]
 // stores an error in ec instead of throwing an exception.
 

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // A deadline or a cancellation can end the wait for a permit. In both cases the operation leaves
 // the queue, no permit is lost, and the error code says which of the two it was.
 

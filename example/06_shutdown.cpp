@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // A graceful shutdown in three steps. Close: the semaphore refuses waiting and later operations.
 // Drain: jobs that hold a permit continue to their end. Wait: run() returns when they are done.
 

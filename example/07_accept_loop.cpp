@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // A server that never has more than N sessions. It acquires a permit before it accepts a client,
 // and the session owns the permit. Further clients wait in the kernel's backlog.
 

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // A client that fetches a thousand URLs from a server, ten at a time. It is 08_client_unlimited.cpp
 // with a semaphore, and with with_permit around the completion token.
 

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // A pool that never has more than a given number of connections open. A query holds a permit while
 // it uses a connection, and opens one only if none is idle. The limit is one line in async_query.
 

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // A server to start from. It refuses requests that it cannot serve in time, shares its capacity
 // fairly among clients, serves /metrics for Prometheus, and shuts down gracefully. 10_world.hpp has
 // the rest of the program: accept loop, database and clients.

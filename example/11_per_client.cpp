@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // One client sends many requests, another one a few. The limiter admits next the client that holds
 // the fewest places, and no client may hold more than two of the three.
 

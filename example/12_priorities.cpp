@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // Users and batch jobs share four places. Batch jobs may take only half of them, so users find a
 // free place. If both wait, users come first.
 

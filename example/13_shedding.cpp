@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // A queue absorbs bursts, but does not help against overload. So each request has a deadline in the
 // queue, and the deadline is shorter once the queue has not been empty for a while. A client whose
 // request cannot be served in time learns that early, and can try another server.

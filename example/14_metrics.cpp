@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // A page for Prometheus with the metrics of two limiters. Each limiter has its own prefix. The line
 // "# EOF" must stand only at the end of the page.
 

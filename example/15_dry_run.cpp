@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // Which limit is right? A dry run admits every request, and counts those that the limit would have
 // held back. When the numbers look right, change one option to enforce the limit.
 

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // Graceful shutdown of a server with a limiter. close() refuses waiting and later requests.
 // async_wait_idle completes when all admitted requests have finished.
 

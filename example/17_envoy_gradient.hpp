@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
 // A limit algorithm of your own: Envoy's gradient controller. Once a minute it pins the limit to a

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // Your own limit algorithm is a function object: it takes a finished request and returns the new
 // limit. It uses no clock and no thread, so you can test it without a server. This program runs two
 // algorithms in simulated time. The simulated server handles ten requests at a time in 10 ms each,

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
 # cmake -Dprogram=<path> -Dexpected=<path> -P check_output.cmake
 # Runs an example, and compares its output byte for byte with the expected file next to its source.
 execute_process(COMMAND ${program} OUTPUT_VARIABLE actual RESULT_VARIABLE result)

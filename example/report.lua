@@ -1,3 +1,6 @@
+-- SPDX-FileCopyrightText: The asio_semaphore authors
+-- SPDX-License-Identifier: BSL-1.0
+
 -- A script for wrk -s. Prints the report that example/run reads: one "name value" a line, times in milliseconds.
 --
 -- Counts served and refused requests separately, after a warm-up of one second. Each request carries the time when it was sent, and the

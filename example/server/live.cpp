@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #include "live.hpp"
 
 #include "live_html.hpp" // made of live.html

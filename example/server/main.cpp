@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // An HTTP/1.1 server with a limit on the number of requests in its handler. Further requests wait
 // for a bounded time, and then get the status 503. The limiter is used in `session::work` in
 // session.cpp. The page /live shows what the server does.

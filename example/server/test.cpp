@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // Tests the server as its users see it: as a process, over loopback and with signals. The parts
 // that depend on the time since the start are tested without a clock.
 

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // The operations with an object that is not a semaphore. They need only a waiting line, and a
 // request type that says what an operation asks for and what its handler receives.
 

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // with_permit around operations of Asio, each in every situation: waiting, running, ended.
 
 #include <asio_semaphore/with_permit.hpp>

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // This file must not compile, and the error message must state the reason: an operation that
 // cannot fail has no way to report that it got no permit.
 

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // with_permit on several threads. However the operations end, never more of them run at once than
 // there are permits.
 

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // with_permit with every kind of completion token, and with Asio's other token adapters.
 
 #include <asio_semaphore/with_permit.hpp>

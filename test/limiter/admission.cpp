@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // The class admission: how a place is taken and returned, and which outcome is counted. Also how a
 // limiter reacts to invalid requests and options.
 

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // Which request is admitted next, which one leaves a full queue, and how much each key was served.
 // Tests each rule of section 2 of the limiter's contract, and compares a random walk with a model
 // that follows the text of the contract. Numbers such as L10 are its scenarios.

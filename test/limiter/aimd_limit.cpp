@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // The rules of aimd_limit. L43 to L47 are scenarios of the limiter's contract.
 
 #include "law_fixture.hpp"

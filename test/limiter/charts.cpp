@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // Draws the limit, the latency and the goodput over time, for doc/finding_the_limit.md.
 //
 //   limiter_charts DIRECTORY            writes the charts

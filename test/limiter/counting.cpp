@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // What a limiter counts and measures, and when it reads the clock: scenarios L82 to L91 and rows
 // T134 to T137 of the limiter's contract.
 

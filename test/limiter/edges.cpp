@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // The edge cases in section 4 of the limiter's contract, as far as they concern the state layer.
 
 #include "limiter_fixture.hpp"

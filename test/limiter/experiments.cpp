@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // Prints the results of each limit algorithm with each workload, for test/limiter/experiments.
 //
 //   limiter_experiments [SEEDS [FIRST [WORKLOADS]]]     20 seeds from 1, without arguments

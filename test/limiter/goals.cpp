@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // Checks that gradient_limit and aimd_limit meet their goals with the seeds 1 to 20, and that
 // algorithms without adaptation fail them. The goals are in workloads.hpp.
 

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // The rules of gradient_limit, each tested with hand-made windows of samples. L49 to L80 are
 // scenarios of the limiter's contract.
 

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // The fair share of each key, its cap, and its record: scenarios L30 to L41 and row T140 of the
 // limiter's contract.
 

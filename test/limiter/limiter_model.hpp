@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
 // A model of the limiter that follows the text of its contract: which requests are admitted and

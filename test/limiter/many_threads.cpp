@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // Many threads use one limiter at the same time: scenarios L16, L36, L42, L92 and L96 and row T141
 // of the limiter's contract.
 

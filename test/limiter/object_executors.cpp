@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // On which executors the limiter's handlers run, and that they never run inside a call into the
 // library. Also what the handlers' allocators and executors may do.
 

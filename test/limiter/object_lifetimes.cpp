@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // What happens to the limiter, to waiting operations and to admissions when the limiter is moved,
 // destroyed or closed, and when its context is destroyed.
 

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // Deadlines, the algorithm and the user's functions in the I/O object. The limiter has one timer,
 // on its executor, and holds no lock while it calls the user's code.
 

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // The limiter on real threads. There is never more in flight than the limit, every operation
 // completes exactly once, exactly one side wins each race, and at the end nothing is in flight.
 

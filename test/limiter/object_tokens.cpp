@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // Every overload of the limiter's operations with every completion token of Asio.
 
 #include <asio_semaphore/limiter/limiter.hpp>

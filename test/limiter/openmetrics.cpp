@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // The metrics that write_openmetrics prints. L86 and L87 are scenarios of the limiter's contract.
 
 #include <asio_semaphore/limiter/openmetrics.hpp>

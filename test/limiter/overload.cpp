@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // What counts as overload: the error condition that several errors are equal to, and the outcome
 // that each error of an operation counts as.
 

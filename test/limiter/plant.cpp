@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // A simple simulated server: a number of cores, 20 ms of CPU time for each request, no loss of
 // throughput under concurrency. Each core serves one request at a time, so the best limit L* is the
 // number of cores. E1 to E23 are the names of the experiments. In each of them, algorithms without

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // The order of requests by priority, and the share of the limit that each priority may fill:
 // scenarios L24 to L29 of the limiter's contract.
 

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // Which requests wait in the limiter's queue, for how long, and which ones leave it unserved:
 // scenarios L1 to L23 and rows T124 to T139 of the limiter's contract.
 

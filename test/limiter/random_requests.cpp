@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // Compares a limiter with limiter_model.hpp on random requests: which requests are admitted and
 // refused, when and why, what is counted, and which samples the algorithm sees. Scenario L83.
 

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // Which samples the algorithm sees, when the limiter calls it, and how the limiter uses the result:
 // section 3 of the limiter's contract, and its scenarios L63, L67, L77 to L80, L89 and L98.
 

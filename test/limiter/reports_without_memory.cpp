@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // A report of an outcome allocates little memory. If the allocation fails, the limiter loses a
 // sample, but no place.
 

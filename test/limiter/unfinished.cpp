@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // An adaptive limit needs calls of finish. If the first thousand admissions end without one, debug
 // builds assert.
 

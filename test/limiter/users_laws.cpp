@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // Runs the limit algorithms of example/17_own_law.cpp on the same simulated server as the
 // library's. The results must agree with those of independent re-implementations of Netflix's and
 // Envoy's algorithms in another simulation of that server.

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // The value types of the limiter's interface: requests and their keys, options, statistics.
 
 #include <asio_semaphore/limiter/admission_request.hpp>

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // async_wait_idle completes when nothing is in flight and no request waits. It takes no place and
 // is not counted as an admission. Only its own cancellation slot, the destruction of the limiter
 // and the shutdown of the context end it early.

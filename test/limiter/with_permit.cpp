@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // with_permit and a limiter: which outcome is reported at the end of an operation, when the next
 // request gets the place, and which stage a cancellation ends.
 

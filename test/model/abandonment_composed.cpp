@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // Composed operations that acquire permits, and coroutines that are not awaitables. When they are
 // abandoned, they return what they hold between two steps.
 

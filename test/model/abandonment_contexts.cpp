@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // Handlers in another context than the semaphore's, which is destroyed first. Also a context that
 // runs its own threads.
 

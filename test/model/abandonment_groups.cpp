@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // Groups of operations that complete when all or one of them have ended. If a group discards the
 // result of an operation without a permit object, what was granted is lost, as documented.
 

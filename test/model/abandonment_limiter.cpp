@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // The context of a limiter is destroyed while admissions are requested, held and finished, and
 // while operations wait for the limiter to be idle.
 

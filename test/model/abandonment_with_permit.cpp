@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // with_permit: the context is destroyed while the wrapped operation waits for its permit, while it
 // runs, or after its end.
 

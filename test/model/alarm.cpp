@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // The protocol of the alarm. Some threads begin and end operations with a deadline, and others run
 // the executor of the timer. Posts are refused or dropped, and the semaphore and the context are
 // destroyed.

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // Deliveries that cause other deliveries: an executor destroys a handler, which owns a permit of
 // another semaphore. The semaphore then serves its waiter inside the submission.
 

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // A handler is destroyed during a delivery, and destroys another context. The same thread still has
 // a delivery to make for that context.
 

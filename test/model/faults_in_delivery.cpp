@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // The executor drops a handler during its delivery, or throws, so the handler is destroyed. The
 // destructor of the handler then destroys other objects.
 

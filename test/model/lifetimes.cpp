@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // A call serves a handler that destroys the semaphore before the call has returned. The caller
 // keeps nothing alive: it has only the semaphore itself, a permit or a signal. So after its first
 // submission the call must not touch the semaphore.

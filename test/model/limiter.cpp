@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // limiter_state in every interleaving of two or three threads. No waiter is lost, none is admitted
 // beyond the limit, every place returns exactly once, and some sequential order of the operations
 // would have the same results.

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // Threads call one semaphore at the same time. They record when each call began and ended and what
 // it returned, and when each handler ran and with which result. Then the test searches for an order
 // of the calls that respects these times, and in which a sequential first-come, first-granted model

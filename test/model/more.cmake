@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
 asio_semaphore_tests(model LONG
     abandonment.cpp
     abandonment_composed.cpp

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // Every pair of operations that two threads may run at the same time, from every initial state, in
 // every interleaving of their steps.
 

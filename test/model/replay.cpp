@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // Tests that a failure prints a command that replays it. These scenarios fail on purpose. The
 // script `replay` runs them, and then the commands that they print.
 

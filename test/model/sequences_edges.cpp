@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // The shortest sequences in which the library once broke a promise.
 
 #include <asio_semaphore/async_semaphore.hpp>

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
 // Takes any bytes as a sequence. If the library and the model differ, prints the sequence in words.

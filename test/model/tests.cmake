@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
 # All of these tests run on fibres in one real thread. ThreadSanitizer finds nothing there, and does not support fibers.
 if(CMAKE_CXX_FLAGS MATCHES "-fsanitize=[a-z,]*thread")
     return()

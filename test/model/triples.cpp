@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // Three operations at the same time, in every interleaving with at most two preemptions.
 
 #include "actions.hpp"

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // Tests the state layer under the weak memory model of C++11. Also shows that each memory order is
 // needed at every place in the code: if it is weakened only there, a scenario fails.
 

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
 # Checks that every Boost library that a header includes is listed where each library has its own name: in the CMake targets of a Boost that
 # is built along with this project, and in the dependencies of the vcpkg port.
 #

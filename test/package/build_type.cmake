@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
 # Checks the default build type. As a top-level project the library is built optimised, unless the user sets a build type. A larger project
 # that sets no build type keeps none.
 #

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
 """Runs the recipe for Conan. Conan's own classes are replaced by classes that do the same with plain CMake.
 
     conan_recipe.py <recipe> <empty directory> <generator> <cache file of the parent build> <version> [fleet]

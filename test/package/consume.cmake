@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
 # Configures, builds and runs one consumer, in an empty build directory.
 #
 #   -Dsource=DIR -Dbuild=DIR -Dparent=FILE    the consumer, its build directory, and the initial cache that all consumers share

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
 # Stops a program in gdb, and checks the output of the pretty-printers.
 #
 #   -Dgdb=PROGRAM -Dprogram=FILE -Dprinters=FILE

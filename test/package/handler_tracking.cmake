@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
 # Runs a program with Asio's handler tracking, and checks that the output has the operations of a semaphore and of a limiter.
 #
 #   -Dprogram=PROGRAM

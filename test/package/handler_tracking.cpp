@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // A program for Asio's handler tracking. Operations of a semaphore: two wait and are granted, one
 // with a deadline is cancelled, and the context destroys one. Operations of a limiter: one waits
 // and is admitted, one is cancelled, one waits for the limiter to be idle, and the context destroys

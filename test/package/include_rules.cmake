@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
 # Checks which layer includes which headers.
 #
 #   -Dsource=DIR -Dlisted=A|B    the source tree, and the files of include/ that CMake lists
@@ -25,9 +28,9 @@ set(macros)
 foreach(file IN LISTS files)
     cmake_path(GET file STEM name)
     cmake_path(GET file EXTENSION extension)
-    file(STRINGS ${source}/${file} first_line LIMIT_COUNT 1)
-    if(NOT first_line STREQUAL "#pragma once")
-        message(SEND_ERROR "${file} does not start with #pragma once")
+    file(READ ${source}/${file} text)
+    if(NOT text MATCHES "^(// SPDX-[^\n]*\n)+\n#pragma once\n")
+        message(SEND_ERROR "${file} does not start with its license and #pragma once")
     endif()
 
     includes_of(${file} included)

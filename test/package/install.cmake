@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
 # Installs this build, and then moves the installation to another directory, where it has to work too.
 #
 #   -Dbuild=DIR -Dconfig=CONFIG -Dprefix=DIR -Dsource=DIR -Dheaders=A|B

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
 # Stops a program in lldb, and checks the output of the summaries.
 #
 #   -Dlldb=PROGRAM -Dprogram=FILE -Dsummaries=FILE

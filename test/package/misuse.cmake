@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
 # With -Dfile: compiles a file with a mistake, and checks that the compiler's first error is the expected one. With -Dfiles: checks that the
 # files compile with the macro CORRECT, which replaces each mistake by correct code.
 #

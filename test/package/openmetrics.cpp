@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // Prints the metrics of a limiter, with labels that need escaping. An argument selects others:
 //
 //   unused          those of an unused limiter, without labels

@@ -1,4 +1,7 @@
 #!/usr/bin/env python3
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
 """Checks that other programs can read the metrics of a limiter and of a fleet.
 
     openmetrics.py PROGRAM              uses the parser of Prometheus' Python client, which checks the rules of OpenMetrics

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
 # Compiles, links and runs a program with the flags of pkg-config. The only other flag is the path of Boost, which has no file for
 # pkg-config.
 #

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
 # Checks that CMake can read the presets, and that all expected presets exist, each with its workflow.
 #
 #   -Dsource=DIR

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // Every consumer builds this program. It waits for a permit, and uses an error of the library.
 
 #include <asio_semaphore.hpp>

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
 # Checks that every call of a free function of the operation layer is qualified. Otherwise argument-dependent lookup could find a function
 # with the same name in the namespace of a handler.
 #

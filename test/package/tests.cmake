@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
 # Tests the package as its users see it: every way to consume it, each in an empty build directory; the headers with compilers and
 # debuggers; the recipes for package managers. The tests need only the compiler of this build, and no network.
 

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
 # Runs the port for vcpkg. vcpkg's own functions are replaced by functions that do the same with plain CMake.
 #
 #   -Dport=DIR -Dbuild=DIR -Dparent=FILE -Dgenerator=NAME -Dversion=X.Y.Z

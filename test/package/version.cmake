@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
 # Checks that all files that repeat the version agree with version.hpp.
 #
 #   -Dsource=DIR -Dversion=X.Y.Z

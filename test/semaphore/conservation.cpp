@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // A random mix of everything that one thread can do, with a count of all permits. At any time the
 // permits that are free, held, forgotten or being delivered add up to those that were put in. The
 // head of the queue never fits, and every operation completes exactly once.

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // A permit object would exceed the maximum when it returns its permits, if they were adopted
 // without having been acquired, or if permits were added meanwhile. Debug builds assert then, and
 // no build lets the semaphore exceed its maximum.

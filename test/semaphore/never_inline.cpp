@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // The library never calls a handler inside a call into the library. It runs no code of the user
 // under a lock, not even a destructor.
 

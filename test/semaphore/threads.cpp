@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // Guarantees between threads. Everything that happens before a release is visible after the acquire
 // that it satisfies. No permit is lost or invented, every operation completes exactly once, and
 // exactly one side wins each race.

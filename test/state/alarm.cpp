@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // Deadlines in the state layer: which waiters time out, and for which time the timer is set. The
 // test passes the time.
 

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
 // A waiter without an operation, for direct tests of the state layer. It records what the state

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // Which waiter holds outstanding work on the semaphore's executor, so that the context keeps
 // running while an operation waits.
 

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #include <asio_semaphore/detail/state/state_registry.hpp>
 
 // Include the bodies even if the library is compiled: the compiled library contains them only for

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // The state layer with locks and atomics that report their use: which values another thread could
 // have read, which paths take a lock, and when a state is freed.
 

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
 # asio_semaphore_nervous_test(<label> <name> <label>...)
 #
 # Builds a test a second time, with threads that pause at random at the locks and atomics of the state layer, so that more operations

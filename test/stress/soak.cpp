@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // All operations at the same time, on many threads, for any duration:
 //   test_stress_soak -- --minutes 30
 // The test runs in rounds. Clients acquire permits in every way, on semaphores with several kinds

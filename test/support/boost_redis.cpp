@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // A program that uses the fleet has to compile Boost.Redis and Asio's TLS once.
 #include <boost/redis/src.hpp>
 

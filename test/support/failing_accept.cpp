@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // Replaces accept() of the C library in a program. The first three calls fail as if first the
 // process and then the system had no file descriptor left. Later calls work.
 

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
 // Counts the calls of the global operator new. Defines that operator, so include this in only one

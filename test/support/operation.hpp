@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
 // Shared by the tests of the I/O objects: a context that a test runs step by step, and operations

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // A program may have functions with the same names as functions inside the library. A call with an
 // object of the library must find only the function of the program.
 

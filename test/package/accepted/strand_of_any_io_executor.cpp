@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // asio::make_strand(socket.get_executor()) returns a strand of an any_io_executor. A handler can be
 // bound to such a strand, and a semaphore can use it as its executor.
 

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // The objects that the debuggers print: a semaphore with three waiting operations, others without,
 // permits, a limiter with two waiting requests, and admissions. They stop at stop_here().
 

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // Uses the library in every configuration of the matrix. It needs no C++20, exceptions, RTTI or
 // threads, but uses them where the configuration has them. Prints what went wrong.
 

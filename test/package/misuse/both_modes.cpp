@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // A program must use either the header-only or the compiled library, not both.
 // refused: uses asio_semaphore either header-only or compiled: link one of its two targets
 

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // A handler owns the permit that it gets, so it cannot take it by lvalue reference.
 // refused: function for call to .*async_acquire_permit|the handler must be callable
 

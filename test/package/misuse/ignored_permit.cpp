@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // A permit that is ignored returns in the same line.
 // refused: ignoring return(ed)? value.*nodiscard
 

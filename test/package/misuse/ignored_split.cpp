@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // If the result of split is ignored, its permits return at once.
 // refused: ignoring return(ed)? value.*nodiscard
 

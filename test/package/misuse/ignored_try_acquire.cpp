@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // Code that ignores whether it acquired a permit cannot know whether to release one.
 // refused: ignoring return(ed)? value.*nodiscard
 

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // A permit object without a name returns the adopted permit in the same line.
 // refused: ignoring .*nodiscard
 

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // A handler must accept the arguments of the completion signature.
 // refused: function for call to .*async_acquire_permit|the handler must be callable
 
