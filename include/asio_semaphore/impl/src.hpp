@@ -3,7 +3,7 @@
 
 #pragma once
 
-// The non-template part of the library, for the one translation unit that compiles it
+// The non-template part of the library. Exactly one translation unit includes this header
 // (src/asio_semaphore.cpp).
 
 #include <asio_semaphore/config.hpp>

@@ -15,22 +15,24 @@ namespace asio_semaphore {
 namespace detail {
 namespace aimd {
 
-// Twenty reports that come together are one step: a window lasts a round trip, and at least so
+// Twenty samples that arrive together make one step: a window lasts a round trip, and at least this
 // long.
 constexpr std::chrono::milliseconds window_length(100);
 constexpr std::chrono::seconds longest_silence(1);
 
-// One overload is noise, or a client's whim; a second one in the same round trip is not.
+// One overload is noise, or a client that gave up early. A second one in the same round trip is
+// not.
 constexpr double overloads = 2;
 
-// A limit that is not even used by half is not raised, and is found: the start is over.
+// If less than half of the limit is used, the limit is not raised. It is large enough, so the
+// doubling at the start is over.
 constexpr double used_part = 0.5;
 
 } // namespace aimd
 } // namespace detail
 
 ASIO_SEMAPHORE_DECL aimd_limit::aimd_limit(aimd_limit_options options) : options_(options) {
-    // Written so that what is not a number is refused too.
+    // Written so that it also refuses NaN.
     if (!(options.min_limit >= 1) || !(options.max_limit >= options.min_limit))
         boost::throw_exception(std::invalid_argument("aimd_limit: limits out of order"));
     if (!(options.backoff > 0) || !(options.backoff < 1))
@@ -42,7 +44,7 @@ ASIO_SEMAPHORE_DECL aimd_limit::aimd_limit(aimd_limit_options options) : options
 ASIO_SEMAPHORE_DECL double aimd_limit::operator()(const limit_sample& sample) {
     using namespace detail::aimd;
     const double limit = std::clamp(sample.limit, options_.min_limit, options_.max_limit);
-    // What was admitted before the last decrease tells of the limit before it.
+    // A request that was admitted before the last decrease describes the limit before it.
     if (sample.latency <= limit_sample::duration::zero() || sample.at - sample.latency < epoch_)
         return limit;
 
@@ -61,12 +63,12 @@ ASIO_SEMAPHORE_DECL double aimd_limit::operator()(const limit_sample& sample) {
 
     const bool ended =
         sample.at - w.begin >= std::max<limit_sample::duration>(window_length, w.longest);
-    // At once: the second overload is answered before anybody else is admitted.
+    // Reacts at once: the limit drops before the limiter admits another request.
     if (w.overloads >= overloads || (ended && w.overloads == w.samples)) {
         w.open = false;
         slow_start_ = false;
         epoch_ = sample.at;
-        // Whole requests, and at least one: small limits have to move too.
+        // Drops by whole requests and at least by one, so that small limits move too.
         return std::max(
             std::min(std::floor(options_.backoff * limit), limit - 1), options_.min_limit);
     }
@@ -77,7 +79,7 @@ ASIO_SEMAPHORE_DECL double aimd_limit::operator()(const limit_sample& sample) {
         slow_start_ = false;
         return limit;
     }
-    // Doubling at first: one more a round trip takes minutes where hundreds are needed.
+    // Doubles at first: adding one each round trip takes minutes where hundreds are needed.
     return std::min(slow_start_ ? 2 * limit : limit + 1, options_.max_limit);
 }
 

@@ -3,7 +3,7 @@
 
 #pragma once
 
-// OpenMetrics 1.0 text: numbers, labels and families, for whatever statistics are written.
+// Writes OpenMetrics 1.0 text: numbers, labels and metric families, for statistics of any kind.
 
 #include <asio_semaphore/limiter/limiter_statistics.hpp>
 
@@ -28,7 +28,7 @@ namespace asio_semaphore::detail::openmetrics {
 using label = std::pair<std::string_view, std::string_view>;
 using label_list = std::initializer_list<label>;
 
-// Colons and leading underscores are allowed by the grammar and reserved by the text.
+// The grammar of OpenMetrics allows colons and leading underscores, but its text reserves them.
 inline bool is_name(std::string_view name) {
     const auto is_letter = [](char c) {
         return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
@@ -39,7 +39,7 @@ inline bool is_name(std::string_view name) {
     return !name.empty() && is_letter(name[0]) && std::all_of(name.begin(), name.end(), may_follow);
 }
 
-// The shortest of what 15 to 17 digits say that is read as the same number.
+// Returns the shortest text of 15 to 17 digits that reads back as the same number.
 inline std::string number(double value) {
     if (std::isnan(value))
         return "NaN";
@@ -57,7 +57,8 @@ inline std::string number(double value) {
     }
 }
 
-// Exact; with a fraction also where it is zero, because as a bucket's label it has to look so.
+// The text is exact. It has a fraction even if that is zero, because OpenMetrics requires it in a
+// bucket's label.
 inline std::string seconds(duration_histogram::duration d) {
     const std::int64_t count = std::chrono::duration_cast<std::chrono::nanoseconds>(d).count();
     const bool negative = count < 0;
@@ -67,14 +68,15 @@ inline std::string seconds(duration_histogram::duration d) {
     std::string fraction = std::to_string(one + size % one);
     fraction[0] = '.';
     fraction.resize(std::max(fraction.find_last_not_of('0') + 1, std::size_t(2)));
-    // Step by step: of one expression GCC 12 warns in optimised builds of whoever includes this.
+    // Step by step: for a single expression, GCC 12 warns in the optimised builds of programs that
+    // include this header.
     std::string text = negative ? "-" : "";
     text += std::to_string(size / one);
     text += fraction;
     return text;
 }
 
-// One exposition, family by family.
+// One exposition, written family by family.
 class exposition {
 public:
     exposition(std::string_view prefix, label_list labels) : prefix_(prefix) {
@@ -92,7 +94,7 @@ public:
         }
     }
 
-    // What is added from here on belongs to this family.
+    // Begins a family. The samples added after this call belong to it.
     void family(
         std::string_view name, std::string_view type, std::string_view help,
         std::string_view unit = {}) {
@@ -141,11 +143,13 @@ public:
         }
         add("_bucket", {{"le", "+Inf"}}, std::to_string(h.count()));
         add("_count", {}, std::to_string(h.count()));
-        // It counts up like the others: below zero a reader would refuse the whole text.
+        // The sum is a counter like the others: a parser would refuse the whole text if it were
+        // negative.
         add("_sum", {}, seconds(std::max(h.sum, h.sum.zero())));
     }
 
-    // At once and unformatted: what is set in the stream has no influence, and is not reset.
+    // Writes the text in one unformatted call, so that the stream's format settings have no
+    // influence and stay as they are.
     void write(std::ostream& out) && {
         text_ += "# EOF\n";
         out.write(text_.data(), static_cast<std::streamsize>(text_.size()));
@@ -183,8 +187,8 @@ private:
     }
 
     const std::string prefix_;
-    std::string labels_; // as they stand on each line
-    std::string family_; // its name
+    std::string labels_; // as they appear on each line
+    std::string family_; // the name of the current family
     std::string text_;
 };
 

@@ -19,8 +19,8 @@ namespace gradient {
 constexpr double overload_factor = 0.9;
 constexpr double least_gradient = 0.5;
 constexpr double costly_gradient = 0.9;
-// What was relearned is confirmed at so many times the limit, where so much of the concurrency
-// becomes throughput.
+// A relearned baseline is confirmed once the limit has grown this many times, if at least this much
+// of the additional concurrency has become throughput.
 constexpr double confirming_growth = 1.5;
 constexpr double confirming_elasticity = 0.5;
 
@@ -31,7 +31,7 @@ ASIO_SEMAPHORE_DECL gradient_limit::gradient_limit(gradient_limit_options option
     options_(options),
     baseline_(options.tolerance, detail::gradient::in_seconds(options.max_latency)),
     probing_(options.min_limit, options.relearn) {
-    // Written so that what is not a number is refused too.
+    // Written so that it also refuses NaN.
     if (!(options.min_limit >= 1) || !(options.max_limit >= options.min_limit))
         boost::throw_exception(std::invalid_argument("gradient_limit: limits out of order"));
     if (!(options.tolerance > 1))
@@ -45,7 +45,7 @@ ASIO_SEMAPHORE_DECL double gradient_limit::operator()(const limit_sample& sample
     if (initial_ == 0)
         initial_ = limit;
     const double latency = detail::gradient::in_seconds(sample.latency);
-    // Clocks that stand still or go back would become the best latency ever.
+    // If the clock stands still or goes back, the result would become the best latency ever.
     if (!(latency > 0))
         return limit;
     settling_.add(latency);
@@ -61,24 +61,26 @@ ASIO_SEMAPHORE_DECL double gradient_limit::operator()(const limit_sample& sample
         window_.close();
         return limit;
     }
-    // An overload at once: whoever waits for the window's end has lost its requests by then.
+    // Reacts to an overload at once: by the end of the window the requests would be lost.
     return window_.is_overload(baseline_.in_order()) ||
                    window_.is_over(sample.at, baseline_.latency(), slow_start_)
                ? decide(sample.at, limit)
                : limit;
 }
 
-// A request that was reported as overload although its own service took no longer than is in order:
-// it died in the queue, or by its client's whim, and is a sample like others. Taken for overload it
-// would press the limit of a server whose queue is longer than its clients' patience down for good.
+// Whether a request was reported as overloaded although its own service took no longer than is
+// acceptable. It expired in the queue, or its client gave up early, so it is an ordinary sample. If
+// it counted as overload, a queue that is longer than the clients' patience would keep the limit
+// down for good.
 ASIO_SEMAPHORE_DECL bool gradient_limit::died_elsewhere(double latency) const {
-    // While it is in doubt whose latency it is, what succeeded when the doubt began is the measure.
+    // While the cause of the latency is in doubt, a latency that was usual when the doubt began is
+    // acceptable.
     const double base = baseline_.latency();
     const double usual = std::max(base, doubt_.since().latency);
     return base > 0 && !window::is_refusal(latency, base) && latency <= options_.tolerance * usual;
 }
 
-// The end of a window.
+// Ends a window.
 ASIO_SEMAPHORE_DECL double gradient_limit::decide(time_point now, double limit) {
     const operating_point here{limit, window_.latency(), window_.rate()};
     const bool at_floor = limit <= options_.min_limit;
@@ -86,7 +88,7 @@ ASIO_SEMAPHORE_DECL double gradient_limit::decide(time_point now, double limit) 
         doubt_.leave_floor();
     settling_.end_window();
     if (window_.is_overload(baseline_.in_order()) || window_.successes() == 0) {
-        // Where nothing succeeds, there is nothing to learn: constant timeouts must not become the
+        // If no request succeeds, there is nothing to learn: constant timeouts must not become the
         // baseline.
         const bool stuck = at_floor && window_.successes() > 0 && doubt_.stays_at_floor();
         if (options_.relearn && stuck && !baseline_.is_too_slow(here.latency))
@@ -109,7 +111,7 @@ ASIO_SEMAPHORE_DECL double gradient_limit::decide(time_point now, double limit) 
 }
 
 ASIO_SEMAPHORE_DECL double gradient_limit::overload(time_point now, double limit) {
-    // From what was in flight: a limit that was not reached has overloaded nobody.
+    // Starts from the number in flight: a limit that was not reached did not cause the overload.
     double next = detail::gradient::overload_factor * std::min(limit, window_.peak());
     if (!window_.is_bound())
         next = std::max(next, std::min(limit, initial_));
@@ -120,7 +122,7 @@ ASIO_SEMAPHORE_DECL double gradient_limit::overload(time_point now, double limit
     return lower(now, next);
 }
 
-// The part of the limit that is in order.
+// Returns the ratio of the acceptable latency to the measured one, at most 1.
 ASIO_SEMAPHORE_DECL double gradient_limit::gradient_at(const operating_point& here) {
     using namespace detail::gradient;
     const double gradient =
@@ -130,18 +132,18 @@ ASIO_SEMAPHORE_DECL double gradient_limit::gradient_at(const operating_point& he
                : gradient;
 }
 
-// Where a probe begins now; no limit: there is none.
+// Returns the operating point from which a probe begins now; with no limit if none begins.
 ASIO_SEMAPHORE_DECL auto
 gradient_limit::probe_from(time_point now, const operating_point& here, double gradient)
     -> operating_point {
-    if (!window_.is_bound()) { // a probe would say nothing, nor soon after
+    if (!window_.is_bound()) { // a probe would say nothing, now or soon after
         probing_.put_off(now);
     } else if (gradient == 1) {
         if (!slow_start_ && probing_.is_due(now) && probing_.is_possible(here.limit))
             return here;
     } else if (started_at_.limit > 0 && probing_.is_possible(started_at_.limit)) {
-        // Doubling did not pay from the start: perhaps it started too high, and the baseline is
-        // that of an overload.
+        // The first doubling gave no throughput. Perhaps the initial limit was too high, and the
+        // baseline was learned under overload.
         const operating_point start = std::exchange(started_at_, {});
         if (probing_.was_free(elasticity(here, start)))
             return start;
@@ -159,7 +161,7 @@ gradient_limit::judge_probe(time_point now, const operating_point& here) {
     const operating_point from = probing_.end(now);
     baseline_.learn_lower(here.latency);
     if (probing_.was_free(elasticity(from, here)) && here.limit < from.limit) {
-        // And further down, as long as it costs nothing.
+        // Goes further down as long as that costs no throughput.
         return probing_.is_possible(here.limit) ? probe(now, here) : here.limit;
     }
     probing_.was_in_vain();
@@ -167,8 +169,8 @@ gradient_limit::judge_probe(time_point now, const operating_point& here) {
     return std::min(from.limit, options_.max_limit);
 }
 
-// On the way up after the baseline was relearned: if twice the concurrency does not buy
-// throughput, it was the server's own latency after all.
+// Whether relearning the baseline was a mistake. The limit doubles after it. If the additional
+// concurrency gives no more throughput, the server itself caused the latency.
 ASIO_SEMAPHORE_DECL bool gradient_limit::refuted(const operating_point& here) {
     using namespace detail::gradient;
     if (window_.is_bound() && here.limit < confirming_growth * relearned_at_.limit)
@@ -181,7 +183,7 @@ ASIO_SEMAPHORE_DECL double
 gradient_limit::relearn(time_point now, const operating_point& here, bool at_floor) {
     const double former = doubt_.since().limit;
     baseline_.relearn(former > 0 ? former : here.limit, here.latency);
-    relearned_at_ = at_floor ? operating_point() : here; // below the floor there is no way back
+    relearned_at_ = at_floor ? operating_point() : here; // there is no lower limit to go back to
     doubt_.end();
     doubt_.leave_floor();
     contention_.forget();
@@ -192,27 +194,28 @@ gradient_limit::relearn(time_point now, const operating_point& here, bool at_flo
     return std::min(2 * here.limit, options_.max_limit);
 }
 
-// The latency is in order.
+// The latency is acceptable.
 ASIO_SEMAPHORE_DECL double gradient_limit::raise(time_point now, const operating_point& here) {
     const double limit = here.limit;
     doubt_.end();
     doubt_.leave_floor();
-    // Who does not use the limit learns nothing about it. Growing meanwhile would let the first
-    // burst in without any limit.
+    // An unused limit teaches nothing about itself. If it grew meanwhile, it would let the first
+    // burst in unlimited.
     if (!window_.is_bound())
         return limit;
-    // Doubling until it does not pay: one more a round trip takes minutes where hundreds are
-    // needed. Later by the root, which is what comes and goes by chance.
+    // Doubles until that gives no more throughput: adding one each round trip takes minutes where
+    // hundreds are needed. Later the limit grows by its square root, because the number in flight
+    // varies that much by chance.
     double next = slow_start_ ? 2 * limit : limit + std::sqrt(limit);
     if (slow_start_)
         settling_.raised(now, here.latency);
     started_at_ = slow_start_ && limit == initial_ ? here : operating_point();
-    // A limit that was reached by one who asks for many at a time was not used.
+    // If a single request of a large weight reached the limit, the limit was not used.
     next = std::max(limit, std::min(next, 2 * window_.peak()));
     return std::min(next, options_.max_limit);
 }
 
-// The latency is not in order.
+// The latency is too high.
 ASIO_SEMAPHORE_DECL double gradient_limit::shrink(
     time_point now, const operating_point& here, double gradient, bool at_floor) {
     const double limit = here.limit, peak = window_.peak();
@@ -229,12 +232,12 @@ ASIO_SEMAPHORE_DECL double gradient_limit::shrink(
                 return doubt_.is_confirmed() ? relearn(now, here, false) : limit;
         }
     }
-    // No headroom is added: it would make up for the decrease where the ratio is modest.
+    // Adds no headroom: it would make up for the decrease if the ratio is close to 1.
     double next = doubt_.next_limit(limit * gradient);
     if (bound)
-        next = std::min(next, limit - 1); // so that it moves
+        next = std::min(next, limit - 1); // so that the limit moves
     else if (peak < baseline::idle_part * limit)
-        // Few requests, slow ones: that is no reason to forget what the server can do under load.
+        // A few slow requests are no reason to forget what the server can do under load.
         next = std::max({next, 2 * peak, initial_});
     return lower(now, std::min(next, limit));
 }

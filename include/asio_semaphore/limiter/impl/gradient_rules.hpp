@@ -3,11 +3,11 @@
 
 #pragma once
 
-// The parts of gradient_limit, each with its rules, the reasons for them, and what it has to
-// remember: from what is seen (window, settling), over what that means (baseline, doubt, probing,
-// contention), to gradient_limit itself, which decides.
+// The parts of gradient_limit. Each part has its rules, the reasons for them, and the state that
+// they need. window and settling select the samples. baseline, doubt, probing and contention
+// interpret them. gradient_limit itself decides.
 //
-// Latencies and lengths of time are in seconds.
+// Latencies and durations are in seconds.
 
 #include <asio_semaphore/config.hpp>
 #include <asio_semaphore/limiter/limit_algorithm.hpp>
@@ -31,24 +31,24 @@ inline limit_sample::duration from_seconds(double s) {
     return std::chrono::duration_cast<limit_sample::duration>(std::chrono::duration<double>(s));
 }
 
-/// A limit, and what it led to.
+/// A limit, with the latency and the throughput measured under it.
 struct operating_point {
     double limit = 0; // 0: none
     double latency = 0;
     double rate = 0;
 };
 
-/// How much of a larger concurrency became throughput: 1 is all of it, 0 nothing.
+/// Returns how much of the additional concurrency became throughput: 1 means all of it, 0 none.
 inline double elasticity(const operating_point& high, const operating_point& low) {
     return std::log(high.rate / low.rate) / std::log(high.limit / low.limit);
 }
 
-/// What was seen since the last decision. A single latency says nothing, whatever law compares it:
-/// a window is as long as two requests take, and holds a few of them.
+/// The samples since the last decision. A single latency says nothing, whichever algorithm compares
+/// it. So a window lasts as long as two requests take, and holds several samples.
 class window {
 public:
-    /// A report, whatever it says of. Silence is no sign of anything: after it the window begins
-    /// anew.
+    /// Counts a sample of any kind. A period without samples says nothing: a new window begins
+    /// after it.
     void note(const limit_sample& sample) {
         if (!is_open_ || in_seconds(sample.at - last_) > longest_length) {
             *this = window();
@@ -69,7 +69,7 @@ public:
         measured_time_ += latency;
     }
 
-    /// @param base 0: not known yet  @param is_measured whether its latency counts
+    /// @param base 0 if not known yet @param is_measured whether the latency counts
     void add_overload(double latency, double base, bool is_measured) {
         ++overloads_;
         if (is_refusal(latency, base)) {
@@ -78,29 +78,31 @@ public:
         }
         overload_time_ += latency;
         if (is_measured && base > 0) {
-            // A request that was given up took at least so long. Without it the latency would be
-            // that of the lucky ones.
+            // A request that was given up took at least this long. Without these requests, the mean
+            // would cover only the requests that were quick enough to succeed.
             ++measured_;
             measured_time_ += std::min(latency, overload_weight * base);
         }
     }
 
-    /// What the server refused at once did no work there: its latency says nothing.
+    /// A request that the server refused at once did no work there, so its latency says nothing.
     static bool is_refusal(double latency, double base) { return latency < refusal_latency * base; }
 
-    /// Whether so many were too much. @param in_order the largest mean latency that is; 0: unknown
+    /// Whether there were enough overloads to lower the limit. @param in_order the largest
+    /// acceptable mean latency; 0 if unknown
     bool is_overload(double in_order) const {
         const double least = std::max(least_overloads, overload_part * (successes_ + overloads_));
         if (overloads_ < least)
             return false;
         if (refusals_ >= least || in_order == 0)
             return true;
-        // Not the single latency counts: where the mean of all is in order, they died elsewhere.
+        // The mean decides, not single latencies: if the mean of all requests is acceptable, the
+        // server did not cause these overloads.
         const double all = successes_ + overloads_ - refusals_;
         return success_time_ + overload_time_ > in_order * all;
     }
 
-    /// Whether it has seen enough.
+    /// Whether the window has enough samples for a decision.
     bool is_over(time_point now, double base, bool is_slow_start) const {
         const double length = in_seconds(now - begin_);
         const double wanted = is_slow_start
@@ -121,38 +123,39 @@ private:
     static constexpr double length_in_latencies = 2;
     static constexpr double least_samples = 10;
     static constexpr double longest_length = 1;
-    // While the limit doubles, more than the direction need not be known.
+    // While the limit doubles, a rough measurement is enough: only the direction matters.
     static constexpr double slow_start_length = 0.05;
     static constexpr double slow_start_in_latencies = 1;
 
-    // Overload: so many reports of it, and such a part of all. One in a hundred is noise or a
-    // client's whim, and no reason to decrease.
+    // Overload needs this many reports, and this part of all requests. One in a hundred is noise,
+    // or a client that gave up early, and no reason to decrease the limit.
     static constexpr double least_overloads = 2;
     static constexpr double overload_part = 0.1;
     static constexpr double refusal_latency = 0.5; // of the baseline
-    // For how many baselines an overload counts at most: one timeout must not speak for hundred
-    // others.
+    // The latency of an overload counts as at most this many baselines: one timeout must not
+    // outweigh a hundred other requests.
     static constexpr double overload_weight = 10;
 
     bool is_open_ = false;
     time_point begin_, last_;
-    double finished_ = 0;  // all reports, also of requests that were admitted before the epoch
-    double successes_ = 0; // with those that died elsewhere than in the server
+    double finished_ = 0;  // all samples, including requests admitted before the epoch
+    double successes_ = 0; // and overloads not caused by the server
     double success_time_ = 0;
     double overloads_ = 0;
-    double refusals_ = 0;                     // among the overloads, by the server at once
-    double overload_time_ = 0;                // of the others
+    double refusals_ = 0;                     // overloads that the server refused at once
+    double overload_time_ = 0;                // of the other overloads
     double measured_ = 0, measured_time_ = 0; // for the mean latency
     double peak_ = 0;
     bool is_bound_ = false;
 };
 
-/// Which samples tell of the limit as it is.
+/// Decides which samples describe the current limit.
 ///
-/// What was admitted before the last decrease, or under another baseline, tells of those: else a
-/// limit would be lowered again for what its last decrease has mended already. And after a decrease
-/// what comes through first is short, and makes the latency look good: the window begins after so
-/// many mean residences (E[R²]/E[R], which long requests dominate).
+/// A request that was admitted before the last decrease, or under another baseline, describes the
+/// state before that. If it counted, the limit would be lowered again for what the last decrease
+/// has already repaired. After a decrease, the short requests finish first and make the latency
+/// look good. So the window begins only after a multiple of the mean residence, E[R²]/E[R], which
+/// long requests dominate.
 class settling {
 public:
     void add(double latency) {
@@ -185,26 +188,26 @@ private:
     static constexpr double longest = 1;
     static constexpr double memory = 0.9;
 
-    time_point epoch_ = time_point::min();   // what was admitted before tells of another limit
-    time_point settled_ = time_point::min(); // until then only what is short has come through
-    double time_ = 0, square_time_ = 0;      // decaying sums over all latencies
-    double residence_ = 0;                   // their mean, as somebody sees it who looks in
+    time_point epoch_ = time_point::min();   // requests admitted before it describe another limit
+    time_point settled_ = time_point::min(); // before it, only short requests have finished
+    double time_ = 0, square_time_ = 0;      // decaying sums of all latencies and their squares
+    double residence_ = 0;                   // the mean that an observer sees at a random time
 };
 
-/// The latency without load, and which latency is in order.
+/// The latency without load, and the largest acceptable latency.
 class baseline {
 public:
     baseline(double tolerance, double max_latency) :
         tolerance_(tolerance), max_latency_(max_latency) {}
 
-    double latency() const { return latency_; } // 0: not known yet
+    double latency() const { return latency_; } // 0 if not known yet
 
-    /// The largest latency that is in order where nothing is known of a wait elsewhere.
+    /// The largest acceptable latency if no dependency is known to add a wait.
     double in_order() const { return tolerance_ * latency_; }
 
-    /// The same, whatever is known. The tolerance is a part of the latency without load. Where that
-    /// grew by a wait elsewhere, a part of it would be far too much: then as many requests as
-    /// before may wait here, and no more.
+    /// The largest acceptable latency, in general. The tolerance is a part of the latency without
+    /// load. If a slow dependency has raised that latency, the same part of it would allow a far
+    /// longer queue. Then no more requests than before may wait in the server.
     double allowed(double limit) const {
         double times = tolerance_;
         if (queue_ > 0) {
@@ -215,7 +218,8 @@ public:
         return std::min(times * latency_, max_latency_);
     }
 
-    /// Whether it is bad all the time, and must never be learned.
+    /// Whether this latency is too high whatever is usual, so that it must never become the
+    /// baseline.
     bool is_too_slow(double latency) const { return !(latency <= max_latency_); }
 
     void learn(double limit, double latency, double peak) {
@@ -228,13 +232,14 @@ public:
                 std::min(latency_ + up * (latency - latency_), std::max(latency_, max_latency_));
         forget_queue();
     }
-    /// A probe's, which is taken at once.
+    /// Takes the latency of a probe at once, if it is clearly lower.
     void learn_lower(double latency) {
         if (latency < clearly_lower * latency_)
             latency_ = latency;
     }
 
-    /// A latency that does not fall with the limit. @param limit the largest at which it was seen
+    /// Learns a latency that does not fall with the limit. @param limit the largest limit at which
+    /// this latency was seen
     void relearn(double limit, double latency) {
         former_ = latency_;
         queue_ = std::max(queue_, limit * (1 - 1 / tolerance_));
@@ -243,20 +248,21 @@ public:
     }
     void restore() { latency_ = former_; }
 
-    /// So much of a limit is little.
+    /// Up to this part of the limit, the server counts as idle.
     static constexpr double idle_part = 0.5;
 
 private:
-    // It follows a lower latency, but not at once: a lucky window must not become it.
+    // The baseline follows a lower latency, but not at once: it must not jump to a lucky window.
     static constexpr double down = 0.2;
-    // A higher one it follows only where the server has nothing to do: else it would learn the
+    // It follows a higher latency only while the server is idle. Otherwise it would learn the
     // overload, and drift for hours.
     static constexpr double up = 0.1;
     static constexpr double clearly_lower = 0.95;
-    // What may wait in the server after it was relearned, at least, in roots of the limit: so many
-    // come and go by chance.
+    // After relearning, at least this many requests may wait in the server, as a multiple of the
+    // square root of the limit: the number in flight varies that much by chance.
     static constexpr double least_queue = 2;
-    // Near the former one the relearned one is forgotten.
+    // If the baseline falls to this many times the former one, the bound on waiting requests no
+    // longer applies.
     static constexpr double near_former = 1.3;
 
     void forget_queue() {
@@ -266,25 +272,26 @@ private:
 
     double tolerance_, max_latency_;
     double latency_ = 0;
-    double former_ = 0; // what was relearned last replaced this; 0: nothing was
-    double queue_ = 0;  // requests that may wait in the server since then; 0: no bound
+    double former_ = 0; // the baseline before the last relearning; 0 if there was none
+    double queue_ = 0;  // requests that may wait in the server since then; 0: unbounded
 };
 
-/// Whose latency it is: judged when the limit has fallen to a part of where the latency was too
-/// high first, by how much of the concurrency was lost as throughput.
+/// Finds out whether the server or a dependency causes a high latency. It judges when the limit has
+/// fallen to a part of the limit at which the latency was first too high, by how much throughput
+/// the decrease has cost.
 ///
-/// Where less concurrency meant as much less throughput and the same latency, nothing waited in the
-/// server. Somebody else is slow, and needs more concurrency, not less.
+/// If less concurrency gave proportionally less throughput at the same latency, no request was
+/// waiting in the server. A dependency is slow, and needs more concurrency, not less.
 class doubt {
 public:
-    /// Where the latency was too high first.
+    /// The operating point at which the latency was first too high.
     const operating_point& since() const { return since_; }
 
     bool is_ripe(const operating_point& here) const {
         return since_.limit > 0 && here.limit <= fallen_part * since_.limit;
     }
 
-    /// A latency that the limit has no influence on.
+    /// Whether the limit has no influence on the latency.
     bool is_not_ours(const operating_point& here) {
         if (since_.limit == 0)
             begin(here, false);
@@ -299,18 +306,19 @@ public:
             begin(here, true);
         return false;
     }
-    /// Whether a second window says the same.
+    /// Returns whether an earlier window already said the same.
     bool is_confirmed() { return std::exchange(suspected_, true); }
 
-    /// Where the limit goes at least, once it has been halved and the latency is too high still: at
-    /// once to where it is seen whose latency it is, for each step costs throughput if it is
-    /// somebody else's.
+    /// Lowers the next limit if the limit has been halved and the latency is still too high. The
+    /// limit then goes at once to where the cause can be judged, because each step on the way costs
+    /// throughput if a dependency is the cause.
     double next_limit(double limit) const {
         return descending_ && since_.limit > 0 ? std::min(limit, fallen_part * since_.limit)
                                                : limit;
     }
 
-    /// The limit cannot fall further. At the floor nothing that waits is ours.
+    /// Counts a window at the minimum limit, and returns whether there were enough. The limit
+    /// cannot fall further, so the server does not cause any wait that remains.
     bool stays_at_floor() { return ++windows_at_floor_ > floor_windows; }
     void leave_floor() { windows_at_floor_ = 0; }
 
@@ -332,15 +340,16 @@ private:
     }
 
     operating_point since_;
-    bool descending_ = false; // has been halved since
+    bool descending_ = false; // the limit has been halved before
     bool suspected_ = false;
     int windows_at_floor_ = 0;
 };
 
-/// Does less concurrency do as well? A baseline that is too high, because it was learned under load
-/// or of a dependency that is fast again, would never come down by itself: the limit that it allows
-/// keeps the latency up. The limit is lowered by a third for one window, seldom, and only while it
-/// is reached; it is not pinned to a few requests, which costs throughput.
+/// Tries whether less concurrency gives the same throughput. A baseline may be too high because it
+/// was learned under load, or while a dependency was slow that has recovered. It would never come
+/// down by itself, because the limit that it allows keeps the latency high. A probe lowers the
+/// limit by a third for one window, seldom, and only while the limit is reached. It does not pin
+/// the limit to a few requests, because that costs throughput.
 class probing {
 public:
     probing(double min_limit, bool is_enabled) : min_limit_(min_limit), is_enabled_(is_enabled) {}
@@ -351,39 +360,40 @@ public:
     }
     bool is_under_way() const { return from_.limit > 0; }
 
-    /// The limit to try.
+    /// Begins a probe, and returns the limit to try.
     double begin(const operating_point& here) {
         from_ = here;
         return here.limit * factor_;
     }
-    /// Where it began; and that is over.
+    /// Ends the probe, and returns the operating point at which it began.
     operating_point end(time_point now) {
         schedule(now);
         return std::exchange(from_, {});
     }
     void interrupt() { from_ = {}; }
-    /// Less concurrency cost throughput: the next one comes later, and goes less far.
+    /// The lower limit has cost throughput: the next probe comes later and goes less far.
     void was_in_vain() {
         factor_ = later_factor;
         interval_ = std::min(2 * interval_, longest_interval);
     }
 
     void schedule(time_point now) { next_ = now + from_seconds(interval_); }
-    /// As before the first one in vain.
+    /// Schedules the next probe after the first interval, even if earlier probes were in vain.
     void reschedule(time_point now) {
         interval_ = first_interval;
         schedule(now);
     }
     void put_off(time_point now) { next_ = std::max(next_, now + from_seconds(undisturbed)); }
 
-    /// Whether so much of the concurrency brought nothing.
+    /// Whether the additional concurrency gave hardly any throughput.
     static bool was_free(double elasticity) { return elasticity < free_elasticity; }
 
 private:
-    // How far down, and how often. The first probe, after the start, is a deeper one.
+    // How far a probe lowers the limit, and how often. The first probe after the start goes
+    // further.
     static constexpr double first_factor = 0.5;
     static constexpr double later_factor = 0.7;
-    static constexpr double first_interval = 5; // of a limit that is reached
+    static constexpr double first_interval = 5; // while the limit is reached
     static constexpr double longest_interval = 30;
     static constexpr double undisturbed = 1;
     static constexpr double free_elasticity = 0.3;
@@ -397,23 +407,25 @@ private:
     time_point next_ = time_point::min();
 };
 
-/// Throughput that falls while concurrency rises. The latency may be in order all the same.
+/// Detects throughput that falls while the concurrency rises. The latency may be acceptable all the
+/// same.
 class contention {
 public:
-    /// A window in which the limit was reached; whether it and those before it say so.
+    /// Adds a window in which the limit was reached. Returns whether the last windows show
+    /// contention.
     bool is_costly(double peak, double rate) {
         history_[windows_++ % history_size] = {peak, rate};
         const std::size_t n = std::min(windows_, history_size);
         if (n < history_needed || !is_correlated(n))
             return false;
-        // Windows of before the decrease must not ask for the next one.
+        // Windows from before the decrease must not cause the next one.
         forget();
         return true;
     }
     void forget() { windows_ = 0; }
 
 private:
-    // At such a correlation, over so many windows.
+    // Contention means a correlation below this, over at least this many windows.
     static constexpr double costly_correlation = -0.5;
     static constexpr std::size_t history_needed = 10;
     static constexpr std::size_t history_size = 20;
