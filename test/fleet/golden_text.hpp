@@ -3,7 +3,7 @@
 
 #pragma once
 
-// What write_openmetrics makes of the distinct statistics, to the byte.
+// The exact text that write_openmetrics writes for the distinct statistics.
 
 namespace test {
 

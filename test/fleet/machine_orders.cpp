@@ -1,12 +1,13 @@
 // SPDX-FileCopyrightText: The asio_semaphore authors
 // SPDX-License-Identifier: BSL-1.0
 
-// Two requests of one client, and every order in which calls are executed and answered, pushes
-// arrive, somebody cancels or gives back, deadlines and renewals come, and the connection goes and
-// comes back, up to a depth. However it went, each request has ended once, nobody was valid whom
-// the server did not hold, and at the end nothing is held and nobody waits.
+// Two requests of one client, in every order of events up to a depth. Events are: the server
+// executes or answers a call, a push arrives, a request is cancelled or given back, a deadline or a
+// renewal is due, and the connection is lost or made again. In every order, each request ends once,
+// no permit is valid that the server does not hold, and at the end nothing is held and no request
+// waits.
 //
-// ASIO_SEMAPHORE_FLEET_DEPTH: how many steps an order has; 7 unless said.
+// ASIO_SEMAPHORE_FLEET_DEPTH: the number of steps in an order; 7 by default.
 
 #include "script_model.hpp"
 
@@ -57,21 +58,21 @@ private:
 enum class action {
     execute,    // the server reads the call
     deliver,    // the client reads a reply or a push
-    end_first,  // the first request is cancelled or, where it holds something, gives it back
-    end_second, // the second
-    deadline,   // the deadline of whatever was granted at the beginning
+    end_first,  // cancels the first request, or gives its permit back
+    end_second, // likewise for the second
+    deadline,   // the deadline of the permit that was granted first
     disconnect,
     connect,
-    renew,   // the machine's next time comes
-    release, // the holder outside gives back
-    left,    // the server reads a call that stands in the socket of an old connection
+    renew,   // the machine's next time
+    release, // the other client gives its permit back
+    left,    // the server reads a call from the socket of an old connection
 };
 constexpr int action_count = 10;
 
 struct scenario {
     const char* name;
     std::int64_t limit;
-    bool is_taken; // by somebody else, who gives back once
+    bool is_taken; // by another client, which gives it back once
     purpose second;
 };
 
@@ -115,8 +116,8 @@ public:
         case action::release:
             return is_taken_;
         case action::left:
-            // Later, the server has forgotten the client and its connections, and what it reads
-            // there can be held for a lease.
+            // Later than this, the server has forgotten the client and its connections, and could
+            // hold for a lease what it reads there.
             return !left_.empty() && now_ <= left_.front().until;
         }
         return false;
@@ -175,7 +176,7 @@ public:
         settle();
     }
 
-    // Whatever it was, it comes to an end without delay.
+    // Ends any order without delay.
     void finish() {
         if (!is_connected_)
             take(action::connect);
@@ -196,7 +197,7 @@ public:
             BOOST_REQUIRE(t->released <= 1);
         }
         BOOST_REQUIRE(machine_.is_empty());
-        other(fleet::verb::inspect); // what has ended is swept
+        other(fleet::verb::inspect); // sweeps expired leases
         const test::limit_state& keys = server_.limits["x"];
         BOOST_REQUIRE(keys.leases.empty());
         BOOST_REQUIRE(keys.places.empty());
@@ -258,7 +259,7 @@ private:
         }
     }
 
-    // What has to be said is said, what is told is heard, and what must hold is looked at.
+    // Sends the calls that are due, handles the events, and checks the invariants.
     void settle() {
         hear();
         if (is_connected_ && !call_ && machine_.has_calls(now_)) {

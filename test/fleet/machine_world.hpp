@@ -3,8 +3,8 @@
 
 #pragma once
 
-// A machine whose server is the test: time and answers are made by hand, and what is said and told
-// is compared as text.
+// A machine whose server is the test. The test sets the time and the answers, and compares commands
+// and events as text.
 
 #include <asio_semaphore/detail/fleet/machine.hpp>
 
@@ -25,7 +25,7 @@ using asio_semaphore::detail::outcome;
 using namespace std::chrono_literals;
 using fleet::verdict;
 
-/// A ticket that counts its references, and those that are alive.
+/// A ticket that counts its references, and the tickets that are alive.
 class request final : public fleet::ticket {
 public:
     request(purpose what, std::ptrdiff_t n, int its_label) noexcept :
@@ -83,7 +83,7 @@ inline const char* to_text(outcome how) {
     }
 }
 
-/// "A1 R2.3": the verbs, and the serials where there are any.
+/// Formats commands as "A1 R2.3": the verbs, with the serials if there are any.
 inline std::string to_text(const fleet::call& c) {
     std::string text;
     for (const fleet::command& said : c.commands) {
@@ -98,7 +98,7 @@ inline std::string to_text(const fleet::call& c) {
     return text;
 }
 
-/// One machine with a limit of 3, unless said, and a lease of 400 ms.
+/// One machine with a limit of 3 by default, and a lease of 400 ms.
 struct world {
     explicit world(fleet_options options = default_options(), std::ptrdiff_t permits = 3) :
         in(&machine.open("x", permits, options, is_mismatch)) {
@@ -120,7 +120,7 @@ struct world {
         return request_pointer(new request(what, n, ++labels));
     }
     outcome start(request_pointer& r) { return machine.start(*in, *r, now); }
-    /// A request that waits.
+    /// Starts a request that has to wait.
     request_pointer acquire(std::ptrdiff_t n = 1, purpose what = purpose::acquire) {
         request_pointer r = make(n, what);
         BOOST_TEST_REQUIRE(to_text(start(r)) == "queued");
@@ -138,7 +138,8 @@ struct world {
         now += d;
         machine.on_time(now);
     }
-    /// On to the machine's next time, which it returns as ms from now; -1: never.
+    /// Advances the time to the machine's next time, and returns how many ms that took; -1 if there
+    /// is none.
     std::int64_t pass() {
         const fleet::time_point next = machine.next_time();
         if (next == fleet::time_point::max())
@@ -148,7 +149,8 @@ struct world {
         return std::chrono::duration_cast<std::chrono::milliseconds>(d).count();
     }
 
-    /// What is said now: "-" if nothing. Only where there is one limit.
+    /// Returns the commands of the next call; "-" if there is none. Only for a machine with one
+    /// limit.
     std::string say() {
         const bool has_calls = machine.has_calls(now);
         std::vector<fleet::call> calls = machine.next_calls(now);
@@ -185,7 +187,7 @@ struct world {
         r.what = what;
         return r;
     }
-    /// The server answers the call that was said last; `answer` says the rest.
+    /// Answers the last call with these results; `answer` has the other values.
     void hear(std::vector<fleet::result> results) {
         BOOST_TEST_REQUIRE(results.size() == said.commands.size());
         fleet::reply r;
@@ -208,7 +210,7 @@ struct world {
         r.failed = failed;
         machine.replied({r}, now);
     }
-    /// A push that grants, made by the server now.
+    /// Delivers a push, sent by the server now, that grants a request.
     void push_grant(std::uint64_t serial, std::uint64_t fence) {
         fleet::push p;
         p.name = "x";
@@ -222,7 +224,8 @@ struct world {
         machine.pushed(p, now);
     }
 
-    /// "granted 1, lost 2": by label, and how where it does not go without saying.
+    /// Formats events as "granted 1, lost 2": the labels, with the outcome unless it is the usual
+    /// one.
     std::string events() {
         std::string text;
         for (const fleet::event& e : machine.take_events()) {
@@ -243,10 +246,10 @@ struct world {
         return std::chrono::duration_cast<std::chrono::milliseconds>(d).count();
     }
     std::int64_t ms_left(const request_pointer& r) const { return to_ms(r->deadline() - now); }
-    /// Until the machine's next time.
+    /// Returns the time until the machine's next time.
     std::chrono::nanoseconds next() const { return machine.next_time() - now; }
 
-    /// A lease from start to grant, in no time.
+    /// Starts a request and grants it at the same instant.
     request_pointer hold(std::uint64_t fence = 7, std::ptrdiff_t n = 1) {
         request_pointer r = acquire(n);
         say();
@@ -254,7 +257,7 @@ struct world {
         BOOST_TEST_REQUIRE(events() == "granted " + std::to_string(r->label));
         return r;
     }
-    /// In the server's queue, in no time.
+    /// Starts a request and queues it in the server at the same instant.
     request_pointer queue(std::ptrdiff_t n = 1) {
         request_pointer r = acquire(n);
         say();
@@ -274,7 +277,7 @@ struct world {
     fleet::status_record last;
 };
 
-/// No ticket outlives its test.
+/// Checks that no ticket outlives its test.
 struct no_leaks {
     ~no_leaks() { BOOST_TEST(request::alive == alive_before_); }
 

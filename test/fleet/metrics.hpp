@@ -3,7 +3,7 @@
 
 #pragma once
 
-// Statistics in which no two numbers are equal, so that each is found again in its place only.
+// Statistics in which no two numbers are equal, so that a number in the wrong place is noticed.
 
 #include <asio_semaphore/fleet/fleet_statistics.hpp>
 

@@ -3,9 +3,9 @@
 
 #pragma once
 
-// A server without a server: the model of the script, to which clients are connected through a
-// store that a test disturbs at will. Everything a store does it does on its strand, so that a test
-// which steps the context steps the fleet.
+// A simulated server: the model of the script. Clients connect to it through a store that a test
+// can disturb. A store does everything on its strand, so a test that steps the context steps the
+// fleet.
 
 #include <fleet/script_model.hpp>
 
@@ -38,18 +38,18 @@ inline std::int64_t model_now() {
 
 class model_store;
 
-/// What all stores of one test are connected to.
+/// The server that all stores of one test connect to.
 class model_server {
 public:
-    std::mutex mutex;                          // guards all that follows
+    std::mutex mutex;                          // guards all other members
     script_model rules;                        //
     std::map<std::string, model_store*> users; // by client, while connected
     bool is_up = true;                         // whether connections are accepted
-    bool holds_replies = false;                // calls are executed, their replies not sent yet
+    bool holds_replies = false; // whether it executes calls but holds back their replies
     bool drops_pushes = false;
     std::size_t calls = 0;
 
-    /// How the server sees a limit; zeros where it does not know it.
+    /// Returns the state of a limit in the server; zeros if the server does not know the limit.
     struct seen {
         std::int64_t held = 0;
         std::size_t waiting = 0;
@@ -111,13 +111,13 @@ public:
 
     void set_shortest_lease(std::chrono::milliseconds) override {}
 
-    /// Lets the reply go that was held back. On the strand's context.
+    /// Sends the reply that was held back. Called on the strand's context.
     void let_go() {
         if (auto replies = std::exchange(held_, std::nullopt))
             reply_with(std::move(*replies));
     }
 
-    /// Ends the connection; whatever was held back is lost. It is made again by reconnect.
+    /// Ends the connection; a reply that was held back is lost. reconnect connects again.
     void cut() {
         boost::asio::post(strand_, [self = shared_from_this()] {
             self->held_.reset();
@@ -173,7 +173,7 @@ private:
     std::optional<std::vector<fleet::reply>> held_;
 };
 
-/// A client of a model server, and the store through which it is disturbed.
+/// A client of a model server, and the store through which a test disturbs it.
 struct model_client {
     template <typename Executor>
     model_client(const Executor& executor, model_server& server) :

@@ -3,8 +3,8 @@
 
 #pragma once
 
-// What the tests of the fleet's objects share: a fleet whose server is a model, and handlers that
-// write down what became of them.
+// Shared by the tests of the fleet's objects: a fleet whose server is a model, and handlers that
+// record their results.
 
 #include "model_store.hpp"
 
@@ -35,7 +35,7 @@ using asio_semaphore::fleet_status;
 using boost::system::error_code;
 using namespace std::chrono_literals;
 
-/// What became of one operation. Whose handler outlives it is not written down any more.
+/// The result of one operation. A handler that outlives this object records nothing.
 struct ended {
     ended() = default;
     ended(const ended&) = delete;
@@ -44,7 +44,7 @@ struct ended {
 
     const std::shared_ptr<ended*> self = std::make_shared<ended*>(this);
     int calls = 0;
-    int dropped = 0; ///< handlers that were destroyed without having been called
+    int dropped = 0; ///< handlers that were destroyed without being called
     error_code ec;
     fleet_permit held;
     fleet_status status;
@@ -58,7 +58,7 @@ struct ended {
     bool was_dropped() const { return calls == 0 && dropped == 1; }
 };
 
-/// A move-only handler for every signature of the fleet.
+/// A move-only handler for all completion signatures of the fleet.
 class recording {
 public:
     explicit recording(ended& to) noexcept : to_(to.self) {}
@@ -91,14 +91,14 @@ private:
     std::shared_ptr<ended*> to_; // null once called or moved from
 };
 
-/// Options with the shortest lease that there is.
+/// Options with the shortest lease that is allowed.
 inline fleet_options short_lease(std::chrono::milliseconds lease = 50ms) {
     fleet_options options;
     options.lease = lease;
     return options;
 }
 
-/// Runs a context until it is so.
+/// Runs a context until the condition holds.
 template <typename F>
 bool run_until(asio::io_context& context, F is_so) {
     const auto end = std::chrono::steady_clock::now() + 20s;
@@ -111,7 +111,7 @@ bool run_until(asio::io_context& context, F is_so) {
     return true;
 }
 
-/// A process that only looks.
+/// A client that only inspects limits.
 class observer {
 public:
     explicit observer(model_server& server) : me_(context_.get_executor(), server) {
@@ -128,7 +128,8 @@ public:
         return looked.succeeded() ? std::optional(looked.status) : std::nullopt;
     }
 
-    /// Whether the server gets rid of all that it has of this limit.
+    /// Waits until the server has no lease and no queued request of this limit; false after a long
+    /// time.
     bool sees_empty(const std::string& name) {
         return run_until(context_, [&] {
             const auto s = inspect(name);
@@ -142,7 +143,7 @@ private:
 };
 
 struct fleet_world {
-    model_server server; // outlives the context, and what is left there
+    model_server server; // outlives the context and the handlers that are left in it
     asio::io_context context;
     model_client a{context.get_executor(), server};
     ended run;

@@ -3,9 +3,9 @@
 
 #pragma once
 
-// A proxy between clients and a Redis server that disturbs them when a test says so: it delays,
-// holds back, swallows, and cuts after an exact byte or message. It counts what it reads, and a
-// test waits for counts, not for time.
+// A proxy between clients and a Redis server that disturbs their connections as a test demands: it
+// delays, holds back or discards data, and cuts a connection after an exact byte or message. It
+// counts what it reads, and a test waits for counts, not for time.
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/io_context.hpp>
@@ -37,11 +37,12 @@ namespace test {
 class resp_scanner {
 public:
     struct message {
-        char type = 0;    // its first byte
-        std::string word; // its first bulk string in capitals: a command's name
+        char type = 0;    // the first byte of the message
+        std::string word; // the first bulk string in capitals: the name of a command
     };
 
-    /// Takes one byte; true where a message ends with it. Attributes belong to what follows them.
+    /// Takes one byte, and returns whether it ends a message. An attribute belongs to the message
+    /// that follows it.
     bool take(char c) {
         if (skip_ != 0) {
             if (is_word_ && skip_ > 2)
@@ -91,16 +92,16 @@ public:
         }
     }
 
-    /// The one that has ended last.
+    /// The last complete message.
     const message& last() const noexcept { return message_; }
 
 private:
     bool close_element() noexcept { return --open_ == 0; }
 
     message message_;
-    std::string line_;     // without its end
-    std::size_t skip_ = 0; // of a bulk string and the end of its line
-    long open_ = 0;        // elements that are missing
+    std::string line_;     // without the end of line
+    std::size_t skip_ = 0; // bytes left of a bulk string and its end of line
+    long open_ = 0;        // elements still to come
     bool is_word_ = false;
     bool has_word_ = false;
 };
@@ -111,7 +112,7 @@ public:
 
     enum direction { to_server, to_client };
 
-    /// What can be counted.
+    /// The items that the proxy counts.
     enum item {
         connections,
         commands,
@@ -143,16 +144,16 @@ public:
 
     std::uint16_t port() const noexcept { return port_; }
 
-    // What is to happen from now on, to all connections that there are and will be. In effect when
-    // the function returns.
+    // Each of these functions affects all present and future connections, and has taken effect when
+    // it returns.
 
-    /// Everything takes so much longer; order and throughput stay.
+    /// Delays everything by this time. Order and throughput stay the same.
     void delay(direction d, std::chrono::milliseconds time) {
         run([&] { ways_[d].delay = time; });
     }
 
-    /// What arrives stays here, ends of connections included, and goes on when it is let go: as on
-    /// a network that fails and heals.
+    /// Holds back whatever arrives, including ends of connections, and forwards it when released:
+    /// as on a network that fails and recovers.
     void hold(direction d) {
         run([&] { ways_[d].is_held = true; });
     }
@@ -163,53 +164,54 @@ public:
         });
     }
 
-    /// What arrives goes nowhere, ends of connections included. A connection that lost something
-    /// stays dead after @p is_on is false again; new ones are not affected.
+    /// Discards whatever arrives, including ends of connections. A connection that has lost data
+    /// stays dead after @p is_on is false again; new connections are not affected.
     void swallow(direction d, bool is_on = true) {
         run([&] { ways_[d].is_swallowed = is_on; });
     }
 
-    /// What is published goes nowhere; everything else goes on.
+    /// Discards published messages, and forwards everything else.
     void drop_messages(bool is_on = true) {
         run([&] { is_dropping_messages_ = is_on; });
     }
 
-    /// New connections go to that server.
+    /// Connects new connections to that server.
     void redirect(std::uint16_t server) {
         run([&] { server_ = tcp::endpoint(loopback(), server); });
     }
 
-    /// New connections are closed at once.
+    /// Closes new connections at once.
     void refuse(bool is_on = true) {
         run([&] { is_refusing_ = is_on; });
     }
 
-    /// All connections end now, what is held back with them.
+    /// Ends all connections now; data that is held back is lost.
     void cut() {
         run([&] { close_all(); });
     }
 
-    /// The connection that brings the @p n th item from now ends behind it: the item goes on, and
-    /// what arrives after it does not. Of bytes: the n th byte. Once; 0: not any more.
+    /// Ends the connection that brings the @p n th item from now after that item: the proxy
+    /// forwards the item, and nothing that arrives after it. Happens once. An @p n of 0 cancels it.
     void cut_after(item what, std::uint64_t n) {
         run([&] {
             cut_ = n != 0 ? std::optional(std::pair(what, count(what) + n)) : std::nullopt;
         });
     }
 
-    // What it has read so far.
+    // The counts of what the proxy has read.
 
     std::uint64_t count(item what) const {
         const std::lock_guard lock(mutex_);
         return counts_[what];
     }
 
-    /// Waits until there are so many of it, since the proxy was made. False after a long time.
+    /// Waits until the proxy has read this many items since its construction. False after a long
+    /// time.
     bool wait_for(item what, std::uint64_t n) {
         return wait([&] { return counts_[what] >= n; });
     }
 
-    /// Connections that have not ended.
+    /// The number of connections that have not ended.
     std::size_t open_connections() const {
         const std::lock_guard lock(mutex_);
         return open_;
@@ -227,12 +229,12 @@ private:
         bool is_swallowed = false;
     };
 
-    // What a way has read and not written yet.
+    // Data that has been read in one direction and not written yet.
     struct piece {
         clock::time_point due;
         std::string bytes;
         bool is_end = false; // the sender has closed
-        bool is_cut = false; // the connection ends behind it
+        bool is_cut = false; // the connection ends after it
     };
 
     struct way {
@@ -242,10 +244,10 @@ private:
         std::deque<piece> pieces;
         boost::asio::steady_timer timer;
         resp_scanner scanner;
-        std::string partial; // of a message that may have to be dropped
+        std::string partial; // the beginning of a message that may have to be dropped
         bool is_writing = false;
-        bool is_dead = false; // has lost something
-        bool is_over = false; // nothing is written any more
+        bool is_dead = false; // data was lost
+        bool is_over = false; // nothing more is written
     };
 
     struct link {
@@ -254,7 +256,7 @@ private:
 
         tcp::socket client, server;
         way ways[2];
-        std::deque<bool> asked; // of commands without a reply yet: is it a call?
+        std::deque<bool> asked; // for each command without a reply: whether it is a call
         bool is_closed = false;
 
         tcp::socket& source(direction d) { return d == to_server ? client : server; }
@@ -280,7 +282,7 @@ private:
         return changed_.wait_for(lock, std::chrono::seconds(30), holds);
     }
 
-    // True where the connection is to end behind it.
+    // Returns whether the connection has to end after this item.
     bool add(item what) {
         const std::lock_guard lock(mutex_);
         const std::uint64_t n = ++counts_[what];
@@ -302,7 +304,7 @@ private:
             boost::system::error_code ignored;
             l->client.set_option(tcp::no_delay(true), ignored);
             if (ways_[to_server].is_swallowed || ways_[to_server].is_held) {
-                start(l); // a server that cannot be reached refuses nobody
+                start(l); // an unreachable server refuses no connection
                 return;
             }
             l->server.async_connect(server_, [this, l](boost::system::error_code e) {
@@ -365,7 +367,7 @@ private:
             });
     }
 
-    // True where the connection is to end behind this byte.
+    // Returns whether the connection has to end after this byte.
     bool scan(link& l, direction d, char c, bool& is_whole) {
         bool is_cut = add(d == to_server ? from_client : from_server);
         way& w = l.ways[d];
@@ -375,7 +377,7 @@ private:
         const resp_scanner::message& m = w.scanner.last();
         if (d == to_server) {
             const bool is_call = m.word == "EVAL" || m.word == "EVALSHA";
-            if (m.word.find("SUBSCRIBE") == std::string::npos) // confirmed by a push
+            if (m.word.find("SUBSCRIBE") == std::string::npos) // a push confirms it, not a reply
                 l.asked.push_back(is_call);
             is_cut |= add(commands);
             if (is_call)
@@ -397,7 +399,7 @@ private:
         way& w = l->ways[d];
         if (l->is_closed || w.is_writing || w.pieces.empty() || ways_[d].is_held)
             return;
-        if (!l->sink(d).is_open()) { // it came while the server could not be reached
+        if (!l->sink(d).is_open()) { // the client connected while the server was unreachable
             reach_server(l);
             return;
         }
@@ -425,7 +427,7 @@ private:
                     return;
                 }
                 if (error || done.is_end) {
-                    written.is_dead = true; // reads on, so that the sender's end is noticed
+                    written.is_dead = true; // still reads, to notice when the sender ends
                     written.pieces.clear();
                     boost::system::error_code ignored;
                     l->sink(d).shutdown(tcp::socket::shutdown_send, ignored);
@@ -437,7 +439,7 @@ private:
             });
     }
 
-    // One way is over, with this one both.
+    // Marks one direction as ended. Returns whether the whole connection has ended with it.
     bool is_over(link& l, direction d) {
         l.ways[d].is_over = true;
         return l.ways[1 - d].is_over || !l.server.is_open();
@@ -487,7 +489,7 @@ private:
         changed_.notify_all();
     }
 
-    boost::asio::io_context context_; // everything but the counts belongs to its thread
+    boost::asio::io_context context_; // everything except the counts belongs to its thread
     tcp::acceptor acceptor_{context_};
     tcp::endpoint server_;
     std::uint16_t port_ = 0;

@@ -3,8 +3,9 @@
 
 #pragma once
 
-// A test's own connection to a server, synchronous, by hiredis: to look into keys, to configure and
-// to disturb. Says what it wants and waits for the answer; or sends many at once (append, take).
+// A test's own synchronous connection to a server, by hiredis. It reads keys, and configures or
+// disturbs the server. It sends a command and waits for the reply, or sends many commands at once
+// (append, take).
 
 #include <hiredis/hiredis.h>
 #include <poll.h>
@@ -24,7 +25,7 @@
 
 namespace test {
 
-/// What a server answers.
+/// A reply of the server.
 struct redis_value {
     enum kind { nil, number, text, list, error } what = nil;
     std::int64_t integer = 0;
@@ -32,7 +33,7 @@ struct redis_value {
     std::vector<redis_value> items;
 
     bool is_error() const noexcept { return what == error; }
-    /// An error's first word.
+    /// The first word of an error.
     std::string error_word() const {
         return is_error() ? string.substr(0, string.find(' ')) : std::string();
     }
@@ -87,7 +88,7 @@ public:
         return take();
     }
 
-    /// Sent with the next take or send.
+    /// Adds a command that the next take or send sends.
     void append(const std::vector<std::string>& words) {
         std::vector<const char*> pointers;
         std::vector<std::size_t> sizes;
@@ -99,7 +100,7 @@ public:
             context_.get(), static_cast<int>(words.size()), pointers.data(), sizes.data());
     }
 
-    /// What was appended, now: the server works on it meanwhile.
+    /// Sends the appended commands now, without waiting for the replies.
     void send() {
         for (int is_done = 0; is_done == 0;) {
             if (::redisBufferWrite(context_.get(), &is_done) != REDIS_OK)
@@ -107,7 +108,7 @@ public:
         }
     }
 
-    /// The next answer, or message of a subscription.
+    /// Returns the next reply, or the next message of a subscription.
     redis_value take() {
         void* reply = nullptr;
         if (::redisGetReply(context_.get(), &reply) != REDIS_OK)
@@ -117,8 +118,8 @@ public:
         return value;
     }
 
-    /// What has arrived by now, of a connection that subscribes; waits for at most so many
-    /// milliseconds for the first.
+    /// For a connection that subscribes: returns the messages that have arrived. Waits at most this
+    /// many milliseconds for the first one.
     std::vector<redis_value> take_arrived(int patience = 0) {
         std::vector<redis_value> values;
         for (;;) {
@@ -138,7 +139,7 @@ public:
         }
     }
 
-    /// A field of INFO, such as "uptime_in_seconds".
+    /// Returns a field of INFO, such as "uptime_in_seconds".
     std::string info(std::string_view section, std::string_view field) {
         const std::string all = command("INFO", section).string;
         const std::string start = "\n" + std::string(field) + ":";
@@ -149,18 +150,19 @@ public:
         return all.substr(from, all.find('\r', from) - from);
     }
 
-    /// How often the server has executed a command (by INFO commandstats), such as "evalsha".
+    /// Returns how often the server has executed a command, such as "evalsha" (from INFO
+    /// commandstats).
     std::uint64_t calls_of(std::string_view name) {
         const std::string text = info("commandstats", "cmdstat_" + std::string(name));
         const auto found = text.find("calls=");
         return found == std::string::npos ? 0 : std::stoull(text.substr(found + 6));
     }
 
-    /// A hash as a map.
+    /// Returns a hash as a map.
     std::map<std::string, std::string> hash(std::string_view key) {
         return pairs(command("HGETALL", key));
     }
-    /// A sorted set: member -> score.
+    /// Returns a sorted set as a map from member to score.
     std::map<std::string, std::string> scores(std::string_view key) {
         return pairs(command("ZRANGE", key, "0", "-1", "WITHSCORES"));
     }

@@ -3,8 +3,8 @@
 
 #pragma once
 
-// A Redis server of a test's own: on a loopback port, in a temporary directory, which is killed,
-// stopped and started again as the test wants, and survives neither the test nor its process.
+// A test's own Redis server, on a loopback port and in a temporary directory. The test can kill,
+// stop and restart it. It outlives neither the test nor the test's process.
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -35,13 +35,13 @@
 
 namespace test {
 
-/// ASIO_SEMAPHORE_REDIS_SERVER, or the redis-server that the PATH has.
+/// ASIO_SEMAPHORE_REDIS_SERVER, or else the redis-server in the PATH.
 inline std::string redis_server_program() {
     const char* const given = std::getenv("ASIO_SEMAPHORE_REDIS_SERVER");
     return given != nullptr && *given != '\0' ? given : "redis-server";
 }
 
-/// Whether there is a server to test with.
+/// Whether a server is available for tests.
 inline bool has_redis_server() {
     const std::string program = redis_server_program();
     if (program.find('/') != std::string::npos)
@@ -56,17 +56,19 @@ inline bool has_redis_server() {
 }
 
 struct redis_server_options {
-    /// Writes are kept in a file, as far as the server has written them when it is killed.
+    /// Keeps writes in a file, as far as the server has written them when it is killed.
     bool is_persistent = false;
-    /// Also listens on the socket that unix_socket() names.
+    /// Also listens on the socket unix_socket().
     bool has_unix_socket = false;
-    /// Speaks TLS alone; the arguments say with which certificate.
+    /// Accepts only TLS; the arguments name the certificate.
     bool is_tls = false;
-    /// For the server's command line, such as {"--replicaof", "127.0.0.1 20000"}.
+    /// Further command line arguments of the server, such as {"--replicaof", "127.0.0.1 20000"}.
     std::vector<std::string> arguments;
-    /// NAME=VALUE, in addition to this process's own; such as LD_PRELOAD for libfaketime.
+    /// Environment variables (NAME=VALUE) besides those of this process, such as LD_PRELOAD for
+    /// libfaketime.
     std::vector<std::string> environment;
-    /// A configuration file, written anew by each start; a Sentinel rewrites it while it runs.
+    /// The text of a configuration file. Each start writes it anew; a Sentinel rewrites it while it
+    /// runs.
     std::string configuration;
 };
 
@@ -112,19 +114,20 @@ public:
     std::string unix_socket() const { return (directory_ / "socket").string(); }
     std::filesystem::path directory() const { return directory_; }
 
-    /// What the server has said since its last start.
+    /// Returns the server's output since its last start.
     std::string log() const {
         std::ifstream in(log_file());
         return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
     }
 
-    /// SIGKILL; returns when the process is gone.
+    /// Sends SIGKILL; returns when the process has ended.
     void kill() noexcept { end(SIGKILL); }
 
-    /// SIGTERM: the server ends in order, a persistent one writes everything; returns when it has.
+    /// Sends SIGTERM, so that the server ends in order and a persistent one writes everything;
+    /// returns when it has ended.
     void terminate() noexcept { end(SIGTERM); }
 
-    /// SIGSTOP; returns when the process stands still.
+    /// Sends SIGSTOP; returns when the process has stopped.
     void stop() {
         ::kill(pid_, SIGSTOP);
         int status = 0;
@@ -132,10 +135,10 @@ public:
         }
     }
 
-    /// SIGCONT.
+    /// Sends SIGCONT.
     void resume() { ::kill(pid_, SIGCONT); }
 
-    /// On the same port; kills the server where it runs.
+    /// Starts the server again on the same port; kills it first if it is running.
     void restart(data which = data::kept) {
         kill();
         if (which != data::kept) {
@@ -152,7 +155,8 @@ public:
         }
     }
 
-    /// For restart(data::copied). Of a persistent server; it is stopped meanwhile.
+    /// Copies the data of a persistent server for restart(data::copied). The server is stopped
+    /// meanwhile.
     void copy_data() {
         if (is_running())
             stop();
@@ -182,8 +186,9 @@ private:
         return address;
     }
 
-    // Below those that the system gives to outgoing connections: a client that tries to connect
-    // while the server is down could be given the very port, and connect to itself.
+    // Returns a port below those that the system gives to outgoing connections. Otherwise a client
+    // that tries to connect while the server is down could get the server's port, and connect to
+    // itself.
     static std::uint16_t free_port() {
         static std::minstd_rand random{std::random_device()()};
         for (;;) {
@@ -218,7 +223,7 @@ private:
         return line;
     }
 
-    // False where the server has ended, which is what it does when another has its port.
+    // Returns false if the server has ended, as it does if another server has its port.
     bool start() {
         if (!options_.configuration.empty())
             std::ofstream(directory_ / "configuration") << options_.configuration;
@@ -227,7 +232,7 @@ private:
         for (auto& word : line)
             arguments.push_back(word.data());
         arguments.push_back(nullptr);
-        for (auto& word : options_.environment) // the first of a name counts
+        for (auto& word : options_.environment) // the first entry of a name counts
             environment.push_back(word.data());
         for (char** word = environ; *word != nullptr; ++word)
             environment.push_back(*word);
@@ -235,12 +240,12 @@ private:
         const std::string log_name = log_file();
         const ::pid_t parent = ::getpid();
 
-        // After fork: nothing that allocates or locks, since other threads may have held locks.
+        // After fork, nothing may allocate or lock: other threads may have held locks.
         const ::pid_t child = ::fork();
         if (child == -1)
             throw std::runtime_error("fork failed");
         if (child == 0) {
-            // Ends with the thread that started it.
+            // The server ends with the thread that started it.
             ::prctl(PR_SET_PDEATHSIG, SIGKILL);
             if (::getppid() != parent)
                 ::_exit(1);
@@ -273,8 +278,9 @@ private:
         return true;
     }
 
-    // It says PONG, or that it wants a password first; not while it reads its data. Where the port
-    // had been taken by another server, ours has ended or soon does: its own word is wanted, too.
+    // A ready server replies PONG, or asks for a password; one that still loads its data does
+    // neither. Another server may have taken the port, in which case this one has ended or soon
+    // will. So its own log must also say that it is ready.
     bool is_ready() const {
         const std::string said = log();
         if (said.find("Ready to accept connections") == std::string::npos &&

@@ -3,8 +3,8 @@
 
 #pragma once
 
-// What the fleet's scenarios share: a server of their own, clients that are renewed by a thread of
-// their own while the test looks elsewhere, and operations whose handlers run where the test polls.
+// Shared by the fleet's scenarios: a server of their own, clients that a thread of their own keeps
+// running whatever the test does, and operations whose handlers run when the test polls.
 
 #include "fleet/redis_admin.hpp"
 #include "fleet/redis_server.hpp"
@@ -45,12 +45,13 @@ using asio_semaphore::fleet_semaphore;
 using asio_semaphore::fleet_status;
 using boost::system::error_code;
 using namespace std::chrono_literals;
-/// The clock that the leases count by.
+/// The clock that measures the leases.
 using lease_clock = asio_semaphore::detail::fleet::clock;
 
 inline constexpr auto immediate = fleet_options::recovery::immediate;
 
-/// A lease for what must not depend on time: nothing is renewed or asked about meanwhile.
+/// A lease for tests that must not depend on time: the client renews nothing and asks about nothing
+/// meanwhile.
 inline constexpr std::chrono::milliseconds long_lease{60'000};
 
 inline fleet_options
@@ -61,7 +62,7 @@ options_with(std::chrono::milliseconds lease, fleet_options::recovery after_loss
     return options;
 }
 
-/// An operation of any kind, and how it ended.
+/// An operation of any kind, and its result.
 struct ended {
     int calls = 0;
     error_code ec;
@@ -87,7 +88,7 @@ private:
     void keep(fleet_status s) { status = s; }
 };
 
-/// A thread that runs a context for as long as it lives.
+/// A thread that runs a context during the lifetime of this object.
 class running_context {
 public:
     running_context() : guard_(context.get_executor()), thread_([this] { context.run(); }) {}
@@ -103,7 +104,7 @@ private:
     std::thread thread_;
 };
 
-/// A process of the fleet, as far as the fleet is concerned.
+/// A member of the fleet: to the server, a process of its own.
 class member {
     struct log_text {
         std::mutex mutex;
@@ -122,7 +123,7 @@ public:
 
     void run() { client.async_run(asio::detached); }
 
-    /// What the client has been told by its connection.
+    /// Returns the log of the client.
     std::string log() const {
         const std::lock_guard lock(log_->mutex);
         return log_->text;
@@ -141,15 +142,16 @@ struct scenario {
     explicit scenario(redis_server_options options = {}) : server(std::move(options)) {}
 
     redis_server server;
-    asio::io_context context; // of all handlers
-    running_context clients;  // renew, whatever the test does; ends before the handlers do
+    asio::io_context context; // runs all handlers
+    running_context clients;  // renews, whatever the test does; ends before the handlers' context
 
-    /// A client that is not run yet: leases shorter than the default are to be known by then.
+    /// Makes a client that does not run yet: it must know of a lease shorter than the default
+    /// before it runs.
     std::unique_ptr<member> make(std::uint16_t port = 0) {
         return std::make_unique<member>(
             clients.context.get_executor(), config_for(port != 0 ? port : server.port()));
     }
-    /// One that runs.
+    /// Makes a client that runs.
     std::unique_ptr<member> start(std::uint16_t port = 0) {
         auto m = make(port);
         m->run();
@@ -160,7 +162,7 @@ struct scenario {
     }
     redis_admin admin() const { return redis_admin(server.port()); }
 
-    /// Runs handlers until it is so; false after a long time.
+    /// Runs handlers until the condition holds; false after a long time.
     template <typename F>
     bool until(F is_so, std::chrono::seconds patience = 30s) {
         const auto end = std::chrono::steady_clock::now() + patience;
@@ -179,7 +181,7 @@ struct scenario {
     bool until_ended(const ended& e) {
         return until([&] { return e.calls != 0; });
     }
-    /// Runs handlers until that time has come.
+    /// Runs handlers until this time.
     void until_time(lease_clock::time_point at) {
         until([&] { return lease_clock::now() >= at; }, 120s);
     }
@@ -188,7 +190,7 @@ struct scenario {
         context.poll();
     }
 
-    // Started, and waited for.
+    // These functions start an operation and wait for its end.
 
     fleet_permit acquire(fleet_semaphore& limit, std::ptrdiff_t n = 1) {
         ended e;
@@ -216,14 +218,15 @@ struct scenario {
         BOOST_TEST_REQUIRE(until_ended(e));
         return e.ec;
     }
-    /// An acquire that waits in the server's queue, behind all that do already.
+    /// Starts an acquire, and waits until it is in the server's queue behind all requests that are
+    /// there already.
     void queue(fleet_semaphore& limit, ended& e, std::ptrdiff_t n = 1) {
         const auto before = limit.statistics().queued;
         limit.async_acquire_permit(n, e.handler());
         BOOST_TEST_REQUIRE(until([&] { return limit.statistics().queued == before + 1; }));
     }
 
-    /// Nothing is held, and nobody waits.
+    /// Waits until nothing is held and no request waits.
     bool becomes_empty(fleet_semaphore& limit) {
         return until([&] {
             const fleet_status s = inspect(limit);
@@ -232,14 +235,14 @@ struct scenario {
     }
 };
 
-/// A file beside this program, unless the environment names another.
+/// The path of a file in this program's directory, unless the environment names another.
 inline std::string beside_this_program(const char* variable, const char* name) {
     if (const char* const given = std::getenv(variable))
         return given;
     return (std::filesystem::read_symlink("/proc/self/exe").parent_path() / name).string();
 }
 
-/// What a clock of a server's, or a worker's, own needs: server_clock.cpp as a library.
+/// The library made from server_clock.cpp, which gives a server or a worker its own clock.
 inline std::string server_clock_library() {
     return beside_this_program("ASIO_SEMAPHORE_SERVER_CLOCK", "libserver_clock.so");
 }

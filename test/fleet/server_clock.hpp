@@ -3,8 +3,8 @@
 
 #pragma once
 
-// A wall clock for a server, which the test sets while the server runs: it steps, or goes faster
-// than the real one. Needs server_clock.cpp as a shared library.
+// A wall clock for a server. A test can step it while the server runs, or make it run faster than
+// the real one. Needs server_clock.cpp as a shared library.
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -24,11 +24,11 @@
 
 namespace test {
 
-/// In a file that the server maps, too.
+/// Lives in a file that the server also maps.
 struct server_clock_settings {
     std::atomic<std::int64_t> offset{0};             // ns
-    std::atomic<std::int64_t> origin{0};             // ns; from then on it goes faster
-    std::atomic<std::int64_t> parts_per_thousand{0}; // by so much
+    std::atomic<std::int64_t> origin{0};             // ns; the clock runs faster from this time on
+    std::atomic<std::int64_t> parts_per_thousand{0}; // how much faster
 };
 
 inline std::int64_t shown_by(const server_clock_settings& s, std::int64_t real) noexcept {
@@ -37,7 +37,7 @@ inline std::int64_t shown_by(const server_clock_settings& s, std::int64_t real) 
 
 class server_clock {
 public:
-    /// @param library the path of server_clock.cpp's
+    /// @param library the path of the library made from server_clock.cpp
     explicit server_clock(std::string library) : library_(std::move(library)) {
         const int fd = ::mkstemp(file_.data());
         if (fd == -1 || ::ftruncate(fd, sizeof(server_clock_settings)) != 0)
@@ -56,9 +56,9 @@ public:
     server_clock(const server_clock&) = delete;
     server_clock& operator=(const server_clock&) = delete;
 
-    /// For redis_server_options.
+    /// Environment variables for redis_server_options.
     std::vector<std::string> environment() const {
-        // AddressSanitizer would otherwise insist on being loaded first.
+        // Otherwise AddressSanitizer insists on being loaded first.
         return {
             "LD_PRELOAD=" + library_, "ASIO_SEMAPHORE_SERVER_CLOCK_FILE=" + file_,
             "ASAN_OPTIONS=verify_asan_link_order=0"};
@@ -68,7 +68,8 @@ public:
         settings_->offset += std::chrono::nanoseconds(by).count();
     }
 
-    /// From now on by so many thousandths faster than the real one; before the server starts.
+    /// Makes the clock run faster than the real one by this many thousandths from now on. Called
+    /// before the server starts.
     void go_faster(std::int64_t parts_per_thousand) noexcept {
         ::timespec now{};
         ::clock_gettime(CLOCK_REALTIME, &now);

@@ -9,7 +9,7 @@
 
 namespace test {
 
-/// A precondition of test cases and suites: there is a server to test with.
+/// A precondition of test cases and suites: a server is available.
 inline boost::test_tools::assertion_result with_redis_server(boost::unit_test::test_unit_id) {
     boost::test_tools::assertion_result is_there(has_redis_server());
     if (!is_there)

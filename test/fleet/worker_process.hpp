@@ -3,8 +3,8 @@
 
 #pragma once
 
-// Starts test/fleet/worker.cpp, tells it what to do and reads what it says; it is killed and
-// stopped as the test wants, and outlives neither the test nor its process.
+// Starts test/fleet/worker.cpp, sends it commands and reads its output. The test can kill and stop
+// it. It outlives neither the test nor the test's process.
 
 #include <fcntl.h>
 #include <poll.h>
@@ -26,7 +26,7 @@
 
 namespace test {
 
-/// What a worker says: a word, and what follows it.
+/// A line of a worker's output: a word, and the rest of the line.
 struct saying {
     std::string what;
     std::vector<std::string> words;
@@ -36,7 +36,7 @@ struct saying {
 
 class worker_process {
 public:
-    /// ASIO_SEMAPHORE_FLEET_WORKER, or the fleet_worker beside this program.
+    /// ASIO_SEMAPHORE_FLEET_WORKER, or else the fleet_worker in this program's directory.
     static std::string program() {
         if (const char* const given = std::getenv("ASIO_SEMAPHORE_FLEET_WORKER"))
             return given;
@@ -99,7 +99,7 @@ public:
             throw std::runtime_error("the worker has ended");
     }
 
-    /// What it has said since, in order.
+    /// Returns the lines since the last call, in order.
     std::vector<saying> take() {
         for (;;) {
             ::pollfd readable{out_, POLLIN, 0};
@@ -134,7 +134,7 @@ public:
         }
         pid_ = -1;
     }
-    /// SIGSTOP; returns when the process stands still.
+    /// Sends SIGSTOP; returns when the process has stopped.
     void stop() {
         ::kill(pid_, SIGSTOP);
         int status = 0;

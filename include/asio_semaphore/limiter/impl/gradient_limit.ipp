@@ -210,7 +210,7 @@ ASIO_SEMAPHORE_DECL double gradient_limit::raise(time_point now, const operating
     if (slow_start_)
         settling_.raised(now, here.latency);
     started_at_ = slow_start_ && limit == initial_ ? here : operating_point();
-    // If a single request of a large weight reached the limit, the limit was not used.
+    // If the limit only held back a request of a large weight, the limit was not used.
     next = std::max(limit, std::min(next, 2 * window_.peak()));
     return std::min(next, options_.max_limit);
 }
