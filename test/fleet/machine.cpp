@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: The asio_semaphore authors
 // SPDX-License-Identifier: BSL-1.0
 
-// A client's side of the limits of a fleet, rule by rule: given time, given answers.
+// The machine, which is the client's side of a fleet's limits, rule by rule, with simulated time
+// and answers.
 
 #include "machine_world.hpp"
 
@@ -157,7 +158,7 @@ BOOST_AUTO_TEST_CASE(closing_the_last_object_ends_who_waits) {
     BOOST_TEST(w.machine.is_empty());
 }
 
-// Asking.
+// Requests.
 
 BOOST_AUTO_TEST_CASE(requests_are_said_in_the_order_of_initiation) {
     world w;
@@ -204,7 +205,7 @@ BOOST_AUTO_TEST_CASE(several_limits_have_a_call_each_in_one_go) {
     BOOST_TEST_REQUIRE(calls.size() == 2u);
     BOOST_TEST(calls[0].name == "x");
     BOOST_TEST(calls[1].name == "y");
-    // One fails, and leaves the other alone: F64.
+    // F64: one limit fails, and the other is not affected.
     std::vector<fleet::reply> replies(2);
     replies[0].failed = failure::rejected;
     replies[1].said = w.answer;
@@ -261,14 +262,14 @@ BOOST_AUTO_TEST_CASE(a_hundred_thousand_wait_here_and_leave_without_a_word) { //
 BOOST_AUTO_TEST_CASE(more_than_the_limit_is_a_matter_for_the_server) {
     world w;
     auto known = w.make(4);
-    BOOST_TEST(to_text(w.start(known)) == "exceeds_max"); // no connection: as known here
+    BOOST_TEST(to_text(w.start(known)) == "exceeds_max"); // no connection: by the limit known here
     w.connect();
     w.acquire(4);
     w.acquire(1);
     BOOST_TEST(w.say() == "A1 A2");
     auto behind = w.acquire(1);
     auto late = w.make(4);
-    BOOST_TEST(to_text(w.start(late)) == "exceeds_max"); // would have to wait to be told so
+    BOOST_TEST(to_text(w.start(late)) == "exceeds_max"); // it would have to wait to be told so
     w.hear({w.plain(verdict::exceeds), w.granted(1)});
     BOOST_TEST(w.events() == "failed 2 exceeds_max, granted 3");
     w.withdraw(behind);
@@ -325,7 +326,7 @@ BOOST_AUTO_TEST_CASE(who_does_not_wait_overtakes_nobody_here) {
     world w(options);
     w.connect();
     w.acquire();
-    w.acquire(1, world::purpose::try_acquire); // in the same call, behind
+    w.acquire(1, world::purpose::try_acquire); // in the same call, behind it
     auto r = w.make(1, world::purpose::try_acquire);
     BOOST_TEST(to_text(w.start(r)) == "timed_out");
     BOOST_TEST(w.say() == "A1 T2");
@@ -354,7 +355,7 @@ BOOST_AUTO_TEST_CASE(no_permits_at_all_and_fewer_are_no_request) {
         BOOST_TEST(to_text(w.start(*r)) == "invalid_argument");
 }
 
-// Cancelling.
+// Cancellation.
 
 BOOST_AUTO_TEST_CASE(who_was_not_said_leaves_without_a_word) {
     world w;
@@ -397,7 +398,7 @@ BOOST_AUTO_TEST_CASE(who_is_cancelled_while_the_reply_is_lost_is_given_back_by_t
     BOOST_TEST(w.say() == "R1");
     w.disconnect();
     w.connect();
-    BOOST_TEST(w.say() == "R1"); // repeated until it is answered
+    BOOST_TEST(w.say() == "R1"); // repeated until the server answers
     w.hear({w.plain(verdict::released)});
     BOOST_TEST(w.machine.is_empty());
     w.disconnect();
@@ -418,7 +419,7 @@ BOOST_AUTO_TEST_CASE(what_was_not_answered_is_said_again_and_granted_once) { // 
     BOOST_TEST(w.events() == "granted 1");
     BOOST_TEST(r->fence() == 5u);
     BOOST_TEST((r->deadline() == w.now + 380ms - 40ms));
-    w.push_grant(1, 5); // whatever tells it again
+    w.push_grant(1, 5); // the same grant again, from another source
     BOOST_TEST(w.events() == "");
     BOOST_TEST((r->deadline() == w.now + 380ms - 40ms));
     BOOST_TEST(w.machine.counts_of(*w.in).granted == 1u);
@@ -430,7 +431,7 @@ BOOST_AUTO_TEST_CASE(who_waits_in_the_server_gives_back_the_place) {
     auto r = w.queue();
     BOOST_TEST(w.withdraw(r));
     BOOST_TEST(w.say() == "R1");
-    w.push_grant(1, 9); // made before the server read that
+    w.push_grant(1, 9); // sent before the server read the R
     BOOST_TEST(w.events() == "");
     w.hear({w.plain(verdict::released)});
     BOOST_TEST(w.machine.is_empty());
@@ -472,7 +473,7 @@ BOOST_AUTO_TEST_CASE(who_was_granted_cannot_be_cancelled) {
     auto r = w.acquire();
     w.say();
     w.hear({w.granted(1)});
-    BOOST_TEST(!w.withdraw(r)); // the event is on its way
+    BOOST_TEST(!w.withdraw(r)); // the grant is already an event
     BOOST_TEST(w.events() == "granted 1");
     BOOST_TEST(!w.withdraw(r));
     BOOST_TEST(r->is_valid(w.now));
@@ -509,7 +510,7 @@ BOOST_AUTO_TEST_CASE(a_place_stays_for_as_long_as_the_client_is_present) {
     w.connect();
     auto r = w.queue();
     auto other = w.queue();
-    w.pass(1s); // the heartbeat's answer takes its time
+    w.pass(1s); // the answer to the heartbeat is late
     BOOST_TEST(w.say() == "W1 W2");
     w.withdraw(r);
     w.pass(300ms);
@@ -522,7 +523,8 @@ BOOST_AUTO_TEST_CASE(a_place_stays_for_as_long_as_the_client_is_present) {
             break;
         BOOST_TEST(!w.machine.is_empty());
     }
-    // Nothing was executed for two leases: there it is neither in the queue nor a lease.
+    // The server executed nothing for two leases, so it has the request neither in the queue nor as
+    // a lease.
     BOOST_TEST(to_text(w.said) == "W2");
     BOOST_TEST((w.now == fleet::time_point(1'000s) + 1300ms + 800ms + 50ms));
 }
@@ -684,7 +686,7 @@ BOOST_AUTO_TEST_CASE(an_answer_after_the_deadline_gives_nothing_and_the_request_
     w.hear({w.granted(9)});
     BOOST_TEST(w.events() == "");
     BOOST_TEST(!r->is_valid(w.now));
-    BOOST_TEST(w.say() == "R1 A2"); // there is no asking under the new name before the old is gone
+    BOOST_TEST(w.say() == "R1 A2"); // the old name has to be given back before the new one is used
     w.hear({w.plain(verdict::released), w.granted(10)});
     BOOST_TEST(w.say() == "A3");
     w.hear({w.granted(11)});
@@ -702,7 +704,7 @@ BOOST_AUTO_TEST_CASE(a_push_after_the_deadline_gives_nothing_and_the_request_ask
     w.push_grant(1, 9);
     BOOST_TEST(w.events() == "");
     BOOST_TEST(w.say() == "R1");
-    w.withdraw(r); // while it waits for the answer
+    w.withdraw(r); // while the machine waits for the answer
     w.hear({w.plain(verdict::released)});
     BOOST_TEST(w.say() == "-");
     BOOST_TEST(w.machine.is_empty());
@@ -732,7 +734,7 @@ BOOST_AUTO_TEST_CASE(leases_are_renewed_at_a_third_give_or_take_a_tenth_all_in_o
         BOOST_TEST((w.now - before <= 146667us));
         BOOST_TEST(w.say() == "N1 N2");
         BOOST_TEST(w.said.commands[1].fence == 2u);
-        BOOST_TEST((w.machine.next_time() > w.now)); // nothing is due while it is under way
+        BOOST_TEST((w.machine.next_time() > w.now)); // nothing is due while the call is in flight
         w.hear({w.renewed(), w.renewed()});
         BOOST_TEST(w.ms_left(a) == 360);
         BOOST_TEST(w.ms_left(b) == 360);
@@ -743,7 +745,7 @@ BOOST_AUTO_TEST_CASE(leases_are_renewed_at_a_third_give_or_take_a_tenth_all_in_o
     w.give_back(b);
     w.say();
     w.hear({w.plain(verdict::released), w.plain(verdict::released)});
-    BOOST_TEST(w.pass() == -1); // nothing is held, nothing happens
+    BOOST_TEST(w.pass() == -1); // nothing is held, so nothing is due
 }
 
 BOOST_AUTO_TEST_CASE(a_thousand_renewals_are_two_calls) { // F61
@@ -806,13 +808,13 @@ BOOST_AUTO_TEST_CASE(a_renewal_does_not_bring_back_who_was_told_no) {
     const fleet::time_point deadline = r->deadline();
     w.pass();
     BOOST_TEST(w.say() == "N1");
-    BOOST_TEST(!r->is_valid(deadline)); // this thread's clock is ahead of the machine's
+    BOOST_TEST(!r->is_valid(deadline)); // the clock of this thread is ahead of the machine's
     w.hear({w.renewed()});
     BOOST_TEST(!r->is_valid(w.now));
     BOOST_TEST(w.events() == "lost 1");
     BOOST_TEST(w.machine.counts_of(*w.in).lost_by_deadline == 1u);
     w.pass(200ms);
-    BOOST_TEST(w.say() == "-"); // not renewed any more; not given back before its holder does
+    BOOST_TEST(w.say() == "-"); // neither renewed any more, nor given back before its holder does
     w.give_back(r);
     BOOST_TEST(w.say() == "R1");
 }
@@ -848,7 +850,7 @@ BOOST_AUTO_TEST_CASE(asking_and_renewing_at_once_agree_on_who_was_first) {
     });
     bool was_lost = false;
     for (int i = 0; i < 20'000 && !was_lost; ++i) {
-        // The other thread sees the deadline pass just as the answer comes.
+        // The other thread sees the deadline pass just as the answer arrives.
         w.machine.on_time(w.now);
         was_lost = w.events() != "";
         if (was_lost)
@@ -933,7 +935,7 @@ BOOST_AUTO_TEST_CASE(a_push_for_who_asks_again_counts_from_there) {
     w.pass();
     BOOST_TEST(w.say() == "W1");
     w.hear({w.plain(verdict::unknown)});
-    w.push_grant(1, 3); // nothing of that name can be in the server
+    w.push_grant(1, 3); // the server can have nothing of that name
     BOOST_TEST(w.events() == "");
     BOOST_TEST(w.say() == "A1");
     w.pass(10ms);
@@ -993,7 +995,7 @@ BOOST_AUTO_TEST_CASE(a_longer_partition_loses_a_lease_at_its_deadline) { // F34,
     BOOST_TEST(w.events() == "lost 1");
     BOOST_TEST(!r->is_valid(w.now));
     w.connect();
-    BOOST_TEST(w.say() == "-"); // its holder has not given it back
+    BOOST_TEST(w.say() == "-"); // its holder has not given it back yet
     w.give_back(r);
     BOOST_TEST(w.say() == "R1");
     w.hear({w.plain(verdict::unknown)});
@@ -1035,7 +1037,7 @@ BOOST_AUTO_TEST_CASE(whoever_is_held_for_max_hold_is_renewed_no_more) { // F59
     BOOST_TEST(w.say() == "R1");
 }
 
-// Giving back.
+// Release.
 
 BOOST_AUTO_TEST_CASE(what_the_server_says_of_a_give_back_is_told_who_asked) {
     world w;
@@ -1167,7 +1169,7 @@ BOOST_AUTO_TEST_CASE(more_than_512_commands_are_said_in_several_calls_in_order) 
     BOOST_TEST(w.say() == serials('W', 513, 1'024));
     w.hear_failure(failure::busy);
     w.pass();
-    BOOST_TEST(w.say() == serials('W', 513, 1'024)); // was not answered
+    BOOST_TEST(w.say() == serials('W', 513, 1'024)); // not answered before
     w.hear(all(512, w.plain(verdict::queued)));
     BOOST_TEST(w.say() == serials('W', 1'025, 1'100));
     w.hear(all(76, w.plain(verdict::queued)));
@@ -1191,7 +1193,7 @@ BOOST_AUTO_TEST_CASE(all_in_the_queue_are_asked_about_every_third_of_the_lease) 
     }
     w.pass();
     w.say();
-    w.hear({w.granted(3, 100ms), w.plain(verdict::queued)}); // a push was lost
+    w.hear({w.granted(3, 100ms), w.plain(verdict::queued)}); // the push was lost
     BOOST_TEST(w.events() == "granted 1");
 }
 
@@ -1258,7 +1260,7 @@ BOOST_AUTO_TEST_CASE(the_first_in_the_queue_asks_when_something_ends) { // F26
     BOOST_TEST(w.say() == "W1");
     w.answer.is_head_mine = false;
     w.hear({w.plain(verdict::queued)});
-    BOOST_TEST(w.pass() > 50); // the heartbeat
+    BOOST_TEST(w.pass() > 50); // the next heartbeat
     BOOST_TEST(w.say() == "W1 W2");
     w.hear({w.plain(verdict::queued), w.plain(verdict::queued)});
     w.push_head(45);
@@ -1318,7 +1320,7 @@ BOOST_AUTO_TEST_CASE(who_may_wait_waits_through_a_refusal_ever_longer) { // F46
     w.acquire();
     w.say();
     w.hear_failure(failure::refused);
-    BOOST_TEST(w.pass() == 50); // from the beginning
+    BOOST_TEST(w.pass() == 50); // the back-off begins again
 }
 
 BOOST_AUTO_TEST_CASE(what_makes_room_is_not_held_back_by_a_refusal) {
@@ -1350,9 +1352,9 @@ BOOST_AUTO_TEST_CASE(who_may_not_wait_is_rejected_where_the_server_refuses) {
         BOOST_TEST(w.say() == "A3");
         w.hear_failure(failure::refused);
         BOOST_TEST(w.events() == "failed 3 rejected");
-        BOOST_TEST(w.say() == "-"); // the call has done nothing
+        BOOST_TEST(w.say() == "-"); // the call did nothing
         w.acquire();
-        BOOST_TEST(w.say() == "A4"); // tries again
+        BOOST_TEST(w.say() == "A4"); // the machine tries again
     }
 }
 
@@ -1386,7 +1388,7 @@ BOOST_AUTO_TEST_CASE(what_does_not_pass_by_itself_ends_all_who_wait) {
             BOOST_TEST(
                 w.events() == "failed 2 " + how + ", failed 3 " + how + ", failed 4 " + how +
                                   ", failed 5 " + how);
-            // The next who comes is a reason to try again at once.
+            // The machine tries again as soon as another request starts.
             BOOST_TEST(w.say() == "-");
             w.acquire();
             BOOST_TEST(w.say() == "R2 A5");
@@ -1481,7 +1483,7 @@ BOOST_AUTO_TEST_CASE(a_call_says_the_highest_number_that_was_heard) { // F29
     w.connect();
     w.answer.seq = 1'000;
     w.queue();
-    w.answer.seq = 500; // the server has lost writes
+    w.answer.seq = 500; // the server lost writes
     w.queue();
     w.acquire();
     w.say();
@@ -1568,7 +1570,7 @@ BOOST_AUTO_TEST_CASE(without_a_server_a_request_fails_after_a_while_where_it_is_
     auto queued = w.queue();
     w.pass(50ms);
     w.disconnect();
-    w.machine.running(w.now); // does not begin anew
+    w.machine.running(w.now); // does not restart the period
     w.inspect();
     w.pass(1'000ms - 1ns);
     BOOST_TEST(w.events() == "");
@@ -1596,10 +1598,10 @@ BOOST_AUTO_TEST_CASE(without_a_server_some_are_admitted_by_the_process_alone) { 
     BOOST_TEST(w.events() == "released 3 granted, granted 4");
     w.give_back(a);
     auto d = w.make(1, world::purpose::try_acquire);
-    BOOST_TEST(to_text(w.start(d)) == "granted"); // at once, no event
+    BOOST_TEST(to_text(w.start(d)) == "granted"); // at once, without an event
     BOOST_TEST(w.machine.counts_of(*w.in).held == 2u);
     auto e = w.acquire();
-    // The server is back: new ones come from the fleet, who is here stays.
+    // The server is back: new permits come from it, and those admitted locally stay.
     w.connect();
     BOOST_TEST(w.say() == "A2 A5");
     w.hear({w.granted(1), w.plain(verdict::queued)});
@@ -1619,7 +1621,7 @@ BOOST_AUTO_TEST_CASE(what_fits_nowhere_here_holds_up_nobody_who_does) {
     auto small = w.make();
     BOOST_TEST(to_text(w.start(small)) == "granted");
     auto next = w.acquire(2);
-    auto behind = w.acquire(1); // it fits, and is not the first
+    auto behind = w.acquire(1); // would fit, but is not the first in the queue
     w.give_back(small);
     BOOST_TEST(w.events() == "granted 3");
     w.give_back(next);
@@ -1641,7 +1643,7 @@ BOOST_AUTO_TEST_CASE(who_is_admitted_locally_gives_back_its_place_in_the_server)
     BOOST_TEST(queued->is_valid(w.now));
     w.give_back(queued);
     BOOST_TEST(w.say() == "-");
-    BOOST_TEST(w.events() == ""); // none is made while there is a connection
+    BOOST_TEST(w.events() == ""); // no local permit is made while there is a connection
 }
 
 // The server's side.

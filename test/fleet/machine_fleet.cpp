@@ -1,10 +1,10 @@
 // SPDX-FileCopyrightText: The asio_semaphore authors
 // SPDX-License-Identifier: BSL-1.0
 
-// F69: five clients and a server at random, with everything that can go wrong between them. Whether
-// the promises P1 to P8 of the contract hold is looked at after every step, in true time.
+// F69: a random simulation of five clients and a server, with everything that can go wrong between
+// them. After every step, in true time, it checks the promises P1 to P8 of the contract.
 //
-// ASIO_SEMAPHORE_FLEET_STEPS: how many steps; a million unless said.
+// ASIO_SEMAPHORE_FLEET_STEPS: the number of steps; a million by default.
 
 #include "script_model.hpp"
 
@@ -60,7 +60,7 @@ private:
     int references_ = 0;
 };
 
-// What the user of one ticket has seen of it.
+// What the user of a ticket has seen of it.
 struct use {
     boost::intrusive_ptr<user_ticket> t;
     std::size_t limit = 0;
@@ -71,7 +71,7 @@ struct use {
     bool is_given_back = false;
     bool is_told = false;
     int released = 0;
-    nanoseconds until{}; // then it is withdrawn or given back
+    nanoseconds until{}; // when the user withdraws it or gives it back
 
     bool is_over() const {
         return ends == 1 && (!is_held || (is_given_back && (!is_told || released == 1)));
@@ -83,12 +83,12 @@ struct client {
     fleet_options options;
     std::unique_ptr<fleet::machine> machine;
     std::array<fleet::limit*, limit_count> limits{};
-    nanoseconds ahead{}; // of its clock
-    nanoseconds lasts{}; // its lease
+    nanoseconds ahead{}; // how far its clock is ahead
+    nanoseconds lasts{}; // the length of its lease
     std::vector<std::unique_ptr<use>> uses;
 
     bool is_connected = false;
-    bool has_started = false; // something that was not said yet
+    bool has_started = false; // something that no call has sent yet
     nanoseconds connects_at = never;
     nanoseconds paused_until{};
 
@@ -106,7 +106,7 @@ struct client {
     std::deque<downward> down;
 
     std::array<std::uint64_t, limit_count> highest_fence{};
-    std::array<std::set<std::uint64_t>, limit_count> given_back; // the serials
+    std::array<std::set<std::uint64_t>, limit_count> given_back; // serials
 };
 
 class simulation {
@@ -115,7 +115,7 @@ public:
         for (std::size_t i = 0; i < 5; ++i)
             clients_.push_back(make_client(i));
         last_loss_.fill(-longest_lease * 10);
-        // Small, so that calls stop half-way.
+        // Small bounds, so that calls stop half-way.
         server_.leases_swept = 3;
         server_.places_served = 2;
     }
@@ -123,7 +123,7 @@ public:
     void run(std::size_t steps);
 
 private:
-    // ---- Chance
+    // ---- Random choices
 
     std::int64_t between(std::int64_t low, std::int64_t high) {
         return std::uniform_int_distribution<std::int64_t>(low, high)(random_);
@@ -141,7 +141,7 @@ private:
         return std::chrono::duration_cast<std::chrono::milliseconds>(now_).count() + server_ahead_;
     }
 
-    // ---- What goes on
+    // ---- Actions
 
     std::unique_ptr<client> make_client(std::size_t place);
     void step();
@@ -163,16 +163,16 @@ private:
     void calm_down();
     void come_to_rest();
 
-    // ---- What must hold
+    // ---- Invariants
 
     void check_call(client& c, const fleet::call& said);
     void check_leases(client& c);
     void check_limits();
     void check_service();
-    // P1 and P6 are not promised for a lease after a loss of data, nor when the server's clock has
-    // stepped forward, even by less than the margin: a renewal that is read just before its
-    // holder's deadline is void by the server's clock then, and what it was to renew is given to
-    // others.
+    // P1 and P6 do not hold for a lease after a loss of data, nor after the server's clock has
+    // stepped forward, even by less than the margin. After such a step, a renewal that the server
+    // reads just before its holder's deadline is void by the server's clock, and the server grants
+    // the permit to others.
     bool is_suspended(std::size_t limit) const {
         return now_ <= std::max(last_loss_[limit], last_step_) + longest_lease;
     }
@@ -181,7 +181,7 @@ private:
     std::mt19937_64 random_;
     nanoseconds now_ = 1'000s;
     std::int64_t server_ahead_ = 500'000;
-    nanoseconds last_step_ = 0s; // forwards, of the server's clock
+    nanoseconds last_step_ = 0s; // the server's clock stepped forward
     nanoseconds server_paused_until_{};
     test::script_model server_;
     std::deque<std::map<std::string, test::limit_state>> copies_;
@@ -198,7 +198,7 @@ private:
     std::vector<std::pair<nanoseconds, std::string>> unsubscribes_;
 
     bool is_calm_ = false;
-    bool is_ending_ = false; // nobody wants anything any more
+    bool is_ending_ = false; // no user wants anything any more
     nanoseconds calm_since_{};
     std::array<nanoseconds, limit_count> last_loss_{};
     std::array<std::int64_t, limit_count> cap_{4, 1};
@@ -239,7 +239,7 @@ std::unique_ptr<client> simulation::make_client(std::size_t place) {
 void simulation::check_call(client& c, const fleet::call& said) {
     const std::size_t limit = index_of(said.name);
     BOOST_REQUIRE(said.commands.size() <= fleet::commands_at_a_time);
-    // P8: what was heard is told.
+    // P8: a call tells the server the highest number that the client has heard.
     BOOST_REQUIRE(said.seen >= c.highest_fence[limit]);
     std::uint64_t last_asked = 0;
     int stage = 0;
@@ -262,14 +262,14 @@ void simulation::check_call(client& c, const fleet::call& said) {
         BOOST_REQUIRE(stage_of(each.what) >= stage);
         stage = stage_of(each.what);
         if (stage == 2) {
-            // P3: in the order of initiation, and who asks for the first time is the last.
+            // P3: requests are sent in the order of their start, and a new one goes last.
             BOOST_REQUIRE(each.of.serial > last_asked);
             last_asked = each.of.serial;
         }
         if (each.what == fleet::verb::give_back)
             c.given_back[limit].insert(each.of.serial);
         if (each.what == fleet::verb::renew) {
-            // P4: nothing is renewed that nobody holds.
+            // P4: a client renews only what somebody holds.
             const bool is_held = std::any_of(c.uses.begin(), c.uses.end(), [&](const auto& u) {
                 return u->is_held && !u->is_given_back && u->limit == limit &&
                        u->t->fence() == each.fence;
@@ -279,7 +279,7 @@ void simulation::check_call(client& c, const fleet::call& said) {
     }
 }
 
-// P6, and that whoever is valid is held by the server.
+// P6, and that the server holds every valid permit.
 void simulation::check_leases(client& c) {
     for (const auto& u : c.uses) {
         if (!u->is_held || u->is_given_back || u->t->is_local() || is_suspended(u->limit) ||
@@ -291,7 +291,7 @@ void simulation::check_leases(client& c) {
             if (fence == u->t->fence() && test::request::from(id).client == c.name)
                 expiry = keys.leases.at(id);
         BOOST_REQUIRE(expiry != -1);
-        constexpr nanoseconds early = margin - 1ms; // the server's clock has no fractions
+        constexpr nanoseconds early = margin - 1ms; // the server's clock counts in ms
         const nanoseconds left = std::chrono::milliseconds(expiry - server_clock());
         BOOST_REQUIRE((u->t->deadline() - local(c) + early <= left));
     }
@@ -314,9 +314,8 @@ void simulation::check_limits() {
     }
 }
 
-// P5: when it has been calm for long enough, nobody is granted something in the server for longer
-// than a third of a lease without hearing of it, and nothing that has ended stays while somebody
-// waits.
+// P5: once it has been calm for long enough, every client hears of a grant in the server within a
+// third of a lease, and no expired lease stays in the server while a request waits.
 void simulation::check_service() {
     if (!is_calm_ || now_ < calm_since_ + longest_lease * 4 / 3 || server_paused_until_ > now_)
         return;
@@ -332,7 +331,7 @@ void simulation::check_service() {
             const std::uint64_t fence = keys.fences.at(id);
             if (waits && !is_ending_)
                 BOOST_REQUIRE((std::chrono::milliseconds(expiry - server_clock()) > -trips - 5ms));
-            // It has ended: the next call sweeps it, and nobody waits for that.
+            // It has expired. The next call sweeps it, and no request waits for that.
             if (expiry <= server_clock())
                 continue;
             for (const auto& c : clients_) {
@@ -347,7 +346,8 @@ void simulation::check_service() {
                 seen.emplace(limit, fence);
                 const nanoseconds since =
                     unheard_.emplace(std::make_pair(limit, fence), now_).first->second;
-                // P4: what an older copy of the data has brought back, and the push is lost.
+                // P4: an older copy of the data may have brought the request back, and the push was
+                // lost.
                 const std::uint64_t serial = test::request::from(id).name.serial;
                 const bool is_stray = c->given_back[limit].count(serial) != 0;
                 BOOST_REQUIRE((now_ - since <= (is_stray ? c->lasts : c->lasts * 11 / 30) + trips));
@@ -383,7 +383,7 @@ void simulation::execute(
         if (keys.m)
             cap_[limit] = keys.m->held <= keys.m->limit ? keys.m->limit
                                                         : std::max(cap_[limit], keys.m->limit);
-        // P8: what is granted has a number above all that were granted before.
+        // P8: a new grant has a higher number than all grants before it.
         const auto grants = [&](const std::string& id, std::uint64_t fence) {
             const auto known = granted_.find(id);
             if (known != granted_.end() && known->second == fence)
@@ -432,7 +432,7 @@ void simulation::execute(
              {}});
 }
 
-// A failover to an older copy, a restart without a memory, or a FLUSHALL.
+// A failover to an older copy, a restart without data, or a FLUSHALL.
 void simulation::lose_data() {
     const std::int64_t kind = between(1, 3);
     if (kind == 1 && !copies_.empty()) {
@@ -444,7 +444,7 @@ void simulation::lose_data() {
     copies_.clear();
     server_.take_pushes();
     if (kind != 3) {
-        zombies_.clear(); // it is another server
+        zombies_.clear(); // this is another server
         for (const auto& c : clients_) {
             c->up.clear();
             if (c->is_connected)
@@ -493,7 +493,7 @@ void simulation::disconnect(client& c) {
     c.up.clear();
     c.down.clear();
     unsubscribes_.emplace_back(now_ + time_between(0ms, one_in(3) ? 500ms : 5ms), c.name);
-    const bool is_slow = !is_calm_ && one_in(4); // otherwise server and network are there
+    const bool is_slow = !is_calm_ && one_in(4); // otherwise server and network are available
     c.connects_at = now_ + time_between(1ms, is_slow ? 2 * longest_lease : 50ms);
     c.machine->disconnected(local(c));
     heed(c);
@@ -531,7 +531,7 @@ void simulation::pump(client& c) {
          std::move(calls)});
 }
 
-// One message.
+// Delivers one message to the client.
 void simulation::hear(client& c) {
     client::downward heard = std::move(c.down.front());
     c.down.pop_front();
@@ -544,7 +544,7 @@ void simulation::hear(client& c) {
     pump(c);
 }
 
-// P2: what is told.
+// P2: handles the client's events.
 void simulation::heed(client& c) {
     for (const fleet::event& e : c.machine->take_events()) {
         use& u = *static_cast<use*>(e.of->user);
@@ -576,7 +576,7 @@ void simulation::heed(client& c) {
     }
 }
 
-// Its time has come, or its user's mind has changed.
+// The user gives the permit back, or withdraws the request.
 void simulation::use_up(client& c, use& u) {
     u.until = never;
     if (u.is_held && !u.is_given_back) {
@@ -636,7 +636,7 @@ void simulation::act(client& c) {
         u.until = now_ + time_between(0ms, lease);
     }
     heed(c);
-    c.has_started = one_in(4); // others may come along
+    c.has_started = one_in(4); // other commands may join the call
     if (!c.has_started)
         pump(c);
 }
@@ -687,7 +687,7 @@ void simulation::go_wrong() {
     }
 }
 
-// On to whatever comes next.
+// Advances to the next event.
 void simulation::advance() {
     enum class kind { none, up, down, left, timer, connect, use, unsubscribe };
     kind what = kind::none;
@@ -782,7 +782,7 @@ void simulation::step() {
     check_service();
 }
 
-// Server and network are back.
+// Makes server and network available again.
 void simulation::calm_down() {
     is_calm_ = true;
     calm_since_ = now_;
@@ -802,7 +802,7 @@ void simulation::calm_down() {
         each.first = std::min(each.first, now_ + 3ms);
 }
 
-// P4, P7: when nobody wants anything any more, nothing is left within four thirds of a lease.
+// P4, P7: four thirds of a lease after users want nothing any more, nothing is left.
 void simulation::come_to_rest() {
     is_ending_ = true;
     const nanoseconds since = now_;

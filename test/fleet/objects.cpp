@@ -15,8 +15,8 @@
 #include <utility>
 #include <vector>
 
-// The objects, on a server that is a model of the script: what Asio demands of them, and the edges
-// that do not need a real server.
+// The fleet's objects, on a server that is a model of the script: what Asio demands of them, and
+// the edge cases that need no real server.
 
 namespace {
 
@@ -30,7 +30,7 @@ using boost::system::error_code;
 using namespace std::chrono_literals;
 
 struct world {
-    test::model_server server; // outlives the context, and what is left there
+    test::model_server server; // outlives the context and the handlers that are left in it
     asio::io_context context;
     test::model_client a{context.get_executor(), server};
     std::optional<error_code> run_ended;
@@ -42,7 +42,7 @@ struct world {
         context.restart();
         context.poll();
     }
-    /// Polls until it is so; leases end meanwhile, if they are short.
+    /// Polls until the condition holds; short leases may expire meanwhile.
     template <typename F>
     bool poll_until(F is_so) {
         const auto end = std::chrono::steady_clock::now() + 20s;
@@ -56,7 +56,7 @@ struct world {
     }
 };
 
-/// An acquire, and how it ended.
+/// An acquire, and its result.
 struct acquire {
     int calls = 0;
     error_code ec;
@@ -82,7 +82,7 @@ BOOST_AUTO_TEST_CASE(a_free_permit_is_granted_and_goes_back) {
     acquire first;
     limit.async_acquire_permit(first.handler());
     poll();
-    BOOST_TEST(first.calls == 0); // nobody is connected yet
+    BOOST_TEST(first.calls == 0); // the client is not connected yet
     run_client();
     poll();
     BOOST_TEST(first.granted());
@@ -192,7 +192,7 @@ BOOST_AUTO_TEST_CASE(a_cancelled_acquire_leaves_nothing_behind) {
     poll();
     BOOST_TEST(second.failed(asio::error::operation_aborted));
     BOOST_TEST(server.look_at("x").waiting == 0u);
-    // While its call is under way: the server grants what nobody wants any more.
+    // While the call is in flight, the server grants a request that is no longer wanted.
     first.held.reset();
     poll();
     server.holds_replies = true;
@@ -339,7 +339,7 @@ BOOST_AUTO_TEST_CASE(closing_the_client_gives_everything_back) {
     limit.async_acquire_permit(late.handler());
     poll();
     BOOST_TEST(late.failed(error::closed));
-    first.held.reset(); // without effect
+    first.held.reset(); // has no effect
     poll();
 }
 
@@ -513,7 +513,7 @@ BOOST_AUTO_TEST_CASE(an_operation_while_held_leaves_the_permit_and_its_slot_alon
     poll();
     BOOST_TEST((ended == error_code(asio::error::operation_aborted)));
     BOOST_TEST(first.held.valid());
-    signal.emit(asio::cancellation_type::terminal); // nobody is there any more
+    signal.emit(asio::cancellation_type::terminal); // the operation no longer exists
     poll();
 }
 

@@ -20,7 +20,8 @@
 #include <thread>
 #include <vector>
 
-// What becomes of operations, permits and places when a semaphore, a client or a context goes.
+// What happens to operations, permits and places in the queue when a semaphore, a client or a
+// context is destroyed.
 
 using namespace test;
 
@@ -30,7 +31,7 @@ struct when_it_goes {
     std::function<void()> call;
     ~when_it_goes() { call(); }
 };
-/// Has something called when the last copy goes.
+/// Calls a function when its last copy is destroyed.
 struct owning_executor {
     asio::io_context::executor_type inner;
     std::shared_ptr<when_it_goes> owned;
@@ -210,7 +211,7 @@ BOOST_AUTO_TEST_CASE(a_client_may_close_and_end_while_its_context_is_not_run) {
         BOOST_TEST(!first.held.valid());
         b.reset();
         poll();
-        // From the destructor, on the handlers' context.
+        // The destructor ended them; the handlers ran on their own context.
         BOOST_TEST(waited.failed(asio::error::operation_aborted));
         BOOST_TEST(released.failed(fleet_error::lost));
         BOOST_TEST(closed.failed(asio::error::operation_aborted));
@@ -236,7 +237,7 @@ BOOST_AUTO_TEST_CASE(permits_of_a_client_whose_context_is_blocked_end_by_the_clo
     BOOST_TEST(waited.pending());
     own.restart();
     BOOST_TEST(run_until(own, [&] { return poll(), !waited.pending(); }));
-    BOOST_TEST(waited.failed(fleet_error::lost)); // told at once afterwards
+    BOOST_TEST(waited.failed(fleet_error::lost)); // reported as soon as its context runs again
     BOOST_TEST(!first.held.valid());
     BOOST_TEST(limit.statistics().lost_by_deadline == 1u);
 }
@@ -377,7 +378,7 @@ BOOST_AUTO_TEST_CASE(what_is_started_after_the_end_of_the_context_is_dropped) {
             own.reset();
             std::array<ended, 12> all;
             const auto start = [&](auto& operation, ended& to) {
-                // The other executor serves the handlers alone.
+                // Only the handlers use the other executor.
                 if (other_executor)
                     std::move(operation)(
                         asio::bind_executor(asio::make_strand(context), recording(to)));
@@ -679,9 +680,9 @@ BOOST_AUTO_TEST_CASE(a_pool_may_end_with_everything_under_way) {
     }
 }
 
-// The line of a semaphore has a timer, and so copies of its executor.
+// The line of a semaphore has a timer, and therefore copies of its executor.
 BOOST_AUTO_TEST_CASE(the_last_of_a_semaphores_executors_goes_with_no_lock_held) {
-    // On a thread of its own, which would otherwise wait for what this one holds.
+    // On a thread of its own, which would wait for a lock that this thread holds.
     const auto asked = std::make_shared<std::promise<void>>();
     auto answer = asked->get_future();
     bool was_free = false;

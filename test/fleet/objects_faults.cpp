@@ -21,8 +21,8 @@
 #include <memory>
 #include <vector>
 
-// Executors, allocators and handlers that fail, contexts that end in the middle, servers that are
-// away, and very many who wait: nothing is held afterwards.
+// Executors, allocators and handlers that fail, contexts that end half-way, servers that cannot be
+// reached, and very many waiting requests: no permit is held afterwards.
 
 using namespace test;
 using support::ways;
@@ -54,7 +54,7 @@ struct fault_world : fleet_world {
     }
 };
 
-using fragile = support::basic_fragile<recording>; // for every signature
+using fragile = support::basic_fragile<recording>; // for all completion signatures
 
 } // namespace
 
@@ -380,7 +380,7 @@ BOOST_AUTO_TEST_CASE(a_client_that_never_connects_counts_from_its_start) {
     bool is_over = false;
     later.async_wait([&](error_code) { is_over = true; });
     BOOST_TEST(poll_until([&] { return is_over; }));
-    BOOST_TEST(first.pending()); // it does not even run
+    BOOST_TEST(first.pending()); // the client does not run yet
     b.client.async_run(asio::detached);
     BOOST_TEST(poll_until([&] { return !first.pending(); }));
     BOOST_TEST(first.failed(fleet_error::unreachable));
@@ -416,7 +416,7 @@ BOOST_AUTO_TEST_CASE(while_the_server_is_away_some_are_admitted_here) {
     BOOST_TEST(all[2].granted());
     BOOST_TEST(all[2].held.local());
     all[2].held.reset();
-    mine.async_acquire_permit(recording(fourth)); // at once
+    mine.async_acquire_permit(recording(fourth)); // granted at once
     poll();
     BOOST_TEST(fourth.granted());
     mine.async_acquire_permit(recording(fifth));
@@ -486,7 +486,7 @@ BOOST_AUTO_TEST_CASE(running_may_be_cancelled_and_begun_again_with_permits_held_
         if (i < 3)
             BOOST_TEST(first.granted());
         if (i == 2)
-            first.held.reset(); // on its way, or not
+            first.held.reset(); // its release may be in flight
         signal.emit(asio::cancellation_type::terminal);
         server.holds_replies = false;
         poll();
@@ -501,7 +501,7 @@ BOOST_AUTO_TEST_CASE(running_may_be_cancelled_and_begun_again_with_permits_held_
     BOOST_TEST(held("y") == 0);
 }
 
-// F58: a session that ends after each of its handlers.
+// F58: a session whose context is destroyed after its first, second, ... handler.
 
 enum class owner { program, handlers, midway };
 
@@ -553,7 +553,7 @@ int run_and_destroy(int k, owner o, int where) {
             limit->async_set_limit(2, bare());
             asio::steady_timer(*own).async_wait(asio_semaphore::with_permit(*limit, bare()));
         }
-        for (int i = 0; i < 24; ++i) // time passes
+        for (int i = 0; i < 24; ++i) // lets time pass
             asio::post(*own, [&, i, w = carried()] {
                 if (i % 6 == 5)
                     kept.clear();

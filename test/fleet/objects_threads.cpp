@@ -23,7 +23,7 @@
 #include <thread>
 #include <vector>
 
-// The fleet's objects, used by several threads and contexts at a time. ThreadSanitizer watches.
+// The fleet's objects, used by several threads and contexts at the same time, for ThreadSanitizer.
 
 using namespace test;
 
@@ -38,7 +38,7 @@ public:
     }
     ~runner() { stop(); }
 
-    /// Waits for the end of the work.
+    /// Waits until all work has ended.
     void join() {
         guard_.reset();
         for (auto& t : threads_)
@@ -74,7 +74,7 @@ struct running_client {
     void close() { client().async_close(asio::use_future).get(); }
 };
 
-/// Counts who is inside, and the most at a time.
+/// Counts the permits held, and the most held at the same time.
 struct inside {
     std::atomic<int> now{0}, most{0};
 
@@ -341,7 +341,7 @@ BOOST_AUTO_TEST_CASE(permits_are_asked_by_any_thread_while_they_are_renewed_and_
     is_over = true;
     for (auto& t : threads)
         t.join();
-    BOOST_TEST(revived == 0); // once false it stays so
+    BOOST_TEST(revived == 0); // once invalid, a permit stays invalid
     BOOST_TEST(!held.valid());
     held.reset();
     a.own.it.store.lock()->reconnect();

@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: The asio_semaphore authors
 // SPDX-License-Identifier: BSL-1.0
 
-// The text of the fleet's statistics. What it has in common with a limiter's is tested with that.
+// The text of the fleet's statistics. The tests of the limiter's text cover what the two have in
+// common.
 
 #include <asio_semaphore/fleet/openmetrics.hpp>
 
@@ -111,7 +112,7 @@ BOOST_AUTO_TEST_CASE(the_whole_text_of_a_client_to_the_byte) {
     BOOST_TEST(read.value("api_connected", {{"path", "C:\\new \"x\"\n"}, {"zone", "b"}}) == "1");
 }
 
-// A member that is new has no name here, and the case does not compile.
+// A new member has no name here, so that the test does not compile until it has one.
 BOOST_AUTO_TEST_CASE(every_number_of_a_semaphore_stands_on_its_line) {
     const fleet_statistics s = distinct_fleet_statistics();
     const auto& [granted, queued, timed_out, cancelled, failed, lost_by_deadline, lost_by_server, readmitted, renewals, renewals_late, repairs, waiting, held, wait] =
@@ -179,7 +180,7 @@ BOOST_AUTO_TEST_CASE(families_have_their_types_and_units) {
 BOOST_AUTO_TEST_CASE(any_statistics_become_a_valid_text_of_as_many_lines) {
     const auto seed = test::seed();
     std::mt19937_64 random(seed);
-    // Below what a sum of them can lose.
+    // Small enough that a sum of them does not overflow.
     const auto any = [&] {
         return random() >> (8 + random() % 56);
     };

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The asio_semaphore authors
 // SPDX-License-Identifier: BSL-1.0
 
-// What a client says to the script and hears of it, as text and numbers.
+// The protocol between a client and the script, as text and numbers.
 
 #include <asio_semaphore/detail/fleet/protocol.hpp>
 
@@ -28,7 +28,7 @@ namespace {
 
 using list = std::vector<std::int64_t>;
 
-// The script's answer as it arrives.
+// The script's answer as the connection delivers it.
 std::vector<reply_node> nodes(
     const list& head, const list& results = {}, const list& granted = {},
     const list& exceeded = {}) {
@@ -204,7 +204,7 @@ BOOST_AUTO_TEST_CASE(what_is_not_the_scripts_answer_is_none) {
         head[0] = wrong;
         BOOST_TEST(!fleet::to_answer(nodes(head), some_commands));
     }
-    // A size that is not true is not believed before its numbers have been seen.
+    // A wrong size must not lead to an allocation before its numbers have been read.
     auto huge = nodes(some_head, some_results);
     huge[huge.size() - 2].size = std::size_t(3) << 50;
     BOOST_TEST(!fleet::to_answer(huge, some_commands));

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The asio_semaphore authors
 // SPDX-License-Identifier: BSL-1.0
 
-// The proxy of the fleet's tests: what it forwards, holds back, swallows, cuts and counts.
+// The proxy of the fleet's tests: what it forwards, holds back, discards, cuts and counts.
 
 #include "proxy.hpp"
 
@@ -29,7 +29,7 @@ const std::string answer = "*3\r\n:0\r\n*2\r\n:-1\r\n$4\r\n\r\n\r\n\r\n_\r\n";
 const std::string pong = "+PONG\r\n";
 const std::string published = ">3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\nx\r\n";
 
-// Both ends of the line.
+// Both ends of a connection through the proxy.
 struct line {
     boost::asio::io_context context;
     tcp::acceptor acceptor{context, {boost::asio::ip::address_v4::loopback(), 0}};
@@ -115,7 +115,7 @@ BOOST_AUTO_TEST_CASE(what_is_held_back_comes_when_it_is_let_go) {
     write(l.server, pong + answer);
     BOOST_TEST(l.between.wait_for(proxy::replies, 2));
     BOOST_TEST(l.client.available() == 0u);
-    write(l.client, ping); // the other way is open
+    write(l.client, ping); // the other direction is open
     BOOST_TEST(read(l.server, ping.size()) == ping);
     BOOST_TEST(l.client.available() == 0u);
     l.between.let_go(proxy::to_client);
@@ -156,7 +156,7 @@ BOOST_AUTO_TEST_CASE(what_is_swallowed_is_gone_and_nobody_is_told) {
     BOOST_TEST(l.between.wait_for(proxy::pushes, 1));
     l.between.swallow(proxy::to_server, false);
     l.between.swallow(proxy::to_client, false);
-    write(l.client, ping); // into a connection that has lost something
+    write(l.client, ping); // on a connection that has lost data
     BOOST_TEST(l.between.wait_for(proxy::commands, 2));
     BOOST_TEST(l.server.available() == 0u);
     BOOST_TEST(l.client.available() == 0u);
@@ -175,7 +175,7 @@ BOOST_AUTO_TEST_CASE(a_connection_ends_behind_the_nth_reply) {
     BOOST_TEST(read_to_end(l.client) == published + pong + answer);
     BOOST_TEST(read_to_end(l.server) == "");
     BOOST_TEST(l.between.wait_for_open_connections(0));
-    l.connect(); // once
+    l.connect(); // only one connection is cut
     write(l.server, pong + pong + pong);
     BOOST_TEST(read(l.client, 3 * pong.size()) == pong + pong + pong);
 }
@@ -184,7 +184,7 @@ BOOST_AUTO_TEST_CASE(a_connection_ends_behind_the_nth_of_anything) {
     struct {
         proxy::item what;
         std::uint64_t n;
-        std::string from_client, from_server; // that get through
+        std::string from_client, from_server; // messages that get through
     } const cases[] = {
         {proxy::commands, 2, ping + call, ""},
         {proxy::calls, 1, ping + call, ""},

@@ -20,8 +20,8 @@
 #include <initializer_list>
 #include <vector>
 
-// The scenarios of the contract (section 4) that need one server that behaves. Where time plays no
-// part the lease is so long that nothing can be put right by a heartbeat.
+// The scenarios of the contract (section 4) that need one undisturbed server. Unless a scenario
+// depends on time, the lease is so long that no heartbeat can hide an error.
 
 using namespace test;
 using asio_semaphore::error;
@@ -35,7 +35,7 @@ struct basic : scenario {
     std::int64_t size_of(const char* key) { return server_side.command("ZCARD", key).as_number(); }
 };
 
-/// Another program that has the script: its calls are made as the test says, and nothing else is.
+/// Another program that uses the script. It makes exactly the calls that the test demands.
 struct stranger {
     explicit stranger(std::uint16_t port, std::string client = "stranger") :
         server(port), ear(port, client), name(std::move(client)) {}
@@ -74,7 +74,7 @@ BOOST_AUTO_TEST_CASE(F01_a_permit_goes_to_who_waits_in_the_call_that_gives_it_ba
     BOOST_TEST(third.granted());
     BOOST_TEST(calls_of_all() == before + 1);
     BOOST_TEST(a->client.statistics().commands + b->client.statistics().commands == commands + 1);
-    // The same within a process, by the answer.
+    // The same within one client: the answer grants, not a push.
     ended fourth;
     queue(of_a, fourth);
     second.reset();
@@ -170,7 +170,7 @@ BOOST_AUTO_TEST_CASE(F06_who_will_not_wait_overtakes_nobody) {
     ended tries;
     of_b.async_acquire_permit_for(0s, tries.handler());
     BOOST_TEST(until_ended(tries));
-    // The cancelled place may go a trip later than that is asked.
+    // The server may drop the cancelled place one round trip after it executes the try.
     if (!tries.granted()) {
         BOOST_TEST(until([&] { return inspect(of_b).waiting == 0u; }));
         ended again;
@@ -198,7 +198,7 @@ BOOST_AUTO_TEST_CASE(F07_counts_that_make_no_sense_leave_the_server_alone) {
     BOOST_TEST(until_ended(large));
     BOOST_TEST(large.failed(error::exceeds_max));
     BOOST_TEST(size_of("asem:{x}:q") == 0);
-    // By the server's limit, not by the one that is known here.
+    // The server's limit decides, not the one that is known here.
     auto b = start();
     fleet_semaphore of_b(context, b->client, "x", 2, options_with(long_lease));
     BOOST_TEST(inspect(of_b).limit == 2);
@@ -216,7 +216,7 @@ BOOST_AUTO_TEST_CASE(F11_a_release_after_the_expiry_is_lost_and_frees_nothing_of
     b->run();
     fleet_permit held = acquire(of_a);
     line.hold(proxy::to_server);
-    const fleet_permit next = acquire(of_b); // once it has expired
+    const fleet_permit next = acquire(of_b); // granted after the lease expires
     BOOST_TEST(!held.valid());
     BOOST_TEST(next.fencing() > held.fencing());
     line.let_go(proxy::to_server);
@@ -264,14 +264,14 @@ BOOST_AUTO_TEST_CASE(F13_expired_leases_go_with_any_clients_next_call) {
             const auto expires = lease_clock::now() + 200ms;
             BOOST_TEST(size_of("asem:{x}:l") == 3);
             until_time(expires + 2ms);
-            BOOST_TEST(size_of("asem:{x}:l") == 3); // nobody has asked
+            BOOST_TEST(size_of("asem:{x}:l") == 3); // no call was made
             ended e;
             switch (kind) {
             case 0:
                 of_b.async_inspect(e.handler());
                 break;
             case 1:
-                of_b.async_acquire_permit_for(0s, 3, e.handler()); // does not fit
+                of_b.async_acquire_permit_for(0s, 3, e.handler()); // would not fit
                 break;
             case 2:
                 of_b.async_set_limit(4, e.handler());
@@ -299,7 +299,8 @@ BOOST_AUTO_TEST_CASE(F14_who_renews_what_the_server_lost_is_put_back_where_there
     BOOST_TEST(inspect(of_a).lowest_fencing == fence);
     BOOST_TEST(inspect(of_a).held == 1);
 
-    // And is lost where there is none: somebody else comes first, within the same write.
+    // If there is no free permit, the permit is lost: within the same write, another request comes
+    // first.
     ended loss;
     held.async_wait_lost(asio::bind_executor(context, loss.handler()));
     stranger s(server.port());
@@ -332,7 +333,7 @@ BOOST_AUTO_TEST_CASE(F16_closing_a_client_leaves_nothing_of_it) {
     a->client.async_close(asio::bind_executor(context, closed.handler()));
     BOOST_TEST(until_ended(closed));
     BOOST_TEST(closed.ec == error_code());
-    // What the keys hold now is of the other.
+    // The keys now hold only the other client's requests.
     BOOST_TEST(size_of("asem:{x}:l") == 1);
     BOOST_TEST(size_of("asem:{x}:q") == 0);
     BOOST_TEST(until_ended(waits_there));
@@ -366,7 +367,7 @@ BOOST_AUTO_TEST_CASE(F16_who_has_waited_for_longer_than_a_lease_leaves_nothing_b
     held.reset();
     BOOST_TEST(until_ended(granted));
     BOOST_TEST_REQUIRE(granted.granted());
-    BOOST_TEST((release(granted.held) == error_code())); // not: lost
+    BOOST_TEST((release(granted.held) == error_code())); // not fleet_error::lost
     BOOST_TEST(inspect(of_a).held == 0);
 }
 
@@ -468,7 +469,8 @@ BOOST_AUTO_TEST_CASE(F31_a_second_creation_with_another_limit_changes_nothing) {
 }
 
 BOOST_AUTO_TEST_CASE(F32_a_lowered_limit_is_absorbed_before_anybody_is_admitted) {
-    // Four held, down to 2: a waiting n = 1 comes with the third release, an n = 2 with the fourth.
+    // Four are held when the limit drops to 2. A waiting n = 1 is granted with the third release,
+    // an n = 2 with the fourth.
     for (const int n : {1, 2}) {
         auto a = start(), b = start();
         const std::string name = "x" + std::to_string(n);
@@ -515,8 +517,8 @@ BOOST_AUTO_TEST_CASE(F33_a_request_above_a_lowered_limit_fails_and_lets_the_next
     BOOST_TEST(set_limit(of_a, 2) == error_code());
     BOOST_TEST(until_ended(large));
     BOOST_TEST(until_ended(own));
-    BOOST_TEST(large.failed(error::exceeds_max)); // told by a push
-    BOOST_TEST(own.failed(error::exceeds_max));   // by the answer
+    BOOST_TEST(large.failed(error::exceeds_max)); // reported by a push
+    BOOST_TEST(own.failed(error::exceeds_max));   // reported by the answer
     BOOST_TEST(small.pending());
     held.reset();
     BOOST_TEST(until_ended(small));
@@ -531,7 +533,7 @@ BOOST_AUTO_TEST_CASE(F40_a_permit_given_back_while_it_is_renewed_is_never_lost_a
     options.window = at_once;
     fleet_semaphore limit(context, a->client, "x", at_once, options);
     a->run();
-    line.delay(proxy::to_client, 50ms); // so long every answer is on the way
+    line.delay(proxy::to_client, 50ms); // delays every answer
     int losses = 0, waits_ended = 0;
     for (int round = 0; round < rounds; ++round) {
         std::deque<ended> all(at_once);
@@ -545,7 +547,7 @@ BOOST_AUTO_TEST_CASE(F40_a_permit_given_back_while_it_is_renewed_is_never_lost_a
                 losses += ec != asio::error::operation_aborted ? 1 : 0;
             }));
         }
-        // Nothing else is said now: the next call renews them all.
+        // No other command is due, so the next call renews them all.
         const auto calls = line.count(proxy::calls);
         BOOST_TEST_REQUIRE(line.wait_for(proxy::calls, calls + 1));
         all.clear();
@@ -588,7 +590,7 @@ BOOST_AUTO_TEST_CASE(F54_a_hundred_thousand_waiters_stand_here_and_few_in_the_se
         return ::mallinfo2().uordblks;
     };
     std::size_t before = 0;
-    for (int round = 0; round < 2; ++round) { // memory that is kept for good is kept by now
+    for (int round = 0; round < 2; ++round) { // by then, memory kept for good has been taken
         before = in_use();
         aborted = 0;
         start_all();
@@ -597,7 +599,7 @@ BOOST_AUTO_TEST_CASE(F54_a_hundred_thousand_waiters_stand_here_and_few_in_the_se
         BOOST_TEST(inspect(limit).waiting == 64u);
         const auto begin = std::chrono::steady_clock::now();
         BOOST_TEST(limit.cancel() == many);
-        // Generous for 10^5, and out of reach for their square.
+        // Generous for 10^5 operations, and far too short for their square.
         BOOST_TEST((std::chrono::steady_clock::now() - begin < 10s));
         BOOST_TEST(until([&] { return aborted == many; }));
         BOOST_TEST(limit.waiting() == 0u);
@@ -614,7 +616,7 @@ BOOST_AUTO_TEST_CASE(F55_an_operation_is_cancelled_when_its_permit_is_lost) {
     fleet_semaphore of_b(context, b->client, "x", 1, options_with(400ms));
     a->run();
     b->run();
-    // The permit is on its way back before the handler: who asks from there is served.
+    // The release is sent before the handler runs, so an acquire from the handler is granted.
     asio::steady_timer work(context, 5ms);
     ended first, next;
     work.async_wait(asio_semaphore::with_permit(of_a, [&](error_code ec) {
@@ -669,7 +671,7 @@ BOOST_AUTO_TEST_CASE(F56_work_beside_its_loss_leaks_nothing_whoever_ends_first) 
         held.reset();
         BOOST_TEST(becomes_empty(limit));
     }
-    // A completion that nobody takes gives the lease back.
+    // A completion that no handler receives gives the lease back.
     auto b = start();
     fleet_semaphore other(context, b->client, "y", 1, options_with(long_lease));
     for (int i = 0; i < 3; ++i) {
@@ -696,7 +698,7 @@ BOOST_AUTO_TEST_CASE(F59_a_permit_is_not_renewed_beyond_its_longest_hold) {
     BOOST_TEST(until_ended(loss));
     BOOST_TEST(loss.failed(fleet_error::lost));
     BOOST_TEST((loss.at - before >= 800ms));
-    BOOST_TEST((loss.at - granted < 4 * 400ms)); // max_hold + L - M, and the time it takes to see
+    BOOST_TEST((loss.at - granted < 4 * 400ms)); // max_hold + L - M, and some delay
     BOOST_TEST(!held.valid());
     BOOST_TEST(until_ended(next));
     BOOST_TEST(next.granted());
@@ -724,12 +726,12 @@ BOOST_AUTO_TEST_CASE(F60_keys_that_nobody_uses_go_and_fencing_numbers_do_not) {
     limit.cancel();
     held.reset();
     BOOST_TEST(becomes_empty(limit));
-    for (const std::string& key : keys) // the day is over
+    for (const std::string& key : keys) // the keys' idle time of a day ends
         server_side.command("PEXPIRE", key, 1);
     BOOST_TEST(until([&] { return server_side.command("DBSIZE").as_number() == 0; }));
     const fleet_permit again = acquire(limit);
     BOOST_TEST(again.fencing() > fence);
-    auto b = start(); // somebody who has seen nothing of it
+    auto b = start(); // a client that has seen none of it
     fleet_semaphore of_b(context, b->client, "y", 1, options_with(long_lease));
     const auto first = acquire(of_b).fencing();
     ended closed;
@@ -761,7 +763,7 @@ BOOST_AUTO_TEST_CASE(F61_a_thousand_permits_are_renewed_by_two_calls) {
     const auto renewals = settled();
     const auto calls = calls_of_all();
     BOOST_TEST(until([&] { return settled() >= renewals + 2'000; }));
-    // A tick is two calls; a third of one may lie on either side.
+    // A round of renewals is two calls. A third of a round may lie on either side.
     BOOST_TEST(calls_of_all() - calls <= (settled() - renewals) / 500 + 2);
     BOOST_TEST(limit.statistics().lost_by_deadline == 0u);
 }
@@ -804,7 +806,7 @@ BOOST_AUTO_TEST_CASE(F64_two_limits_share_a_connection_and_not_a_failure) {
     BOOST_TEST(server_side.command("PUBSUB", "CHANNELS", "asem:*").size() == 1u);
     BOOST_TEST(a->client.statistics().connections == 1u);
 
-    // Both collect while a call is under way, and go out together.
+    // Both requests wait while a call is in flight, and the next call sends them together.
     const auto trips = a->client.statistics().calls;
     const auto seen = line.count(proxy::calls);
     line.hold(proxy::to_client);

@@ -22,8 +22,8 @@
 #include <utility>
 #include <vector>
 
-// The scenarios of the contract (section 4) that take minutes, for those who ask for them. They
-// print what they do.
+// The scenarios of the contract (section 4) that take minutes. They run only on demand, and print
+// their progress.
 //   ASIO_SEMAPHORE_FAILOVER_SECONDS  F43, 60
 //   ASIO_SEMAPHORE_SOAK_SECONDS      F70, 600
 
@@ -36,7 +36,7 @@ std::chrono::seconds seconds_from(const char* variable, int otherwise) {
     return std::chrono::seconds(given != nullptr ? std::atoi(given) : otherwise);
 }
 
-/// A primary, its replica and three Sentinels that agree by two.
+/// A primary, its replica and three Sentinels with a quorum of two.
 struct watched_servers {
     static constexpr auto down_after = 1'000ms;
 
@@ -58,7 +58,7 @@ struct watched_servers {
             sentinels.emplace_back(o);
     }
 
-    /// The port of the primary, as the first Sentinel has it.
+    /// Returns the port of the primary according to the first Sentinel.
     std::uint16_t primary() {
         redis_admin admin(sentinels[0].port());
         return static_cast<std::uint16_t>(
@@ -67,7 +67,7 @@ struct watched_servers {
     redis_server& server_at(std::uint16_t port) {
         return servers[0].port() == port ? servers[0] : servers[1];
     }
-    /// All Sentinels know each other and a replica that is up to date.
+    /// Whether all Sentinels know each other and an up-to-date replica.
     bool is_ready() {
         for (const redis_server& s : sentinels) {
             redis_admin admin(s.port());
@@ -90,7 +90,7 @@ struct held_interval {
 };
 
 struct long_one : scenario {
-    /// Takes what the worker has said; true once it is done.
+    /// Reads the worker's output. Returns true once the worker is done.
     bool listen(worker_process& w, std::vector<held_interval>& held) {
         bool is_done = false;
         for (const saying& s : w.take()) {
@@ -115,7 +115,7 @@ std::int64_t ns(std::chrono::nanoseconds d) {
 
 using span = std::pair<std::int64_t, std::int64_t>;
 
-/// Those that touch none of the times in which writes may have been lost.
+/// Returns the intervals outside all times in which writes may have been lost.
 std::vector<held_interval>
 without(const std::vector<held_interval>& all, const std::vector<span>& unsafe) {
     std::vector<held_interval> rest;
@@ -128,7 +128,8 @@ without(const std::vector<held_interval>& all, const std::vector<span>& unsafe) 
     return rest;
 }
 
-/// Every number once; and whoever came so much later than another had gone has a larger one.
+/// Checks that no fencing number occurs twice, and that a permit granted this much later than the
+/// end of another has a larger number.
 void check_fencing(std::vector<held_interval> held, std::chrono::nanoseconds apart) {
     std::set<std::int64_t> seen;
     for (const held_interval& h : held)
@@ -180,7 +181,8 @@ BOOST_AUTO_TEST_CASE(F43_a_failover_under_load_ends_every_operation_once) {
     std::cerr << "F43: " << held.size() << " permits\n";
     const auto unsafe_until = ns((failed_over + 2 * lease).time_since_epoch());
     check_fencing(without(held, {{ns((killed - lease).time_since_epoch()), unsafe_until}}), lease);
-    // Alive again: a lease of quarantine, one for whatever was lost, and the way to the new one.
+    // The fleet recovers within a lease of quarantine, a lease for lost permits, and the time to
+    // find the new primary.
     std::int64_t first = std::numeric_limits<std::int64_t>::max();
     for (const held_interval& h : held) {
         if (h.from > ns(failed_over.time_since_epoch()))
@@ -228,7 +230,7 @@ BOOST_AUTO_TEST_CASE(F48_a_fast_clock_of_the_server_eats_of_the_margin_alone) {
         line.hold(proxy::to_client);
         const auto deadline = lease_clock::now() + held.remaining();
         BOOST_TEST(until_ended(next));
-        BOOST_TEST((next.at >= deadline)); // not valid any more, told or not
+        BOOST_TEST((next.at >= deadline)); // no longer valid, whether reported or not
         BOOST_TEST(!held.valid());
         BOOST_TEST(until_ended(loss));
         next.held.reset();
@@ -255,7 +257,7 @@ BOOST_AUTO_TEST_CASE(F70_a_fleet_whose_processes_and_servers_die_at_random_stays
     };
     std::vector<one> fleet(8);
     std::vector<held_interval> held;
-    std::vector<span> unsafe; // when writes may have been lost
+    std::vector<span> unsafe; // times in which writes may have been lost
     const auto start_one = [&](one& o) {
         o = one();
         o.process = std::make_unique<worker_process>(
@@ -313,7 +315,7 @@ BOOST_AUTO_TEST_CASE(F70_a_fleet_whose_processes_and_servers_die_at_random_stays
         if (dead != 0 && revives == lease_clock::time_point::max() && servers.primary() != dead)
             revives = now + 5s;
         if (now >= revives) {
-            servers.server_at(dead).restart(); // Sentinel makes a replica of it
+            servers.server_at(dead).restart(); // the Sentinels make it a replica
             dead = 0;
             revives = lease_clock::time_point::max();
             unsafe.back().second = ns((lease_clock::now() + 4 * lease).time_since_epoch());
@@ -334,7 +336,7 @@ BOOST_AUTO_TEST_CASE(F70_a_fleet_whose_processes_and_servers_die_at_random_stays
         unsafe.back().second = ns((lease_clock::now() + 4 * lease).time_since_epoch());
     }
     BOOST_TEST(until([&] { return servers.is_ready(); }, 60s));
-    for (one& o : fleet) // nobody is stuck
+    for (one& o : fleet) // no worker is stuck
         BOOST_TEST((!o.is_busy || until([&] { return listen(*o.process, held); }, 60s)));
     for (one& o : fleet) {
         o.process->tell("contend 5 1000 3");
@@ -344,7 +346,7 @@ BOOST_AUTO_TEST_CASE(F70_a_fleet_whose_processes_and_servers_die_at_random_stays
     held = without(held, unsafe);
     check_fencing(held, 4 * lease);
 
-    // The limit, wherever no write can have been lost.
+    // The limit holds whenever no write can have been lost.
     std::vector<span> edges;
     for (const held_interval& h : held) {
         edges.push_back({h.from, h.n});

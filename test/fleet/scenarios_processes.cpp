@@ -14,8 +14,7 @@
 #include <utility>
 #include <vector>
 
-// The scenarios of the contract (section 4) that need several processes, which are killed and
-// stopped.
+// The scenarios of the contract (section 4) that kill and stop processes.
 
 using namespace test;
 
@@ -31,7 +30,8 @@ struct processes : scenario {
         return workers.emplace_back(server.port(), "x", limit, lease, std::move(environment));
     }
 
-    /// The next of its sayings that begins so; others are thrown away.
+    /// Returns the next line of its output that begins with this word, and discards those before
+    /// it.
     saying expect(worker_process& w, const std::string& what, std::chrono::seconds patience = 30s) {
         saying found;
         const bool is_there = until(
@@ -51,7 +51,7 @@ struct processes : scenario {
         return found;
     }
     std::int64_t size_of(const char* key) { return server_side.command("ZCARD", key).as_number(); }
-    static std::int64_t wall_clock() { // the server's, ms
+    static std::int64_t wall_clock() { // the server's clock, ms
         return std::chrono::duration_cast<std::chrono::milliseconds>(
                    std::chrono::system_clock::now().time_since_epoch())
             .count();
@@ -60,10 +60,11 @@ struct processes : scenario {
 
 struct edge {
     std::int64_t at;
-    std::int64_t n; // negative: an end
+    std::int64_t n; // negative for an end
 };
 
-/// The most that was held at one instant. An end and a beginning in the same ns do not overlap.
+/// Returns the most permits held at one instant. An end and a beginning in the same ns do not
+/// overlap.
 std::int64_t most_of(std::vector<edge> edges) {
     std::sort(edges.begin(), edges.end(), [](const edge& a, const edge& b) {
         return std::pair(a.at, a.n) < std::pair(b.at, b.n);
@@ -112,7 +113,7 @@ BOOST_AUTO_TEST_CASE(F08_the_permit_of_a_killed_process_is_granted_when_its_leas
     expect(holder, "granted");
     ended next;
     queue(limit, next);
-    // Held for as long as it lives.
+    // The permit is held while its process exists.
     const auto from = lease_clock::now();
     until_time(from + 1'000ms);
     BOOST_TEST_REQUIRE(next.pending());
@@ -147,7 +148,7 @@ BOOST_AUTO_TEST_CASE(F09_a_killed_waiter_is_passed_over_at_once) {
     held.reset();
     BOOST_TEST(until_ended(next));
     BOOST_TEST(next.granted());
-    BOOST_TEST(server_side.calls_of("evalsha") == calls + 1); // nobody had to ask
+    BOOST_TEST(server_side.calls_of("evalsha") == calls + 1); // no client had to ask
 }
 
 BOOST_AUTO_TEST_CASE(F15_the_wall_clocks_of_processes_do_not_matter) {
@@ -203,7 +204,7 @@ BOOST_AUTO_TEST_CASE(F23_a_hundred_contenders_never_hold_more_than_the_limit) {
     }
     BOOST_TEST(intervals > 1'000);
     BOOST_TEST(most_of(edges) <= permits);
-    BOOST_TEST(most_of(edges) > permits / 2); // they did contend
+    BOOST_TEST(most_of(edges) > permits / 2); // they contended
     auto a = start();
     fleet_semaphore limit(context, a->client, "x", permits, options_with(400ms));
     BOOST_TEST(becomes_empty(limit));
@@ -217,7 +218,7 @@ BOOST_AUTO_TEST_CASE(F36_a_process_that_stood_still_knows_at_once_that_its_permi
     holder.tell("acquire 1 1");
     expect(holder, "granted");
     holder.tell("watch 1");
-    holder.tell("acquire 2 1"); // it also waits
+    holder.tell("acquire 2 1"); // a second acquire, which waits
     BOOST_TEST(until([&] { return size_of("asem:{x}:q") == 1; }));
     ended next;
     queue(limit, next);
@@ -232,7 +233,7 @@ BOOST_AUTO_TEST_CASE(F36_a_process_that_stood_still_knows_at_once_that_its_permi
     BOOST_TEST(expect(holder, "released").words.at(2) != "ok");
     BOOST_TEST(next.held.valid());
     BOOST_TEST(inspect(limit).held == 1);
-    // It goes on as one of the fleet.
+    // The process remains a member of the fleet.
     next.held.reset();
     expect(holder, "granted");
 }

@@ -16,8 +16,8 @@
 #include <future>
 #include <vector>
 
-// The scenarios of the contract (section 4) in which the network misbehaves: a proxy stands between
-// a client and its server.
+// The scenarios of the contract (section 4) in which the network fails: a proxy between a client
+// and its server disturbs it.
 
 using namespace test;
 
@@ -34,7 +34,7 @@ struct disturbed : scenario {
     bool is_connected(const member& m) { return m.client.statistics().connected; }
 };
 
-/// Takes and gives back, so often, one after the other.
+/// Acquires and releases this many times in sequence.
 struct worker {
     worker(fleet_semaphore& its_limit, int operations) : limit(its_limit), left(operations) {}
 
@@ -81,7 +81,8 @@ BOOST_AUTO_TEST_CASE(F10_a_grant_to_a_host_that_has_vanished_is_wasted_for_a_lea
     for (auto* m : {&a, &b, &c})
         (*m)->run();
     fleet_permit held = acquire(of_a);
-    // Heard until shortly before: where the machine was too slow for that, it is tried again.
+    // The client must have heard from the server shortly before. If the machine was too slow for
+    // that, the test tries again.
     for (int i = 0;; ++i) {
         BOOST_TEST_REQUIRE(i < 20);
         ended vanishes, next;
@@ -96,7 +97,7 @@ BOOST_AUTO_TEST_CASE(F10_a_grant_to_a_host_that_has_vanished_is_wasted_for_a_lea
         BOOST_TEST(vanishes.pending());
         const bool was_wasted = next.at - released >= 200ms;
         if (was_wasted) {
-            BOOST_TEST((next.at - released >= 399ms)); // the server's clock counts in ms
+            BOOST_TEST((next.at - released >= 399ms)); // the server counts in ms
             BOOST_TEST((next.at - released < 4 * 400ms));
             break;
         }
@@ -149,7 +150,7 @@ BOOST_AUTO_TEST_CASE(F18_a_grant_that_was_never_heard_of_goes_back_with_the_next
     const auto calls = line.count(proxy::calls);
     line.refuse(false);
     BOOST_TEST(becomes_size("asem:{x}:l", 0));
-    BOOST_TEST(line.count(proxy::calls) == calls + 1); // one trip
+    BOOST_TEST(line.count(proxy::calls) == calls + 1); // one round trip
     BOOST_TEST(becomes_empty(limit));
     BOOST_TEST(e.calls == 1);
 }
@@ -179,7 +180,7 @@ BOOST_AUTO_TEST_CASE(F19_a_grant_that_was_never_heard_of_is_granted_again_as_the
 BOOST_AUTO_TEST_CASE(F20_a_session_survives_a_cut_after_every_call_and_every_answer) {
     for (const proxy::item where : {proxy::replies, proxy::calls}) {
         bool was_cut = true;
-        // Where a session has no kth any more it is not cut, and all have been.
+        // A session without a kth item is not cut. Then every item has been cut once.
         for (std::uint64_t k = 1; was_cut; k += k < 8 ? 1 : 17) {
             BOOST_TEST_CONTEXT("cut after " << (where == proxy::calls ? "call " : "reply ") << k) {
                 proxy cuts(server.port());
@@ -199,7 +200,7 @@ BOOST_AUTO_TEST_CASE(F20_a_session_survives_a_cut_after_every_call_and_every_ans
                 BOOST_TEST(size_of("asem:{x}:l") == 0);
                 poll();
                 for (const worker& w : workers) {
-                    BOOST_TEST(w.is_done()); // once each
+                    BOOST_TEST(w.is_done()); // each exactly once
                     BOOST_TEST(w.failed == 0);
                 }
             }
@@ -222,7 +223,7 @@ BOOST_AUTO_TEST_CASE(F26_a_waiter_whose_messages_are_lost_is_served_by_its_heart
     BOOST_TEST(release(held) == error_code());
     BOOST_TEST(until_ended(waits));
     BOOST_TEST(waits.granted());
-    BOOST_TEST((waits.at - released < 3'000ms)); // after 1,100 ms at the latest, and a trip
+    BOOST_TEST((waits.at - released < 3'000ms)); // after at most 1,100 ms and a round trip
     BOOST_TEST(b->client.statistics().pushes == pushes);
     BOOST_TEST(inspect(of_a).held == 1);
 }
@@ -287,7 +288,7 @@ BOOST_AUTO_TEST_CASE(F38_a_partition_is_survived_or_told_before_anybody_else_is_
     BOOST_TEST(until_ended(loss));
     BOOST_TEST(loss.failed(fleet_error::lost));
     BOOST_TEST(!held.valid());
-    BOOST_TEST((loss.at >= deadline - 1ms)); // what was read between two readings of the clock
+    BOOST_TEST((loss.at >= deadline - 1ms)); // the time between two readings of the clock
     BOOST_TEST((loss.at < deadline + lease / 2));
     BOOST_TEST(until_ended(next));
     BOOST_TEST(next.granted());
@@ -301,7 +302,7 @@ BOOST_AUTO_TEST_CASE(F38_a_partition_is_survived_or_told_before_anybody_else_is_
 }
 
 BOOST_AUTO_TEST_CASE(F39_a_call_that_is_answered_with_busy_is_made_again) {
-    // The health check, which a busy server refuses as well, is 2 s apart.
+    // The health checks, which a busy server also refuses, are 2 s apart.
     auto a = start(line.port());
     fleet_semaphore limit(context, a->client, "x", 2, options_with(long_lease));
     const fleet_permit held = acquire(limit);
@@ -374,9 +375,9 @@ BOOST_AUTO_TEST_CASE(F63_on_a_slow_line_a_batch_goes_with_every_trip_and_nothing
     const auto trips = (lease_clock::now() - begin) / 50ms;
     BOOST_TEST(becomes_size("asem:{x}:l", 0));
     const auto said = a->client.statistics();
-    BOOST_TEST(said.commands - commands == 2u * at_once * rounds);           // A and R of each
+    BOOST_TEST(said.commands - commands == 2u * at_once * rounds);           // an A and an R each
     BOOST_TEST(said.calls - calls <= 4u * rounds);                           // not 512
-    BOOST_TEST(static_cast<std::uint64_t>(trips) + 2 >= said.calls - calls); // one at a time
+    BOOST_TEST(static_cast<std::uint64_t>(trips) + 2 >= said.calls - calls); // one call at a time
     BOOST_TEST(a->client.statistics().connections == 1u);
 }
 
@@ -396,7 +397,7 @@ BOOST_AUTO_TEST_CASE(F65_a_line_that_is_dead_without_an_end_is_given_up) {
     const auto from = lease_clock::now();
     const auto deadline = from + held.remaining();
     BOOST_TEST(until([&] { return !is_connected(*a); }));
-    BOOST_TEST((lease_clock::now() - from < lease)); // two intervals of a tenth
+    BOOST_TEST((lease_clock::now() - from < lease)); // two intervals of a tenth of a lease
     BOOST_TEST(until_ended(loss));
     BOOST_TEST(loss.failed(fleet_error::lost));
     BOOST_TEST((loss.at >= deadline - 1ms));
@@ -436,7 +437,7 @@ BOOST_AUTO_TEST_CASE(F66_thousands_of_grants_in_a_burst_are_all_received) {
     for (ended& e : all)
         limit.async_acquire_permit(e.handler());
     BOOST_TEST(until([&] { return limit.statistics().queued == std::uint64_t(many); }));
-    // Each one comes back with a call of its own, while the client looks elsewhere.
+    // While the client is blocked, each permit is released with a call of its own.
     std::promise<void> come_back;
     asio::post(clients.context, [&] { come_back.get_future().wait_for(2s); });
     for (int i = 0; i < many; ++i) {

@@ -18,8 +18,8 @@
 #include <string>
 #include <vector>
 
-// The scenarios of the contract (section 4) in which the server is killed, stopped, replaced, loses
-// data, has another clock, or does not want us.
+// The scenarios of the contract (section 4) in which the server is killed, stopped or replaced,
+// loses data, has another clock, or refuses the client.
 
 using namespace test;
 using asio_semaphore::error;
@@ -29,7 +29,7 @@ namespace {
 constexpr auto quarantine = fleet_options::recovery::quarantine;
 using lost_data = redis_server::data;
 
-/// Has made the limit before anybody else came: there is no quarantine for a server that is young.
+/// Makes the limit before any client connects, so that a newly started server begins no quarantine.
 void make_limit(scenario& s, std::ptrdiff_t permits, std::chrono::milliseconds lease) {
     script_server first(s.server.port());
     fleet::call c;
@@ -41,7 +41,7 @@ void make_limit(scenario& s, std::ptrdiff_t permits, std::chrono::milliseconds l
     BOOST_TEST_REQUIRE((first.execute("first", 1, c, 0).status == fleet::call_status::ok));
 }
 
-/// A client of a limit called x.
+/// A client with a limit named x.
 struct process {
     process(
         scenario& s, std::ptrdiff_t permits, const fleet_options& options, std::uint16_t port = 0) :
@@ -53,7 +53,7 @@ struct process {
     fleet_semaphore limit;
 };
 
-/// Holders that are never to lose what they hold.
+/// Holders that must never lose their permits.
 struct watched {
     watched(scenario& s, fleet_permit p) : held(std::move(p)), fence(held.fencing()) {
         held.async_wait_lost(asio::bind_executor(s.context, loss.handler()));
@@ -71,7 +71,7 @@ redis_server_options with(const server_clock& clock) {
     return o;
 }
 
-/// A certificate authority, another one, and a certificate for 127.0.0.1 that the first has signed.
+/// Two certificate authorities, and a certificate for 127.0.0.1 that the first one has signed.
 struct certificates {
     certificates() {
         std::string name = (std::filesystem::temp_directory_path() / "asem-tls-XXXXXX").string();
@@ -137,7 +137,7 @@ BOOST_AUTO_TEST_CASE(F21_who_asked_a_server_that_died_is_granted_after_the_quara
     a.limit.async_acquire_permit(e.handler());
     BOOST_TEST(line.wait_for(proxy::answers, answers + 1));
     s.server.kill();
-    line.cut(); // the answer with it
+    line.cut(); // and loses the answer
     line.let_go(proxy::to_client);
     s.poll();
     BOOST_TEST(e.pending());
@@ -183,7 +183,7 @@ BOOST_AUTO_TEST_CASE(F28_a_server_that_has_lost_everything_grants_nothing_new_fo
     scenario s;
     make_limit(s, 1, lease);
     process a(s, 1, options_with(lease, quarantine));
-    s.acquire(a.limit).reset(); // it has seen the server's numbers
+    s.acquire(a.limit).reset(); // the client has seen the server's numbers
     BOOST_TEST(s.becomes_empty(a.limit));
     // A holder that dies with the server.
     {
@@ -240,7 +240,7 @@ BOOST_AUTO_TEST_CASE(F34_permits_of_a_server_that_stands_still_are_lost_in_time)
     watched holder(s, s.acquire(a.limit));
     s.server.stop();
     const auto stopped = lease_clock::now();
-    // Renewals may be under way, but none is answered now.
+    // Renewals may be in flight, but the server answers none now.
     const auto deadline = stopped + holder.held.remaining();
     BOOST_TEST(s.until_ended(holder.loss));
     BOOST_TEST(holder.loss.failed(fleet_error::lost));
@@ -279,7 +279,7 @@ BOOST_AUTO_TEST_CASE(F35_an_acquire_left_in_a_dead_socket_holds_nothing) {
     const auto resumed = lease_clock::now();
     BOOST_TEST(s.until([&] { return a.of->client.statistics().connected; }));
     BOOST_TEST(s.until([&] { return s.inspect(a.limit).held == 0; }));
-    BOOST_TEST((lease_clock::now() - resumed < lease / 2)); // not because it has expired
+    BOOST_TEST((lease_clock::now() - resumed < lease / 2)); // not because the lease expired
     BOOST_TEST(look.command("ZCARD", "asem:{x}:q").as_number() == 0);
     const fleet_permit p = s.acquire(a.limit);
     BOOST_TEST(p.valid());
@@ -313,7 +313,7 @@ BOOST_AUTO_TEST_CASE(F42_a_grant_that_a_failover_has_lost_is_held_again) {
                of_replica.command("ZCARD", "asem:{x}:l").as_number() == 1;
     }));
     of_replica.command("REPLICAOF", "NO", "ONE");
-    watched second(s, s.acquire(b.limit)); // the replica never hears of it
+    watched second(s, s.acquire(b.limit)); // the replica never receives it
     ended third;
     s.queue(c.limit, third);
     BOOST_TEST(of_replica.command("ZCARD", "asem:{x}:l").as_number() == 1);
@@ -340,7 +340,7 @@ BOOST_AUTO_TEST_CASE(F44_a_primary_that_becomes_a_replica_fails_no_operation) {
     process a(s, 1, options_with(long_lease));
     s.acquire(a.limit).reset();
     BOOST_TEST(s.becomes_empty(a.limit));
-    admin.command("REPLICAOF", "127.0.0.1", 1); // where nobody is: the data stay
+    admin.command("REPLICAOF", "127.0.0.1", 1); // nobody listens there, so the data stay
     ended e;
     a.limit.async_acquire_permit(e.handler());
     BOOST_TEST(s.until([&] { return a.of->client.statistics().connections >= 3; }));
@@ -352,11 +352,11 @@ BOOST_AUTO_TEST_CASE(F44_a_primary_that_becomes_a_replica_fails_no_operation) {
     BOOST_TEST(a.limit.statistics().failed == 0u);
 }
 
-// ---- Loses data.
+// ---- Data is lost.
 
 BOOST_AUTO_TEST_CASE(F45_a_key_that_is_lost_is_noticed_and_nothing_leaks_or_doubles) {
     constexpr auto lease = 2'000ms;
-    std::deque<scenario> servers; // side by side: each of them takes a lease
+    std::deque<scenario> servers; // in parallel: each takes a lease
     std::deque<process> all;
     std::deque<watched> held;
     std::deque<ended> waits;
@@ -465,7 +465,7 @@ BOOST_AUTO_TEST_CASE(F47_a_clock_that_goes_back_freezes_nobody) {
     b.limit.async_acquire_permit(next.handler());
     BOOST_TEST(s.until_ended(next));
     BOOST_TEST(next.granted());
-    BOOST_TEST((next.at - stepped < 4 * lease)); // an hour and a lease, if it were not seen
+    BOOST_TEST((next.at - stepped < 4 * lease)); // an hour and a lease if unnoticed
     BOOST_TEST(holder.is_unharmed());
     BOOST_TEST(s.inspect(a.limit).held == 2);
     const auto renewals = a.limit.statistics().renewals;
@@ -482,7 +482,7 @@ BOOST_AUTO_TEST_CASE(F47_a_clock_that_goes_forward_is_over_within_a_third_of_a_l
     ended next;
     s.queue(b.limit, next);
     time.step(1h);
-    // The one or the other, whoever calls first.
+    // Either outcome is right; it depends on which client calls first.
     BOOST_TEST(s.until([&] {
         return next.granted() || a.limit.statistics().readmitted == 1 || !holder.held.valid();
     }));
@@ -502,7 +502,7 @@ BOOST_AUTO_TEST_CASE(F47_a_clock_that_goes_forward_is_over_within_a_third_of_a_l
     BOOST_TEST(next.held.fencing() > holder.fence);
 }
 
-// ---- Cannot be reached.
+// ---- The server cannot be reached.
 
 BOOST_AUTO_TEST_CASE(F49_without_a_server_they_wait_fail_or_are_admitted_here) {
     scenario s;
@@ -573,7 +573,7 @@ BOOST_AUTO_TEST_CASE(F49_a_client_that_is_gone_says_nothing_to_its_log) {
     boost::redis::config config;
     config.addr = {"127.0.0.1", port};
     std::size_t lines = 0, before = 0;
-    for (int steps = 0; steps < 16; ++steps) { // it dies at any point of its attempts
+    for (int steps = 0; steps < 16; ++steps) { // the client dies at any point of its attempts
         asio::io_context context;
         auto client = std::make_unique<fleet_client>(
             context.get_executor(), config, std::nullopt, [&](std::string_view) { ++lines; });
@@ -589,7 +589,7 @@ BOOST_AUTO_TEST_CASE(F49_a_client_that_is_gone_says_nothing_to_its_log) {
     BOOST_TEST(lines > 0u);
 }
 
-// ---- Does not want us.
+// ---- The server refuses the client.
 
 BOOST_AUTO_TEST_CASE(F50_what_a_user_is_denied_is_rejected_or_done_without) {
     scenario s;
@@ -615,7 +615,7 @@ BOOST_AUTO_TEST_CASE(F50_what_a_user_is_denied_is_rejected_or_done_without) {
         limit.async_acquire_permit(e.handler());
         BOOST_TEST(s.until_ended(e));
         BOOST_TEST(e.failed(fleet_error::rejected));
-        BOOST_TEST(s.until([&] { // as Redis 6, Redis 7, and newer servers say it
+        BOOST_TEST(s.until([&] { // in the words of Redis 6, 7 and newer
             const std::string log = a->log();
             return log.find("NOPERM") != std::string::npos ||
                    log.find("can't run this command") != std::string::npos ||
@@ -636,7 +636,7 @@ BOOST_AUTO_TEST_CASE(F50_what_a_user_is_denied_is_rejected_or_done_without) {
         BOOST_TEST(a->client.statistics().rejected + b->client.statistics().rejected == 0u);
     }
     {
-        // What the guide says is enough.
+        // The permissions that the guide lists are enough.
         BOOST_TEST(
             admin
                 .command({"ACL",      "SETUSER",   "modest",         "on",         ">secret",
@@ -662,7 +662,7 @@ BOOST_AUTO_TEST_CASE(F50_what_a_user_is_denied_is_rejected_or_done_without) {
         BOOST_TEST(e.granted());
         BOOST_TEST((s.release(held) == error_code()));
         BOOST_TEST(s.inspect(of_b).held == 1);
-        admin.command("DEL", "asem:{y}:m"); // and repairs
+        admin.command("DEL", "asem:{y}:m"); // and the next call repairs it
         BOOST_TEST(s.inspect(of_b).limit == 3);
         admin.command("DEL", "asem:{y}:c");
         admin.command("DEL", "asem:{y}:l");

@@ -1,12 +1,12 @@
 // SPDX-FileCopyrightText: The asio_semaphore authors
 // SPDX-License-Identifier: BSL-1.0
 
-// The script on a real server does what its model does: random calls of four clients for three
-// limits, with the clock going to and fro, keys that vanish, writes that are lost, and connections
-// that come and go. Answers, pushes and all five keys are compared after every call.
+// Checks that the script on a real server does what its model does. Four clients make random calls
+// for three limits, while the clock steps back and forth, keys vanish, writes are lost, and
+// connections come and go. The test compares answers, pushes and all five keys after every call.
 //
-// ASIO_SEMAPHORE_TEST_CALLS, or the program's argument after "--": how many in all; 100,000 by
-// default.
+// ASIO_SEMAPHORE_TEST_CALLS, or the program's argument after "--": the total number of calls;
+// 100,000 by default.
 
 #include "fleet/script_server.hpp"
 
@@ -54,7 +54,8 @@ public:
             model_.places_served = 2;
             model_.places_passed_over = 4;
         }
-        // Younger than a lease, it would begin with a quarantine, and the model must know.
+        // A server younger than a lease begins with a quarantine, which the model would have to
+        // know.
         while (std::stoi(script_.admin.info("server", "uptime_in_seconds")) < 1) {
         }
     }
@@ -70,12 +71,12 @@ public:
             call();
             if (expected_.size() >= 64)
                 compare();
-            if (differs_) // the first difference tells all
+            if (differs_) // the first difference is enough
                 return;
         }
         compare();
         BOOST_TEST_MESSAGE(script_.admin.info("commandstats", "cmdstat_evalsha"));
-        // Whether the run has been anywhere.
+        // Checks that the run has reached every verdict.
         for (std::size_t i = 1; i <= 11; ++i)
             BOOST_TEST(verdicts_[i] > calls / 2000, "verdict " << i << ": " << verdicts_[i]);
         for (std::size_t i = 0; i <= 2; ++i)
@@ -92,7 +93,7 @@ private:
         std::uint64_t connection = 1;
         std::unique_ptr<test::listener> listener;
         std::map<std::string, std::uint64_t> seen;   // by limit
-        std::map<std::string, std::uint64_t> fences; // heard of, by request
+        std::map<std::string, std::uint64_t> fences; // that the client has heard, by request
     };
 
     struct expectation {
@@ -134,7 +135,7 @@ private:
         }
     }
 
-    // A serial stands for one request: weight and lease follow from it.
+    // A serial determines its request, with weight and lease.
     fleet::request_name request(std::uint64_t serial) {
         return {
             serial, static_cast<std::int64_t>(1 + serial % 7 % 4),
@@ -263,7 +264,7 @@ private:
         if (who.listener) {
             who.listener.reset();
             model_.subscribed.erase(who.name);
-            // Until the server has seen it.
+            // Waits until the server has noticed.
             while (script_.admin.command("PUBSUB", "NUMSUB", fleet::channel_of(who.name))[1]
                        .as_number() != 0) {
             }
@@ -298,7 +299,7 @@ private:
         }
     }
 
-    // A failover to a server that was behind: everything is as it was some calls ago.
+    // A failover to a server that lagged behind: restores the state of some calls ago.
     void lose_writes() {
         compare();
         if (saved_.empty() || chance(2)) {
@@ -347,7 +348,7 @@ BOOST_AUTO_TEST_CASE(the_script_does_what_its_model_does) {
     comparison(test::seed(), comparison::bounds::as_they_are).run(number_of_calls() / 2);
 }
 
-// A quarter of a thousand leases or places is seldom reached by chance.
+// Random calls seldom reach the real bounds, such as a quarter of a thousand leases or places.
 BOOST_AUTO_TEST_CASE(the_script_does_what_its_model_does_where_a_call_may_not_do_much) {
     comparison(test::seed(), comparison::bounds::low).run(number_of_calls() / 2);
 }

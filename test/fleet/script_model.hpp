@@ -3,11 +3,11 @@
 
 #pragma once
 
-// The rules by which the server keeps the limits of a fleet, as plain values: what the script in
-// detail/fleet/script.hpp must do, without how it does it. Read it as the specification.
+// The rules by which the server keeps the limits of a fleet, on plain values: what the script in
+// detail/fleet/script.hpp must do, not how. Read it as the specification.
 //
-// A call is one turn: checks, repairs, ends of leases, the commands in their order, the queue, the
-// answer. Whatever a check refuses has changed nothing.
+// A call takes these steps: it checks, repairs, ends expired leases, executes the commands in
+// order, serves the queue, and answers. A call that a check refuses changes nothing.
 
 #include <asio_semaphore/detail/fleet/protocol.hpp>
 
@@ -35,26 +35,26 @@ struct limit_record {
     std::int64_t limit = 0;
     std::uint64_t seq = 0;
     std::int64_t held = 0;
-    std::int64_t leases = 0, places = 0, clients = 0; // how many there must be
-    std::int64_t last = 0;                            // the clock of the last call
-    std::int64_t quarantine = 0;                      // until when nothing new is granted
-    std::int64_t longest = 0;                         // lease that was ever asked for
-    std::string head;                                 // the client that watches the expiries
-    std::map<std::string, std::uint64_t> connections; // of each present client, the newest
+    std::int64_t leases = 0, places = 0, clients = 0; // how many entries these keys must have
+    std::int64_t last = 0;                            // the time of the last call
+    std::int64_t quarantine = 0;                      // until then, no new permit is granted
+    std::int64_t longest = 0;                         // the longest lease ever asked for
+    std::string head;                                 // the client that watches the expiry times
+    std::map<std::string, std::uint64_t> connections; // newest of each present client
 };
 
-/// What the five keys of one limit hold. Any of them may vanish by itself.
+/// The contents of the five keys of one limit. Each key may vanish by itself.
 struct limit_state {
     std::optional<limit_record> m;                 ///< :m
-    std::map<std::string, std::int64_t> leases;    ///< :l  request -> when it ends
+    std::map<std::string, std::int64_t> leases;    ///< :l request -> when its lease ends
     std::map<std::string, std::uint64_t> fences;   ///< :f  request -> fencing number
-    std::map<std::string, std::uint64_t> places;   ///< :q  request -> seq at its arrival
+    std::map<std::string, std::uint64_t> places;   ///< :q request -> the seq of its arrival
     std::map<std::string, std::int64_t> presences; ///< :c  client -> until when it counts as alive
 
     void clear() { *this = limit_state(); }
 };
 
-/// A request as the keys name it: CLIENT.SERIAL.N.LEASE.
+/// A request. The keys name it CLIENT.SERIAL.N.LEASE.
 struct request {
     std::string client;
     fleet::request_name name;
@@ -73,24 +73,25 @@ struct request {
 };
 
 struct script_model {
-    /// Of the work that a call does.
+    /// Bounds on the work of one call.
     std::size_t leases_swept = 256;
     std::size_t clients_dropped = 64;
     std::size_t places_served = 256;
     std::size_t places_passed_over = 1024;
 
-    /// By the limit's name. May be copied and put back: a failover.
+    /// The limits by name. A test may copy them and put the copy back to simulate a failover.
     std::map<std::string, limit_state> limits;
-    /// Clients whose channel somebody listens to.
+    /// The clients whose channel has a subscriber.
     std::set<std::string> subscribed;
-    /// Of the server, in ms.
+    /// How long the server has run, in ms.
     std::int64_t uptime = std::numeric_limits<std::int64_t>::max();
 
     fleet::answer execute(
         const std::string& client, std::uint64_t connection, const fleet::call& call,
         std::int64_t now_ms);
 
-    /// What was published since, for whom. To a client that is not subscribed it is lost.
+    /// Returns the messages published since the last call, with their receivers. A message to a
+    /// client that is not subscribed is lost.
     std::vector<std::pair<std::string, fleet::push>> take_pushes() {
         return std::exchange(pushes_, {});
     }
@@ -135,7 +136,7 @@ private:
 
     limit_record& m() { return *keys_.m; }
 
-    // ---- Before anything is written
+    // ---- Checks, before anything is written
 
     bool is_admitted() {
         if (!keys_.m)
@@ -148,7 +149,7 @@ private:
         answer_.rolls = m().rolls;
         answer_.limit = m().limit;
         answer_.seq = m().seq;
-        // Left behind in an old connection by a client that has gone on to another one.
+        // The client has gone on to another connection, and left this call in the old one.
         const auto known = m().connections.find(me_);
         if (known != m().connections.end() && known->second > connection_)
             answer_.status = fleet::call_status::stale;
@@ -157,10 +158,11 @@ private:
         return answer_.status == fleet::call_status::ok;
     }
 
-    // ---- What has happened to the data and to the clock since the last call
+    // ---- Changes to the data and the clock since the last call
 
-    // The clock has gone back: it stands still where that takes no longer than a lease; otherwise
-    // nothing that it has to reach may be further away than a lease.
+    // Handles a clock that has gone back. If it catches up within the longest lease, it stands
+    // still until then. Otherwise no end of a lease, a presence or a quarantine may be further away
+    // than that lease.
     void set_clock() {
         if (!keys_.m || now_ >= m().last)
             return;
@@ -176,8 +178,8 @@ private:
         m().quarantine = std::min(m().quarantine, top);
     }
 
-    // Permits may be held of which the server knows no more: nothing new is granted until the
-    // longest lease among them has ended.
+    // Clients may hold permits that the server no longer knows. So it grants no new permit until
+    // the longest lease among them has ended.
     void data_was_lost() {
         if (!call_.is_immediate)
             m().quarantine = std::max(m().quarantine, now_ + m().longest);
@@ -190,8 +192,8 @@ private:
         }
         m().longest = std::max(m().longest, call_.lease);
         repair();
-        // The caller has heard of what the server does not know: writes were lost. What other
-        // callers heard of later is below the clock's time in us.
+        // The caller has seen a higher seq than the server knows, so writes were lost. Whatever
+        // other callers have seen since is below the time in us.
         if (call_.seen > m().seq) {
             m().seq = std::max(call_.seen + 1000, now_us_);
             ++m().rolls;
@@ -204,7 +206,7 @@ private:
                              !keys_.places.empty() || !keys_.presences.empty();
         keys_.clear();
         keys_.m = limit_record();
-        // Begins at the time, so that fencing numbers grow across a loss of everything.
+        // Begins at the time, so that fencing numbers also grow across a loss of all data.
         m().made = m().seq = std::max(now_us_, call_.seen + 1);
         m().limit = call_.limit;
         m().longest = call_.lease;
@@ -212,7 +214,7 @@ private:
             data_was_lost();
     }
 
-    // A key was lost or changed by others.
+    // Repairs keys that were lost, or changed by others.
     void repair() {
         const auto count = [](const auto& key) {
             return static_cast<std::int64_t>(key.size());
@@ -231,7 +233,7 @@ private:
         m().held = 0;
         for (const auto& [id, expiry] : by_score(keys_.leases)) {
             m().held += request::from(id).name.n;
-            if (keys_.fences.count(id) == 0) // until its holder says it
+            if (keys_.fences.count(id) == 0) // until its holder sends the right one
                 keys_.fences[id] = ++m().seq;
         }
         for (auto f = keys_.fences.begin(); f != keys_.fences.end();)
@@ -275,7 +277,7 @@ private:
         --m().leases;
     }
 
-    // Ends what should have ended, in case that sweep has not got so far.
+    // Also ends an expired lease that sweep has not reached.
     bool is_held(const std::string& id) {
         const auto lease = keys_.leases.find(id);
         if (lease == keys_.leases.end())
@@ -354,13 +356,13 @@ private:
         }
         fleet::result seen{verdict::done};
         seen.clients = m().clients;
-        // While holders may be missing, nobody is turned away for being below the lowest.
+        // While holders may be missing, the lowest number must not exclude any of them.
         if (!keys_.fences.empty() && !is_quarantine())
             seen.lowest_fence = by_score(keys_.fences).front().second;
         return seen;
     }
 
-    // Its result is known when the queue has been served.
+    // The result is known after the queue has been served.
     fleet::result queued(const std::string& id, bool is_try) {
         pending_.push_back({answer_.results.size(), id, is_try});
         return {verdict::queued};
@@ -369,7 +371,7 @@ private:
     fleet::result renew(const request& r, const fleet::command& c) {
         const std::string id = r.text();
         const bool is_there = is_held(id);
-        // The permit counts as lost at its holder: it must not come back.
+        // Its holder already counts the permit as lost, so it must not come back.
         if (now_ > c.void_after) {
             if (is_there)
                 drop(id);
@@ -377,7 +379,7 @@ private:
         }
         if (!is_there && !fits(r.name.n))
             return {verdict::gone};
-        // The holder knows its fencing number better than a server that has lost data.
+        // A server that has lost data may not know the fencing number; its holder does.
         m().seq = std::max(m().seq, c.fence);
         if (is_there) {
             keys_.leases[id] = now_ + r.name.lease;
@@ -407,7 +409,8 @@ private:
 
     enum class reach { here, away, gone };
 
-    // Who is gone loses the place; who is away keeps it, and is passed over.
+    // A client that is gone loses its places in the queue. A client that is away keeps them, and is
+    // passed over.
     reach reach_of(const std::string& client) {
         if (client == me_)
             return reach::here;
@@ -458,7 +461,7 @@ private:
         return has_any;
     }
 
-    // ---- The end
+    // ---- The answer
 
     void finish() {
         answer_.next_expiry = -1;
@@ -542,7 +545,7 @@ private:
     const std::uint64_t now_us_;
     fleet::answer answer_;
     std::vector<pending> pending_;
-    std::vector<fleet::grant> granted_;   // of the caller's that waited
+    std::vector<fleet::grant> granted_;   // requests of the caller that had waited
     std::vector<std::uint64_t> exceeded_; // likewise
     std::vector<std::pair<std::string, fleet::push>> told_;
     std::size_t served_ = 0;

@@ -3,8 +3,8 @@
 
 #pragma once
 
-// The script on a real server, behind the same values as script_model: calls in, answers, pushes
-// and the five keys out.
+// The script on a real server, with the same interface as script_model: it takes calls, and returns
+// answers, pushes and the five keys.
 
 #include "fleet/redis_admin.hpp"
 #include "fleet/redis_server.hpp"
@@ -41,13 +41,13 @@ inline std::string key(const std::string& name, char which) {
     return "asem:{" + name + "}:" + which;
 }
 
-/// Takes calls over one connection.
+/// Executes calls over one connection.
 class script_server {
 public:
     explicit script_server(std::uint16_t port, const std::string& text = fleet::script_text) :
         admin(port), sha_(admin.command("SCRIPT", "LOAD", text).string) {}
 
-    /// EVALSHA; what the server says. @param clock ms, 0: its own
+    /// Executes EVALSHA, and returns the server's reply. @param clock in ms; 0 for the server's own
     redis_value
     raw(const std::string& client, std::uint64_t connection, const fleet::call& call,
         std::int64_t clock) {
@@ -55,14 +55,14 @@ public:
         return admin.take();
     }
 
-    /// An answer; what is none fails the test.
+    /// Executes a call and returns its answer. A reply that is not an answer fails the test.
     fleet::answer execute(
         const std::string& client, std::uint64_t connection, const fleet::call& call,
         std::int64_t clock) {
         return to_answer(raw(client, connection, call, clock), call);
     }
 
-    // The same in two steps.
+    // Does the same in two steps.
     void append(
         const std::string& client, std::uint64_t connection, const fleet::call& call,
         std::int64_t clock) {
@@ -83,7 +83,7 @@ public:
         return *std::move(answer);
     }
 
-    /// The five keys.
+    /// Returns the five keys.
     limit_state state(const std::string& name) {
         append_state(name);
         return take_state();
@@ -134,7 +134,7 @@ private:
             if (name.compare(0, 2, "e:") == 0)
                 m.connections[name.substr(2)] = std::stoull(value);
         }
-        BOOST_TEST(fields.size() == 14 + m.connections.size()); // and kept; nothing else
+        BOOST_TEST(fields.size() == 14 + m.connections.size()); // and `kept`; no other field
         return m;
     }
 
@@ -147,17 +147,17 @@ private:
     std::string sha_;
 };
 
-/// A connection that is subscribed to a client's channel. The client counts as reachable as long
-/// as it lives.
+/// A connection that subscribes to a client's channel. While it exists, the client counts as
+/// reachable.
 class listener {
 public:
     listener(std::uint16_t port, const std::string& client) : connection_(port) {
         connection_.command("SUBSCRIBE", fleet::channel_of(client));
     }
 
-    /// What has been pushed, of what the server has done by now.
+    /// Returns the pushes of everything that the server has done so far.
     std::vector<fleet::push> take() {
-        connection_.append({"PING"}); // answered in order after all pushes
+        connection_.append({"PING"}); // the server replies to it after all pushes
         std::vector<fleet::push> pushes;
         for (;;) {
             const auto message = connection_.take();
@@ -165,7 +165,7 @@ public:
                 return pushes;
             if (message.size() != 3 || message[0].string != "message")
                 throw std::runtime_error("not a message");
-            if (message[2].string.empty()) // the caller's own question
+            if (message[2].string.empty()) // the script tries whether it may publish
                 continue;
             auto push = fleet::to_push(message[2].string);
             if (!push)
@@ -178,7 +178,7 @@ private:
     redis_admin connection_;
 };
 
-/// Empty where they are equal; otherwise what differs.
+/// Returns the differences; empty if there are none.
 inline std::string difference(const fleet::answer& a, const fleet::answer& b) {
     std::ostringstream out;
     const auto field = [&](const char* name, auto x, auto y) {

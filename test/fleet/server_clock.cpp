@@ -1,9 +1,10 @@
 // SPDX-FileCopyrightText: The asio_semaphore authors
 // SPDX-License-Identifier: BSL-1.0
 
-// Preloaded into a server, it makes the server's wall clock go as server_clock.hpp says.
-// (libfaketime 0.9.10 does not get on with jemalloc, which Debian's server is linked to.) Allocates
-// nothing: it is called while the allocator starts. The monotonic clock stays as it is.
+// Preloaded into a server, this library gives the server the wall clock of server_clock.hpp. It
+// does not change the monotonic clock. It allocates nothing, because it is called while the
+// allocator starts. (libfaketime 0.9.10 does not work with jemalloc, which Debian's server links
+// to.)
 
 #include "fleet/server_clock.hpp"
 
