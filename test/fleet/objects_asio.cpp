@@ -37,7 +37,8 @@
 #include <tuple>
 #include <type_traits>
 
-// What Asio asks of the fleet's objects: tokens, executors, allocators, slots, and compositions.
+// What Asio requires of the fleet's objects: completion tokens, executors, allocators, cancellation
+// slots, and compositions.
 
 using namespace test;
 using asio_semaphore::while_held;
@@ -67,7 +68,7 @@ struct asio_world : fleet_world {
 
 BOOST_FIXTURE_TEST_SUITE(fleet_objects_asio, asio_world)
 
-// Tokens.
+// Completion tokens.
 
 BOOST_AUTO_TEST_CASE(futures_get_what_handlers_get) {
     std::future<fleet_permit> first = limit.async_acquire_permit(asio::use_future);
@@ -86,7 +87,7 @@ BOOST_AUTO_TEST_CASE(futures_get_what_handlers_get) {
     poll();
     BOOST_CHECK_NO_THROW(set.get());
     std::future<void> released = held.async_release(asio::use_future);
-    std::future<void> again = held.async_release(asio::use_future); // of nothing
+    std::future<void> again = held.async_release(asio::use_future); // of an empty permit
     poll();
     BOOST_CHECK_NO_THROW(released.get());
     BOOST_CHECK_NO_THROW(again.get());
@@ -155,7 +156,7 @@ BOOST_AUTO_TEST_CASE(deferred_operations_start_when_they_are_called_and_can_be_c
     BOOST_TEST(second.pending());
     auto waiting = first.held.async_wait_lost(asio::deferred);
     ended waited;
-    waiting(recording(waited)); // and could be again
+    waiting(recording(waited)); // an lvalue, which could be started again
     first.held.reset();
     poll();
     BOOST_TEST(waited.failed(asio::error::operation_aborted));
@@ -232,7 +233,7 @@ BOOST_AUTO_TEST_CASE(default_tokens_and_other_executors) {
             auto status = co_await of_default.async_inspect();
             BOOST_TEST(status.held == 1);
             co_await of_default.async_set_limit(1);
-            // The default of defaults is deferred.
+            // The library's own default token is deferred.
             error_code ec;
             auto lazy = fourth.async_wait_lost();
             fourth.reset();
@@ -380,7 +381,7 @@ BOOST_AUTO_TEST_CASE(the_clients_context_runs_for_as_long_as_the_client_does) {
     context.poll();
     BOOST_TEST(!context.stopped());
     a.client.async_close(recording(closed));
-    context.run(); // comes to its end
+    context.run(); // returns: no work is left
     BOOST_TEST(closed.succeeded());
     BOOST_TEST(run.succeeded());
 }
@@ -404,7 +405,7 @@ BOOST_AUTO_TEST_CASE(immediate_executors_run_what_ends_at_once) {
     limit.close();
     limit.async_acquire_permit(at_once(recording(late)));
     BOOST_TEST(late.failed(error::closed));
-    // Inside, everything may be destroyed.
+    // The handler may destroy everything.
     auto other = std::make_unique<fleet_semaphore>(context, a.client, "y", 1);
     bool called = false;
     other->async_acquire_permit(0, at_once([&](error_code, fleet_permit) {
@@ -505,14 +506,14 @@ BOOST_AUTO_TEST_CASE(every_operation_is_cancelled_before_while_and_after) {
                 const bool is_none = type == asio::cancellation_type::none;
                 asio::cancellation_signal signal;
                 ended e;
-                if (when == 0) // before
+                if (when == 0) // before the start
                     signal.emit(type);
                 server.holds_replies = when == 2;
                 all[i](signal.slot(), e);
-                if (when == 1) // while it waits here
+                if (when == 1) // while it waits in the client
                     signal.emit(type);
                 poll();
-                if (when == 2) // while it is asked about
+                if (when == 2) // while its call is in flight
                     signal.emit(type);
                 poll();
                 if ((when == 1 || when == 2) && !is_none)
@@ -520,7 +521,7 @@ BOOST_AUTO_TEST_CASE(every_operation_is_cancelled_before_while_and_after) {
                 server.holds_replies = false;
                 a.store.lock()->let_go();
                 poll();
-                if (when == 3) { // after, or while it is queued
+                if (when == 3) { // after the grant, or while it is queued
                     signal.emit(type);
                     signal.emit(type);
                 }
@@ -557,7 +558,7 @@ BOOST_AUTO_TEST_CASE(run_and_close_are_cancelled_before_while_and_after) {
         if (when == 1)
             running.emit(asio::cancellation_type::terminal);
         if (when < 2)
-            b.client.async_run(recording(again)); // at once: it may be as if nothing had happened
+            b.client.async_run(recording(again)); // at once: the client may not notice
         poll();
         if (when < 2)
             BOOST_TEST(ran.failed(asio::error::operation_aborted));
@@ -583,7 +584,7 @@ BOOST_AUTO_TEST_CASE(signals_may_die_while_operations_wait) {
     ended waits, waited;
     limit.async_acquire_permit(asio::bind_cancellation_slot(signal->slot(), recording(waits)));
     first.async_wait_lost(asio::bind_cancellation_slot(signal->slot(), recording(waited)));
-    signal->emit(asio::cancellation_type::terminal); // of the newest only
+    signal->emit(asio::cancellation_type::terminal); // affects only the newest operation
     poll();
     BOOST_TEST(waits.pending());
     BOOST_TEST(waited.failed(asio::error::operation_aborted));
@@ -668,7 +669,7 @@ BOOST_AUTO_TEST_CASE(with_permit_gives_back_before_the_handler) {
     work.async_wait(with_permit(limit, [&](error_code ec) {
         ++calls;
         result = ec;
-        limit.async_acquire_permit_for(0s, recording(behind)); // the release goes ahead of it
+        limit.async_acquire_permit_for(0s, recording(behind)); // sent behind the release
     }));
     poll();
     BOOST_TEST(held() == 1);
@@ -749,7 +750,7 @@ BOOST_AUTO_TEST_CASE(work_while_held_leaves_no_wait_and_no_work_behind) {
         ended e;
         work.async_wait(while_held(first, asio::bind_executor(own, recording(e))));
         own.restart();
-        own.run(); // comes to its end while the permit is held
+        own.run(); // returns while the permit is held
         BOOST_TEST(e.succeeded());
     }
     // An initiation that throws.

@@ -437,7 +437,7 @@ BOOST_AUTO_TEST_CASE(F66_thousands_of_grants_in_a_burst_are_all_received) {
     for (ended& e : all)
         limit.async_acquire_permit(e.handler());
     BOOST_TEST(until([&] { return limit.statistics().queued == std::uint64_t(many); }));
-    // While the client is blocked, each permit is released with a call of its own.
+    // While the client is blocked, each permit comes back with a call of its own.
     std::promise<void> come_back;
     asio::post(clients.context, [&] { come_back.get_future().wait_for(2s); });
     for (int i = 0; i < many; ++i) {

@@ -29,7 +29,7 @@ namespace {
 constexpr auto quarantine = fleet_options::recovery::quarantine;
 using lost_data = redis_server::data;
 
-/// Makes the limit before any client connects, so that a newly started server begins no quarantine.
+/// Makes the limit before any client connects, without the quarantine of a newly started server.
 void make_limit(scenario& s, std::ptrdiff_t permits, std::chrono::milliseconds lease) {
     script_server first(s.server.port());
     fleet::call c;

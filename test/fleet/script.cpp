@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The asio_semaphore authors
 // SPDX-License-Identifier: BSL-1.0
 
-// The script on a real server, scenario by scenario, with a clock of the test's own.
+// The script on a real server, scenario by scenario, with a clock that the test sets.
 
 #include "fleet/script_server.hpp"
 
@@ -48,7 +48,7 @@ namespace {
 
 constexpr std::int64_t lease = 400;
 
-// One server for all tests; older than a lease, so that nothing begins with a quarantine.
+// One server for all tests, older than a lease, so that no limit begins with a quarantine.
 test::redis_server& server() {
     static const auto started = [] {
         auto s = std::make_unique<test::redis_server>();
@@ -82,7 +82,7 @@ struct scene {
     std::int64_t limit = 2;
 };
 
-// One client, as far as the script knows it.
+// One client, as the script sees it.
 struct process {
     process(scene& s, std::string n, bool is_reachable = true) : where(s), name(std::move(n)) {
         if (is_reachable)
@@ -103,7 +103,7 @@ struct process {
     }
     fleet::result one(const command& c) { return call({c}).results.at(0); }
 
-    // One command each, by the request's number.
+    // Each of these functions calls one command, for the request with this serial.
     fleet::request_name of(std::uint64_t serial, std::int64_t n = 1) { return {serial, n, lease}; }
     fleet::result acquire(std::uint64_t serial, std::int64_t n = 1) {
         return one({verb::acquire, of(serial, n)});
@@ -117,13 +117,13 @@ struct process {
     fleet::result ask(std::uint64_t serial, std::int64_t n = 1) {
         return one({verb::ask, of(serial, n)});
     }
-    // Void when the lease, as this call would renew it, has a tenth left.
+    // The renewal is void once the lease that it would make has a tenth left.
     fleet::result renew(std::uint64_t serial, std::uint64_t fence, std::int64_t n = 1) {
         return one({verb::renew, of(serial, n), fence, where.now + lease * 9 / 10});
     }
     std::vector<fleet::push> heard() { return channel->take(); }
 
-    // The one grant that this client was told of.
+    // Returns the only grant that was pushed to this client.
     fleet::grant heard_grant() {
         const auto pushes = heard();
         BOOST_TEST_REQUIRE(pushes.size() == 1u);
@@ -139,7 +139,7 @@ struct process {
     std::optional<test::listener> channel;
 };
 
-// What is stored, for a check that nothing was.
+// Returns the stored data, to check that a call has written nothing.
 struct contents {
     explicit contents(scene& s) {
         for (const auto& key : s.script.admin.command("KEYS", "*").items)
@@ -149,7 +149,7 @@ struct contents {
     std::map<std::string, std::string> dumps;
 };
 
-// Held, waiting and fences agree with each other.
+// Checks that leases, places and fencing numbers agree with each other.
 void check_consistency(scene& s) {
     const auto state = s.state();
     BOOST_TEST_REQUIRE(state.m.has_value());
@@ -182,7 +182,7 @@ BOOST_AUTO_TEST_CASE(the_script_is_lua_5_1) {
     std::filesystem::remove(file);
 }
 
-// ---- Who gets what
+// ---- Grants
 
 // F01
 BOOST_AUTO_TEST_CASE(the_third_of_two_permits_is_granted_when_the_first_comes_back) {
@@ -421,7 +421,7 @@ BOOST_AUTO_TEST_CASE(a_renewed_lease_ends_later) {
     BOOST_TEST((a.ask(1, 2) == fleet::result{verdict::granted, g.fence, s.now + 1, 0, 0}));
 }
 
-// F14; of a lease that the server has lost, not of one that has expired.
+// F14, for a lease that the server has lost, not for an expired one.
 BOOST_AUTO_TEST_CASE(a_lost_lease_is_readmitted_with_its_fencing_number_where_there_is_room) {
     for (const bool is_room : {true, false}) {
         BOOST_TEST_CONTEXT(is_room) {
@@ -431,7 +431,7 @@ BOOST_AUTO_TEST_CASE(a_lost_lease_is_readmitted_with_its_fencing_number_where_th
             s.script.admin.command("FLUSHALL");
             s.now += 10;
             process fresh(s, "fresh");
-            fresh.call(); // knows nothing of what was lost
+            fresh.call(); // this client knows of no loss
             if (!is_room)
                 fresh.acquire(1);
             const auto r = a.renew(1, g.fence, 2);
@@ -490,7 +490,7 @@ BOOST_AUTO_TEST_CASE(a_lease_that_has_ended_and_was_not_swept_yet_is_not_held) {
         commands.push_back({verb::acquire, {i, 1, 100}});
     const auto before = a.call(commands);
     s.now += 100;
-    // All end at the same time, and are swept in the order of their texts.
+    // All leases end at the same time, and the script sweeps them in the order of their texts.
     const fleet::request_name last{99, 1, 100};
     const auto answer = a.call(
         {{verb::give_back, last},
@@ -500,7 +500,7 @@ BOOST_AUTO_TEST_CASE(a_lease_that_has_ended_and_was_not_swept_yet_is_not_held) {
     BOOST_TEST(answer.has_more);
     BOOST_TEST(answer.results[0].what == verdict::unknown);
     BOOST_TEST(answer.results[1].what == verdict::unknown);
-    BOOST_TEST(answer.results[2].what == verdict::readmitted); // not void
+    BOOST_TEST(answer.results[2].what == verdict::readmitted); // not void yet
     BOOST_TEST(answer.results[3].what == verdict::granted);
     BOOST_TEST(answer.results[3].fence > before.results.back().fence);
     BOOST_TEST(answer.held == 300 - 256 - 2);
@@ -530,7 +530,7 @@ BOOST_AUTO_TEST_CASE(more_places_than_one_call_serves_are_served_by_the_next) {
     BOOST_TEST(next == 301u);
 }
 
-// ---- Who can be reached
+// ---- Reachable clients
 
 // F09
 BOOST_AUTO_TEST_CASE(who_is_away_is_passed_over_and_keeps_the_place) {
@@ -546,7 +546,7 @@ BOOST_AUTO_TEST_CASE(who_is_away_is_passed_over_and_keeps_the_place) {
     a.acquire(2);
     b.give_back(1); // passed over again
     BOOST_TEST(a.heard_grant().serial == 2u);
-    // The first call of its new connection serves it.
+    // The first call of the client's new connection serves it.
     a.give_back(2);
     away.connection = 2;
     BOOST_TEST(away.ask(1).what == verdict::granted);
@@ -796,7 +796,7 @@ BOOST_AUTO_TEST_CASE(a_key_that_vanishes_is_found_out_and_nobody_holds_twice_or_
             s.remove(which);
             s.now += 10;
 
-            // A client that has heard nothing yet comes first.
+            // A client that has heard nothing yet calls first.
             const auto found = c.call({{verb::try_acquire, c.of(1)}, {verb::inspect}});
             BOOST_TEST(found.results[0].what == verdict::refused);
             const bool is_lease_lost = which == 'm' || which == 'l';
@@ -807,7 +807,7 @@ BOOST_AUTO_TEST_CASE(a_key_that_vanishes_is_found_out_and_nobody_holds_twice_or_
                 BOOST_TEST(s.script.admin.command("PTTL", key.string).as_number() > 0, key);
             check_consistency(s);
 
-            // Holders and waiters say what they have.
+            // Holders renew, and waiting clients ask.
             BOOST_TEST(
                 a.renew(1, first.fence, 2).what ==
                 (is_lease_lost ? verdict::readmitted : verdict::renewed));
@@ -817,7 +817,8 @@ BOOST_AUTO_TEST_CASE(a_key_that_vanishes_is_found_out_and_nobody_holds_twice_or_
             BOOST_TEST(b.acquire(1).what == verdict::queued);
             BOOST_TEST(s.state().m->held == 2);
 
-            // And all goes on: in the quarantine nobody is served, afterwards the next.
+            // The limit works on: the script grants nothing in the quarantine, and serves the queue
+            // after it.
             a.give_back(1, 2);
             BOOST_TEST(b.ask(1).what == (is_lease_lost ? verdict::queued : verdict::granted));
             s.now += lease;
@@ -844,7 +845,7 @@ BOOST_AUTO_TEST_CASE(what_does_not_belong_in_a_key_is_thrown_out) {
     BOOST_TEST(state.fences.size() == 1u);
     BOOST_TEST(state.places.size() == 1u);
     BOOST_TEST(state.presences.size() == 2u);
-    s.now += lease; // the quarantine
+    s.now += lease; // the quarantine ends
     BOOST_TEST(b.ask(1).what == verdict::granted);
     s.now += lease;
     BOOST_TEST(b.call().held == 0);
@@ -878,7 +879,7 @@ BOOST_AUTO_TEST_CASE(after_everything_was_lost_holders_come_back_and_nobody_new_
     c.acquire(1);
     s.script.admin.command("FLUSHALL");
     s.now += 10;
-    BOOST_TEST(c.ask(1).what == verdict::unknown); // it has seen a number: a proof
+    BOOST_TEST(c.ask(1).what == verdict::unknown); // the call's seq proves the loss
     BOOST_TEST(c.acquire(1).what == verdict::queued);
     BOOST_TEST(a.call().quarantine == lease);
     BOOST_TEST(a.renew(1, first.fence).what == verdict::readmitted);
@@ -886,7 +887,7 @@ BOOST_AUTO_TEST_CASE(after_everything_was_lost_holders_come_back_and_nobody_new_
     s.now += lease - 10;
     BOOST_TEST(a.renew(1, first.fence).what == verdict::renewed);
     BOOST_TEST(c.try_acquire(2).what == verdict::refused);
-    s.now += 10; // the other holder was dead
+    s.now += 10; // the other holder no longer exists
     BOOST_TEST(c.ask(1).what == verdict::granted);
     BOOST_TEST(c.ask(1).fence > second.fence);
     BOOST_TEST(a.ask(1).fence == first.fence);
@@ -942,7 +943,7 @@ BOOST_AUTO_TEST_CASE(who_has_heard_a_higher_number_than_the_server_knows_proves_
     s.now += 10;
 
     process c(s, "c");
-    BOOST_TEST(c.call().quarantine == 0); // knows nothing
+    BOOST_TEST(c.call().quarantine == 0); // this client knows of no loss
     const auto proof = b.call({{verb::renew, b.of(1), lost.fence, s.now + 300}});
     BOOST_TEST(proof.rolls == 1u);
     BOOST_TEST(proof.quarantine == lease);
@@ -1025,7 +1026,7 @@ BOOST_AUTO_TEST_CASE(without_a_clock_of_the_tests_own_the_servers_counts) {
     BOOST_TEST(answer.now / 1000 >= seconds - 60);
     BOOST_TEST(answer.results[0].expiry == answer.now + lease);
     BOOST_TEST(answer.made / 1000 == static_cast<std::uint64_t>(answer.now));
-    BOOST_TEST(answer.made % 1000000 + answer.seq % 1000000 != 0u); // us, not ms
+    BOOST_TEST(answer.made % 1000000 + answer.seq % 1000000 != 0u); // in us, not ms
 }
 
 // F35
@@ -1136,7 +1137,7 @@ BOOST_AUTO_TEST_CASE(unused_keys_vanish_after_a_day_and_numbers_go_on) {
         for (const auto& key : s.script.admin.command("KEYS", "*").items)
             s.script.admin.command("PEXPIRE", key.string, left);
     };
-    // Begun anew by a call after half of it, not by every one.
+    // A call renews the idle time only after half of it has passed.
     age(day / 2);
     s.now += day / 2 - 1;
     a.call();
@@ -1145,7 +1146,7 @@ BOOST_AUTO_TEST_CASE(unused_keys_vanish_after_a_day_and_numbers_go_on) {
     a.acquire(1);
     b.acquire(1);
     check(day / 2 + 1);
-    // A key that is made anew has it, too.
+    // A key that is made again also has the idle time.
     a.give_back(1);
     b.give_back(1);
     BOOST_TEST(s.script.admin.command("KEYS", "*").size() == 2u);
@@ -1196,7 +1197,7 @@ BOOST_AUTO_TEST_CASE(a_full_server_takes_back_and_renews_but_grants_nothing) {
         for (const bool is_first : {false, true}) {
             auto call = s.call({{verb::give_back, a.of(2)}, each});
             call.is_first = is_first;
-            call.seen = a.seen + 5000; // would begin with a repair
+            call.seen = a.seen + 5000; // the call would begin with a repair
             const auto said = s.script.raw("a", 2, call, s.now + lease);
             BOOST_TEST(said.error_word() == "OOM", said);
             BOOST_TEST((fleet::to_failure(said.string) == fleet::failure::refused));
@@ -1208,19 +1209,19 @@ BOOST_AUTO_TEST_CASE(a_full_server_takes_back_and_renews_but_grants_nothing) {
     BOOST_TEST(a.ask(1, 2).what == verdict::granted);
     BOOST_TEST(a.one({verb::inspect}).clients == 2);
     BOOST_TEST(a.give_back(2).what == verdict::released);
-    BOOST_TEST(b.heard_grant().serial == 1u); // waited since before
+    BOOST_TEST(b.heard_grant().serial == 1u); // it was waiting before
     BOOST_TEST(a.call().held == 3);
     BOOST_TEST(b.give_back(1).what == verdict::released);
     BOOST_TEST(a.give_back(1, 2).what == verdict::released);
     check_consistency(s);
 
-    // Nothing at all is left of a limit that could not be made.
+    // A limit that could not be made leaves no data.
     s.script.admin.command("FLUSHALL");
     auto first_call = s.call({{verb::acquire, a.of(1)}});
     first_call.seen = a.seen;
     BOOST_TEST(s.script.raw("a", 1, first_call, s.now).error_word() == "OOM");
     BOOST_TEST(s.script.admin.command("KEYS", "*").size() == 0u);
-    // Whoever held is readmitted.
+    // The script readmits all holders.
     BOOST_TEST(a.renew(1, first.fence, 2).what == verdict::readmitted);
     empty();
     BOOST_TEST(a.acquire(3).what == verdict::queued); // in the quarantine
@@ -1266,7 +1267,7 @@ BOOST_AUTO_TEST_CASE(who_may_not_publish_is_told_by_the_first_call_which_writes_
     const auto guest = as(with({"+publish", "&asem:c:*"}));
     const auto first = guest->execute("a", 1, call, s.now);
     BOOST_TEST(first.results[0].what == verdict::queued);
-    process waits(s, "c", false); // counts as reachable, as far as the guest knows
+    process waits(s, "c", false); // the guest takes it for reachable
     waits.acquire(1);
     call = s.call({{verb::give_back, {1, 1, lease}}});
     BOOST_TEST(guest->execute("a", 1, call, s.now).results[0].what == verdict::withdrawn);
@@ -1274,7 +1275,7 @@ BOOST_AUTO_TEST_CASE(who_may_not_publish_is_told_by_the_first_call_which_writes_
     call = s.call({{verb::inspect}});
     BOOST_TEST(guest->execute("a", 1, call, s.now).held == 1);
     BOOST_TEST(waits.ask(1).what == verdict::granted);
-    // A limit made where INFO is denied.
+    // A limit that was made while INFO was denied.
     call = s.call({{verb::acquire, {1, 1, lease}}});
     call.name = "y";
     BOOST_TEST(guest->execute("a", 1, call, s.now).results[0].what == verdict::granted);

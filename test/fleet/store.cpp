@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The asio_semaphore authors
 // SPDX-License-Identifier: BSL-1.0
 
-// The fleet's connection on a real server: calls, pushes, every way in which it ends, and that it
-// comes back.
+// The fleet's connection to a real server: calls, pushes, every way in which it ends, and
+// reconnection.
 
 #include <asio_semaphore/detail/fleet/redis_store.hpp>
 
@@ -53,7 +53,7 @@ struct user : redis_store::user {
     std::vector<std::vector<reply>> replies;
     std::vector<push> pushes;
     std::vector<std::string> lines;
-    std::string order; // a letter for each: connected, disconnected, replied, pushed
+    std::string order; // the first letters of connected, disconnected, replied, pushed
     std::function<void()> when_connected = [] {
     };
     std::function<void()> when_replied = [] {
@@ -100,7 +100,7 @@ boost::redis::config at(std::uint16_t port) {
     return c;
 }
 
-// A store in use: it is stopped, and run to its end, with the scope.
+// A store in use. The end of the scope stops it, and runs its context until no work is left.
 struct session {
     asio::io_context context;
     user u;
@@ -129,7 +129,7 @@ struct session {
         }
         return true;
     }
-    // For the nth time since the start.
+    // Waits for the nth connection since the start.
     bool is_connected(std::size_t n = 1) {
         return run_until([&] { return u.connections >= n; });
     }
@@ -170,7 +170,7 @@ std::string publish_text(std::uint64_t serial) {
     return "1 a G " + std::to_string(serial) + " 1 1";
 }
 
-// A certificate authority, and a server's certificate for localhost and 127.0.0.1 that it signed.
+// A certificate authority, and a server certificate for localhost and 127.0.0.1 that it has signed.
 struct certificates {
     std::filesystem::path folder;
 
@@ -230,7 +230,7 @@ BOOST_AUTO_TEST_CASE(a_call_is_answered) {
     redis_admin admin(server.port());
     BOOST_TEST(admin.command("PUBSUB", "NUMSUB", channel_of(client))[1].as_number() == 1);
     s.store->send({acquire("a")}, 1);
-    BOOST_TEST(s.u.order == "c"); // nothing happens inside of send
+    BOOST_TEST(s.u.order == "c"); // send calls no member of the user
     BOOST_REQUIRE(s.is_answered());
     BOOST_REQUIRE(s.u.replies[0].size() == 1u);
     BOOST_TEST(is_granted(s.u.replies[0][0]));
@@ -281,7 +281,7 @@ BOOST_AUTO_TEST_CASE(of_two_calls_one_fails_and_leaves_the_other_alone) {
     session s(at(server.port()));
     s.connect();
     admin.command("SET", "asem:{b}:m", "text");
-    for (const std::size_t n : {1u, 2u}) { // the script is unknown, known
+    for (const std::size_t n : {1u, 2u}) { // the server does not know the script, then knows it
         s.store->send({acquire("a", n), acquire("b", n), acquire("c", n)}, 1);
         BOOST_REQUIRE(s.is_answered(n));
         const std::vector<reply>& r = s.u.replies.back();
@@ -292,14 +292,14 @@ BOOST_AUTO_TEST_CASE(of_two_calls_one_fails_and_leaves_the_other_alone) {
         BOOST_TEST(is_granted(r[2]));
     }
     BOOST_TEST(admin.command("GET", "asem:{b}:m").string == "text");
-    BOOST_TEST(s.u.order == "crr"); // the connection lives
+    BOOST_TEST(s.u.order == "crr"); // the connection is still open
 }
 
 BOOST_AUTO_TEST_CASE(a_reply_that_is_not_the_scripts_fails_its_call_alone) {
     const std::vector<std::string> odd = {
         "+OK\r\n", "$2\r\n12\r\n", "_\r\n", "#t\r\n", "*0\r\n", "*1\r\n:0\r\n",
         "%1\r\n+a\r\n:1\r\n", ":99999999999999999999\r\n", "*2\r\n:1\r\n-ERR inside\r\n",
-        // Right, but for a text in place of a number.
+        // A correct answer, except for a text in place of a number.
         "*15\r\n:0\r\n:0\r\n:0\r\n:0\r\n:0\r\n:0\r\n:0\r\n:0\r\n:0\r\n:0\r\n:0\r\n+0\r\n"
         "*3\r\n:1\r\n:1\r\n:1\r\n*0\r\n*0\r\n"};
     using tcp = asio::ip::tcp;
@@ -382,14 +382,14 @@ BOOST_AUTO_TEST_CASE(pushes_and_replies_keep_the_servers_order) {
     redis_admin admin(server.port());
     proxy between(server.port());
     session s(at(between.port()));
-    s.store->set_shortest_lease(20s); // the line is not given up while it is held
+    s.store->set_shortest_lease(20s); // no timeout while the proxy holds data back
     s.connect();
     s.store->send({acquire("a")}, 1);
     BOOST_REQUIRE(s.is_answered()); // now the server knows the script
     for (int round = 0; round != 20; ++round) {
         s.u.order.clear();
         if (round % 2 != 0)
-            admin.command("SCRIPT", "FLUSH"); // then the call is made twice
+            admin.command("SCRIPT", "FLUSH"); // the store then makes the call twice
         const std::size_t answered = s.u.replies.size();
         const auto pushes = between.count(proxy::pushes), calls = between.count(proxy::calls);
         between.hold(proxy::to_client);
@@ -419,9 +419,9 @@ BOOST_AUTO_TEST_CASE(a_server_that_comes_back_is_connected_to_again) {
     server.kill();
     BOOST_REQUIRE(s.has_ended());
     BOOST_TEST(s.u.ends[0]);
-    BOOST_REQUIRE(s.has_ended(4)); // attempts fail, and go on
+    BOOST_REQUIRE(s.has_ended(4)); // the attempts fail and continue
     BOOST_TEST(s.u.has_logged("Connection refused"));
-    BOOST_TEST(s.u.lines.size() == 2u); // the end, and once why there is no connection
+    BOOST_TEST(s.u.lines.size() == 2u); // the end, and once the reason
     server.restart();
     BOOST_REQUIRE(s.is_connected(2));
     s.store->send({acquire("a")}, 2);
@@ -436,7 +436,7 @@ BOOST_AUTO_TEST_CASE(attempts_are_not_made_in_haste) {
     session s(at(between.port()));
     const auto before = std::chrono::steady_clock::now();
     s.store->start(s.u);
-    BOOST_REQUIRE(s.has_ended(6)); // between them 0.8 s on average
+    BOOST_REQUIRE(s.has_ended(6)); // 0.8 s apart on average
     BOOST_TEST((std::chrono::steady_clock::now() - before >= 50ms));
     BOOST_TEST(s.u.connections == 0u);
     between.refuse(false);
@@ -463,7 +463,7 @@ BOOST_AUTO_TEST_CASE(a_connection_cut_behind_any_byte_ends_with_an_answer_or_a_l
     redis_server server;
     redis_admin admin(server.port());
     proxy between(server.port());
-    std::uint64_t size = 0; // of a whole session, from the server
+    std::uint64_t size = 0; // bytes of a whole session from the server
     for (std::uint64_t k = 0; k == 0 || k <= size; k += 1 + k / 50) {
         BOOST_TEST_CONTEXT("cut behind byte " << k) {
             admin.command("SCRIPT", "FLUSH");
@@ -479,7 +479,7 @@ BOOST_AUTO_TEST_CASE(a_connection_cut_behind_any_byte_ends_with_an_answer_or_a_l
             BOOST_TEST(is_granted(s.u.replies[0].at(1)));
             if (k == 0)
                 size = between.count(proxy::from_server) - before;
-            if (k == 0 || k + 10 < size) // HELLO tells a number that grows
+            if (k == 0 || k + 10 < size) // HELLO contains a number that grows
                 BOOST_TEST(s.u.ends.size() == (k == 0 ? 0u : 1u));
         }
         between.cut_after(proxy::from_server, 0);
@@ -487,8 +487,8 @@ BOOST_AUTO_TEST_CASE(a_connection_cut_behind_any_byte_ends_with_an_answer_or_a_l
     BOOST_TEST(size > 200u);
 }
 
-// A lease of 400 ms: the line is dead after 200 ms without a word. A slow machine may find it dead
-// when it is not; then it is connected to again.
+// With a lease of 400 ms, the store gives a silent connection up after 200 ms. On a slow machine it
+// may give up a good one, and connects again.
 BOOST_AUTO_TEST_CASE(a_line_that_went_silent_is_given_up) {
     redis_server server;
     proxy between(server.port());
@@ -502,7 +502,7 @@ BOOST_AUTO_TEST_CASE(a_line_that_went_silent_is_given_up) {
     s.store->send({acquire("a")}, 1);
     BOOST_REQUIRE(s.has_ended(ends + 1));
     BOOST_TEST((std::chrono::steady_clock::now() - before < 5s));
-    BOOST_REQUIRE(s.has_ended(ends + 3)); // so are those that are made meanwhile
+    BOOST_REQUIRE(s.has_ended(ends + 3)); // it also gives up those made meanwhile
     BOOST_TEST(s.u.replies.empty());
     BOOST_TEST(s.u.connections == connections);
     between.swallow(proxy::to_server, false);
@@ -544,7 +544,7 @@ BOOST_AUTO_TEST_CASE(a_quiet_connection_stays) {
     redis_server server;
     redis_admin admin(server.port());
     session s(at(server.port()));
-    s.store->set_shortest_lease(4s); // a word every 400 ms
+    s.store->set_shortest_lease(4s); // a PING every 400 ms
     s.connect();
     BOOST_REQUIRE(s.run_until([&] { return admin.calls_of("ping") >= 2; }));
     BOOST_TEST(s.u.order == "c");
@@ -582,7 +582,7 @@ BOOST_AUTO_TEST_CASE(a_server_that_cannot_save_is_used_again_once_it_can) {
     s.store->send({acquire("a")}, 1);
     BOOST_REQUIRE(s.is_answered());
     BOOST_TEST((s.u.replies[0].at(0).failed == failure::refused));
-    // So is PING, after a second.
+    // The server also refuses PING, after a second.
     BOOST_REQUIRE(s.run_until([&] { return s.u.has_logged("MISCONF"); }));
     admin.command("CONFIG", "SET", "stop-writes-on-bgsave-error", "no");
     BOOST_REQUIRE(s.is_connected(s.u.connections + 1));
@@ -599,7 +599,7 @@ BOOST_AUTO_TEST_CASE(a_primary_is_found_by_sentinel) {
         "sentinel monitor primary 127.0.0.1 " + std::to_string(server.port()) + " 1\n";
     redis_server sentinel(o);
     boost::redis::config c;
-    c.sentinel.addresses.push_back({"127.0.0.1", "1"}); // nobody there
+    c.sentinel.addresses.push_back({"127.0.0.1", "1"}); // nobody listens there
     c.sentinel.addresses.push_back({"127.0.0.1", std::to_string(sentinel.port())});
     c.sentinel.master_name = "primary";
     session s(c);
@@ -709,7 +709,7 @@ BOOST_AUTO_TEST_CASE(a_server_that_proves_itself_is_connected_to_by_tls) {
     s.store->send({acquire("a")}, 1);
     BOOST_REQUIRE(s.is_answered());
     BOOST_TEST(is_granted(s.u.replies[0].at(0)));
-    server.restart(); // the stream is used again
+    server.restart(); // the store uses the stream again
     BOOST_REQUIRE(s.is_connected(2));
 }
 
@@ -761,7 +761,7 @@ BOOST_AUTO_TEST_CASE(any_number_of_threads_may_run_it) {
     std::size_t ends = 0;
     const auto go_on = [&] {
         const std::size_t n = u.replies.size();
-        if (n == 300 && ends == 0) { // once on a connection that is made again
+        if (n == 300 && ends == 0) { // once, so that it has to reconnect
             ends = 1;
             admin.command("CLIENT", "KILL", "TYPE", "pubsub");
         }
@@ -802,7 +802,7 @@ BOOST_AUTO_TEST_CASE(stopped_after_any_step_it_comes_to_rest_and_says_nothing_mo
             for (std::size_t i = 0; i != n; ++i)
                 s.context.run_one();
             was_answered = !s.u.replies.empty() && !s.u.pushes.empty();
-            // the scope's end stops and checks
+            // the end of the scope stops and checks
         }
         BOOST_REQUIRE(n < 1'000u);
     }
@@ -844,7 +844,7 @@ BOOST_AUTO_TEST_CASE(stopped_while_it_waits_for_the_next_attempt_it_comes_to_res
     s.store->stop();
     s.context.restart();
     s.context.poll();
-    BOOST_TEST(s.context.stopped()); // there is nothing left to wait for
+    BOOST_TEST(s.context.stopped()); // no work is left
     BOOST_TEST(s.store->is_idle());
 }
 

@@ -1,22 +1,23 @@
 // SPDX-FileCopyrightText: The asio_semaphore authors
 // SPDX-License-Identifier: BSL-1.0
 
-// A process of a fleet, for tests that kill and stop it: does what its standard input says, and
-// says on its standard output what became of it. Times are CLOCK_BOOTTIME in ns, which is one clock
-// for all processes of a host.
+// A process of a fleet, for tests that kill and stop it. It executes the commands on its standard
+// input, and writes the results to its standard output. Times are CLOCK_BOOTTIME in ns, which all
+// processes of a host share.
 //
-//   worker PORT NAME LIMIT LEASE [MASTER]  LEASE in ms; MASTER: PORT is a Sentinel's, which knows
-//   it
+//   worker PORT NAME LIMIT LEASE [MASTER]  LEASE is in ms. With MASTER, PORT is that of a Sentinel
+//                                          that monitors this master.
 //
+// Commands and results:
 //   acquire ID N       granted ID FENCE TIME | failed ID TIME WHY; later perhaps: lost ID TIME
-//   turn ID            the same with n = 1, and gives back at once
+//   turn ID            the same with n = 1, and releases the permit at once
 //   reset ID           -
 //   release ID         released ID TIME (ok | WHY)
-//   watch ID           woke VALID TIME, when the process has stood still for a lease
-//   contend N MS MAX   so many at a time acquire 1 to MAX, hold and give back for so long; then,
+//   watch ID           woke VALID TIME, after the process was stopped for a lease
+//   contend N MS MAX   N loops acquire 1 to MAX permits, hold and release them, for MS ms; then,
 //   for
-//                      each permit: held N FENCE FROM TO, through which it was valid; then: done
-//   close              closed, when the client is
+//                      each permit, held N FENCE FROM TO, valid from FROM to TO; then done
+//   close              closed, when the client is closed
 
 #include <asio_semaphore/fleet/fleet_semaphore.hpp>
 
@@ -96,7 +97,7 @@ public:
             asio::post(context_, [this] { context_.stop(); });
         });
         context_.run();
-        reads.detach(); // it may wait for a line
+        reads.detach(); // it may be waiting for a line
         return 0;
     }
 
@@ -179,7 +180,7 @@ private:
             timer->expires_after(
                 std::chrono::microseconds(random_() % (is_short ? 2'000 : 30'000)));
             timer->async_wait([this, timer, from, p = std::move(p)](error_code) mutable {
-                // Valid afterwards, so valid at that time.
+                // Valid after the time was read, and therefore valid at that time.
                 const auto to = now();
                 if (p.valid())
                     intervals_.push_back({p.count(), p.fencing(), from, to});
