@@ -14,10 +14,9 @@
 //   reset ID           -
 //   release ID         released ID TIME (ok | WHY)
 //   watch ID           woke VALID TIME, after the process was stopped for a lease
-//   contend N MS MAX   N loops acquire 1 to MAX permits, hold and release them, for MS ms; then,
-//   for
-//                      each permit, held N FENCE FROM TO, valid from FROM to TO; then done
-//   close              closed, when the client is closed
+//   contend N MS MAX   N loops acquire 1 to MAX permits, hold and release them, for MS ms; then
+//                      for each permit: held N FENCE FROM TO, valid from FROM to TO; then: done
+//   close              closed, once the client is closed
 
 #include <asio_semaphore/fleet/fleet_semaphore.hpp>
 
