@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: The asio_semaphore authors
 // SPDX-License-Identifier: BSL-1.0
 
-// What the machine and Asio cost without any semaphore, and the standard library's blocking one.
+// Baselines: the costs of the machine and of Asio without a semaphore, and the standard library's
+// blocking semaphore.
 
 #include "suite.hpp"
 
@@ -15,7 +16,7 @@ namespace bench {
 
 namespace {
 
-/// Takes nothing, posts: acquiring is one round trip through the io_context's queue.
+/// Takes no permit and only posts: an acquire is one round trip through the io_context's queue.
 class post_only {
 public:
     post_only(const asio::io_context::executor_type& executor, std::ptrdiff_t) :
@@ -45,7 +46,7 @@ public:
     void release() {}
 };
 
-/// The least that a thread-safe counter can do.
+/// The cheapest thread-safe counter.
 class lone_counter {
 public:
     lone_counter(const asio::io_context::executor_type&, std::ptrdiff_t permits) : free_(permits) {}
@@ -81,7 +82,8 @@ private:
     std::counting_semaphore<> semaphore_;
 };
 
-/// A chain that is dispatched where it runs already: called inline.
+/// A chain of dispatches to the executor that it already runs on, so that each handler is called
+/// inline.
 measurement run_dispatches(long operations) {
     asio::io_context context;
     measurement result;

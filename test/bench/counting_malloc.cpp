@@ -7,7 +7,7 @@
 #include <cerrno>
 #include <cstddef>
 
-// glibc's own, under the names that it keeps for such replacements.
+// glibc's own functions, under the names that it provides for such replacements.
 extern "C" {
 void* __libc_malloc(std::size_t size);
 void* __libc_calloc(std::size_t n, std::size_t size);

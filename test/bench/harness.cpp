@@ -63,7 +63,8 @@ void suite::add(bench_case c) {
 }
 
 void suite::calibrate(entry& e) const {
-    // Preparing may take longer than what is measured, the queueing of a million waiters above all.
+    // The preparation may take longer than the measured part, above all if it queues a million
+    // waiters.
     constexpr long preparation = 10;
     using nanoseconds = std::chrono::duration<double, std::nano>;
     const double target = nanoseconds(settings_.each).count();
@@ -224,7 +225,7 @@ measurement second_thread::together(const std::function<void()>& f, long operati
         s.work = &f;
     }
     s.changed.notify_one();
-    shared::await(s.ready); // its waking up is not part of what is timed
+    shared::await(s.ready); // excludes the second thread's wake-up from the time
     const auto start = steady_clock::now();
     s.go = true;
     f();

@@ -3,9 +3,10 @@
 
 #pragma once
 
-// A small harness for ratios. Machines drift: clocks change, neighbours come and go. So every case
-// is measured once a round, in an order that is shuffled anew, and is divided by its baseline of
-// the same round; what is reported is the median of those ratios, with their quartiles.
+// A small harness that measures ratios. Machines drift: clock rates change, and other programs run
+// at times. So the harness measures every case once a round, in a newly shuffled order, and divides
+// it by its baseline of the same round. It reports the median of these ratios, with their
+// quartiles.
 
 #include <chrono>
 #include <cstdint>
@@ -16,8 +17,7 @@
 
 namespace bench {
 
-/// The processor time of the calling thread. What others do on the machine meanwhile does not
-/// count.
+/// The processor time of the calling thread, so that other threads and programs do not count.
 struct thread_clock {
     using duration = std::chrono::nanoseconds;
     using rep = duration::rep;
@@ -28,7 +28,7 @@ struct thread_clock {
     static time_point now() noexcept;
 };
 
-/// How long so many operations took.
+/// A number of operations, and the time that they took.
 struct measurement {
     std::chrono::nanoseconds time{};
     long operations = 0;
@@ -41,12 +41,12 @@ struct measurement {
 };
 
 struct bench_case {
-    std::string row;                      ///< what is done, such as W1
-    std::string who;                      ///< who does it
-    std::string executor;                 ///< on which type of executor; empty where there is none
-    long size = 0;                        ///< how many wait, where that is varied
+    std::string row;                      ///< the workload, such as W1
+    std::string who;                      ///< the implementation
+    std::string executor;                 ///< the type of the executor; empty if there is none
+    long size = 0;                        ///< the number of waiters, if that varies
     std::string base;                     ///< the baseline's row; empty for a baseline
-    std::function<measurement(long)> run; ///< performs so many operations, or a few more
+    std::function<measurement(long)> run; ///< performs this many operations or a few more
 };
 
 struct settings {
@@ -64,16 +64,16 @@ public:
 
     const settings& options() const noexcept { return settings_; }
     void add(bench_case c);
-    /// Measures; tells @p progress how far it is.
+    /// Measures, and reports to @p progress.
     void run(std::ostream& progress);
-    /// One line a case, tab separated.
+    /// Writes one line per case, separated by tabs.
     void write(std::ostream& results) const;
 
 private:
     struct entry {
         bench_case what;
         long operations = 1;
-        int every = 1; // measured in each so-manieth round
+        int every = 1; // measured every so many rounds
         std::vector<double> nanoseconds;
     };
 
@@ -84,17 +84,18 @@ private:
     std::vector<entry> entries_;
 };
 
-/// The middle of some figures, and that of their lower and upper halves.
+/// The median of some values, and the medians of their lower and upper halves.
 struct quartiles {
     double lower, median, upper;
 };
 quartiles quartiles_of(std::vector<double> figures);
 
-/// Binds the calling thread to the i-th processor that this program may use; false without one.
+/// Binds the calling thread to the i-th processor that this program may use. Returns false if there
+/// is none.
 bool pin_to_processor(int i);
 
-/// The process's second thread: asleep, except while it works along. Its mere presence makes
-/// the locks of glibc and the reference counts of libstdc++ real ones.
+/// The second thread of the process, which sleeps except during together. While it exists, glibc
+/// really locks and libstdc++ counts references atomically.
 class second_thread {
 public:
     second_thread();
@@ -103,8 +104,8 @@ public:
     ~second_thread();
 
     static bool exists() noexcept;
-    /// Runs f on this thread and the second one at the same time.
-    /// Times it on the wall: both wait for each other at times.
+    /// Runs f on this thread and the second one at the same time. Measures wall-clock time, because
+    /// the threads sometimes wait for each other.
     static measurement together(const std::function<void()>& f, long operations);
 
 private:
@@ -112,7 +113,7 @@ private:
     shared* const shared_;
 };
 
-/// Keeps the compiler from leaving out what makes value.
+/// Keeps the compiler from optimising away the computation of value.
 template <typename T>
 void keep(const T& value) {
     asm volatile("" : : "r,m"(value) : "memory");

@@ -1,9 +1,9 @@
 // SPDX-FileCopyrightText: The asio_semaphore authors
 // SPDX-License-Identifier: BSL-1.0
 
-// One workload, so many times, for counting instructions: the executables instructions_* are this
-// file with different BENCH_WORK, BENCH_SUBJECT and BENCH_PLACE. One program a case, since what
-// else stands in a program decides what the compiler inlines.
+// Runs one workload a given number of times, to count its instructions. The executables
+// instructions_* are this file with different BENCH_WORK, BENCH_SUBJECT and BENCH_PLACE. Each case
+// is a program of its own, because the other code in a program affects what the compiler inlines.
 
 #include "peers.hpp"
 #include "workloads.hpp"
@@ -33,7 +33,7 @@ struct repost {
         co_await boost::asio::post(boost::asio::use_awaitable);
 }
 
-// A template, so that only one of the branches is compiled.
+// A template, so that the compiler instantiates only one of the branches.
 template <work Work>
 void perform(long n) {
     namespace asio = boost::asio;
@@ -64,7 +64,7 @@ void perform(long n) {
 
 } // namespace
 
-// Without a number of operations it tells its Boost.
+// Without a number of operations, the program prints its version of Boost.
 int main(int argc, char** argv) {
     if (argc > 1)
         perform<work::BENCH_WORK>(std::atol(argv[1]));

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The asio_semaphore authors
 // SPDX-License-Identifier: BSL-1.0
 
-// As instructions.cpp, for the limiter: the executables instructions_l* are this file with
+// Like instructions.cpp, for the limiter. The executables instructions_l* are this file with
 // different BENCH_WORK.
 
 #include "limiters.hpp"
@@ -15,7 +15,7 @@ namespace {
 
 enum class work { l1, l1_coroutine, l2, l2_gradient, l3, l3_keys, l4, l6 };
 
-// A template, so that only one of the branches is compiled.
+// A template, so that the compiler instantiates only one of the branches.
 template <work Work>
 void perform(long n) {
     using namespace bench;
@@ -44,7 +44,7 @@ void perform(long n) {
 
 } // namespace
 
-// Without a number of operations it tells its Boost.
+// Without a number of operations, the program prints its version of Boost.
 int main(int argc, char** argv) {
     if (argc > 1)
         perform<work::BENCH_WORK>(std::atol(argv[1]));

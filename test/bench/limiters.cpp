@@ -14,7 +14,7 @@ namespace bench {
 
 namespace {
 
-/// B0 on a context with a timer, as that of any server.
+/// B0 on a context with a timer, as every server has one.
 measurement run_posts_beside_a_timer(long operations) {
     asio::io_context context;
     asio::steady_timer timer(context, std::chrono::hours(1));

@@ -3,8 +3,7 @@
 
 #pragma once
 
-// The limiter in the form of a subject, the one that people write by hand, and what only a limiter
-// is made to do.
+// The limiter as a subject, a typical handwritten limiter, and the workloads for limiters only.
 
 #include "workloads.hpp"
 
@@ -30,7 +29,7 @@ using asio_semaphore::admission;
 using asio_semaphore::admission_request;
 using asio_semaphore::limiter_options;
 
-/// Everybody who waits has a deadline, which is far away.
+/// Every waiter has a deadline in the far future.
 inline limiter_options roomy_options(std::size_t max_waiting = 1000000) {
     limiter_options options;
     options.max_waiting = max_waiting;
@@ -38,8 +37,8 @@ inline limiter_options roomy_options(std::size_t max_waiting = 1000000) {
     return options;
 }
 
-/// Nobody has one: then no timer is set. With one, Asio asks the system for events whenever its
-/// queue has been worked off, which at one hand-over at a time is at each.
+/// No waiter has a deadline, so the limiter sets no timer. With a timer, Asio polls the system for
+/// events whenever its queue is empty, which with one hand-over at a time is after each one.
 inline limiter_options patient_options(std::size_t max_waiting = 1000000) {
     limiter_options options = roomy_options(max_waiting);
     options.max_wait = limiter_options::duration::max();
@@ -86,8 +85,8 @@ struct patient_limiter : plain_limiter<Executor> {
         plain_limiter<Executor>(executor, limit, patient_options()) {}
 };
 
-/// Callbacks only, no cancellation, no deadline, no share for a client; a priority, and a queue
-/// that is bounded.
+/// A limiter with callbacks, priorities and a bounded queue, but no cancellation, no deadlines and
+/// no shares for clients.
 template <typename Executor>
 class priority_queue_limiter {
 public:
@@ -122,7 +121,7 @@ public:
             ++free_;
             return;
         }
-        // What top() gives cannot be moved from otherwise.
+        // top() returns a const reference, from which nothing can be moved.
         auto f = std::move(const_cast<request&>(waiting_.top()).handler);
         waiting_.pop();
         lock.unlock();
@@ -143,7 +142,7 @@ private:
     const Executor executor_;
     const std::size_t max_waiting_ = 1000000;
     std::mutex mutex_;
-    std::ptrdiff_t free_; // guarded by mutex_, all
+    std::ptrdiff_t free_; // guarded by mutex_, like the members below
     std::uint64_t arrivals_ = 0;
     std::priority_queue<request> waiting_;
 };
@@ -164,7 +163,7 @@ measurement run_admissions(long operations, limiter_options options) {
     return timed(operations, [&] { try_and_finish(subject, operations); });
 }
 
-/// As chain, for a key.
+/// Like chain, with a key.
 template <typename Subject>
 struct keyed_chain {
     Subject* subject;
@@ -181,7 +180,7 @@ struct keyed_chain {
     }
 };
 
-/// L3: each of the chains has a key of its own.
+/// L3: each chain has a key of its own.
 template <typename Subject>
 measurement run_keyed_chains(long operations, int chains, int limit, int hint = default_hint) {
     asio::io_context context(hint);
@@ -194,7 +193,7 @@ measurement run_keyed_chains(long operations, int chains, int limit, int hint = 
     return timed_run(context, laps * chains);
 }
 
-/// L4: the queue is full, and everybody else is told so.
+/// L4: the queue is full, so that every other request is refused.
 template <typename Subject>
 measurement run_refusals(long operations, limiter_options options, int hint = default_hint) {
     const std::size_t room = options.max_waiting;
@@ -220,7 +219,7 @@ measurement run_refusals(long operations, limiter_options options, int hint = de
     return timed_run(context, operations);
 }
 
-/// L6: one key after another, the first of which has this number.
+/// L6: admits one new key after another; `first` is the number of the first key.
 /// @throws std::logic_error if a record stays
 template <typename Subject>
 measurement run_new_keys(Subject& subject, long first, long operations) {

@@ -1,9 +1,10 @@
 // SPDX-FileCopyrightText: The asio_semaphore authors
 // SPDX-License-Identifier: BSL-1.0
 
-// How long other threads are held up by one that ends very many waiters: the longest time that a
-// lock of the state layer is held, in processor time, and how many waiters go meanwhile. Fails
-// where those are too many; no time fails it. The results go to standard output, tab separated.
+// How long a thread that ends very many waiters delays other threads: the longest processor time
+// for which it holds a lock of the state layer, and how many waiters leave the queue under one
+// lock. Fails if these are too many; the time is only reported. Writes the results to standard
+// output, separated by tabs.
 //
 //   bench_lock_time [--quick]
 
@@ -24,7 +25,7 @@ namespace asio = boost::asio;
 using asio_semaphore::async_semaphore;
 using boost::system::error_code;
 
-/// More are never taken at a time, but by a release or by a reduce.
+/// Only a release or a reduce takes more waiters than this under one lock.
 constexpr std::size_t at_a_time = 1024;
 
 struct world {
@@ -70,7 +71,7 @@ void perform(const act& a, long waiters, deadline d, bench::lock_watch& watch) {
         else
             w.semaphore->async_acquire([](error_code) {});
     }
-    // A semaphore that is being destroyed tells it still.
+    // A semaphore that is being destroyed still answers this.
     watch.waiting = [&semaphore = *w.semaphore] {
         return semaphore.waiting();
     };

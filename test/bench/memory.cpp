@@ -1,9 +1,9 @@
 // SPDX-FileCopyrightText: The asio_semaphore authors
 // SPDX-License-Identifier: BSL-1.0
 
-// Counts heap blocks and bytes, exactly: of an uncontended cycle and a hand-over in the steady
-// state, of a waiter, and of a semaphore. Fails where ours exceed their limits. The results go to
-// standard output, tab separated.
+// Counts heap blocks and bytes exactly: of an uncontended cycle and a hand-over in the steady
+// state, of a waiter, and of a semaphore. Fails if the library exceeds its limits. Writes the
+// results to standard output, separated by tabs.
 
 #include "counting_malloc.hpp"
 #include "limiters.hpp"
@@ -31,7 +31,7 @@ using executor = asio::any_io_executor;
 
 bool within_limits = true;
 
-/// @param goal negative: a peer, which has none
+/// @param goal negative for a peer, which has no goal
 void report(const std::string& what, const char* who, double value, double goal = -1) {
     std::cout << what << '\t' << who << '\t' << value;
     if (goal >= 0) {
@@ -41,11 +41,11 @@ void report(const std::string& what, const char* who, double value, double goal 
     std::cout << '\n';
 }
 
-/// Blocks an operation, by the difference between two runs.
+/// Returns the heap blocks per operation, from the difference between two runs.
 template <typename Run>
 double blocks_each(Run run) {
     constexpr long few = 5000, many = 25000;
-    run(few); // whatever is taken once in a program's life
+    run(few); // allocates whatever is allocated once per program
     const heap_use start = heap_taken();
     run(few);
     const heap_use between = heap_taken();
@@ -54,8 +54,8 @@ double blocks_each(Run run) {
     return static_cast<double>((end - between).blocks - (between - start).blocks) / (many - few);
 }
 
-/// What one waiter in the queue takes that @p acquire starts. Its handler is of two words, as one
-/// that is bound to an object.
+/// Returns what one waiter in the queue allocates. @p acquire starts it, with a handler of two
+/// words, the size of one bound to an object.
 template <typename Subject, typename Acquire>
 heap_use waiter(Acquire acquire) {
     constexpr long waiters = 1000;
@@ -72,8 +72,9 @@ heap_use waiter(Acquire acquire) {
     return {taken.blocks / waiters, taken.bytes / waiters};
 }
 
-/// The object and what it takes from the heap, the queue empty. Not the first on its context, which
-/// brings the service along, nor one for which a list of all of them has to grow.
+/// Returns the bytes of the object and its heap blocks, with an empty queue. It measures neither
+/// the first object on a context, which creates the service, nor one for which the list of all
+/// objects has to grow.
 template <typename Semaphore, typename... Args>
 long size_of(Args... args) {
     asio::io_context context;
@@ -127,7 +128,8 @@ struct large_canceller {
     void operator()(asio::cancellation_type_t) {}
 };
 
-/// What one of many operations takes that wait for a timer, each with a permit that is free.
+/// Returns the heap blocks of one of many operations that wait for a timer, each with a free
+/// permit.
 template <typename Start>
 double blocks_of_a_burst(Start start) {
     constexpr std::size_t operations = 1000;
@@ -137,7 +139,7 @@ double blocks_of_a_burst(Start start) {
     for (std::size_t i = 0; i < operations; ++i)
         timers.emplace_back(context, asio::steady_timer::time_point::min());
     std::vector<asio::cancellation_signal> signals(operations);
-    for (auto& signal : signals) // each has memory of its own for the handler in its slot
+    for (auto& signal : signals) // each has its own memory for the handler in its slot
         signal.slot().emplace<large_canceller>();
     long ended = 0;
     const heap_use start_of_burst = heap_taken();

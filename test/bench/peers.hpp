@@ -3,9 +3,9 @@
 
 #pragma once
 
-// What people use today, as subjects: the channels of Boost.Asio as semaphores (acquiring receives
-// a message, releasing sends one), the timer that never expires, and the mutex, deque and post that
-// is written by hand.
+// The alternatives that programs use today, as subjects: the channels of Boost.Asio as semaphores
+// (acquiring receives a message, releasing sends one), the timer that never expires, and a
+// handwritten semaphore of mutex, deque and post.
 
 #include "subjects.hpp"
 
@@ -28,7 +28,7 @@
 
 namespace bench {
 
-/// Channel: one of Asio's two; the first is for one thread at a time.
+/// Channel is one of Asio's two channels; the first is for one thread at a time.
 template <typename Channel>
 class channel_semaphore {
 public:
@@ -53,7 +53,8 @@ public:
         channel_.try_send(error_code());
     }
     void release_many(std::ptrdiff_t n) {
-        // One by one: try_send_n does not compile for messages that are an error_code.
+        // One by one, because try_send_n does not compile for messages that consist of an
+        // error_code.
         while (n-- > 0)
             release();
     }
@@ -80,7 +81,7 @@ struct concurrent_channel
     static constexpr const char* name = "concurrent_channel";
 };
 
-/// For one thread at a time. Whoever is woken may find the permit taken by somebody who came later.
+/// For one thread at a time. A woken waiter may find that a later acquire has taken the permit.
 template <typename Executor>
 class timer_semaphore {
     using clock = std::chrono::steady_clock;

@@ -3,8 +3,8 @@
 
 #pragma once
 
-// Where a semaphore and those who acquire from it run. A place has the executor for the semaphore,
-// tells how the handlers of a chain are bound to theirs, and runs what there is to run.
+// Places: where a semaphore and its handlers run. A place has the semaphore's executor, binds the
+// handlers of a chain to theirs, and runs everything.
 
 #include "harness.hpp"
 
@@ -26,7 +26,7 @@ namespace asio = boost::asio;
 
 constexpr int default_hint = BOOST_ASIO_CONCURRENCY_HINT_DEFAULT;
 
-/// Times what the calling thread does in run().
+/// Measures the time of the calling thread in run().
 template <typename Run>
 measurement timed(long operations, Run run) {
     const auto start = thread_clock::now();
@@ -34,14 +34,14 @@ measurement timed(long operations, Run run) {
     return {thread_clock::now() - start, operations};
 }
 
-/// Runs the context empty, on one thread or on both.
+/// Runs the context until no work is left, on one thread or on both.
 inline measurement timed_run(asio::io_context& context, long operations, int threads = 1) {
     if (threads == 2)
         return second_thread::together([&] { context.run(); }, operations);
     return timed(operations, [&] { context.run(); });
 }
 
-/// How handlers are bound that have no executor of their own.
+/// The binding of handlers without an executor of their own.
 struct unbound {
     template <typename Handler>
     Handler operator()(Handler handler) const {
@@ -78,8 +78,8 @@ public:
     auto executor() { return asio::make_strand(context_); }
 };
 
-/// The semaphore on an io_context, the handlers of each chain on a strand of their own: one a
-/// connection, as in servers.
+/// The semaphore on an io_context, and the handlers of each chain on a strand of their own, like
+/// those of a connection in a server.
 class on_strands : public on_context {
 public:
     static constexpr const char* name = "strand a handler";
@@ -100,7 +100,7 @@ private:
     std::deque<strand> strands_;
 };
 
-/// Semaphore and handlers on a pool, of which the calling thread is the only one.
+/// Semaphore and handlers on a thread pool whose only thread is the calling one.
 class on_pool {
 public:
     static constexpr const char* name = "thread_pool";
@@ -110,7 +110,7 @@ public:
     auto executor() { return pool_.get_executor(); }
     unbound next_binding() { return {}; }
     measurement run(long operations, int = 1) {
-        pool_.wait(); // for none: so that it ends when there is nothing left to run
+        pool_.wait(); // has no threads yet; lets attach() return when no work is left
         return timed(operations, [&] { pool_.attach(); });
     }
 
@@ -118,8 +118,7 @@ private:
     asio::thread_pool pool_;
 };
 
-/// An execution context as a program may have one of its own: a queue of functions that one thread
-/// runs.
+/// An execution context such as a program may define: a queue of functions that one thread runs.
 class function_queue : public asio::execution_context {
     struct function {
         virtual ~function() = default;
@@ -177,7 +176,7 @@ private:
     std::deque<std::unique_ptr<function>> functions_;
 };
 
-/// Semaphore and handlers on an executor that is not one of Asio's.
+/// Semaphore and handlers on an executor that is not Asio's.
 class on_own_executor {
 public:
     static constexpr const char* name = "own executor";

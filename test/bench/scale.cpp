@@ -1,9 +1,9 @@
 // SPDX-FileCopyrightText: The asio_semaphore authors
 // SPDX-License-Identifier: BSL-1.0
 
-// Whether an operation costs the same however many wait: up to a million waiters of one semaphore,
-// queued, then granted or cancelled in random order, and many semaphores in one process. The
-// results go to standard output, tab separated.
+// Whether an operation costs the same regardless of how many waiters there are: up to a million
+// waiters of one semaphore are queued, then granted or cancelled in random order. Also measures
+// many semaphores in one process. Writes the results to standard output, separated by tabs.
 //
 //   bench_scale [--quick]
 
@@ -25,14 +25,14 @@ double nanoseconds(thread_clock::duration time, long operations) {
     return std::chrono::duration<double, std::nano>(time).count() / static_cast<double>(operations);
 }
 
-/// What the process has from the heap, in bytes, with the heap's own overhead.
+/// Returns the bytes that the process has from the heap, including the heap's own overhead.
 double heap_bytes() {
     const auto info = mallinfo2();
     return static_cast<double>(info.uordblks + info.hblkhd);
 }
 
-/// From here on so many bytes come from what the process has, not fresh from the system: that may
-/// cost more than all that is done with them.
+/// Makes the heap serve the next allocations, up to this many bytes, from memory that the process
+/// already has. New memory from the system may cost more than everything that is measured.
 void have_memory(std::size_t bytes) {
     mallopt(M_MMAP_MAX, 0);
     mallopt(M_TRIM_THRESHOLD, -1);
@@ -96,7 +96,7 @@ void cancel(long waiters) {
               << memory / static_cast<double>(waiters) << '\n';
 }
 
-/// Every semaphore has one holder and one that waits.
+/// Every semaphore has one holder and one waiter.
 void many(long semaphores) {
     asio::io_context context;
     long calls = 0;
@@ -125,7 +125,7 @@ void many(long semaphores) {
               << memory / static_cast<double>(semaphores) << '\n';
 }
 
-/// L6: what an admission costs, so many keys having been seen already.
+/// L6: the cost of an admission after this many keys.
 void keys(long seen) {
     constexpr long operations = 20000;
     asio::io_context context;
@@ -153,7 +153,7 @@ int main(int argc, char** argv) {
     };
 
     std::cout << "what\tN\tns to queue\tns to grant or cancel\tns to run\tbytes each\n";
-    // What is done for the first time in a process counts with the first hundred.
+    // The costs of the first use in a process count with the first hundred waiters.
     for (long n = 100; n <= largest; n *= 10)
         grant("granted", n, plainly);
     for (long n = 100; n <= largest; n *= 10)

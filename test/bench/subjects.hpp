@@ -3,9 +3,9 @@
 
 #pragma once
 
-// Ours: the library's semaphore in the form of a subject, which is what the workloads are written
-// for. A subject is made from an executor and a number of permits, and has acquire(token) and
-// release(held...), where held is what the completion handed out, if anything.
+// The library's semaphore as a subject, which is the interface that the workloads use. A subject is
+// made from an executor and a number of permits, and has acquire(token) and release(held...), where
+// held is what the completion passed to the handler, if anything.
 
 #include <asio_semaphore/async_semaphore.hpp>
 

@@ -1,12 +1,12 @@
 // SPDX-FileCopyrightText: The asio_semaphore authors
 // SPDX-License-Identifier: BSL-1.0
 
-// Measures everything that there is to measure in one process. The results go to standard output,
-// tab separated; progress goes to standard error.
+// Runs all measurements that need only one process. Writes the results to standard output,
+// separated by tabs, and the progress to standard error.
 //
 //   bench_suite [--quick | --smoke] [--alone] [--rows REGEX] [--rounds N]
 //
-// --alone: no second thread. Locks and reference counts are cheaper then than in most programs.
+// --alone: no second thread. Locks and reference counts are then cheaper than in most programs.
 
 #include "suite.hpp"
 

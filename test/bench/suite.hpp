@@ -3,7 +3,7 @@
 
 #pragma once
 
-// The rows of the suite, for any subject; each capability is a function of its own, so that a
+// The rows of the suite, for any subject. Each capability has a function of its own, so that a
 // subject need not have all of them.
 
 #include "harness.hpp"
@@ -48,7 +48,7 @@ void add_chains(suite& s, bool thread_safe) {
     }
 }
 
-/// W1, W5 in another place than on an io_context.
+/// W1, W5 in a place other than an io_context.
 template <template <typename> class Subject, typename Place>
 void add_chains_in(suite& s) {
     using subject = Subject<asio::any_io_executor>;
@@ -110,7 +110,7 @@ void add_tries(suite& s, bool thread_safe) {
                }});
 }
 
-/// W7. @param samples no more than so many of the waiters, where each costs O(N)
+/// W7. @param samples how many of the waiters to cancel at most, where each costs O(N)
 template <template <typename> class Subject, typename Executor>
 void add_cancellations(suite& s, long max_size, long samples) {
     using subject = Subject<Executor>;

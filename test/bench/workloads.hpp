@@ -3,8 +3,8 @@
 
 #pragma once
 
-// What the subjects are made to do. Each function performs at least so many operations, and times
-// them without their preparation.
+// The workloads of the subjects. Each function performs at least the given number of operations,
+// and measures them without their preparation.
 
 #include "harness.hpp"
 #include "places.hpp"
@@ -33,7 +33,7 @@
 
 namespace bench {
 
-/// A chain: its handler gives back and acquires again, so many times.
+/// A chain: its handler releases and acquires again, this many times.
 template <typename Subject, typename Binding = unbound>
 struct chain {
     Subject* subject;
@@ -47,7 +47,7 @@ struct chain {
     }
 };
 
-/// One chain never waits; more chains than permits make every acquire wait for a hand-over.
+/// A single chain never waits. With more chains than permits, every acquire waits for a hand-over.
 template <typename Subject, typename Place = on_context>
 measurement
 run_chains(long operations, int chains, int permits, int threads = 1, int hint = default_hint) {
@@ -87,8 +87,9 @@ measurement run_coroutines(
 }
 
 #if BOOST_VERSION >= 108200
-/// A free permit, handed out by the initiating function to a handler that asks for that. It is
-/// given back after the handler: channels call such a handler with their mutex held.
+/// Acquires a free permit with a handler that asks to be called by the initiating function. The
+/// permit is released after the handler returns, because channels call such a handler with their
+/// mutex held.
 template <typename Subject>
 measurement run_immediately(long operations) {
     asio::io_context context;
@@ -130,7 +131,7 @@ struct counting_handler {
     void operator()(error_code, const auto&...) const { ++*calls; }
 };
 
-/// The order in which things are done to those who wait, in terms of their places in the queue.
+/// The order in which waiters are processed, by their places in the queue.
 enum class succession { in_order, reverse, random };
 
 inline std::vector<std::size_t> places(std::size_t n, succession order) {
@@ -165,7 +166,7 @@ run_cancellations(long operations, std::size_t n, succession order, std::size_t 
     return result;
 }
 
-/// Whether the handlers that a release submits are part of what is timed.
+/// Whether the time includes the handlers that a release submits.
 enum class timing { call, call_and_handlers };
 
 /// Grants n waiters with one call.

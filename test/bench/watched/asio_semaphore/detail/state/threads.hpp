@@ -3,8 +3,9 @@
 
 #pragma once
 
-// Found before the library's header of this name by lock_time.cpp: the same seam, with a mutex that
-// tells how long it was held, and how many waiters went meanwhile. For programs of one thread.
+// lock_time.cpp includes this header instead of the library's header of this name. It adds a mutex
+// that records how long it was held, and how many waiters left the queue meanwhile. For programs
+// with one thread.
 
 #include <bench/harness.hpp>
 
@@ -20,8 +21,8 @@
 namespace bench {
 
 struct lock_watch {
-    std::chrono::nanoseconds longest{}; ///< that a lock was held
-    std::size_t most = 0;               ///< that went under one lock
+    std::chrono::nanoseconds longest{}; ///< the longest time for which a lock was held
+    std::size_t most = 0;               ///< the most waiters that left under one lock
     std::function<std::size_t()> waiting;
 
     static inline lock_watch* instance = nullptr;
