@@ -3,7 +3,7 @@
 
 #pragma once
 
-// A fleet's client, below the object. Fleet layer; see lines.hpp.
+// The state of a fleet client. Fleet layer; see lines.hpp.
 
 #include <asio_semaphore/detail/fleet/machine.hpp>
 #include <asio_semaphore/detail/fleet/store.hpp>
@@ -28,8 +28,8 @@ namespace asio = boost::asio;
 
 using fleet_line = waiting_line<threads>;
 
-/// The client: its machine, its connection, and its line, in which stand whoever runs it and those
-/// who wait for its end.
+/// The client: its machine, its connection, and its line, which holds the operation that runs it
+/// and those that wait for its end.
 class client_state final : public fleet_line, private store::user {
 public:
     using executor_type = asio::any_io_executor;
@@ -40,18 +40,19 @@ public:
 
     client_state(const executor_type& executor, const store_maker& make_store, log_type log);
 
-    /// Once its context is gone, the system's.
+    /// Returns the system executor once the client's context is gone.
     executor_type get_executor() const noexcept;
     const boost::intrusive_ptr<registry_type>& registry() const noexcept { return registry_; }
 
-    /// What f makes of the machine and the time.
+    /// Calls f with the machine and the time, under the machine's mutex, and returns its result.
     template <typename F>
     decltype(auto) with_machine(F f) {
         std::lock_guard<std::mutex> lock(machine_mutex_);
         return f(machine_, clock::now());
     }
 
-    /// Has the strand look at what there is to say, to do and to tell. @pre no lock is held
+    /// Makes the strand call look(), which sends calls, sets the timer and reports events. @pre no
+    /// lock is held
     void wake() noexcept;
 
     outcome enqueue_run(waiter_type& w) noexcept;
@@ -61,7 +62,7 @@ public:
     bool is_ended() const noexcept { return is_ended_; }
     bool is_shut() const noexcept { return is_shut_; }
 
-    /// The object dies.
+    /// Called when the client object is destroyed.
     void end() noexcept;
 
 private:
@@ -73,7 +74,7 @@ private:
 
     std::shared_ptr<const executor_type> take_executor() noexcept;
 
-    // On the strand.
+    // Called on the strand.
     void look();
     void look_at_run();
     void finish_all() noexcept;
@@ -85,20 +86,21 @@ private:
 
     static void tell_all(const std::vector<event>& events) noexcept;
 
-    // Guarded by mutex_. Null once the context is gone: a strand does not survive that.
+    // Guarded by mutex_. Null once the context is gone, because a strand does not survive its
+    // context.
     std::shared_ptr<const executor_type> executor_;
     const boost::intrusive_ptr<registry_type> registry_; // of the executor's context
     const log_type log_;
     std::mutex machine_mutex_;
     machine machine_;                // guarded by machine_mutex_
-    waiter_type* running_ = nullptr; // guarded by mutex_: who runs the client
+    waiter_type* running_ = nullptr; // guarded by mutex_: the async_run
     std::atomic<bool> is_run_{false};
     std::atomic<bool> is_closing_{false};
     std::atomic<bool> is_ended_{false};
-    std::atomic<bool> is_woken_{false}; // a look is on its way
-    std::atomic<bool> is_shut_{false};  // the context goes
-    std::atomic<int> waking_{0};        // threads that use the strand, for which that waits
-    parts* const parts_;                // belongs to the line, as its alarm
+    std::atomic<bool> is_woken_{false}; // a call of look() is posted
+    std::atomic<bool> is_shut_{false};  // the context is shut down
+    std::atomic<int> waking_{0};        // threads using the strand; the shutdown waits for them
+    parts* const parts_;                // owned by the line, as its alarm
 };
 
 using client_pointer = boost::intrusive_ptr<client_state>;

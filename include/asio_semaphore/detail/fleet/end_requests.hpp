@@ -3,8 +3,8 @@
 
 #pragma once
 
-// What those ask for who wait for the end of something: of a permit, of a client's run, of what a
-// client has in the server. Requests of acquire_operation. Fleet layer.
+// The requests of operations that wait for an end: of a permit, of a client's run, or of everything
+// that a client has in the server. Requests of acquire_operation. Fleet layer.
 
 #include <asio_semaphore/detail/fleet/lines.hpp>
 #include <asio_semaphore/detail/operation/acquire_operation.hpp>
@@ -18,7 +18,7 @@
 
 namespace asio_semaphore::detail::fleet {
 
-/// What those who wait for the end of something have in common.
+/// Common to all operations that wait for an end.
 template <typename State>
 struct end_request {
     using signature = void(boost::system::error_code);
@@ -32,7 +32,7 @@ struct end_request {
         waiter_type(const end_request&, bool works) noexcept : waiter<threads>(0, works) {}
     };
 
-    /// @param none what becomes of an operation on nothing
+    /// @param none the outcome of an operation on an empty object
     static outcome try_on(const state_pointer& state, outcome none) noexcept {
         if (!state)
             return none;
@@ -72,7 +72,7 @@ struct release_request : end_request<lease> {
     }
     template <typename Executor>
     static outcome enqueue(const Executor&, const state_pointer& state, waiter_type& w) {
-        const lease_pointer released = state; // who has it may be gone
+        const lease_pointer released = state; // its owner may be gone after enqueue_release
         const outcome result = released->enqueue_release(w);
         released->client().wake();
         return result;
@@ -119,7 +119,7 @@ struct close_request : end_request<client_state> {
     }
 };
 
-/// An initiation of what needs nothing but its state.
+/// The initiation of a request that needs nothing but its state.
 template <typename Executor, typename Request>
 class initiate_plainly : public initiation<Executor, typename Request::state_type> {
     using base = initiation<Executor, typename Request::state_type>;

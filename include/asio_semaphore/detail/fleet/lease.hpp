@@ -3,7 +3,7 @@
 
 #pragma once
 
-// A permit of a fleet's limit, from the request on, below the object. Fleet layer; see lines.hpp.
+// The state of a fleet permit, from its request on. Fleet layer; see lines.hpp.
 
 #include <asio_semaphore/detail/fleet/client_state.hpp>
 #include <asio_semaphore/detail/fleet/ticket.hpp>
@@ -19,22 +19,23 @@ namespace asio_semaphore::detail::fleet {
 class limit_line;
 using line_pointer = boost::intrusive_ptr<limit_line>;
 
-/// A request, and the permit that becomes of it. In its line stand those who wait for its loss, and
-/// who waits for the answer to its release. Closed: it is lost. Destroyed: it has been given back.
+/// A request, and the permit that it becomes. Its line holds the operations that wait for its loss,
+/// and the one that waits for the answer to its release. The phase `closed` means that the permit
+/// is lost, and `destroyed` that it was given back.
 class lease final : public ticket, public fleet_line {
 public:
     lease(purpose what, std::ptrdiff_t n, line_pointer from, client_pointer client);
 
     client_state& client() const noexcept { return *client_; }
 
-    /// Gives it back. Who waits for its loss ends as aborted.
+    /// Gives the permit back. Operations that wait for its loss end as aborted.
     void give_back() noexcept;
 
-    /// The client's context is gone.
+    /// Whether the client's context is gone.
     bool is_shut() const noexcept { return is_shut_; }
 
     outcome enqueue_wait(waiter_type& w) noexcept;
-    /// Gives it back; w waits for the answer.
+    /// Gives the permit back; w waits for the answer.
     outcome enqueue_release(waiter_type& w);
 
     /// @pre called by one thread at a time, with no lock held
@@ -61,7 +62,7 @@ private:
     friend class limit_line;
 
     const client_pointer client_;
-    line_pointer from_; // until its operation has left that; guarded by the machine's mutex
+    line_pointer from_; // until its operation has left that line; guarded by the machine's mutex
     waiter_type* releasing_ = nullptr; // guarded by mutex_
     std::atomic<bool> is_shut_{false};
 };

@@ -3,7 +3,7 @@
 
 #pragma once
 
-// What a client's machine knows of one limit of the fleet: only data; the rules are the machine's.
+// The data that a client's machine has about one limit of the fleet. The machine has the rules.
 // Fleet layer: no Asio, no Redis.
 
 #include <asio_semaphore/detail/fleet/protocol.hpp>
@@ -39,7 +39,7 @@ class limit {
             return a.timer_ < b.timer_;
         }
     };
-    // Uncounted, so that who leaves need not know in which list it is.
+    // Without a size, so that a ticket can leave a list without knowing which one it is in.
     template <boost::intrusive::list_member_hook<> ticket::*Hook>
     using list_by = boost::intrusive::list<
         ticket, boost::intrusive::member_hook<ticket, boost::intrusive::list_member_hook<>, Hook>,
@@ -85,7 +85,7 @@ public:
         return !waiting.empty() && said() < options.window && waiting.begin()->rest_ == 0;
     }
 
-    /// Among those that may be in the server; null if there is none.
+    /// Finds a request that may be in the server; null if there is none.
     ticket* find_said(std::uint64_t serial) noexcept {
         for (request_set* const line : {&queued, &asked}) {
             const auto found = line->find(serial);
@@ -95,13 +95,13 @@ public:
         return nullptr;
     }
 
-    /// Nothing of that name is here any more.
+    /// Remembers the name of a request that has ended here.
     void remember(const ticket& t, std::uint64_t serial) noexcept {
         ended[ended_count++ % ended.size()] = {serial, t.count_};
     }
 
-    /// The server has granted what nobody here waits for: it has gone back to older data, in which
-    /// the request still waited.
+    /// Notes a grant that no request here waits for, because the server has gone back to older data
+    /// in which the request still waited.
     void find_stray(std::uint64_t serial) noexcept {
         for (std::size_t i = 0; i < stray_count; ++i)
             if (strays[i].serial == serial)
@@ -121,7 +121,7 @@ public:
             }
     }
 
-    /// Whether there is somebody to be asked about.
+    /// Whether there is a queued request to ask about.
     bool asks() const noexcept {
         return ask_from != nobody && !queued.empty() && queued.rbegin()->serial_ >= ask_from;
     }
@@ -134,7 +134,7 @@ public:
                inspections.empty();
     }
 
-    /// When the next call is to be made; at_once; never.
+    /// The time of the next call; at_once and never are possible.
     time_point call_time() const noexcept {
         time_point next = never;
         const bool has_newcomers = may_ask() || !settings.empty() || !inspections.empty();
@@ -154,11 +154,11 @@ public:
     const std::chrono::nanoseconds margin;
 
     std::size_t objects = 0;
-    std::int64_t permits; // as the server has said, or as given
+    std::int64_t permits; // by the server's answer, or as given
     bool was_heard = false;
-    bool has_conflict = false; // until the last object is closed
+    bool has_conflict = false; // stays set until the last object is closed
 
-    // Of the server's data.
+    // About the server's data.
     std::uint64_t made = 0;
     std::uint64_t rolls = 0;
     std::uint64_t seen = 0;
@@ -167,9 +167,9 @@ public:
     request_set waiting;
     request_set asked;
     request_set queued;
-    place_list due; // leases that are to be renewed in the next calls
+    place_list due; // leases to renew in the next calls
     place_list held;
-    place_list unrenewed; // they have been held for max_hold
+    place_list unrenewed; // have been held for max_hold
     place_list local;
     place_list lost;
     rest_list rests;
@@ -177,8 +177,8 @@ public:
     place_list inspections;
     timer_set timers;
 
-    // Names that are to be given back although no ticket has them any more; what does not fit here,
-    // or has ended too long ago, ends by itself.
+    // The names of ended requests, and those to give back although no ticket has them any more. A
+    // lease that does not fit here, or ended too long ago, expires by itself.
     struct ended_name {
         std::uint64_t serial = 0;
         std::int64_t n = 0;
@@ -190,18 +190,18 @@ public:
 
     std::size_t lease_count = 0; // due, held and unrenewed
     std::ptrdiff_t local_used = 0;
-    std::uint64_t local_from = 0; // who comes before and waits does not fit among local permits
-    bool is_minded = false;       // unreachable, and those who wait have been told
+    std::uint64_t local_from = 0; // waiting requests below it do not fit among local permits
+    bool is_minded = false;       // unreachable, and the waiting requests have been told
 
     // Calls.
-    std::uint64_t ask_from = nobody; // from this serial on, those in the queue are asked about
-    bool is_first = true;            // of this connection
+    std::uint64_t ask_from = nobody; // asks about queued requests from this serial on
+    bool is_first = true;            // the next call is the first of this connection
     bool calls_again = false;
-    time_point beat_at = never; // all leases are renewed, and all in the queue asked about
-    time_point head_at = never; // something may be free for the first in the queue, who is ours
-    time_point pause = at_once; // nothing is repeated before
-    time_point asks_pause = at_once; // nobody asks before
-    time_point last_call = at_once;  // that may have been executed
+    time_point beat_at = never;      // when to renew all leases, and ask about all queued requests
+    time_point head_at = never;      // when the first in the queue, which is ours, may fit
+    time_point pause = at_once;      // no repetition before this time
+    time_point asks_pause = at_once; // no new request before this time
+    time_point last_call = at_once;  // the last one that may have been executed
     std::chrono::nanoseconds back_off{0};
 
     fleet_statistics counts;

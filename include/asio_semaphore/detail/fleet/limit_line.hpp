@@ -3,7 +3,7 @@
 
 #pragma once
 
-// A fleet's semaphore, below the object. Fleet layer; see lines.hpp.
+// The state of a fleet semaphore. Fleet layer; see lines.hpp.
 
 #include <asio_semaphore/detail/fleet/client_state.hpp>
 #include <asio_semaphore/detail/fleet/lease.hpp>
@@ -36,7 +36,7 @@ public:
         std::ptrdiff_t permits, const fleet_options& options);
 
     client_state& client() const noexcept { return *client_; }
-    /// How an operation that starts now ends at once; `queued` while the object is open.
+    /// Returns the outcome of an operation that starts now; `queued` while the object is open.
     outcome state() const noexcept;
     bool is_open() const noexcept;
     std::ptrdiff_t permits() const noexcept;
@@ -45,10 +45,10 @@ public:
 
     outcome enqueue(request_waiter& w, bool is_alarmed = false);
 
-    /// The object dies.
+    /// Called when the semaphore object is destroyed.
     void end() noexcept;
 
-    /// What became of a request.
+    /// Ends the operation of a request that was granted, has failed or is done.
     void finish(lease& request, const event& e) noexcept;
 
 private:
@@ -57,7 +57,7 @@ private:
     void make_way(taken_type&) noexcept override {}
 
     const client_pointer client_;
-    bool is_mismatch_ = false; // another object here has the name with another limit
+    bool is_mismatch_ = false; // another object of this client has the name with another limit
     limit* const limit_;
     std::atomic<outcome> state_{outcome::queued}; // written under mutex_
 };

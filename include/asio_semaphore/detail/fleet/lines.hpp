@@ -3,19 +3,20 @@
 
 #pragma once
 
-// Who waits for a limit of the fleet, as lines of the mechanism that the semaphore has: one for
-// each semaphore object, one for each request and the permit that becomes of it, one for the
-// client. Fleet layer.
+// The waiting lines of the fleet, which use the same mechanism as the semaphore: one for each
+// semaphore object, one for each request and the permit that it becomes, and one for the client.
+// Fleet layer.
 //
-// Order of locks: a line's mutex, the machine's, a registry's. An operation waits in its line from
-// its start until it is taken out there, under that line's mutex: so a grant, a deadline and a
-// cancellation exclude each other as they do in the semaphore. What the machine says of a request
-// whose operation has left the line already goes back to the machine.
+// Lock order: a line's mutex, then the machine's, then a registry's. An operation waits in its line
+// from its start until it is taken out under that line's mutex. So a grant, a deadline and a
+// cancellation exclude each other as they do in the semaphore. If the machine grants a request
+// whose operation has already left the line, the permit goes back to the machine.
 //
-// Under the machine's mutex a lease may go that nobody else has, and is struck off its registry. It
-// refers to no line by then, so that nothing of the user's goes with it: no executor, no timer.
+// The machine may drop the last reference to a lease under its mutex; the lease is then removed
+// from its registry. By then the lease refers to no line, so that it destroys nothing of the
+// user's: no executor and no timer.
 
-// The three need each other complete, so that their bodies come together, here.
+// The bodies of the three classes need all three complete, so this header includes them together.
 
 #include <asio_semaphore/detail/fleet/client_state.hpp>
 #include <asio_semaphore/detail/fleet/lease.hpp>
@@ -27,7 +28,8 @@
 
 namespace asio_semaphore::detail::fleet {
 
-/// What the errors of the fleet's operations are, beyond those of every limit.
+/// Returns the error code of a fleet operation. Adds the fleet's own errors to those of every
+/// limit.
 inline boost::system::error_code to_error_code(outcome result) noexcept {
     switch (result) {
     case outcome::lost:

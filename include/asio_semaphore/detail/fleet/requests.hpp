@@ -3,8 +3,8 @@
 
 #pragma once
 
-// What the fleet's operations ask for, and what they are handed: requests of acquire_operation.
-// Fleet layer.
+// What the fleet's operations ask for, and what they pass to their handlers: requests of
+// acquire_operation. Fleet layer.
 
 #include <asio_semaphore/detail/fleet/lines.hpp>
 #include <asio_semaphore/detail/operation/deadline_timer.hpp>
@@ -19,7 +19,7 @@
 
 namespace asio_semaphore::detail::fleet {
 
-/// What all that wait for the answer to a request have in common.
+/// Common to all operations that wait for the answer to a request.
 struct limit_request {
     using state_type = limit_line;
     using state_pointer = line_pointer;
@@ -31,7 +31,7 @@ struct limit_request {
     static boost::system::error_code own_error_code(outcome result) noexcept {
         return fleet::to_error_code(result);
     }
-    // What the server may have of it has to go.
+    // The client has to give back whatever the server may have of the request.
     static void has_left(const request_waiter& w) noexcept {
         if (w.result != outcome::granted)
             w.asking->client().wake();
@@ -40,13 +40,13 @@ struct limit_request {
     template <typename Executor>
     static outcome
     enqueue(const Executor& executor, const state_pointer& state, request_waiter& w) {
-        const client_pointer client(&state->client()); // w, and who has the line, may be gone
+        const client_pointer client(&state->client()); // w, and the line's owner, may be gone
         const outcome result = deadline_timer<Executor>::enqueue(executor, state, w);
         client->wake();
         return result;
     }
 
-    /// Null has been moved from.
+    /// A null state belongs to a moved-from object.
     static outcome state_of(const state_pointer& state) noexcept {
         return state ? state->state() : outcome::closed;
     }
@@ -121,7 +121,7 @@ struct set_limit_request : limit_request {
     lease_pointer request{};
 };
 
-/// What an inspection is handed.
+/// What an inspection passes to its handler.
 struct inspected : fleet_status {
     static void reset() noexcept {}
     static void forget() noexcept {}
@@ -180,7 +180,8 @@ public:
     void operator()(Handler&& handler, std::ptrdiff_t n, deadline_clock::duration wait) const {
         acquire_fleet_request asked;
         asked.n = n;
-        // One trip, however long that takes; otherwise a deadline here.
+        // A wait of zero means one round trip, however long it takes. Any other wait is a deadline
+        // here.
         asked.is_patient = wait > deadline_clock::duration::zero();
         if (asked.is_patient)
             asked.at = detail::deadline_after(wait);

@@ -3,8 +3,8 @@
 
 #pragma once
 
-// What a client needs of the engine that keeps the limits. Fleet layer. All members are called on
-// one strand, and call the user later, on that strand.
+// What a client needs from the server that keeps the limits. Fleet layer. All members are called on
+// one strand. They call the user on that strand, but only after they have returned.
 
 #include <asio_semaphore/detail/fleet/protocol.hpp>
 
@@ -21,13 +21,13 @@ class store {
 public:
     class user {
     public:
-        /// The client's channel is subscribed to, and calls may be sent.
+        /// The store has subscribed to the client's channel, and the user may send calls.
         virtual void connected() = 0;
-        /// An attempt to connect, or a connection, has ended: what was sent may have arrived, and
-        /// is not answered any more. errc::permission_denied: the server refuses this client, and
-        /// is likely to go on doing so.
+        /// A connection, or an attempt to connect, has ended. Calls that were sent may have
+        /// arrived, and get no answer any more. errc::permission_denied means that the server
+        /// refuses this client, and will probably continue to.
         virtual void disconnected(boost::system::error_code reason) = 0;
-        /// To the last send, one for each call.
+        /// The replies to the last send, one for each call.
         virtual void replied(std::vector<reply> replies) = 0;
         virtual void pushed(const push& p) = 0;
         virtual void log(std::string_view line) = 0;
@@ -41,13 +41,13 @@ public:
     store& operator=(const store&) = delete;
     virtual ~store() = default;
 
-    /// Connects, and again whenever the connection is lost, until stop.
+    /// Connects, and reconnects whenever the connection is lost, until stop.
     virtual void start(user&) = 0;
-    /// Ends the connection. The user hears no more.
+    /// Ends the connection. The store no longer calls the user.
     virtual void stop() = 0;
-    /// @pre connected, and the last send is answered
+    /// @pre connected, and the last send has been answered
     virtual void send(std::vector<call> calls, std::uint64_t connection) = 0;
-    /// Sets the timeouts of the next connection.
+    /// Sets the shortest lease, which determines the timeouts of the next connection.
     virtual void set_shortest_lease(std::chrono::milliseconds) = 0;
 };
 

@@ -21,8 +21,8 @@
 
 namespace asio_semaphore::detail::fleet {
 
-/// What of the client lives on its executor's context, and goes with that at the latest. The line
-/// owns it as its alarm, although nobody there waits for a time.
+/// The parts of the client that live on its executor's context, and are destroyed with it at the
+/// latest. The line owns them as its alarm, although no waiter of this line has a deadline.
 class client_state::parts final : public alarm<threads> {
 public:
     explicit parts(client_state& client) : alarm<threads>(client), client_(client) {}
@@ -42,13 +42,13 @@ public:
     void shut() noexcept override {
         for (int looks = 0; client_.waking_ != 0; ++looks)
             threads::back_off(looks);
-        // The client may go with what refers to it.
+        // Destroying these parts may drop the last reference to the client.
         const std::optional<connection> last = std::move(on);
         on.reset();
         const auto executor = client_.take_executor();
     }
 
-    std::optional<connection> on; // until the context goes; used on the strand, but for wake
+    std::optional<connection> on; // until shutdown; only wake uses it off the strand
 
 private:
     client_state& client_;
@@ -67,7 +67,7 @@ inline client_state::client_state(
     parts_->on->server = make_store(parts_->on->strand, machine_.client());
     install_alarm(std::move(owned));
     enlist();
-    if (is_shut_) // made while its context goes
+    if (is_shut_) // constructed during the shutdown of its context
         parts_->shut();
 }
 
@@ -94,7 +94,7 @@ inline void client_state::wake() noexcept {
             asio::post(parts_->on->strand, [self = client_pointer(this)] { self->look(); });
         }
         BOOST_CATCH(...) {
-            is_woken_ = false; // whoever comes next tries again
+            is_woken_ = false; // the next wake tries again
         }
         BOOST_CATCH_END
     }
@@ -150,7 +150,7 @@ inline void client_state::tell_all(const std::vector<event>& events) noexcept {
 }
 
 inline void client_state::look() {
-    // First: what comes from here on has another look.
+    // Comes first: a wake from here on causes another look.
     is_woken_ = false;
     look_at_run();
     auto& on = *parts_->on;
@@ -260,7 +260,7 @@ inline void client_state::pushed(const push& p) {
 }
 
 inline void client_state::log(std::string_view text) {
-    // What it writes to may have gone with the client object.
+    // Whatever the log writes to may be gone together with the client object.
     if (log_ && !is_ended_)
         log_(text);
 }

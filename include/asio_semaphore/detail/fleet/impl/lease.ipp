@@ -30,7 +30,7 @@ inline outcome lease::enqueue_wait(waiter_type& w) noexcept {
     const outcome result = ends_at_once(w);
     if (result != outcome::queued)
         return result;
-    // A client that closes is about to tell how this one has ended.
+    // A client that is closing is about to report how this lease has ended.
     if (!is_valid(clock::now()) && !client_->is_closed())
         return outcome::closed;
     join(w);
@@ -43,7 +43,7 @@ inline outcome lease::enqueue_release(waiter_type& w) {
     if (phase_ == phase::shut)
         return outcome::abandoned;
     const bool waits = client_->with_machine([&](machine& m, time_point now) {
-        // Of a client that has ended the machine tells nothing any more.
+        // The machine of a client that has ended reports nothing any more.
         const bool is_told = !is_cancelled(w) && !client_->is_ended();
         m.give_back(*this, is_told, now);
         return is_told;

@@ -58,7 +58,7 @@ inline outcome limit_line::enqueue(request_waiter& w, bool is_alarmed) {
         return outcome::limit_mismatch;
     if (!may_join(w, is_alarmed))
         return outcome::unalarmed;
-    line_pointer left; // as in finish
+    line_pointer left; // not the last reference, as in finish
     const outcome started = client_->with_machine([&](machine& m, time_point now) {
         const outcome how =
             client_->is_ended() ? outcome::closed : m.start(*limit_, *w.asking, now);
@@ -81,12 +81,12 @@ inline void limit_line::end() noexcept {
 
 inline void limit_line::finish(lease& request, const event& e) noexcept {
     section here(*this);
-    // Null where the operation has left; then whatever it was granted has gone back.
+    // Null if the operation has left; then its permit, if any, has already been given back.
     auto* const w = static_cast<request_waiter*>(request.user);
     if (w == nullptr || phase_ == phase::shut)
         return;
     request.user = nullptr;
-    // Never the last, here and in leaves: the caller has a reference.
+    // Never the last reference, here and in leaves: the caller has one.
     const line_pointer left =
         client_->with_machine([&](machine&, time_point) { return std::move(request.from_); });
     w->status = e.status;

@@ -13,7 +13,7 @@ namespace asio_semaphore::detail::fleet {
 
 namespace protocol_detail {
 
-// Takes a text apart, front to back.
+// Parses a text from front to back.
 class reader {
 public:
     explicit reader(std::string_view text) noexcept : rest_(text) {}
@@ -35,7 +35,7 @@ public:
         return true;
     }
 
-    // At least one digit, and no more than fit.
+    // Needs at least one digit. Fails if the number does not fit.
     template <typename Integer>
     bool take_number(Integer& number) noexcept {
         constexpr auto top = static_cast<std::uint64_t>(std::numeric_limits<Integer>::max());
@@ -59,7 +59,7 @@ private:
     std::string_view rest_;
 };
 
-// What the script needs of a request beside the client's name, which it has been told once.
+// The part of a request's name without the client's name, which each call has only once.
 inline std::string short_text(const request_name& name) {
     return std::to_string(name.serial) + '.' + std::to_string(name.n) + '.' +
            std::to_string(name.lease);
@@ -87,7 +87,8 @@ inline void append(const command& c, std::vector<std::string>& words) {
     }
 }
 
-// The numbers of the script's answer, front to back; none of them may be missing, or be a list.
+// Reads the numbers of the script's answer from front to back. Each must be present, and must not
+// be a list.
 class numbers {
 public:
     explicit numbers(const std::vector<reply_node>& nodes) noexcept : nodes_(nodes) {}
@@ -222,7 +223,7 @@ to_answer(const std::vector<reply_node>& nodes, const std::vector<command>& comm
         if (!protocol_detail::take_result(in, commands[i], a.results[i]))
             return std::nullopt;
     }
-    // Not resized before the numbers have been seen: a wrong size would be believed.
+    // Does not resize before it has read the numbers, so that a wrong size allocates nothing.
     if (!in.take_list(1, size) || size % 3 != 0)
         return std::nullopt;
     for (; size != 0; size -= 3) {
@@ -279,7 +280,7 @@ inline std::optional<push> to_push(std::string_view text) {
 }
 
 inline failure to_failure(std::string_view error_text) noexcept {
-    // Before 7.0 a server hides the word of what failed within a script:
+    // Before 7.0, a server hides the first word of an error within a script:
     // ERR Error running script (call to f_5b9f): @user_script:1: @user_script: 1: -OOM command ...
     if (error_text.substr(0, 4) == "ERR ") {
         const auto inner = error_text.find(": -");
