@@ -110,7 +110,8 @@ void add_tries(suite& s, bool thread_safe) {
                }});
 }
 
-/// W7. @param samples how many of the waiters to cancel at most, where each costs O(N)
+/// W7
+/// @param samples how many of the waiters to cancel at most, where each costs O(N)
 template <template <typename> class Subject, typename Executor>
 void add_cancellations(suite& s, long max_size, long samples) {
     using subject = Subject<Executor>;

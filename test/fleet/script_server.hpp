@@ -47,7 +47,8 @@ public:
     explicit script_server(std::uint16_t port, const std::string& text = fleet::script_text) :
         admin(port), sha_(admin.command("SCRIPT", "LOAD", text).string) {}
 
-    /// Executes EVALSHA, and returns the server's reply. @param clock in ms; 0 for the server's own
+    /// Executes EVALSHA, and returns the server's reply.
+    /// @param clock in ms; 0 for the server's own
     redis_value
     raw(const std::string& client, std::uint64_t connection, const fleet::call& call,
         std::int64_t clock) {

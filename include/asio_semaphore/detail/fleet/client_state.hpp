@@ -51,8 +51,8 @@ public:
         return f(machine_, clock::now());
     }
 
-    /// Makes the strand call look(), which sends calls, sets the timer and reports events. @pre no
-    /// lock is held
+    /// Makes the strand call look(), which sends calls, sets the timer and reports events.
+    /// @pre no lock is held
     void wake() noexcept;
 
     outcome enqueue_run(waiter_type& w) noexcept;

@@ -28,7 +28,8 @@ namespace asio_semaphore::detail::openmetrics {
 using label = std::pair<std::string_view, std::string_view>;
 using label_list = std::initializer_list<label>;
 
-// The grammar of OpenMetrics allows colons and leading underscores, but its text reserves them.
+// The grammar of OpenMetrics allows colons and leading underscores, but the specification reserves
+// them.
 inline bool is_name(std::string_view name) {
     const auto is_letter = [](char c) {
         return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');

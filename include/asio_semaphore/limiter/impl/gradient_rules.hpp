@@ -69,7 +69,8 @@ public:
         measured_time_ += latency;
     }
 
-    /// @param base 0 if not known yet @param is_measured whether the latency counts
+    /// @param base the baseline; 0 if not known yet
+    /// @param is_measured whether the latency counts
     void add_overload(double latency, double base, bool is_measured) {
         ++overloads_;
         if (is_refusal(latency, base)) {
@@ -88,8 +89,8 @@ public:
     /// A request that the server refused at once did no work there, so its latency says nothing.
     static bool is_refusal(double latency, double base) { return latency < refusal_latency * base; }
 
-    /// Whether there were enough overloads to lower the limit. @param in_order the largest
-    /// acceptable mean latency; 0 if unknown
+    /// Whether there were enough overloads to lower the limit.
+    /// @param in_order the largest acceptable mean latency; 0 if unknown
     bool is_overload(double in_order) const {
         const double least = std::max(least_overloads, overload_part * (successes_ + overloads_));
         if (overloads_ < least)
@@ -238,8 +239,8 @@ public:
             latency_ = latency;
     }
 
-    /// Learns a latency that does not fall with the limit. @param limit the largest limit at which
-    /// this latency was seen
+    /// Learns a latency that does not fall with the limit.
+    /// @param limit the largest limit at which this latency was seen
     void relearn(double limit, double latency) {
         former_ = latency_;
         queue_ = std::max(queue_, limit * (1 - 1 / tolerance_));
