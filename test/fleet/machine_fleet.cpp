@@ -169,7 +169,7 @@ private:
     void check_leases(client& c);
     void check_limits();
     void check_service();
-    // P1 and P6 do not hold for a lease after a loss of data, nor after the server's clock has
+    // P1 and P6 are not promised for a lease after a loss of data, nor after the server's clock has
     // stepped forward, even by less than the margin. After such a step, a renewal that the server
     // reads just before its holder's deadline is void by the server's clock, and the server grants
     // the permit to others.
