@@ -1,5 +1,7 @@
-// A server to copy: it refuses in time what it cannot do in time, lets no client take it all, tells
-// Prometheus at /metrics how it fares, and ends in peace. What is not yours is in 10_world.hpp.
+// A server to copy. It refuses requests that it could not answer in time, limits each client,
+// serves metrics for Prometheus at /metrics, and shuts down gracefully. With a port as its argument
+// it runs until Ctrl-C; without one it serves six clients of its own, and ends. 10_world.hpp has
+// what your program brings itself: the accept loop, the database, the clients.
 
 #include "10_world.hpp"
 
@@ -34,7 +36,7 @@ asio::awaitable<void> session(boost::beast::tcp_stream stream, limiter& limit, d
     boost::beast::flat_buffer buffer;
     for (bool goes_on = true; goes_on;) {
         http::request<http::string_body> request;
-        stream.expires_after(30s); // also where the client is idle
+        stream.expires_after(30s); // also while the client is idle
         co_await http::async_read(stream, buffer, request, use_awaitable);
         response answer = metrics(limit);
         if (request.target() != "/metrics")
@@ -45,14 +47,20 @@ asio::awaitable<void> session(boost::beast::tcp_stream stream, limiter& limit, d
     }
 }
 
-int main() {
+int main(int argc, char** argv) {
     asio::io_context context;
-    tcp::acceptor acceptor(context, {asio::ip::address_v4::loopback(), 0});
+    const auto port = static_cast<asio::ip::port_type>(argc > 1 ? std::stoi(argv[1]) : 0);
+    tcp::acceptor acceptor(context, {asio::ip::address_v4::loopback(), port});
     database db(context);
     limiter limit(context, 3, {.max_wait = 10ms, .max_per_key = 2});
     serve(acceptor, [&](auto stream) { return session(std::move(stream), limit, db); });
-    asio::co_spawn(context, clients(acceptor.local_endpoint(), db), asio::detached);
+    if (argc > 1) {
+        db.take(1s);
+        std::cout << "listening on http://" << acceptor.local_endpoint() << '/' << std::endl;
+    } else {
+        asio::co_spawn(context, clients(acceptor.local_endpoint(), db), asio::detached);
+    }
     asio::signal_set signals(context, SIGINT, SIGTERM);
     signals.async_wait([&](error_code, int) { acceptor.close(), limit.close(); });
-    context.run(); // until who was admitted has been answered
+    context.run(); // returns when all admitted requests have been answered
 }

@@ -1,8 +1,8 @@
 #pragma once
 
-// What a server has around it: a port that it accepts at, a database, which is slow until it is
-// told to be quick, and clients at two addresses. These only wait for one another, never for a time
-// to pass.
+// What a server has around it: a port, a database, and clients at two addresses. These clients wait
+// only for one another, never for a time to pass: the database answers them when it is told to. For
+// other clients, each query takes a given time.
 
 #include <boost/asio.hpp>
 #include <boost/beast/core.hpp>
@@ -58,17 +58,24 @@ public:
 
     asio::awaitable<std::string> query(error_code& ec) {
         ++queries;
-        error_code quick;
-        co_await slow_.async_wait(redirect_error(use_awaitable, quick));
-        ec = {};
+        if (time_ > 0s) {
+            asio::steady_timer rows(slow_.get_executor(), time_);
+            co_await rows.async_wait(redirect_error(use_awaitable, ec));
+        } else {
+            error_code quick;
+            co_await slow_.async_wait(redirect_error(use_awaitable, quick));
+            ec = {};
+        }
         co_return "rows\n";
     }
     void be_quick() { slow_.expires_at(asio::steady_timer::time_point::min()); }
+    void take(std::chrono::seconds time) { time_ = time; }
 
     int queries = 0;
 
 private:
     asio::steady_timer slow_;
+    std::chrono::seconds time_ = 0s; // of a query; 0: until be_quick()
 };
 
 inline asio::awaitable<response> get(tcp::endpoint server, std::string from, std::string target) {
