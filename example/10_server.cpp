@@ -27,7 +27,8 @@ response metrics(const limiter& limit) {
     std::ostringstream text;
     asio_semaphore::write_openmetrics(text, limit.statistics(), "http");
     response page(http::status::ok, 11, text.str());
-    page.set(http::field::content_type, "application/openmetrics-text; version=1.0.0");
+    page.set(
+        http::field::content_type, "application/openmetrics-text; version=1.0.0; charset=utf-8");
     return page;
 }
 

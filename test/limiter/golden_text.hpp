@@ -6,23 +6,23 @@ namespace test {
 
 inline constexpr char golden_text[] =
     R"(# TYPE api_limit gauge
-# HELP api_limit The limit in force; its integer part is enforced.
+# HELP api_limit The current limit; the limiter enforces its integer part.
 api_limit{path="C:\\new \"x\"\n",zone="b"} 20.05
 # TYPE api_in_flight gauge
-# HELP api_in_flight The weights of those who run.
+# HELP api_in_flight The sum of the weights of running requests.
 api_in_flight{path="C:\\new \"x\"\n",zone="b"} 21
 # TYPE api_running gauge
-# HELP api_running Requests that run.
+# HELP api_running Running requests.
 api_running{path="C:\\new \"x\"\n",zone="b"} 22
 # TYPE api_waiting gauge
-# HELP api_waiting Requests that wait.
+# HELP api_waiting Waiting requests.
 api_waiting{path="C:\\new \"x\"\n",zone="b"} 23
 # TYPE api_keys gauge
-# HELP api_keys Keys that run or wait.
+# HELP api_keys Keys that have running or waiting requests.
 api_keys{path="C:\\new \"x\"\n",zone="b"} 24
 # TYPE api_expected_wait_seconds gauge
 # UNIT api_expected_wait_seconds seconds
-# HELP api_expected_wait_seconds How long a newcomer has to wait.
+# HELP api_expected_wait_seconds How long a new request has to wait.
 api_expected_wait_seconds{path="C:\\new \"x\"\n",zone="b"} 1.25
 # TYPE api_admitted counter
 # HELP api_admitted Requests that were admitted.
@@ -58,17 +58,17 @@ api_finished_total{path="C:\\new \"x\"\n",zone="b",outcome="success"} 201
 api_finished_total{path="C:\\new \"x\"\n",zone="b",outcome="overloaded"} 202
 api_finished_total{path="C:\\new \"x\"\n",zone="b",outcome="ignored"} 203
 # TYPE api_unreported counter
-# HELP api_unreported Ignored admissions that nobody finished.
+# HELP api_unreported Ignored admissions that ended without a finish.
 api_unreported_total{path="C:\\new \"x\"\n",zone="b"} 204
 # TYPE api_over_limit counter
-# HELP api_over_limit Admissions by a dry run that the limit would have held back.
+# HELP api_over_limit Requests that a dry run admitted although the limit would have held them back.
 api_over_limit_total{path="C:\\new \"x\"\n",zone="b"} 205
 # TYPE api_algorithm_failures counter
 # HELP api_algorithm_failures Exceptions from the algorithm and from on_limit_change.
 api_algorithm_failures_total{path="C:\\new \"x\"\n",zone="b"} 206
 # TYPE api_wait_seconds histogram
 # UNIT api_wait_seconds seconds
-# HELP api_wait_seconds How long those who were admitted had waited.
+# HELP api_wait_seconds How long admitted requests waited.
 api_wait_seconds_bucket{path="C:\\new \"x\"\n",zone="b",le="0.0001"} 1
 api_wait_seconds_bucket{path="C:\\new \"x\"\n",zone="b",le="0.0002"} 3
 api_wait_seconds_bucket{path="C:\\new \"x\"\n",zone="b",le="0.0005"} 6
@@ -92,7 +92,7 @@ api_wait_seconds_count{path="C:\\new \"x\"\n",zone="b"} 190
 api_wait_seconds_sum{path="C:\\new \"x\"\n",zone="b"} 123.456789
 # TYPE api_latency_seconds histogram
 # UNIT api_latency_seconds seconds
-# HELP api_latency_seconds How long successes took, where there is an algorithm.
+# HELP api_latency_seconds How long successful requests took, if there is an algorithm.
 api_latency_seconds_bucket{path="C:\\new \"x\"\n",zone="b",le="0.0001"} 40
 api_latency_seconds_bucket{path="C:\\new \"x\"\n",zone="b",le="0.0002"} 82
 api_latency_seconds_bucket{path="C:\\new \"x\"\n",zone="b",le="0.0005"} 126

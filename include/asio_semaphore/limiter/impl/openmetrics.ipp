@@ -18,13 +18,14 @@ ASIO_SEMAPHORE_DECL void write_openmetrics(
     const limiter_statistics& s = statistics;
     exposition text(prefix, labels);
 
-    text.gauge("limit", "The limit in force; its integer part is enforced.", number(s.limit));
-    text.gauge("in_flight", "The weights of those who run.", to_string(s.in_flight));
-    text.gauge("running", "Requests that run.", to_string(s.running));
-    text.gauge("waiting", "Requests that wait.", to_string(s.waiting));
-    text.gauge("keys", "Keys that run or wait.", to_string(s.keys));
     text.gauge(
-        "expected_wait_seconds", "How long a newcomer has to wait.", seconds(s.expected_wait),
+        "limit", "The current limit; the limiter enforces its integer part.", number(s.limit));
+    text.gauge("in_flight", "The sum of the weights of running requests.", to_string(s.in_flight));
+    text.gauge("running", "Running requests.", to_string(s.running));
+    text.gauge("waiting", "Waiting requests.", to_string(s.waiting));
+    text.gauge("keys", "Keys that have running or waiting requests.", to_string(s.keys));
+    text.gauge(
+        "expected_wait_seconds", "How long a new request has to wait.", seconds(s.expected_wait),
         "seconds");
 
     text.family("admitted", "counter", "Requests that were admitted.");
@@ -52,16 +53,19 @@ ASIO_SEMAPHORE_DECL void write_openmetrics(
     text.add("_total", {{"outcome", "overloaded"}}, to_string(s.overloaded));
     text.add("_total", {{"outcome", "ignored"}}, to_string(s.ignored));
 
-    text.counter("unreported", "Ignored admissions that nobody finished.", s.unreported);
+    text.counter("unreported", "Ignored admissions that ended without a finish.", s.unreported);
     text.counter(
-        "over_limit", "Admissions by a dry run that the limit would have held back.", s.over_limit);
+        "over_limit",
+        "Requests that a dry run admitted although the limit would have held them back.",
+        s.over_limit);
     text.counter(
         "algorithm_failures", "Exceptions from the algorithm and from on_limit_change.",
         s.algorithm_failures);
 
-    text.histogram("wait_seconds", "How long those who were admitted had waited.", s.wait);
+    text.histogram("wait_seconds", "How long admitted requests waited.", s.wait);
     text.histogram(
-        "latency_seconds", "How long successes took, where there is an algorithm.", s.latency);
+        "latency_seconds", "How long successful requests took, if there is an algorithm.",
+        s.latency);
 
     std::move(text).write(out);
 }
