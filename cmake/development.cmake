@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
 # Settings for the library's own tests, examples and benchmarks. They do not affect users of the library.
 
 set(ASIO_SEMAPHORE_DEVELOPMENT_TARGET asio_semaphore::asio_semaphore CACHE STRING

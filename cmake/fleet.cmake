@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
 # The fleet: an optional component on top of the library. It needs the Boost.Redis of Boost 1.91 or newer, and OpenSSL, which Boost.Redis
 # needs.
 

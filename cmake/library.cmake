@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
 # The two targets: header-only, which is the default choice, and with the non-template part compiled once.
 
 find_package(Threads REQUIRED)

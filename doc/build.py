@@ -1,4 +1,7 @@
 #!/usr/bin/env python3
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
 """Builds the site and checks it: the guides with mkdocs-material, the reference with Doxygen.
 
     doc/build.py OUTPUT            writes OUTPUT/html; fails on any warning, broken link or missing heading

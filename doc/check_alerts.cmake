@@ -1,9 +1,12 @@
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
 # cmake -Dguide=FILE -Dtests=FILE -Dpromtool=PATH -Doutput=DIR -P check_alerts.cmake
-# The alert rules that the guide shows fire, and stay silent, when they should.
+# Tests with promtool that the alert rules in the guide fire when they should, and only then.
 file(READ ${guide} text)
 string(REGEX MATCH "```yaml\n(.*)\n```\n\n\\| alert" found "${text}")
 if(NOT found)
-    message(FATAL_ERROR "${guide} has no rules")
+    message(FATAL_ERROR "${guide} has no alert rules")
 endif()
 file(WRITE ${output}/alerts.yml "${CMAKE_MATCH_1}\n")
 file(COPY ${tests} DESTINATION ${output})

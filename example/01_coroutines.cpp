@@ -1,5 +1,8 @@
-// Ten pages to fetch, a site that wants no more than two requests at a time: a coroutine that waits
-// for a permit before it starts, and holds it while it works, keeps to that, however many run.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// A program fetches ten pages from a site that allows two requests at a time. Each coroutine waits
+// for a permit before it sends its request, and holds the permit until the response arrives.
 
 #include <asio_semaphore.hpp>
 
@@ -28,13 +31,13 @@ asio::awaitable<void> request(int page) {
     --running;
 }
 
-// The form to prefer: the permit goes back at the end of its scope, however the coroutine ends.
+// Prefer this form: the permit returns at the end of its scope, even if request() throws.
 asio::awaitable<void> fetch(async_semaphore& semaphore, int page) {
     const auto held = co_await semaphore.async_acquire_permit(asio::use_awaitable);
     co_await request(page);
 }
 
-// The same by hand: an exception out of request() would keep the permit for good.
+// The same without a permit object. If request() throws, the permit is lost.
 asio::awaitable<void> fetch_by_hand(async_semaphore& semaphore, int page) {
     co_await semaphore.async_acquire(asio::use_awaitable);
     co_await request(page);

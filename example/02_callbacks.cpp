@@ -1,5 +1,8 @@
-// Callbacks have no scope that a permit could live in; they hand it on instead. It travels inside
-// the handlers of an operation, from one to the next, and goes back with the last of them.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// With callbacks, no scope lasts as long as the operation, so the handlers own the permit. Each
+// handler moves it into the next one; the permit returns when the last handler is destroyed.
 
 #include <asio_semaphore.hpp>
 
@@ -46,8 +49,8 @@ int main() {
     asio::io_context context;
     printer office(context);
     office.print(1, 2);
-    office.print(2, 3); // a large job waits until all trays are free ...
-    office.print(3, 1); // ... and is not overtaken by a small one that would fit already
+    office.print(2, 3); // waits until all trays are free
+    office.print(3, 1); // one tray is free, but a small job does not overtake a large one
     context.run();
     std::cout << "free trays: " << office.free_trays() << '\n';
 }

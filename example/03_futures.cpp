@@ -1,5 +1,8 @@
-// Threads that know nothing of Asio can be limited too, and by the same semaphore as asynchronous
-// code: they wait for a future, which any Asio thread fulfils.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// A semaphore can also limit threads that do not use Asio. Such a thread blocks on a future, which
+// a thread of the pool makes ready. Asynchronous code can share the same semaphore.
 
 #include <asio_semaphore.hpp>
 
@@ -19,7 +22,7 @@ int main() {
     asio_semaphore::async_semaphore licences(pool, 3, 3);
 
     std::atomic<int> inside{0}, most{0};
-    std::barrier three_meet(3); // nobody leaves before three have met: so many did work at once
+    std::barrier three_meet(3); // no thread leaves before three are inside: 3 do run at once
     std::vector<std::thread> threads;
     for (int i = 0; i < 9; ++i)
         threads.emplace_back([&] {
@@ -35,7 +38,7 @@ int main() {
     std::cout << "9 threads, at most " << most << " at once\n";
     std::cout << "free in the end: " << licences.available() << '\n';
 
-    // What goes wrong comes out of the future as an exception.
+    // The future reports an error as an exception.
     licences.close();
     try {
         licences.async_acquire(asio::use_future).get();

@@ -1,5 +1,8 @@
-// Stackful coroutines (asio::spawn) wait on a semaphore as they do on any I/O object: yield_context
-// is a completion token like the others, and brackets take the error instead of an exception.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// A stackful coroutine (asio::spawn) passes its yield_context as the completion token. yield[ec]
+// stores an error in ec instead of throwing an exception.
 
 #include <asio_semaphore.hpp>
 

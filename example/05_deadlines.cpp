@@ -1,5 +1,8 @@
-// Waiting has an end: a deadline, or somebody who loses interest. Either way the place in the queue
-// is given up, no permit is lost, and the error tells which of the two it was.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// A deadline or a cancellation can end the wait for a permit. In both cases the operation leaves
+// the queue, no permit is lost, and the error code says which of the two it was.
 
 #include <asio_semaphore.hpp>
 
@@ -28,7 +31,7 @@ const char* to_text(error_code ec) {
 int main() {
     asio::io_context context;
     asio_semaphore::async_semaphore semaphore(context, 1, 1);
-    permit held = semaphore.try_acquire_permit(); // nobody else gets in for now
+    permit held = semaphore.try_acquire_permit(); // the only one, so all others wait
 
     const auto report = [](const char* who) {
         return [who](error_code ec, permit) {
@@ -38,7 +41,7 @@ int main() {
 
     semaphore.async_acquire_permit_for(5ms, report("waits 5 ms"));
 
-    asio::cancellation_signal signal; // any operation can be cancelled on its own ...
+    asio::cancellation_signal signal; // cancels a single operation
     semaphore.async_acquire_permit(
         asio::bind_cancellation_slot(signal.slot(), report("changes its mind")));
     signal.emit(asio::cancellation_type::total);
@@ -46,9 +49,9 @@ int main() {
 
     semaphore.async_acquire_permit(report("one of two"));
     semaphore.async_acquire_permit(report("two of two"));
-    std::cout << "cancel() ends " << semaphore.cancel() << '\n'; // ... or all that wait
+    std::cout << "cancel() ends " << semaphore.cancel() << '\n'; // all waiting operations
     semaphore.async_acquire_permit_for(1h, report("waits an hour"));
-    held.reset(); // the permit is free: granted now, and the hour keeps nobody waiting
+    held.reset(); // grants the permit at once; run() does not wait for the end of the hour
     context.restart();
     context.run();
 }

@@ -1,5 +1,8 @@
-// A graceful shutdown in three steps. Close: who waits, and who comes later, is refused at once.
-// Drain: who holds a permit goes on to the end. Wait: when all permits are back, all work is done.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// A graceful shutdown in three steps. Close: the semaphore refuses waiting and later operations.
+// Drain: jobs that hold a permit continue to their end. Wait: run() returns when they are done.
 
 #include <asio_semaphore.hpp>
 
@@ -29,9 +32,9 @@ asio::awaitable<void> job(async_semaphore& semaphore, int number) {
         co_return;
     }
     std::cout << "job " << number << " starts\n";
-    if (number == 2) { // as if a signal came just now
+    if (number == 2) { // stands for the arrival of a signal
         std::cout << "closing, with " << semaphore.waiting() << " waiting\n";
-        // To let those who wait finish too, acquire all permits first: they come last of all.
+        // To let the waiting jobs finish too, first acquire all permits: that request comes last.
         semaphore.close();
     }
     asio::steady_timer work(co_await asio::this_coro::executor, number * 5ms);
@@ -44,6 +47,6 @@ int main() {
     async_semaphore semaphore(context, 2, 2);
     for (int number = 1; number <= 4; ++number)
         asio::co_spawn(context, job(semaphore, number), asio::detached);
-    context.run(); // the wait: run() returns when no work is left
+    context.run(); // step three: wait
     std::cout << "permits back: " << semaphore.available() << " of 2\n";
 }

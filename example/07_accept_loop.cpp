@@ -1,5 +1,8 @@
-// A server that never holds more than N sessions: it takes a permit before it accepts, and the
-// session owns the permit. Further clients wait in the kernel's backlog, and cost nothing here.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// A server that never has more than N sessions. It acquires a permit before it accepts a client,
+// and the session owns the permit. Further clients wait in the kernel's backlog.
 
 #include <asio_semaphore.hpp>
 
@@ -18,7 +21,7 @@ int begun = 0, running = 0;
 
 asio::awaitable<void> session(tcp::socket socket, [[maybe_unused]] asio_semaphore::permit held) {
     std::cout << "session " << ++begun << " begins, " << ++running << " running\n";
-    co_await socket.async_wait(tcp::socket::wait_read, asio::use_awaitable); // it hangs up
+    co_await socket.async_wait(tcp::socket::wait_read, asio::use_awaitable); // client hangs up
     --running;
 }
 
@@ -30,7 +33,7 @@ accept_loop(tcp::acceptor& acceptor, asio_semaphore::async_semaphore& sessions) 
         auto socket = co_await acceptor.async_accept(asio::redirect_error(asio::use_awaitable, ec));
         if (ec == asio::error::operation_aborted || !acceptor.is_open())
             co_return;
-        if (ec) { // no file descriptor is left, perhaps: some have to be closed first
+        if (ec) { // perhaps no file descriptor is left: wait until a session closes one
             pause.expires_after(std::chrono::milliseconds(50));
             co_await pause.async_wait(asio::use_awaitable);
             continue;
@@ -52,9 +55,9 @@ int main() {
     for (int closed = 0; closed < 5; ++closed) {
         while (begun < std::min(closed + 2, 5))
             context.run_one();
-        clients.pop_front(); // the oldest hangs up
+        clients.pop_front(); // the oldest client hangs up
     }
-    acceptor.close(); // ends the loop, which holds a permit for its next session
+    acceptor.close(); // ends the accept loop, which returns the permit for its next session
     context.run();
     std::cout << "free in the end: " << sessions.available() << '\n';
 }

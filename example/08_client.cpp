@@ -1,5 +1,8 @@
-// A client that fetches a thousand URLs from a server, ten at a time: 08_client_unlimited.cpp with
-// a semaphore, and with_permit around the completion token.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// A client that fetches a thousand URLs from a server, ten at a time. It is 08_client_unlimited.cpp
+// with a semaphore, and with with_permit around the completion token.
 
 #include "08_fetch.hpp"
 

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // A client that fetches a thousand URLs from a server, all at once. Compare with 08_client.cpp.
 
 #include "08_fetch.hpp"

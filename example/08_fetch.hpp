@@ -1,7 +1,9 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
-// What both clients do a thousand times: one HTTP request over a connection of its own. It knows
-// nothing of any limit.
+// Both clients of step 08 use this: one HTTP request over its own connection, without any limit.
 
 #include <boost/asio.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
@@ -30,8 +32,7 @@ inline asio::awaitable<void> fetch(tcp::endpoint server, std::string target) {
         throw boost::system::system_error(http::error::bad_status, target);
 }
 
-/// Runs @p client with the server at the port that the command line names. One line says what
-/// failed.
+/// Runs @p client with the server at the port in the command line. An error is one line on stderr.
 template <typename Client>
 int run_client(int argc, char** argv, Client client) try {
     if (argc != 2)

@@ -1,5 +1,8 @@
-// A pool that never has more than so many connections open: a query holds a permit while it uses a
-// connection, and opens one only if none is idle. The limit is one line, in async_query.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// A pool that never has more than a given number of connections open. A query holds a permit while
+// it uses a connection, and opens one only if none is idle. The limit is one line in async_query.
 
 #include "09_echo_server.hpp"
 
@@ -33,7 +36,7 @@ private:
         }
         co_await asio::async_write(connection, asio::buffer(text), asio::use_awaitable);
         co_await asio::async_read(connection, asio::buffer(text), asio::use_awaitable);
-        idle_.push_back(std::move(connection)); // one that failed is closed instead
+        idle_.push_back(std::move(connection)); // an exception closes the connection instead
         co_return text;
     }
 

@@ -1,6 +1,9 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
-// The other side of the pool: sends back what it receives, and counts its clients.
+// The server of the connection pool: sends back what it receives, and counts its clients.
 
 #include <boost/asio.hpp>
 
@@ -29,7 +32,7 @@ private:
                 co_await acceptor_.async_accept(asio::redirect_error(asio::use_awaitable, ec));
             if (ec == asio::error::operation_aborted || !acceptor_.is_open())
                 co_return;
-            if (ec) { // no file descriptor is left, perhaps
+            if (ec) { // perhaps no file descriptor is left
                 pause.expires_after(std::chrono::milliseconds(50));
                 co_await pause.async_wait(asio::use_awaitable);
                 continue;

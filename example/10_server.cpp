@@ -1,7 +1,10 @@
-// A server to copy. It refuses requests that it could not answer in time, limits each client,
-// serves metrics for Prometheus at /metrics, and shuts down gracefully. With a port as its argument
-// it runs until Ctrl-C; without one it serves six clients of its own, and ends. 10_world.hpp has
-// what your program brings itself: the accept loop, the database, the clients.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// A server to start from. It refuses requests that it cannot serve in time, shares its capacity
+// fairly among clients, serves /metrics for Prometheus, and shuts down gracefully. 10_world.hpp has
+// the rest of the program: accept loop, database and clients. With a port as its argument the
+// server runs until Ctrl-C; without one it serves six clients of its own, and ends.
 
 #include "10_world.hpp"
 
@@ -37,7 +40,7 @@ asio::awaitable<void> session(boost::beast::tcp_stream stream, limiter& limit, d
     boost::beast::flat_buffer buffer;
     for (bool goes_on = true; goes_on;) {
         http::request<http::string_body> request;
-        stream.expires_after(30s); // also while the client is idle
+        stream.expires_after(30s); // also closes idle connections
         co_await http::async_read(stream, buffer, request, use_awaitable);
         response answer = metrics(limit);
         if (request.target() != "/metrics")

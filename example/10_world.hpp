@@ -1,8 +1,12 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
-// What a server has around it: a port, a database, and clients at two addresses. These clients wait
-// only for one another, never for a time to pass: the database answers them when it is told to. For
-// other clients, each query takes a given time.
+// The surroundings of the server in 10_server.cpp: an accept loop, a database that is slow until
+// be_quick() is called, and clients at two addresses. All of them wait for one another, never for a
+// time to pass, so the output does not depend on the speed of the machine.
+// For other clients, take() sets how long a query takes.
 
 #include <boost/asio.hpp>
 #include <boost/beast/core.hpp>

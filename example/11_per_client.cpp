@@ -1,5 +1,8 @@
-// One client sends all it has, another one a little. Each waits in a line of its own: whoever holds
-// least comes next, and nobody may hold more than two of the three places.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// One client sends many requests, another one a few. The limiter admits next the client that holds
+// the fewest places, and no client may hold more than two of the three.
 
 #include <asio_semaphore.hpp>
 
@@ -18,7 +21,7 @@ using asio_semaphore::key_of;
 using asio_semaphore::limiter;
 
 std::ptrdiff_t held_by(const std::string& client, const limiter& limit) {
-    for (const auto& usage : limit.busiest_keys()) // for people: it looks at all keys
+    for (const auto& usage : limit.busiest_keys()) // looks at all keys: not for every request
         if (usage.key == key_of(client))
             return usage.in_flight;
     return 0;

@@ -1,5 +1,8 @@
-// Users and batch jobs share four places. Batch jobs may fill half of them, so that a user finds a
-// free one at once; and where both wait, users come first.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// Users and batch jobs share four places. Batch jobs may take only half of them, so users find a
+// free place. If both wait, users come first.
 
 #include <asio_semaphore.hpp>
 
@@ -33,7 +36,7 @@ int main() {
     for (int number = 1; number <= 4; ++number)
         asio::co_spawn(context, job(limit, batch, number), asio::detached);
     for (int number = 1; number <= 4; ++number)
-        context.run_one(); // each asks for its place
+        context.run_one(); // each job calls async_admit
     std::cout << limit.waiting() << " batch jobs wait, though two places are free\n";
 
     for (int number = 1; number <= 3; ++number)

@@ -1,6 +1,9 @@
-// A queue is for a burst, not for an overload. So a request has a deadline in the queue, and once
-// the queue has not been empty for a while newcomers wait hardly at all: who cannot be served in
-// time is told so early, and can go elsewhere.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// A queue absorbs bursts, but does not help against overload. So each request has a deadline in the
+// queue, and the deadline is shorter once the queue has not been empty for a while. A client whose
+// request cannot be served in time learns that early, and can try another server.
 
 #include <asio_semaphore.hpp>
 
@@ -31,12 +34,12 @@ auto report(const char* who) {
 }
 
 asio::awaitable<void> overload(limiter& limit) {
-    admission work = limit.try_admit(); // goes on and on
+    admission work = limit.try_admit(); // takes the only place
     limit.async_admit(report("first")); // waits 20 ms, in a queue that was empty
-    limit.async_admit({.max_wait = 1h}, report("patient")); // has more time than others
+    limit.async_admit({.max_wait = 1h}, report("patient")); // has a later deadline
     asio::steady_timer later(limit.get_executor(), 20ms);
     co_await later.async_wait(asio::use_awaitable);
-    limit.async_admit(report("second")); // waits 2 ms: since 20 ms somebody waits all the time
+    limit.async_admit(report("second")); // waits 2 ms: the queue was not empty for 20 ms
     later.expires_after(10ms);
     co_await later.async_wait(asio::use_awaitable);
     work.finish();
@@ -48,10 +51,10 @@ int main() {
     asio::co_spawn(context, overload(limit), asio::detached);
     context.run();
 
-    limiter strict(context, 1, {.max_waiting = 0}); // who finds no place goes at once
+    limiter strict(context, 1, {.max_waiting = 0}); // has no queue
     const admission work = strict.try_admit();
     strict.async_admit(report("third"));
-    strict.async_admit({.max_wait = 0s}, report("fourth")); // by its own wish
+    strict.async_admit({.max_wait = 0s}, report("fourth")); // chooses not to wait
     context.restart();
     context.run();
 }

@@ -1,5 +1,8 @@
-// Which limit is right? A dry run refuses nobody and counts whom the limit would have held back.
-// When the numbers look right, one line makes it real.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// Which limit is right? A dry run admits every request, and counts those that the limit would have
+// held back. When the numbers look right, change one option to enforce the limit.
 
 #include <asio_semaphore.hpp>
 

@@ -1,5 +1,8 @@
-// The end of a server with a limiter. close() refuses those who wait or come later; async_wait_idle
-// completes when the last place has come back. It takes none in the queue.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// Graceful shutdown of a server with a limiter. close() refuses waiting and later requests.
+// async_wait_idle completes when all admitted requests have finished.
 
 #include <asio_semaphore.hpp>
 
@@ -35,7 +38,7 @@ asio::awaitable<void> request(limiter& limit, int number) {
         std::cout << "request " << number << (closed ? " is refused\n" : " fails\n");
         co_return;
     }
-    if (number == 2) // as if a signal came just now
+    if (number == 2) // stands for the arrival of a signal
         asio::co_spawn(co_await asio::this_coro::executor, shut_down(limit), asio::detached);
     asio::steady_timer work(co_await asio::this_coro::executor, number * 5ms);
     co_await work.async_wait(asio::use_awaitable);

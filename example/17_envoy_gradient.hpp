@@ -1,11 +1,14 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
-// A law of one's own: Envoy's gradient controller. Once a minute the limit is pinned to a few
-// requests, to learn the latency without load; in between the limit follows the ratio of that to
-// the latency now, of which a quarter is allowed for free.
+// A limit algorithm of your own: Envoy's gradient controller. Once a minute it pins the limit to a
+// few requests, to measure the latency without load. In between, the limit follows the ratio of
+// that latency to the current one, with a tolerance of a quarter.
 //
-// After the adaptive concurrency filter of Envoy (https://github.com/envoyproxy/envoy) with its
-// defaults; its jitter is left out.
+// Follows the adaptive concurrency filter of Envoy (https://github.com/envoyproxy/envoy) with its
+// default values, but without its jitter.
 
 #include <asio_semaphore/limiter/limit_algorithm.hpp>
 
@@ -26,7 +29,7 @@ public:
             latencies_.clear();
             return pinned;
         }
-        // What was begun before the limit was pinned tells of another limit.
+        // A request that began before the limit was pinned ran under another limit.
         if (s.result != asio_semaphore::outcome::success || s.at - s.latency < since_)
             return s.limit;
         latencies_.push_back(std::chrono::duration<double>(s.latency).count());
@@ -45,7 +48,7 @@ public:
         const double wanted = s.limit * std::clamp(1.25 * base_ / median, 0.5, 2.0);
         const double limit = std::clamp(wanted + std::sqrt(wanted), pinned, 1000.0);
         windows_at_floor_ = limit > pinned ? 0 : windows_at_floor_ + 1;
-        if (windows_at_floor_ == 5) // the latency without load is another one now
+        if (windows_at_floor_ == 5) // the latency without load must have changed: measure it
             next_probe_ = s.at;
         return limit;
     }
@@ -53,7 +56,7 @@ public:
 private:
     static constexpr double pinned = 3;
 
-    std::vector<double> latencies_; // of this window, in seconds
+    std::vector<double> latencies_; // in this window, in seconds
     std::chrono::steady_clock::time_point next_probe_, window_end_, since_;
     double base_ = 0, before_ = 0; // the latency without load; the limit before it was pinned
     bool probing_ = false;

@@ -1,12 +1,16 @@
-// A law of your own is a function object: finished requests in, the limit out. It has no clock and
-// no thread, so it can be tried without a server. Here, in simulated time, on one that serves ten
-// requests at a time in 10 ms each, and five from the third second on; with more all become slower.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// Your own limit algorithm is a function object: it takes a finished request and returns the new
+// limit. It uses no clock and no thread, so you can test it without a server. This program runs two
+// algorithms in simulated time. The simulated server handles ten requests at a time in 10 ms each,
+// and only five from the third second on. With more requests at a time, all become slower.
 //
-// What it shows of Vegas at once: under load without a pause its limit creeps up, because from time
-// to time it takes the latency of the loaded server for that without load. Envoy's law measures
-// that with three requests at a time.
+// The output shows a weakness of Vegas: under constant load its limit creeps up. From time to time
+// Vegas measures the latency without load again, but the server is still under load then. Envoy's
+// gradient measures it with three requests at a time.
 //
-// The limiter takes such a law as it takes those of the library: {.algorithm = vegas()}.
+// A limiter takes your algorithm as it takes the library's: {.algorithm = vegas()}.
 
 #include "17_envoy_gradient.hpp"
 #include "17_vegas.hpp"
@@ -25,7 +29,7 @@ void try_out(const char* name, asio_semaphore::limit_algorithm law) {
     for (const auto until : {500ms, 1000ms, 2000ms, 2500ms, 4000ms}) {
         const int at_a_time = until <= 2s ? 10 : 5;
         int running = 0;
-        while (now < time_point(until)) { // as many run as may, and finish one after the other
+        while (now < time_point(until)) { // uses the whole limit; requests finish one by one
             running = static_cast<int>(limit);
             const std::chrono::nanoseconds latency =
                 10ms * std::max(running, at_a_time) / at_a_time;

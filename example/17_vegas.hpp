@@ -1,9 +1,13 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
-// A law of one's own: TCP Vegas for requests. The latency without load, and what the latency is
-// now, tell how many requests wait inside the server; a few shall.
+// A limit algorithm of your own: TCP Vegas for requests. From the latency without load and the
+// current latency it estimates how many requests wait inside the server, and keeps that number
+// small.
 //
-// After Netflix's VegasLimit with its defaults (https://github.com/Netflix/concurrency-limits).
+// Follows Netflix's VegasLimit (https://github.com/Netflix/concurrency-limits) with its defaults.
 
 #include <asio_semaphore/limiter/limit_algorithm.hpp>
 
@@ -15,8 +19,8 @@ public:
     double operator()(const asio_semaphore::limit_sample& s) {
         const double limit = s.limit;
         const double latency = std::chrono::duration<double>(s.latency).count();
-        // The least latency ever seen would outlive what made it possible: it is taken anew at
-        // times.
+        // A server may become slower for good, so the lowest latency is measured again from time to
+        // time.
         if (++since_probe_ >= 30 * limit * 0.75 || latency < base_ || base_ == 0) {
             if (latency >= base_)
                 since_probe_ = 0;
@@ -29,7 +33,7 @@ public:
         if (s.result == asio_semaphore::outcome::overloaded)
             next -= step;
         else if (static_cast<double>(s.in_flight) * 2 < limit)
-            return limit; // who does not use the limit learns nothing about it
+            return limit; // the limit is not used, so the sample says nothing about it
         else if (queued <= step)
             next += 6 * step;
         else if (queued < 3 * step)

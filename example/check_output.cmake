@@ -1,5 +1,8 @@
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
 # cmake -Dprogram=<path> -Dexpected=<path> -P check_output.cmake
-# Runs an example and compares, byte for byte, what it prints with the file beside its source.
+# Runs an example, and compares its output byte for byte with the expected file next to its source.
 execute_process(COMMAND ${program} OUTPUT_VARIABLE actual RESULT_VARIABLE result)
 file(READ ${expected} wanted)
 if(NOT result EQUAL 0)

@@ -1,3 +1,6 @@
+-- SPDX-FileCopyrightText: The asio_semaphore authors
+-- SPDX-License-Identifier: BSL-1.0
+
 -- A script for wrk -s. Prints the report that example/run reads: one "name value" a line, times in milliseconds.
 --
 -- Counts served and refused requests separately, after a warm-up of one second. Each request carries the time when it was sent, and the
@@ -40,7 +43,7 @@ function response(status, headers)
     times[bucket] = (times[bucket] or 0) + 1
 end
 
--- Which connection it is for does not matter: so many pauses as refusals.
+-- There is one pause for each refusal; it does not matter which connection pauses.
 function delay()
     if pauses == 0 then return 0 end
     pauses = pauses - 1

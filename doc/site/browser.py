@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
 """Checks the site in headless Chromium, from the disk, as a reader without a server opens it.
 
 No page may scroll sideways at the width of a phone, in light or dark colours, load anything from the network, or have an error

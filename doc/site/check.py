@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
 """Checks the built site: links, foreign content, markup that was not converted, headings of the reference."""
 
 import html.parser

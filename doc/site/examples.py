@@ -1,8 +1,11 @@
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
 """The page of examples: each numbered program of example/, with its opening comment, its parts and what it prints."""
 
 import re
 
-from guides import EXAMPLES, HIDE_NAVIGATION, fail, slug, without_licence
+from guides import EXAMPLES, HIDE_NAVIGATION, fail, slug, without_license
 
 # Programs that have no comment of their own, because the README or a guide shows them.
 FIRST = {
@@ -55,7 +58,7 @@ def page_text():
         group = GROUPS.pop(path.stem[:3], None)
         if group:
             page += f"\n## {group}\n"
-        comment, code = opening_comment(without_licence(path.read_text()))
+        comment, code = opening_comment(without_license(path.read_text()))
         comment = comment or FIRST.get(path.stem) or fail(f"example/{path.name} has no opening comment")
         page += f"\n### {name_of(path)} {{: #{path.stem} }}\n\n{comment}\n\n{block(path, code)}"
         expected = path.with_suffix(".expected")
@@ -67,7 +70,7 @@ def page_text():
                 continue
             shown.add(part)
             about, code_of_part = opening_comment(
-                re.sub(r"\A#pragma once\n+", "", without_licence((EXAMPLES / part).read_text())))
+                re.sub(r"\A#pragma once\n+", "", without_license((EXAMPLES / part).read_text())))
             page += f'\n<a id="{slug(part)}"></a>\n\n??? note "{part}"\n\n'
             page += indented((about + "\n\n" if about else "") + block(EXAMPLES / part, code_of_part))
     return page

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
 """The guides: reads doc/*.md, which a repository browser also shows, and makes pages of the site from them.
 
 A link to a header becomes a link to its class in the reference; a link to any other file becomes a link to a page that shows the
@@ -167,13 +170,13 @@ def snippet_code(page, kind, file, name):
             fail(f"{page.relative_to(ROOT)}: {file} has no part {name}")
         text = parts[1]
     else:
-        text = without_licence(text)
+        text = without_license(text)
     return textwrap.dedent(text).strip("\n") + "\n"
 
 
-def without_licence(text):
-    """Removes the licence line, which is the first line of every source."""
-    return re.sub(r"\A(?://|#) SPDX-License-Identifier: .*\n\n?", "", text)
+def without_license(text):
+    """Removes the lines on copyright and license, with which every source begins."""
+    return re.sub(r"\A(?:(?://|#) SPDX-.*\n)+\n?", "", text)
 
 
 def with_snippets(page):

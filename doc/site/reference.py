@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
 """The reference: Doxygen over the public headers, in the folder reference/ of the site.
 
 Doxygen knows the guides from a tag file, so that @ref NAME leads to the guide NAME.md from every comment. What Doxygen has

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #include "../../example/17_vegas.hpp"
 
 #include <asio_semaphore.hpp>

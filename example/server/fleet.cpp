@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #include "fleet.hpp"
 
 #include <asio_semaphore/fleet/fleet_semaphore.hpp>
@@ -19,7 +22,8 @@ namespace server {
 namespace asio = boost::asio;
 namespace {
 
-// The client has a context and a thread of its own, so that renewals do not wait for handlers.
+// The fleet client has its own context and thread, so that it renews leases in time even if all
+// other threads are busy with handlers.
 class fleet_on_redis final : public fleet {
 public:
     fleet_on_redis(asio::io_context& servers, const options& wanted) :
@@ -32,7 +36,7 @@ public:
         thread_ = std::thread([this] { context_.run(); });
     }
 
-    // By now nobody runs under a permit: what the client has left are answers to come.
+    // No request holds a permit any more. The client only waits for its last responses.
     ~fleet_on_redis() override {
         client_.async_close(asio::use_future).wait();
         thread_.join();

@@ -1,6 +1,9 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
-// The limit that several servers share, on Redis or Valkey.
+// A limit that several servers share through Redis or Valkey.
 
 #include "options.hpp"
 
@@ -20,14 +23,15 @@ public:
     fleet& operator=(const fleet&) = delete;
     virtual ~fleet() = default;
 
-    /// A permit, which goes back when the last copy of the pointer dies; null with an error.
+    /// Acquires a permit, which returns when the last copy of the pointer is destroyed. Null if
+    /// there is an error.
     virtual boost::asio::awaitable<std::shared_ptr<void>>
     acquire(boost::system::error_code& ec) = 0;
 
-    /// The metrics of the limit and of its connection, as the end of a page of OpenMetrics.
+    /// Writes the metrics of the limit and of its connection, as the end of an OpenMetrics page.
     virtual void write_metrics(std::ostream& out) const = 0;
 
-    /// Refuses whoever waits. The server's last request gives back the last permit.
+    /// Refuses waiting requests. Those that hold a permit continue, and return it at their end.
     virtual void close() = 0;
 };
 

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #include "handler.hpp"
 
 #include <boost/asio/steady_timer.hpp>
@@ -39,16 +42,17 @@ int workload::capacity_at(duration since_start) const noexcept {
     return now;
 }
 
-// A database does not stand any number of queries at a time. Beyond its capacity they take turns:
-// with n times as many each takes n times as long, and as many are answered as before. And each two
-// of them may want the same lock: with 16 times as many that makes it four times slower again.
+// A database slows down under too many queries. Beyond its capacity the queries take turns: with n
+// times the capacity, each takes n times as long, and the throughput stays the same. In addition,
+// any two queries may contend for a lock: at 16 times the capacity, that makes each query another
+// four times slower.
 workload::duration workload::query_time(int at_once, duration since_start) const noexcept {
     const double load = std::max(1.0, static_cast<double>(at_once) / capacity_at(since_start));
     const double contention = 1 + (load - 1) * (load - 1) / 75;
     return std::chrono::duration_cast<duration>(query * (load * contention));
 }
 
-/// One that runs, however it ends.
+/// Counts one running handler, however that handler ends.
 class handler::present {
 public:
     explicit present(handler& all) noexcept :
@@ -86,8 +90,8 @@ handler::~handler() {
         ::close(trace_);
 }
 
-// Written at once: the process may be killed at any moment. The steady clock is that of all
-// processes of the machine.
+// Writes without a buffer, because the process may be killed at any moment. All processes on the
+// machine share the steady clock, so their traces can be merged.
 void handler::trace(char what) const noexcept {
     if (trace_ < 0)
         return;
@@ -102,7 +106,7 @@ void handler::trace(char what) const noexcept {
 
 asio::awaitable<std::string> handler::operator()() {
     const present here(*this);
-    std::vector<std::uint64_t> rows(8192); // 64 KiB that the request holds while it runs
+    std::vector<std::uint64_t> rows(8192); // each running request holds 64 KiB
     if (work_.query.count() > 0) {
         asio::steady_timer database(
             co_await asio::this_coro::executor, work_.query_time(here.at_once(), since_start()));

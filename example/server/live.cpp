@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #include "live.hpp"
 
 #include "live_html.hpp" // made of live.html
@@ -24,7 +27,7 @@ std::string quoted(std::string_view text) {
             result += '\\';
             result += c;
         } else if (static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) > 0x7e) {
-            // A header may hold any bytes. As Latin-1 they all are valid.
+            // A header may contain any bytes. Read as Latin-1, all of them are valid.
             char escaped[8];
             std::snprintf(escaped, sizeof escaped, "\\u%04x", static_cast<unsigned char>(c));
             result += escaped;
@@ -42,7 +45,7 @@ duration_histogram difference(duration_histogram now, const duration_histogram& 
     return now;
 }
 
-// In milliseconds, as if a bucket's durations were spread evenly over it.
+// In milliseconds. Assumes that the durations in a bucket are spread evenly.
 double quantile(const duration_histogram& h, double q) {
     using milliseconds = std::chrono::duration<double, std::milli>;
     const double wanted = q * static_cast<double>(h.count());
@@ -59,7 +62,7 @@ double quantile(const duration_histogram& h, double q) {
     return count > 0 ? from.count() : 0;
 }
 
-// What happened from one moment to another, and what there was at the end.
+// Writes the differences of the counters between two moments, and the gauges at the second one.
 void write_period(
     std::ostream& out, const limiter_statistics& before, const limiter_statistics& now) {
     const auto a = total(before), b = total(now);

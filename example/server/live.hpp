@@ -1,6 +1,9 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
-// What /live shows: the last minute, second by second, and the clients that are there now.
+// The data of the page /live: the last minute, second by second, and the current clients.
 
 #include <asio_semaphore.hpp>
 
@@ -14,10 +17,11 @@
 
 namespace server {
 
-/// The names behind the limiter's keys, of clients that have a request here: no more than those.
+/// Maps the limiter's keys to the names of clients. Knows only clients that have a request now, so
+/// it cannot grow without bound.
 class client_names {
 public:
-    /// A request of a client's.
+    /// One request of a client.
     class visit {
     public:
         visit(client_names& all, std::string_view name);
@@ -32,7 +36,7 @@ public:
         const std::uint64_t key_;
     };
 
-    /// Empty if the client has gone.
+    /// The client's name; empty if the client has no request any more.
     std::string of(std::uint64_t key) const;
 
 private:
@@ -48,9 +52,9 @@ private:
 /// The last minute of a limiter.
 class history {
 public:
-    /// To be called once a second.
+    /// Call this once a second.
     void add(asio_semaphore::limiter_statistics now);
-    /// With the clients that are there now.
+    /// The last minute and the current clients.
     std::string json(const asio_semaphore::limiter* limit, const client_names& names) const;
 
 private:
@@ -60,7 +64,7 @@ private:
     std::deque<asio_semaphore::limiter_statistics> past_; // guarded by mutex_; the oldest first
 };
 
-/// The page; it draws what `history::json` says.
+/// The page, which draws the data of `history::json`.
 std::string_view live_page();
 
 } // namespace server

@@ -1,6 +1,9 @@
-// An HTTP/1.1 server that lets at most so many requests into its handler at a time. The others
-// wait, for so long at most, and are answered with 503 after that. What makes it so is `work` in
-// session.cpp; what it does can be watched at /live.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// An HTTP/1.1 server with a limit on the number of requests in its handler. Further requests wait
+// for a bounded time, and then get the status 503. The limiter is used in `session::work` in
+// session.cpp. The page /live shows what the server does.
 
 #include "options.hpp"
 #include "server.hpp"
@@ -25,7 +28,7 @@ int run(const server::options& wanted) {
         std::cerr << "example_server: can't listen on " << wanted.endpoint << ": "
                   << e.code().message() << '\n';
         return 2;
-    } catch (const std::system_error& e) { // the trace
+    } catch (const std::system_error& e) { // from opening the trace file
         std::cerr << "example_server: " << e.what() << '\n';
         return 2;
     }

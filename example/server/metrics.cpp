@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #include "metrics.hpp"
 
 #include "fleet.hpp"
@@ -13,7 +16,7 @@
 namespace server {
 namespace {
 
-// With a point, as OpenMetrics wants the bounds of buckets.
+// Always with a decimal point: OpenMetrics requires it for the bounds of buckets.
 std::string seconds(answer_times::duration d) {
     std::ostringstream out;
     out << std::chrono::duration<double>(d).count();
@@ -42,7 +45,7 @@ std::uint64_t answer_times::count() const {
 
 void answer_times::write(std::ostream& out) const {
     out << "# TYPE http_answer_seconds histogram\n# UNIT http_answer_seconds seconds\n"
-           "# HELP http_answer_seconds From the request to its answer, by status code.\n";
+           "# HELP http_answer_seconds Time from a request to its response, by status code.\n";
     const std::lock_guard lock(mutex_);
     for (const auto& [status, times] : by_status_) {
         const std::string code = "code=\"" + std::to_string(status) + '"';
@@ -76,10 +79,15 @@ std::string openmetrics_text(
     const asio_semaphore::limiter* limit, const fleet* shared, const handler& work,
     const answer_times& answers) {
     std::ostringstream out;
-    gauge(out, "handlers_running", "Handlers that run, as they count it.", work.running());
-    gauge(out, "handlers_running_max", "The most that ever ran at once.", work.most());
     gauge(
-        out, "database_capacity", "Queries that the database answers at a time.", work.capacity());
+        out, "handlers_running", "Running handlers, counted by the handlers themselves.",
+        work.running());
+    gauge(
+        out, "handlers_running_max", "The most handlers that ever ran at the same time.",
+        work.most());
+    gauge(
+        out, "database_capacity",
+        "Queries that the database answers at a time before it slows down.", work.capacity());
     answers.write(out);
     if (limit)
         asio_semaphore::write_openmetrics(out, limit->statistics(), "limiter");

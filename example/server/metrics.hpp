@@ -1,6 +1,9 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
-// Numbers for those who watch the server.
+// Metrics of the server.
 
 #include <asio_semaphore.hpp>
 
@@ -15,14 +18,14 @@ namespace server {
 class fleet;
 class handler;
 
-/// How long it took to answer, by status code.
+/// The response times, by status code.
 class answer_times {
 public:
     using duration = asio_semaphore::duration_histogram::duration;
 
     void add(unsigned status, duration took);
     std::uint64_t count() const;
-    /// As a family of OpenMetrics.
+    /// Writes an OpenMetrics metric family.
     void write(std::ostream& out) const;
 
 private:
@@ -30,20 +33,20 @@ private:
     std::map<unsigned, asio_semaphore::duration_histogram> by_status_; // guarded by mutex_
 };
 
-/// What the priorities have together.
+/// The sums over all priorities.
 asio_semaphore::limiter_statistics::by_priority
 total(const asio_semaphore::limiter_statistics& statistics);
 
-/// What /metrics answers: OpenMetrics 1.0.
+/// The response to /metrics: OpenMetrics 1.0.
 /**
- * @param limit null: there is none
- * @param shared null: there is none
+ * @param limit null: no limiter
+ * @param shared null: no fleet
  */
 std::string openmetrics_text(
     const asio_semaphore::limiter* limit, const fleet* shared, const handler& work,
     const answer_times& answers);
 
-/// The same in one line, for the end.
+/// The same numbers in one line, which the server prints at its end.
 std::string summary(
     const asio_semaphore::limiter* limit, double largest_limit, const handler& work,
     const answer_times& answers);

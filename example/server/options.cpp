@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #include "options.hpp"
 
 #include <CLI/CLI.hpp>
@@ -23,12 +26,12 @@ constexpr std::int64_t one_day_in_ms = 24 * 60 * 60 * 1000;
 constexpr std::int64_t one_minute_in_us = 60 * 1000 * 1000;
 constexpr std::int64_t most_queries = 1'000'000;
 
-// Where a limit that finds itself starts, and what it does not exceed. It starts low: the first
-// requests say how long one takes without load, and to double costs no time.
+// The initial and the largest adaptive limit. It starts low, so that the first requests show the
+// latency without load; from there the limit doubles quickly.
 constexpr std::ptrdiff_t first_auto_limit = 4;
 constexpr int most_auto_limit = 1000;
 
-// The numbers are read as text first: what is none then gets one line in our own words.
+// CLI11 passes numbers as text, so that the error message for an invalid one is ours, in one line.
 std::int64_t
 number(const std::string& name, std::string_view text, std::int64_t least, std::int64_t most) {
     std::int64_t value = 0;
@@ -87,7 +90,7 @@ std::vector<workload::change> parse_schedule(const std::string& text) {
         const std::chrono::milliseconds after(
             number("--work-schedule, milliseconds,", one.substr(0, colon), 0, one_day_in_ms));
         if (!schedule.empty() && after <= schedule.back().after)
-            throw usage_error("--work-schedule must go on in time, not '" + text + "'");
+            throw usage_error("--work-schedule must have increasing times, not '" + text + "'");
         const auto capacity =
             number("--work-schedule, queries at a time,", one.substr(colon + 1), 1, most_queries);
         schedule.push_back({after, static_cast<int>(capacity)});
@@ -120,12 +123,12 @@ std::optional<options> parse(int argc, const char* const* argv) {
     std::string max_per_client, work, schedule, fleet, lease, trace;
     bool priority_header = false, dry_run = false;
     const auto limit_help =
-        "requests in the handler at a time; 0: no limit; auto: as many as make a request no more "
-        "than half as long again, found by gradient_limit from " +
-        std::to_string(first_auto_limit) + " on, between 1 and " + std::to_string(most_auto_limit);
+        "requests in the handler at a time; 0: no limit; auto: an adaptive limit, found by "
+        "gradient_limit, from 1 to " +
+        std::to_string(most_auto_limit) + ", which starts at " + std::to_string(first_auto_limit);
     CLI::App known(
-        "An HTTP server that handles only so many requests at a time.", "example_server");
-    known.set_help_flag("--help", "print this and end");
+        "An HTTP server with a limit on the requests that it handles at a time.", "example_server");
+    known.set_help_flag("--help", "print this help and exit");
     const auto add = [&](const char* name, std::string& value, const char* initial,
                          const std::string& help) {
         value = initial;
@@ -133,46 +136,45 @@ std::optional<options> parse(int argc, const char* const* argv) {
     };
     add("--address", address, "127.0.0.1", "IP address to listen on");
     add("--port", port, "8080", "port to listen on; 0: any free one");
-    add("--threads", threads, cores.c_str(), "threads that serve");
+    add("--threads", threads, cores.c_str(), "number of threads");
     add("--limit", limit, "16", limit_help);
     add("--max-waiting", max_waiting, "100",
-        "requests that wait for their turn; who finds no place is answered with 503 at once");
+        "requests that may wait; when so many wait, further ones get the status 503 at once");
     add("--max-wait", max_wait, "1000",
-        "milliseconds that a request waits before it is answered with 503");
+        "milliseconds that a request may wait before it gets the status 503");
     add("--busy-wait", busy_wait, "0",
-        "milliseconds that it waits instead while the queue has not been empty for max-wait, a few "
-        "times what a request takes; 0: the same");
+        "milliseconds that replace max-wait while the queue has not been empty for max-wait: a few "
+        "times the duration of a request; 0: always use max-wait");
     add("--order", order, "fifo",
-        "who waits comes oldest first (fifo), newest first (lifo), or newest first only while the "
-        "queue has not been empty for max-wait (adaptive)");
+        "which waiting request is next: the oldest (fifo), the newest (lifo), or the newest only "
+        "while the queue has not been empty for max-wait (adaptive)");
     add("--max-per-client", max_per_client, "0",
-        "requests of one client in the handler at a time, 0: its fair share; a client is what the "
-        "header X-Client says, or an address");
+        "requests of one client in the handler at a time; 0: no cap, only fair shares; the header "
+        "X-Client or, without it, the address identifies a client");
     known
         .add_flag(
             "--priority-header", priority_header,
-            "let the header X-Priority say how urgent a request is, from 0, which comes first, to "
-            "3")
+            "take the priority of a request from the header X-Priority: from 0, the highest, to 3")
         ->disable_flag_override();
     known
         .add_flag(
-            "--dry-run", dry_run, "refuse nobody, only count whom the limit would have held back")
+            "--dry-run", dry_run,
+            "admit all requests, and count those that the limit would have held back")
         ->disable_flag_override();
     add("--work", work, "100,5000,16",
-        "what the handler does: microseconds of computing, microseconds of a query to a simulated "
-        "database, and how many queries that answers at a time before it slows down");
+        "the work of a request: microseconds of computing, microseconds of a query to a simulated "
+        "database, and how many queries at a time the database answers before it slows down");
     const auto* const has_schedule =
         add("--work-schedule", schedule, "",
-            "when that number changes, to show what the limit does then: 5000:8,10000:16 makes it "
-            "8 five seconds after the start, and 16 after ten");
+            "changes of the last number of --work, to show how the limit adapts: 5000:8,10000:16 "
+            "sets it to 8 five seconds after the start, and to 16 after ten");
     const auto* const has_fleet =
         add("--fleet", fleet, "",
-            "share --limit with all servers that name the same limit on the same Redis or Valkey: "
-            "redis://127.0.0.1:6379/name; --max-waiting and --max-wait hold for each server");
+            "share --limit with all servers that use the same name on the same Redis or Valkey: "
+            "redis://127.0.0.1:6379/name; --max-waiting and --max-wait apply to each server");
     add("--fleet-lease", lease, "10000",
-        "milliseconds for which a server that dies keeps its permits");
-    add("--trace", trace, "",
-        "a file to which each handler's start and end are written, in nanoseconds");
+        "milliseconds until the permits of a crashed server are available again");
+    add("--trace", trace, "", "a file for the start and end of each handler, in nanoseconds");
 
     try {
         known.parse(argc, argv);
@@ -181,7 +183,7 @@ std::optional<options> parse(int argc, const char* const* argv) {
         return std::nullopt;
     } catch (const CLI::ParseError& e) {
         std::string why = e.what();
-        // One of its messages names a flag without the dashes.
+        // This message of CLI11 names a flag without the dashes.
         if (e.get_name() == "ArgumentMismatch" && why.find("--") == why.npos)
             why.insert(0, "--");
         throw usage_error(why);
@@ -231,8 +233,7 @@ std::optional<options> parse(int argc, const char* const* argv) {
             throw usage_error(
                 "--fleet needs a --limit that is a number from 1 on, not '" + limit + "'");
 #if !defined(EXAMPLE_FLEET)
-        throw usage_error(
-            "--fleet needs a build with -DASIO_SEMAPHORE_FLEET=ON; this one has no fleet");
+        throw usage_error("--fleet needs a build with -DASIO_SEMAPHORE_FLEET=ON");
 #endif
     }
     result.trace = trace;

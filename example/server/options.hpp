@@ -1,6 +1,9 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
-// The command line.
+// The options of the command line.
 
 #include "handler.hpp"
 
@@ -16,7 +19,7 @@
 
 namespace server {
 
-/// Where a limit is that several servers share.
+/// The address of a limit that several servers share.
 struct fleet_address {
     std::string host;
     std::string port;
@@ -27,20 +30,20 @@ struct fleet_address {
 struct options {
     boost::asio::ip::tcp::endpoint endpoint;
     int threads = 1;
-    std::ptrdiff_t limit = 0; // 0: none; where the limiter has an algorithm, where it starts
+    std::ptrdiff_t limit = 0; // 0: no limit; with an algorithm: the initial limit
     asio_semaphore::limiter_options limiter;
-    bool priority_header = false; // whether a request may say what its priority is
+    bool priority_header = false; // whether a request may state its priority
     workload work;
-    std::optional<fleet_address> fleet; // then the limit is the fleet's
-    std::string trace;                  // a file; empty: none
+    std::optional<fleet_address> fleet; // if set, it is used instead of a limiter
+    std::string trace;                  // the path of a file; empty: no trace
 };
 
-/// What the command line says that cannot be; one line for the user.
+/// An invalid command line. The message is one line for the user.
 struct usage_error : std::runtime_error {
     using runtime_error::runtime_error;
 };
 
-/// Nothing if only help was wanted, which it prints. @throws usage_error
+/// For --help, prints the help and returns nothing. @throws usage_error
 std::optional<options> parse(int argc, const char* const* argv);
 
 } // namespace server

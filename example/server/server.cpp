@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #include "server.hpp"
 
 #include <boost/asio/co_spawn.hpp>
@@ -20,7 +23,7 @@ using asio::ip::tcp;
 using boost::system::error_code;
 namespace {
 
-// Out of memory, for one: the connection ends, the server does not.
+// An exception, such as bad_alloc, ends the connection but not the server.
 void report(std::exception_ptr failure) {
     try {
         if (failure)
@@ -74,7 +77,7 @@ asio::awaitable<void> server::accept_loop() {
         if (!acceptor_.is_open())
             co_return;
         if (ec) {
-            // No file descriptor left, most likely: some connections have to end first.
+            // Most likely no file descriptor is left. Wait until some connections have ended.
             asio::steady_timer pause(acceptor_.get_executor(), std::chrono::milliseconds(50));
             co_await pause.async_wait(asio::use_awaitable);
             continue;
@@ -89,13 +92,14 @@ asio::awaitable<void> server::accept_loop() {
 
 asio::awaitable<void> server::await_signal() {
     co_await signals_.async_wait(asio::use_awaitable);
-    signals_.clear(); // a second one ends the program at once
-    std::cout << "draining: no new connections, requests that wait are refused, "
+    signals_.clear(); // a second signal ends the program at once
+    std::cout << "draining: no new connections, waiting requests are refused, "
               << handler_.running() << " are being handled\n"
               << std::flush;
     error_code ignored;
     acceptor_.close(ignored);
-    // First, so that who is refused now is also told that the connection ends.
+    // Drain first, so that the refusals that close() causes also announce the end of the
+    // connection.
     sessions_.drain();
     if (limiter_)
         limiter_->close();

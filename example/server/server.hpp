@@ -1,6 +1,9 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
-// Accepts connections, and ends in peace.
+// Accepts connections, and shuts down gracefully.
 
 #include "fleet.hpp"
 #include "handler.hpp"
@@ -26,11 +29,11 @@ namespace server {
 
 class server {
 public:
-    /// Listens from here on. @throws boost::system::system_error if it can't
+    /// Starts to listen. @throws boost::system::system_error if that fails
     server(boost::asio::io_context& context, const options& wanted);
 
-    /// Accepts, until SIGINT or SIGTERM; the context's run() then returns when the last request is
-    /// answered.
+    /// Accepts connections until SIGINT or SIGTERM. After that, run() of the context returns when
+    /// the last request has been answered.
     void start();
 
     std::string url() const;
@@ -43,12 +46,12 @@ private:
     asio_semaphore::limiter* limit() { return limiter_ ? &*limiter_ : nullptr; }
 
     boost::asio::io_context& context_;
-    boost::asio::ip::tcp::acceptor acceptor_; // on a strand, as the signals
-    boost::asio::signal_set signals_;         // the same
-    boost::asio::steady_timer each_second_;   // the same
-    std::atomic<double> largest_limit_{0};    // that ever was in force
+    boost::asio::ip::tcp::acceptor acceptor_; // its strand guards signals_ and each_second_ too
+    boost::asio::signal_set signals_;
+    boost::asio::steady_timer each_second_;
+    std::atomic<double> largest_limit_{0}; // the largest that was ever in force
     std::optional<asio_semaphore::limiter> limiter_;
-    std::unique_ptr<fleet> fleet_; // then there is no limiter
+    std::unique_ptr<fleet> fleet_; // if set, there is no limiter
     const bool priority_header_;
     handler handler_;
     answer_times answers_;

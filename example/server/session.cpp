@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #include "session.hpp"
 
 #include "fleet.hpp"
@@ -32,7 +35,7 @@ using namespace asio::experimental::awaitable_operators;
 using namespace std::chrono_literals;
 namespace {
 
-constexpr auto client_timeout = 30s; // for a whole request to come, or a response to go
+constexpr auto client_timeout = 30s; // for reading a whole request, and for writing a response
 constexpr std::size_t most_buffered = 64 * 1024;
 constexpr std::uint64_t largest_body = 16 * 1024;
 
@@ -51,7 +54,7 @@ http::response<http::string_body> respond(
     http::response<http::string_body> answer(status, asked.version());
     answer.set(http::field::date, http_date());
     answer.set(http::field::content_type, type);
-    // So that a client can tell which of its requests this answers.
+    // A client can match the response with its request by this header.
     if (const auto id = asked.find("X-Request-Id"); id != asked.end())
         answer.set("X-Request-Id", id->value());
     answer.keep_alive(asked.keep_alive());
@@ -69,7 +72,7 @@ std::string header(const http::fields& fields, std::string_view name) {
     return found != fields.end() ? std::string(found->value()) : "";
 }
 
-// 0, the highest, where the request does not say. False: what it says is none.
+// Leaves 0, the highest priority, if the request states none. False if it states an invalid one.
 bool read_priority(const http::fields& fields, int& priority) {
     const auto said = header(fields, "X-Priority");
     if (said.empty())
@@ -151,7 +154,7 @@ asio::awaitable<void> session::serve() {
             const auto status = ec == http::error::body_limit ? http::status::payload_too_large
                                                               : http::status::bad_request;
             reply = respond(parser.get(), status, ec.message() + "\n");
-            reply->keep_alive(false); // who knows where the next request would begin
+            reply->keep_alive(false); // the start of the next request is unknown
         }
         if (!reply)
             co_return;
@@ -161,12 +164,12 @@ asio::awaitable<void> session::serve() {
 
         stream_.expires_after(client_timeout);
         co_await http::async_write(stream_, *reply, asio::redirect_error(asio::use_awaitable, ec));
-        // Asked again: drain() may have found the response on its way.
+        // Ask again: drain() may have been called while the response was being written.
         go_on = !ec && reply->keep_alive() && !shared_.sessions.draining();
     }
 }
 
-// Nothing if the client is gone.
+// Returns nothing if the client is gone.
 asio::awaitable<std::optional<session::response>> session::answer(const request& asked) {
     if (asked.method() != http::verb::get && asked.method() != http::verb::head) {
         auto reply = respond(asked, http::status::method_not_allowed, "GET or HEAD only\n");
@@ -175,14 +178,14 @@ asio::awaitable<std::optional<session::response>> session::answer(const request&
     }
     const auto path = asked.target().substr(0, asked.target().find('?'));
     if (path == "/") {
-        // Whichever ends first cancels the other. A client that has closed its side is taken for
-        // gone at any time before its answer: in the queue and in the handler alike.
+        // The one that ends first cancels the other. A client that closes its side before it has
+        // its response counts as gone, both in the queue and in the handler.
         auto first = co_await (client_gone() || work(asked));
         if (first.index() == 0)
             co_return std::nullopt;
         co_return std::get<1>(std::move(first));
     }
-    // Past the limit: whoever watches the server wants an answer just when it is full.
+    // No limit from here on: monitoring has to work when the server is overloaded.
     if (path == "/metrics")
         co_return respond(
             asked, http::status::ok,
@@ -195,18 +198,18 @@ asio::awaitable<std::optional<session::response>> session::answer(const request&
     if (path == "/live") {
         auto reply =
             respond(asked, http::status::ok, std::string(live_page()), "text/html; charset=utf-8");
-        // Nothing from outside.
+        // The page must load nothing from other servers.
         reply.set(
             "Content-Security-Policy",
             "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
             "connect-src 'self'; img-src data:");
         co_return reply;
     }
-    co_return respond(asked, http::status::not_found, "there are /, /live and /metrics\n");
+    co_return respond(asked, http::status::not_found, "the paths are /, /live and /metrics\n");
 }
 
-// Ends when the client hangs up. It may also send its next requests without waiting for answers:
-// those are kept, as many as the buffer takes.
+// Ends when the client hangs up. The client may send further requests before it has a response.
+// They are kept in the buffer, as far as they fit.
 asio::awaitable<void> session::client_gone() {
     constexpr std::size_t chunk = 1024;
     auto& socket = stream_.socket();
@@ -219,9 +222,10 @@ asio::awaitable<void> session::client_gone() {
             tcp::socket::wait_error, asio::redirect_error(asio::use_awaitable, ec));
 }
 
-// Here the limiter stands: a request waits for its admission, and has it while it is handled.
+// This is where the limiter is used: a request waits for its admission, and holds the admission
+// while it is handled.
 asio::awaitable<session::response> session::work(const request& asked) {
-    // The header is for a proxy to set: a client could call itself what it likes.
+    // A proxy has to set this header. A client could state any name.
     const auto client = header(asked, "X-Client");
     const client_names::visit visit(shared_.clients, client.empty() ? address_ : client);
     asio_semaphore::admission place;
@@ -232,7 +236,7 @@ asio::awaitable<session::response> session::work(const request& asked) {
             if (shared_.priority_header && !read_priority(asked, wanted.priority))
                 co_return respond(
                     asked, http::status::bad_request, "X-Priority is a digit from 0 to 3\n");
-            // The common case does not suspend.
+            // try_admit first: in the common case the coroutine does not suspend.
             error_code ec;
             place = shared_.limit->try_admit(wanted);
             if (!place)
@@ -249,11 +253,11 @@ asio::awaitable<session::response> session::work(const request& asked) {
                 co_return refuse(asked, ec);
         }
         auto reply = respond(asked, http::status::ok, co_await shared_.work());
-        // Not while a slow client reads.
+        // Finish before the response is written: a slow client must not hold the place.
         place.finish();
         co_return reply;
     } catch (const boost::system::system_error& e) {
-        place.finish(e.code()); // operation_aborted, which is ignored, where the client hung up
+        place.finish(e.code()); // if the client hung up: operation_aborted, which is ignored
     } catch (const std::exception&) {
         place.finish(asio_semaphore::outcome::ignored);
     }

@@ -1,6 +1,9 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
-// One connection, from its acceptance to its end. Everything runs on the connection's strand.
+// One connection, from accept to its end. Everything runs on the connection's strand.
 
 #include <asio_semaphore.hpp>
 
@@ -28,14 +31,14 @@ class handler;
 class history;
 class session;
 
-/// The connections that there are, so that those without a request can be ended.
+/// All open connections, so that a shutdown can end the idle ones.
 class session_list {
 public:
-    /// False if there will be no more requests: the session is not to begin.
+    /// False if the server is shutting down: the session must not begin.
     bool add(const std::shared_ptr<session>& s);
     void remove(const std::shared_ptr<session>& s);
 
-    /// Requests that are under way are still answered; all else ends.
+    /// Ends idle connections at once, and the others after the response to their current request.
     void drain();
     bool draining() const noexcept { return draining_.load(std::memory_order_relaxed); }
 
@@ -45,10 +48,10 @@ private:
     std::atomic<bool> draining_{false};           // written under mutex_
 };
 
-/// What all sessions share.
+/// The objects that all sessions share.
 struct services {
-    asio_semaphore::limiter* limit; // null: none
-    server::fleet* fleet;           // null: none
+    asio_semaphore::limiter* limit; // null: no limiter
+    server::fleet* fleet;           // null: no fleet
     bool priority_header;
     handler& work;
     answer_times& answers;
@@ -61,10 +64,10 @@ class session {
 public:
     session(boost::asio::ip::tcp::socket socket, const services& shared);
 
-    /// @param self keeps the session until it has ended
+    /// @param self keeps the session alive until its end
     boost::asio::awaitable<void> run(std::shared_ptr<session> self);
 
-    /// Called from any thread, by the list.
+    /// The list calls this, on any thread.
     static void drain(const std::shared_ptr<session>& self);
 
 private:
@@ -77,11 +80,11 @@ private:
     boost::asio::awaitable<response> work(const request& asked);
     response refuse(const request& asked, boost::system::error_code why) const;
 
-    const std::string address_; // of the client
+    const std::string address_; // the client's
     boost::beast::tcp_stream stream_;
     boost::beast::flat_buffer buffer_;
     const services shared_;
-    bool idle_ = false; // waits for a request
+    bool idle_ = false; // whether the session waits for a request
 };
 
 } // namespace server

@@ -1,5 +1,8 @@
-// The server as its users meet it: a process, reached over loopback and by signals. What depends on
-// the time since its start is tested without a clock.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// Tests the server as its users see it: as a process, over loopback and with signals. The parts
+// that depend on the time since the start are tested without a clock.
 
 #include "handler.hpp"
 #include "options.hpp"
@@ -38,7 +41,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// Polls until f() is true; fails the test if it never is.
+/// Polls until f() is true; fails the test after a timeout.
 template <typename F>
 void until(F f) {
     const auto deadline = std::chrono::steady_clock::now() + 30s;
@@ -46,7 +49,7 @@ void until(F f) {
         BOOST_REQUIRE(std::chrono::steady_clock::now() < deadline);
 }
 
-/// The server, started; killed if the test did not end it.
+/// A running server process. The destructor kills it if the test did not end it.
 class process {
 public:
     explicit process(std::vector<std::string> arguments) {
@@ -83,7 +86,7 @@ public:
 
     void signal(int number) const { ::kill(pid_, number); }
 
-    /// Waits for the end. -1 if that was not by exit.
+    /// Waits for the end, and returns the exit status; -1 if the process did not exit normally.
     int exit_code() {
         int status = 0;
         ::waitpid(pid_, &status, 0);
@@ -137,7 +140,7 @@ public:
         send(target);
         return receive();
     }
-    /// Sends no more, and would still take an answer.
+    /// Sends nothing more, but can still receive a response.
     void half_close() { socket_.shutdown(tcp::socket::shutdown_send); }
     bool answered() { return socket_.available() > 0; }
     /// Whether the server closed the connection instead of sending more.
@@ -153,7 +156,7 @@ private:
     boost::beast::flat_buffer buffer_;
 };
 
-/// A server that runs, and its clients.
+/// A running server and its clients.
 class running_server {
 public:
     explicit running_server(std::vector<std::string> arguments) :
@@ -161,7 +164,7 @@ public:
 
     client connect() { return client(context_, port_); }
 
-    /// What /metrics says now, each line a name (with its labels) and a number.
+    /// The current metrics: from a name with its labels to a number.
     std::map<std::string, double> metrics() {
         const response answer = connect().get("/metrics");
         BOOST_TEST(answer.result_int() == 200u);
@@ -184,7 +187,7 @@ public:
         }
         return values;
     }
-    /// What the priorities have together.
+    /// The number of refusals with this reason, over all priorities.
     double refused(const std::string& reason) {
         const auto all = metrics();
         double sum = 0;
@@ -219,7 +222,7 @@ private:
     asio::io_context context_;
 };
 
-// The handler does nothing but wait, as many microseconds as this says.
+// The work of a handler that only waits, for this many microseconds.
 const std::string brief = "0,20000,1000", endless = "0,60000000,1000";
 const std::string admitted = "limiter_admitted_total{priority=\"0\"}";
 
@@ -262,7 +265,7 @@ BOOST_AUTO_TEST_CASE(who_waits_too_long_gets_503_with_retry_after) {
     BOOST_TEST(refused.result_int() == 503u);
     BOOST_TEST(std::stoi(refused[http::field::retry_after]) >= 1);
     BOOST_TEST(server.refused("timed_out") == 1);
-    BOOST_TEST(second.get("/metrics").result_int() == 200u); // the connection goes on
+    BOOST_TEST(second.get("/metrics").result_int() == 200u); // the connection stays open
 }
 
 BOOST_AUTO_TEST_CASE(a_client_that_hangs_up_while_it_waits_leaves_the_queue) {
@@ -338,7 +341,8 @@ BOOST_AUTO_TEST_CASE(retry_after_tells_the_expected_wait) {
         clients.back().send("/");
         server.until_metric("limiter_waiting", i);
     }
-    // Nobody was granted since two began to wait: each has to wait at least for so long.
+    // No request was admitted since two began to wait, so each of them has to wait at least that
+    // long.
     until([&] { return server.metrics().at("limiter_expected_wait_seconds") > 1; });
     const auto refused = server.connect().get("/");
     BOOST_TEST(refused.result_int() == 503u);
@@ -350,7 +354,7 @@ BOOST_AUTO_TEST_CASE(while_the_queue_is_a_standing_one_newcomers_are_shed) {
         {"--limit", "1", "--max-wait", "500", "--busy-wait", "1", "--order", "adaptive", "--work",
          endless});
     std::deque<client> clients;
-    // So often that the queue is never empty for long.
+    // Often enough that the queue is never empty for long.
     auto next = std::chrono::steady_clock::now();
     until([&] {
         if (std::chrono::steady_clock::now() >= next) {
@@ -360,7 +364,7 @@ BOOST_AUTO_TEST_CASE(while_the_queue_is_a_standing_one_newcomers_are_shed) {
         }
         return server.refused("shed") > 0;
     });
-    BOOST_TEST(server.refused("timed_out") >= 1); // the first ones waited all their time
+    BOOST_TEST(server.refused("timed_out") >= 1); // the first requests waited for max_wait
     for (auto c = std::next(clients.begin()); c != clients.end(); ++c)
         BOOST_TEST(c->status() == 503u);
 }
@@ -526,7 +530,7 @@ BOOST_AUTO_TEST_CASE(the_database_takes_turns_beyond_its_capacity) {
     };
     BOOST_TEST(rate(16) == 3200, boost::test_tools::tolerance(0.001));
     BOOST_TEST(rate(8) == 1600, boost::test_tools::tolerance(0.001));
-    // A few more cost hardly anything, very many three quarters.
+    // A few queries too many cost hardly any throughput, very many cost three quarters.
     BOOST_TEST(rate(24) > 0.99 * rate(16));
     BOOST_TEST(rate(256) == rate(16) / 4, boost::test_tools::tolerance(0.001));
     for (int i = 17; i <= 256; ++i)
@@ -587,7 +591,7 @@ BOOST_AUTO_TEST_CASE(a_limit_that_finds_itself_is_seen_to_move) {
         }
         return limits.size();
     };
-    until([&] { return limits_on_page() == 1; }); // one second of it is there
+    until([&] { return limits_on_page() == 1; }); // the history has one second
     until([&] {
         for (auto& c : clients)
             c.send("/");

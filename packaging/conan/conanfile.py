@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
 """A recipe for Conan 2 that packages the tree it lies in: conan create packaging/conan [-o '&:header_only=False'] [-o '&:fleet=True'].
 
 The package has the one target that the option chooses: asio_semaphore::asio_semaphore, or with header_only=False

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #include <asio_semaphore/async_semaphore.hpp>
 
 #include <support/allocators.hpp>
@@ -71,7 +74,7 @@ private:
     int* in_use_;
 };
 
-/// A slot that takes no handler.
+/// A slot that refuses every handler.
 struct full_slot {
     template <typename T, typename... Args>
     T& emplace(Args&&...) {
@@ -86,7 +89,7 @@ struct slotted : owner {
     full_slot get_cancellation_slot() const noexcept { return {}; }
 };
 
-/// Acquires again and again out of one single block.
+/// Acquires repeatedly, with memory for only one block.
 struct loop {
     async_semaphore* semaphore;
     one_block* arena;
@@ -98,7 +101,7 @@ struct loop {
     void operator()(error_code ec, permit p) {
         if (ec || --*left == 0)
             return;
-        // Waits for the permit that is given back right after.
+        // The new operation waits for the permit that the next line returns.
         semaphore->async_acquire_permit(loop{semaphore, arena, left});
         p.reset();
     }
@@ -300,7 +303,7 @@ BOOST_AUTO_TEST_CASE(an_allocator_that_fails_loses_no_free_permit) {
     BOOST_TEST(support::poll(context) == 0u);
 }
 
-// A handler on another executor than the semaphore's needs memory for the one hop of its way there.
+// A handler on another executor than the semaphore's needs memory for the post to that executor.
 struct on_the_way_fixture : fixture {
     on_the_way_fixture() {
         other.async_acquire_permit(asio::bind_executor(strand, counted(recording(first))));
@@ -308,7 +311,7 @@ struct on_the_way_fixture : fixture {
         BOOST_TEST(book.allocated == 1);
     }
 
-    // The handler is destroyed, and its permit serves the next.
+    // The handler is destroyed, and the next waiter gets its permit.
     void check_first_lost_the_permit_to_second() {
         BOOST_TEST(first.was_dropped());
         BOOST_TEST(other.waiting() == 0u);
@@ -329,7 +332,7 @@ struct on_the_way_fixture : fixture {
 BOOST_FIXTURE_TEST_CASE(
     an_allocator_that_fails_at_the_grant_passes_the_permit_on, on_the_way_fixture) {
     book.left = 0;
-    other.release(); // whose affair it is not
+    other.release(); // must not throw: the failed allocation belongs to the waiter
     BOOST_TEST(first.was_dropped());
     check_first_lost_the_permit_to_second();
 }
@@ -357,11 +360,12 @@ BOOST_AUTO_TEST_CASE(the_default_memory_respects_alignment) {
     BOOST_TEST(second.count() == 1);
 }
 
-/// Rounds of an acquire that is granted at once and one that waits; the calls of operator new.
+/// Counts the calls of operator new in rounds of an acquire that is granted at once and one that
+/// waits.
 template <typename Semaphore, typename Start>
 std::size_t news_in_steady_state(asio::io_context& context, Semaphore& semaphore, Start start) {
     std::size_t before = 0, after = 0;
-    // On a thread of the context, where Asio recycles memory.
+    // Asio recycles memory only on a thread that runs the context.
     asio::post(context, [&] {
         for (int round = 0; round < 120; ++round) {
             if (round == 20)

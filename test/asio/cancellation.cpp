@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #include <asio_semaphore/async_semaphore.hpp>
 
 #include <support/executors.hpp>
@@ -48,7 +51,7 @@ struct fixture {
     void poll() { support::poll(context); }
 };
 
-/// A slot of one's own: a copyable handle to a place for one handler.
+/// A user-defined slot: a copyable handle to a place for one handler.
 class home_made_slot {
 public:
     struct place {
@@ -99,7 +102,7 @@ private:
     place* place_ = nullptr;
 };
 
-/// A handler that is left without its slot when it moves.
+/// A handler that has no slot after it was moved from.
 class takes_its_slot_along {
 public:
     using cancellation_slot_type = asio::cancellation_slot;
@@ -497,7 +500,7 @@ BOOST_AUTO_TEST_CASE(a_handler_that_owns_its_signal_may_be_dropped_with_its_cont
 }
 
 BOOST_AUTO_TEST_CASE(the_signal_may_be_destroyed_while_it_emits) {
-    // By the handler's destruction, which an executor that drops does inside emit.
+    // The executor drops the handler inside emit, and the handler owns the signal.
     support::ways how;
     basic_async_semaphore<support::wayward_executor> other(
         support::wayward_executor(context, how), 0);

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #include <asio_semaphore/async_semaphore.hpp>
 
 #include <support/handlers.hpp>
@@ -58,7 +61,7 @@ struct fixture {
     bool all_home() const { return semaphore.available() == 1 && other.available() == 1; }
 };
 
-/// Acquires of two semaphores, one after the other, as one operation.
+/// A composed operation that acquires a permit of each of two semaphores in turn.
 template <typename Token>
 auto async_acquire_both(async_semaphore& a, async_semaphore& b, Token&& token) {
     return asio::async_compose<Token, void(error_code, permit, permit)>(
@@ -86,7 +89,7 @@ auto async_acquire_both(async_semaphore& a, async_semaphore& b, Token&& token) {
 BOOST_FIXTURE_TEST_SUITE(asio_compositions, fixture)
 
 BOOST_AUTO_TEST_CASE(the_loser_of_or_loses_no_permit) {
-    // Both can be granted at once: the loser's permit is granted too, and comes back.
+    // Both operations are granted at once, so the permit of the loser has to return.
     start([&]() -> awaitable<void> {
         auto won = co_await (
             semaphore.async_acquire_permit(use_awaitable) ||
@@ -121,7 +124,7 @@ BOOST_AUTO_TEST_CASE(a_grant_that_ties_with_a_timer_is_not_lost) {
             co_await (
                 semaphore.async_acquire_permit(use_awaitable) || timer.async_wait(use_awaitable));
         });
-        // Both end before either handler runs.
+        // Both operations end before one of the handlers runs.
         asio::steady_timer giver(context, std::chrono::microseconds(round));
         giver.async_wait([&](error_code) { held.reset(); });
         context.restart();

@@ -1,7 +1,10 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #include <asio_semaphore/async_semaphore.hpp>
 
 #if defined(__GNUC__) && !defined(__clang__)
-// GCC takes the deallocation function of co_composed's promise for the partner of another one.
+// GCC pairs the deallocation function of co_composed's promise with a wrong allocation function.
 #pragma GCC diagnostic ignored "-Wmismatched-new-delete"
 #endif
 
@@ -28,8 +31,8 @@
 #include <tuple>
 #include <utility>
 
-// Coroutines that are not awaitables: resumable ones, and composed operations written as
-// coroutines.
+// Coroutines that are not awaitables: asio::experimental::coro, and composed operations that are
+// written as coroutines.
 
 namespace {
 
@@ -103,7 +106,7 @@ BOOST_AUTO_TEST_CASE(a_resumable_coroutine_gives_its_permit_back_when_it_is_dest
         support::poll(context);
         BOOST_TEST(semaphore.available() == 0);
     }
-    support::poll(context); // where Asio destroys it
+    support::poll(context); // Asio destroys the coroutine here
     BOOST_TEST(semaphore.available() == 1);
 }
 

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #include <asio_semaphore/async_semaphore.hpp>
 
 #include <support/handlers.hpp>
@@ -50,7 +53,7 @@ struct fixture {
     async_semaphore semaphore{context, 1};
     int finished = 0;
 
-    /// Starts a coroutine, whose exceptions leave run().
+    /// Starts a coroutine. Its exceptions propagate out of run().
     template <typename Coroutine>
     void start(Coroutine coroutine) {
         asio::co_spawn(context, std::move(coroutine), [this](std::exception_ptr e) {

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #include <asio_semaphore/async_semaphore.hpp>
 
 #include <support/executors.hpp>
@@ -40,7 +43,7 @@ using support::recording;
 using support::result;
 using namespace std::chrono_literals;
 
-/// A context whose queue outlives its services.
+/// An execution context that destroys its services before its queue of functions.
 class own_context : public asio::execution_context {
 public:
     class executor_type {
@@ -116,7 +119,8 @@ struct fixture {
 
     void poll() { support::poll(context); }
 
-    /// Runs the context until it has nothing left to do: soon, or a timer keeps it alive.
+    /// Runs the context, and returns whether it ran out of work. Only a timer that is still set can
+    /// prevent that.
     bool runs_dry() {
         context.restart();
         context.run_for(30s);
@@ -323,7 +327,7 @@ BOOST_AUTO_TEST_CASE(any_unit_of_time_serves) {
 }
 
 BOOST_AUTO_TEST_CASE(the_time_of_a_lazy_operation_counts_from_its_start) {
-    // A deadline counted from the call would have passed before the start.
+    // If the deadline counted from the call, it would have passed before the start.
     auto lazy = semaphore.async_acquire_permit_for(20ms, asio::deferred);
     const auto called = std::chrono::steady_clock::now();
     while (std::chrono::steady_clock::now() < called + 21ms)
@@ -432,7 +436,7 @@ BOOST_AUTO_TEST_CASE(a_context_of_ones_own_times_out) {
     BOOST_TEST(late.failed(timed_out));
 }
 
-// What is left in it is destroyed after the timers' service.
+// The functions in this queue are destroyed after the service of the timers.
 BOOST_AUTO_TEST_CASE(a_queue_that_outlives_its_contexts_services_may_hold_every_stage) {
     result granted, cancelled, waiting, posted;
     {
@@ -446,13 +450,13 @@ BOOST_AUTO_TEST_CASE(a_queue_that_outlives_its_contexts_services_may_hold_every_
         second.async_acquire_permit_for(1h, recording(cancelled));
         second.cancel();
         async_semaphore third(own.get_executor(), 0);
-        third.async_acquire_permit_for(1h, recording(posted)); // the timer is about to be set
+        third.async_acquire_permit_for(1h, recording(posted)); // the timer is not set yet
     }
     for (const result* r : {&granted, &cancelled, &waiting, &posted})
         BOOST_TEST(r->was_dropped());
 }
 
-// With this hint Asio has no locks around its timers: they are not touched from another thread.
+// With this concurrency hint, Asio does not lock its timers, so another thread must not use them.
 BOOST_AUTO_TEST_CASE(the_timer_is_touched_on_its_executor_alone) {
     asio::io_context unsafe(BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO);
     async_semaphore other(unsafe, 0);

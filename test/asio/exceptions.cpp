@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #include <asio_semaphore/async_semaphore.hpp>
 
 #include <support/executors.hpp>
@@ -43,7 +46,7 @@ struct fixture {
 
 constexpr int many = 100000;
 
-/// A handler that gives back at once what it was granted.
+/// A handler that returns its permit at once.
 struct relay {
     basic_async_semaphore<wayward_executor>* semaphore;
     int* calls;
@@ -204,7 +207,7 @@ BOOST_AUTO_TEST_CASE(handlers_that_release_one_for_the_other_do_not_grow_the_sta
 }
 
 BOOST_AUTO_TEST_CASE(dropped_handlers_that_own_permits_of_each_other_are_worked_off_in_a_loop) {
-    // Each waiter owns the permit for which the next one waits, on a semaphore of its own.
+    // Each waiter has its own semaphore, and owns the permit for which the next waiter waits.
     using semaphore_type = basic_async_semaphore<wayward_executor>;
     constexpr int length = 20000;
     std::vector<std::unique_ptr<semaphore_type>> chain;
@@ -222,7 +225,8 @@ BOOST_AUTO_TEST_CASE(dropped_handlers_that_own_permits_of_each_other_are_worked_
         BOOST_REQUIRE(semaphore_of_chain->available() == 1);
 }
 
-/// Starts an operation whose handler fails at its 1st, 2nd ... move, until none fails any more.
+/// Starts an operation whose handler throws at its first move, then one whose handler throws at the
+/// second, and so on, until no move throws.
 template <typename Start, typename Check>
 void enumerate_moves(Start start, Check check) {
     int failures = 0;
@@ -309,7 +313,7 @@ BOOST_AUTO_TEST_CASE(also_with_another_executor) {
         });
 }
 
-/// Grants a fragile handler, and runs it with a move that fails; serves whoever waits behind.
+/// Grants an operation whose handler then throws from a move. The next waiter must be granted.
 template <typename Semaphore>
 void fail_at_the_grant(asio::io_context& context, Semaphore& semaphore) {
     int failures = 0;

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #include <asio_semaphore/async_semaphore.hpp>
 
 #include <support/executors.hpp>
@@ -45,7 +48,7 @@ using support::wayward_executor;
 
 using tracker = tracker_executor<>;
 
-/// Two contexts, each with its book: that of the semaphore, and that of the handlers.
+/// The context of the semaphore and that of the handlers, with a count of work for each.
 struct fixture {
     asio::io_context io_context, handler_context;
     tracking io_book, handler_book;
@@ -59,7 +62,7 @@ struct fixture {
     }
 };
 
-/// Notes how much work another executor has when this one is given a function.
+/// Each call of execute records how much work another executor has.
 struct noting_executor {
     asio::io_context* context;
     const tracking* other;
@@ -83,7 +86,7 @@ struct noting_executor {
     }
 };
 
-/// Five threads take turns at two permits; counts who is inside.
+/// Runs many operations on two permits, and counts how many hold a permit at the same time.
 template <typename Executor>
 void crowd(const Executor& executor, const std::function<void()>& run) {
     basic_async_semaphore<Executor> semaphore(executor, 2);
@@ -146,7 +149,7 @@ BOOST_AUTO_TEST_CASE(a_handler_runs_on_its_associated_executor_and_nowhere_else)
     }
 }
 
-// What it answers dies with the move of the handler.
+// The reference that get_executor() returns becomes invalid when the handler is moved.
 BOOST_AUTO_TEST_CASE(a_handler_may_tell_its_executor_by_reference) {
     struct handler {
         using executor_type = asio::any_io_executor;
@@ -202,7 +205,8 @@ BOOST_AUTO_TEST_CASE(every_other_end_of_an_operation_reaches_the_associated_exec
 }
 
 BOOST_AUTO_TEST_CASE(no_handler_runs_inside_the_initiation_or_inside_what_completes_it) {
-    // On a thread of the context, and inside a strand, where running at once would be possible.
+    // Also on a thread that runs the context, and inside a strand, where the handler could run at
+    // once.
     const auto strand = asio::make_strand(io_context);
     basic_async_semaphore<asio::strand<asio::io_context::executor_type>> on_strand(strand, 1);
     asio::cancellation_signal signal;
@@ -319,7 +323,7 @@ BOOST_AUTO_TEST_CASE(and_until_its_handler_has_been_submitted) {
                 on_handler, [&](error_code, permit) { io_work = io_book.work; }));
             BOOST_TEST(io_book.work >= (waits ? 1 : 0));
             held.reset();
-            // Submitted: its executor has it, and the semaphore's has nothing more to do with it.
+            // The handler's executor has the handler now, so the semaphore's has no work left.
             BOOST_TEST(io_book.work == 0);
             BOOST_TEST(handler_book.submitted == 1);
             BOOST_TEST(io_book.submitted == 0);
@@ -345,7 +349,7 @@ BOOST_AUTO_TEST_CASE(the_semaphores_has_work_while_the_handler_is_submitted_else
 }
 
 BOOST_AUTO_TEST_CASE(run_returns_only_once_a_waiting_operation_is_over) {
-    // The common case, where semaphore and handler are on one io_context, has a way of its own.
+    // The common case, with semaphore and handler on one io_context, has its own code path.
     async_semaphore plain(io_context, 0);
     bool called = false;
     plain.async_acquire_permit([&](error_code, permit) { called = true; });
@@ -378,7 +382,7 @@ BOOST_AUTO_TEST_CASE(an_abandoned_operation_leaves_no_work_behind) {
         asio::io_context dying;
         basic_async_semaphore<tracker> other(tracker(dying.get_executor(), io_book), 0);
         auto owner = std::make_shared<basic_async_semaphore<tracker>>(std::move(other));
-        // Owned by its own handler: the context goes first.
+        // The handler owns the semaphore, so the context is destroyed first.
         owner->async_acquire(asio::bind_executor(on_handler, [owner](error_code) {}));
         BOOST_TEST(handler_book.work >= 1);
         BOOST_TEST(io_book.work >= 1);
@@ -387,8 +391,8 @@ BOOST_AUTO_TEST_CASE(an_abandoned_operation_leaves_no_work_behind) {
     BOOST_TEST(io_book.work == 0);
 }
 
-// A strand as the semaphore's executor, a context that is busy, or that nobody runs: no station on
-// the way to a handler that has an executor of its own.
+// A handler with its own executor is posted there directly. So it does not matter whether the
+// semaphore's executor is a strand, or belongs to a context that is busy or that no thread runs.
 BOOST_AUTO_TEST_CASE(a_semaphore_on_a_strand_does_not_make_its_holders_take_turns) {
     const auto strand = asio::make_strand(io_context);
     async_semaphore many(strand, 3, 3);
@@ -396,7 +400,7 @@ BOOST_AUTO_TEST_CASE(a_semaphore_on_a_strand_does_not_make_its_holders_take_turn
     for (int i = 0; i < 3; ++i)
         many.async_acquire_permit(
             asio::bind_executor(asio::make_strand(io_context), [&](error_code, permit) {
-                // Each needs the others to run at the same time.
+                // Ends only if all three run at the same time.
                 ++inside;
                 while (inside < 3)
                     std::this_thread::yield();
@@ -462,7 +466,7 @@ BOOST_AUTO_TEST_CASE(
     BOOST_TEST(io_book.work == 0);
 }
 
-// Posted to, it would start threads that the program does not know of.
+// asio::post to a system_executor would start threads without the program's knowledge.
 BOOST_AUTO_TEST_CASE(and_one_that_runs_at_once_by_its_type) {
     std::thread::id ran_on;
     for (const bool waits : {false, true}) {
@@ -647,7 +651,7 @@ BOOST_AUTO_TEST_CASE(operations_survive_stop_and_restart) {
 }
 
 BOOST_AUTO_TEST_CASE(what_happens_before_a_release_is_visible_after_the_acquire) {
-    // No atomics but the semaphore's own; for the thread sanitizer to judge.
+    // Only the semaphore orders the accesses. ThreadSanitizer reports a missing order.
     asio::thread_pool pool(3);
     async_semaphore mutex(pool.get_executor(), 1);
     int unsynchronised = 0;

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #include <asio_semaphore/async_semaphore.hpp>
 
 #include <support/executors.hpp>
@@ -240,7 +243,7 @@ BOOST_AUTO_TEST_CASE(the_system_executor_leads_to_the_associated_one_too) {
 #endif
 
 #if BOOST_VERSION >= 108200
-// Of its own type, without bind_immediate_executor around it.
+// Not wrapped by bind_immediate_executor, so the test sees where this object itself is called.
 struct with_its_own_immediate_executor {
     using immediate_executor_type = asio::system_executor;
     immediate_executor_type get_immediate_executor() const noexcept { return {}; }

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #include <asio_semaphore/async_semaphore.hpp>
 #include <asio_semaphore/with_permit.hpp>
 
@@ -38,7 +41,7 @@ struct fixture {
     async_semaphore semaphore{context, 1};
 };
 
-/// Keeps the initiation that it is given, as the lazy tokens do, and shows it.
+/// A token that passes the initiation to a function instead of starting the operation.
 template <typename F>
 struct inspect {
     F f;
@@ -239,7 +242,7 @@ BOOST_AUTO_TEST_CASE(handlers_come_as_rvalues_lvalues_references_and_functions) 
     support::poll(context);
     BOOST_TEST(called == 8);
 
-#if BOOST_VERSION >= 108200 // before, Asio's own look-up of the slot is ambiguous
+#if BOOST_VERSION >= 108200 // before, Asio's own lookup of the slot is ambiguous
     plenty.async_acquire(std::ref(lvalue));
     plenty.async_acquire_permit_for(std::chrono::seconds(1), std::ref(lvalue));
     support::poll(context);
@@ -367,7 +370,7 @@ BOOST_AUTO_TEST_CASE(the_initiation_never_waits) {
         BOOST_REQUIRE(r.failed(asio::error::operation_aborted));
 }
 
-// However an initiation ends, the caller's object is empty afterwards.
+// However an initiation ends, the caller's handler object has been moved from.
 BOOST_AUTO_TEST_CASE(a_handler_that_is_dropped_leaves_nothing_in_the_callers_object) {
     auto captured = std::make_shared<int>(); // not const, so that it can be moved
     std::optional<async_semaphore> survivor;

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #include <asio_semaphore/async_semaphore.hpp>
 
 #include <support/handlers.hpp>
@@ -84,7 +87,7 @@ BOOST_AUTO_TEST_CASE(a_waiting_operation_keeps_its_context_running) {
     BOOST_TEST(waiting.failed(boost::asio::error::operation_aborted));
 }
 
-// In whichever order they leave.
+// Tests every order in which they can leave the queue.
 BOOST_AUTO_TEST_CASE(any_of_several_who_wait_keeps_its_context_running) {
     using order = std::array<std::size_t, 3>;
     for (order leaving{0, 1, 2};;) {
@@ -127,8 +130,8 @@ BOOST_AUTO_TEST_CASE(so_does_whoever_waits_behind_one_that_is_granted) {
     BOOST_TEST(context.stopped());
 }
 
-// One thread runs the context, which has no other work; another gives back. If it ever ran out of
-// work in between, the run would end early.
+// One thread runs the context, which has no other work. Another thread returns the permit. If the
+// context ran out of work in between, run would return early.
 BOOST_AUTO_TEST_CASE(a_grant_from_outside_leaves_no_gap) {
     for (int round = 0; round < 2000; ++round) {
         context.restart();

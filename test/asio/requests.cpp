@@ -1,5 +1,8 @@
-// The operations of an object that is no semaphore: what they need of it is a line in which they
-// wait, and a request that says what they ask for and what they are handed.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// The operations with an object that is not a semaphore. They need only a waiting line, and a
+// request type that says what an operation asks for and what its handler receives.
 
 #include <asio_semaphore/detail/operation/deadline_timer.hpp>
 #include <asio_semaphore/detail/operation/initiation.hpp>
@@ -33,7 +36,7 @@ namespace asio = boost::asio;
 using namespace asio_semaphore::detail;
 using boost::system::error_code;
 
-/// Lets one in at a time, and gives each a number.
+/// Admits one operation at a time, and numbers the admitted ones.
 class turnstile final : public waiting_line<threads> {
     using line = waiting_line<threads>;
 
@@ -55,7 +58,7 @@ public:
         return outcome::granted;
     }
 
-    /// Who waits with a count of 0 waits for nobody to be inside.
+    /// A waiter with a count of 0 waits until no operation is inside.
     outcome enqueue(waiter<threads>& w, bool is_alarmed = false) noexcept {
         const std::lock_guard<threads::mutex> lock(mutex_);
         const outcome ended = line::ends_at_once(w);
@@ -77,7 +80,7 @@ public:
         make_way(here.taken);
     }
 
-    std::string told; // what those who left have said
+    std::string told; // the reports of the operations that left
 
 private:
     void enter(waiter<threads>& w) noexcept {
@@ -228,7 +231,7 @@ auto with_ticket(gate& g, Token&& token) {
     return limit_token(gate_limit{&g}, std::forward<Token>(token));
 }
 
-/// An operation that completes with some results.
+/// An operation that completes with the given results.
 template <typename Signature, typename Token, typename... Results>
 auto async_complete(asio::io_context& context, Token&& token, Results... results) {
     return asio::async_initiate<Token, Signature>(

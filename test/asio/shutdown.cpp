@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #include <asio_semaphore/async_semaphore.hpp>
 
 #include <support/executors.hpp>
@@ -39,7 +42,7 @@ struct fixture {
     std::optional<async_semaphore> semaphore{std::in_place, *context, 0};
     result r;
 
-    /// A handler that does something while it is destroyed without having been called.
+    /// A handler that runs an action in its destructor.
     template <typename Action>
     auto dying(Action action) {
         return [recorded = recording(r),
@@ -124,7 +127,7 @@ BOOST_AUTO_TEST_CASE(the_semaphore_may_outlive_its_context) {
     std::move(lazy)(recording(lazy_one));
     for (const result* each : {&late, &later, &lazy_one})
         BOOST_TEST(each->was_dropped());
-    // Not with the caller's object: the handler has been moved out of that.
+    // The handler was moved out of the caller's object, so it is destroyed before that object.
     auto handler = recording(of_who_lives_on);
     semaphore->async_acquire_permit(std::move(handler));
     BOOST_TEST(of_who_lives_on.was_dropped());
@@ -297,7 +300,7 @@ BOOST_AUTO_TEST_CASE(a_dying_handler_may_construct_a_semaphore_and_use_it) {
 }
 
 BOOST_AUTO_TEST_CASE(also_where_the_context_had_no_semaphore_before) {
-    // With a deadline there comes a service of timers as well.
+    // A deadline also creates the service of the timers.
     for (const bool with_deadline : {false, true}) {
         result at_once, waiting;
         std::optional<async_semaphore> late;
@@ -306,7 +309,7 @@ BOOST_AUTO_TEST_CASE(also_where_the_context_had_no_semaphore_before) {
         asio::post(*dying_context, [last = at_exit([&] {
                                         late.emplace(*dying_context, 1);
                                         late->async_acquire_permit(recording(at_once));
-                                        // More than at_once gives back.
+                                        // The permit of at_once is not enough for this one.
                                         if (with_deadline)
                                             late->async_acquire_permit_for(
                                                 std::chrono::hours(1), 2, recording(waiting));
@@ -321,7 +324,8 @@ BOOST_AUTO_TEST_CASE(also_where_the_context_had_no_semaphore_before) {
 }
 
 BOOST_AUTO_TEST_CASE(a_service_that_another_thread_was_faster_to_make_ends_nothing) {
-    // Asio makes services without a lock, and destroys all but the first that is ready.
+    // Asio creates services without a lock. If several threads create one at the same time, Asio
+    // keeps the first and destroys the others.
     result waiting, timed;
     semaphore->async_acquire(recording(waiting));
     semaphore->async_acquire_for(std::chrono::hours(1), recording(timed));
@@ -334,7 +338,7 @@ BOOST_AUTO_TEST_CASE(a_service_that_another_thread_was_faster_to_make_ends_nothi
 }
 
 BOOST_AUTO_TEST_CASE(and_calls_nobody) {
-    // It is destroyed under a lock of Asio's: what this thread has yet to submit waits.
+    // Asio destroys the service under its own lock, so this thread must not submit anything there.
     support::ways how;
     asio_semaphore::basic_async_semaphore<support::wayward_executor> dropping(
         support::wayward_executor(*context, how), 0);
@@ -396,7 +400,7 @@ BOOST_AUTO_TEST_CASE(a_dying_handler_may_post) {
 }
 
 BOOST_AUTO_TEST_CASE(the_dying_handler_of_something_else_may_release_and_acquire) {
-    // A timer's service may be shut down before the semaphore's.
+    // Asio may shut down the service of a timer before that of the semaphore.
     result waiting, nested;
     auto timer = std::make_shared<asio::steady_timer>(*context, std::chrono::hours(1));
     auto last = at_exit([&] {
@@ -404,7 +408,7 @@ BOOST_AUTO_TEST_CASE(the_dying_handler_of_something_else_may_release_and_acquire
         semaphore->async_acquire_permit(recording(nested));
     });
     semaphore->async_acquire_permit(recording(waiting));
-    // The handler owns its timer, which must not outlive the context.
+    // The handler owns its timer, because the timer must not outlive the context.
     auto& timer_of_handler = *timer;
     timer_of_handler.async_wait([timer = std::move(timer), last = std::move(last)](error_code) {});
     context->~io_context();
@@ -415,7 +419,8 @@ BOOST_AUTO_TEST_CASE(the_dying_handler_of_something_else_may_release_and_acquire
 }
 
 BOOST_AUTO_TEST_CASE(a_handler_dropped_inside_a_release_may_destroy_another_context) {
-    // Whom it serves in that other context is on its way still, on this very thread.
+    // The handler's permit serves a waiter of that context, and this thread has not submitted that
+    // waiter yet.
     asio::io_context own;
     support::ways how;
     asio_semaphore::basic_async_semaphore<support::wayward_executor> dropping(
@@ -436,7 +441,7 @@ BOOST_AUTO_TEST_CASE(a_handler_dropped_inside_a_release_may_destroy_another_cont
     BOOST_TEST(dropping.available() == 1);
 }
 
-// Granted at once, granted later, cancelled, with a deadline or without.
+// The cases: granted at once, granted later, cancelled, granted with a deadline.
 BOOST_AUTO_TEST_CASE(
     what_has_gone_on_to_another_context_is_called_there_after_the_semaphores_has_gone) {
     using tracker = support::tracker_executor<>;

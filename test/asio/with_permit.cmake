@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
 asio_semaphore_tests(asio
     with_permit.cpp
     with_permit_allocation.cpp
@@ -8,7 +11,7 @@ if(TARGET Boost::context)
     asio_semaphore_tests(asio with_permit_spawn.cpp LIBRARIES Boost::context)
 endif()
 
-# Compiled by its test, which passes if the compiler gives the reason.
+# The test compiles this file, and passes if the compiler reports the static_assert below.
 add_library(test_asio_with_permit_refused OBJECT EXCLUDE_FROM_ALL asio/with_permit_refused.cpp)
 target_link_libraries(test_asio_with_permit_refused PRIVATE asio_semaphore_development)
 add_test(NAME asio/with_permit_refused

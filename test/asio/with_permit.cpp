@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #include <asio_semaphore/with_permit.hpp>
 
 #include <asio/with_permit_support.hpp>
@@ -50,7 +53,7 @@ struct fixture {
     ~fixture() { operation.drop(); }
 };
 
-/// An operation of any signature that never starts, or ends at once, from its own context.
+/// An operation of any signature that completes at once, on its executor.
 template <typename... Signatures, typename Executor, typename Token, typename... Results>
 auto at_once(const Executor& executor, Token&& token, Results... results) {
     return asio::async_initiate<Token, Signatures...>(
@@ -62,7 +65,7 @@ auto at_once(const Executor& executor, Token&& token, Results... results) {
         token, std::move(results)...);
 }
 
-/// A token that compares the initiation's executor with the one that is expected.
+/// A token that compares the initiation's executor with the expected one.
 struct probe {
     bool* same;
     asio::any_io_executor expected;
@@ -84,10 +87,10 @@ BOOST_AUTO_TEST_CASE(the_operation_runs_while_the_permit_is_held) {
     std::optional<int> result;
     operation.start(with_permit(sem, [&](error_code ec, int value) {
         BOOST_TEST(!ec);
-        BOOST_TEST(sem.available() == 1); // before the handler is called
+        BOOST_TEST(sem.available() == 1); // the permit returned before the call
         result = value;
     }));
-    BOOST_TEST(operation.started == 0); // never inside the initiating function
+    BOOST_TEST(operation.started == 0); // never starts inside the initiating function
     poll(context);
     BOOST_TEST(operation.started == 1);
     BOOST_TEST(sem.available() == 0);
@@ -122,7 +125,7 @@ BOOST_AUTO_TEST_CASE(operations_start_in_the_order_of_initiation) {
     poll(context);
     BOOST_TEST(operation.started == 1);
     BOOST_TEST(second.started == 0);
-    // The next is served before the handler of the first is called.
+    // The next waiter gets the permit before the handler of the first is called.
     end.at_call = [&] {
         BOOST_TEST(sem.waiting() == 0u);
     };
@@ -235,7 +238,7 @@ struct no_default {
     explicit no_default(int) {}
 };
 
-/// Told apart by what it is called with.
+/// Records which of its overloads was called.
 struct overloaded {
     std::vector<std::string>* log;
 
@@ -296,7 +299,7 @@ BOOST_AUTO_TEST_CASE(cancelled_while_it_waits_it_is_never_started) {
         poll(context);
         BOOST_TEST(end.pending());
         signal.emit(type);
-        BOOST_TEST(end.pending()); // never inside the emission
+        BOOST_TEST(end.pending()); // never completes inside emit
         BOOST_TEST(sem.waiting() == 0u);
         held.reset();
         poll(context);
@@ -320,7 +323,7 @@ BOOST_AUTO_TEST_CASE(cancelled_between_the_grant_and_its_start_it_is_never_start
     BOOST_TEST(sem.waiting() == 0u);
     signal.emit(cancel::terminal);
     end.at_call = [&] {
-        BOOST_TEST(sem.available() == 1); // before the handler is called
+        BOOST_TEST(sem.available() == 1); // the permit returned before the call
     };
     poll(context);
     BOOST_TEST(end.failed(aborted));
@@ -348,7 +351,7 @@ BOOST_AUTO_TEST_CASE(cancelled_while_it_runs_the_operation_sees_the_type_that_wa
         BOOST_TEST(operation.running());
         signal.emit(type);
         BOOST_TEST((operation.cancelled == type));
-        BOOST_TEST(sem.available() == 0); // until it has completed
+        BOOST_TEST(sem.available() == 0); // the operation has not completed yet
         poll(context);
         BOOST_TEST(end.failed(aborted));
         BOOST_TEST(sem.available() == 1);
@@ -367,7 +370,7 @@ BOOST_AUTO_TEST_CASE(emitting_after_the_end_has_no_effect) {
     BOOST_TEST(sem.available() == 1);
 }
 
-// Where Asio's own cancellation handlers would look for a timer that is gone.
+// Asio's own cancellation handler would use the destroyed timer.
 BOOST_AUTO_TEST_CASE(emitting_after_the_io_object_has_gone_has_no_effect) {
     for (const bool completes : {true, false}) {
         end = {};
@@ -472,7 +475,7 @@ BOOST_AUTO_TEST_CASE(an_exception_from_the_start_of_the_operation_gives_the_perm
     end = {};
     operation.at_start = [] {
     };
-    operation.start(with_permit(sem, ends(end))); // usable afterwards
+    operation.start(with_permit(sem, ends(end))); // the limit still works
     poll(context);
     operation.complete();
     poll(context);
@@ -497,7 +500,7 @@ BOOST_AUTO_TEST_CASE(so_does_one_after_a_wait_in_either_of_nested_limits) {
     }
 }
 
-// Granted and not started, and running.
+// Both for an operation that was granted but not started, and for one that runs.
 BOOST_AUTO_TEST_CASE(where_the_handler_is_dropped_the_permit_is_back_before_it_dies) {
     for (const bool waits : {false, true}) {
         for (const bool runs : {false, true}) {
@@ -557,7 +560,7 @@ BOOST_AUTO_TEST_CASE(the_operation_starts_on_its_own_executor_and_not_on_the_sem
     auto held = sem.try_acquire_permit();
     elsewhere.start(with_permit(sem, ends(end)));
     other.poll();
-    BOOST_TEST(!other.stopped()); // kept busy while the operation waits
+    BOOST_TEST(!other.stopped()); // the waiting operation keeps its context busy
     held.reset();
     poll(context);
     BOOST_TEST(elsewhere.started == 0);
@@ -570,8 +573,8 @@ BOOST_AUTO_TEST_CASE(the_operation_starts_on_its_own_executor_and_not_on_the_sem
     BOOST_TEST(sem.available() == 1);
 }
 
-// An executor that runs its functions wherever they are given to it, as that of use_future does,
-// must not take the start off the strand that guards the I/O object.
+// A strand guards the I/O object. The operation must start on that strand, even if the handler's
+// executor runs functions inline, as that of use_future does.
 BOOST_AUTO_TEST_CASE(it_starts_where_its_io_object_is_even_if_the_handlers_executor_runs_inline) {
     asio::io_context other;
     const auto strand = asio::make_strand(other);
@@ -616,7 +619,7 @@ BOOST_AUTO_TEST_CASE(the_operations_executor_is_kept_busy_also_if_the_handler_ha
     poll(context);
     BOOST_TEST(elsewhere.started == 1);
     other.poll();
-    BOOST_TEST(other.stopped()); // from here on it is the operation's business
+    BOOST_TEST(other.stopped()); // a running operation keeps its context busy itself
     elsewhere.complete();
     poll(other);
     poll(context);
@@ -640,7 +643,7 @@ BOOST_AUTO_TEST_CASE(the_operation_starts_and_completes_on_the_executor_of_its_h
     poll(context);
     BOOST_TEST(end.succeeded());
 
-    end.calls = 0; // and where it never starts
+    end.calls = 0; // the same for an operation that never starts
     sem.close();
     operation.start(with_permit(sem, asio::bind_executor(tracked, ends(end))));
     poll(context);
@@ -674,7 +677,7 @@ BOOST_AUTO_TEST_CASE(with_an_immediate_executor_the_operation_starts_at_once_whe
     const auto start = [&] {
         operation.start(with_permit(sem, asio::bind_immediate_executor(immediate, ends(end))));
     };
-    start(); // not on the operation's executor
+    start(); // not called on the operation's executor
     BOOST_TEST(ran == 1);
     BOOST_TEST(operation.started == 0);
     poll(context);
@@ -732,7 +735,7 @@ BOOST_AUTO_TEST_CASE(a_lazy_operation_takes_its_place_when_it_starts) {
     auto lazy = operation.start(with_permit(sem, asio::deferred));
     poll(context);
     BOOST_TEST(sem.available() == 1);
-    for (int i = 0; i < 2; ++i) { // as an lvalue it can be started again
+    for (int i = 0; i < 2; ++i) { // an lvalue can be started several times
         end.calls = 0;
         lazy(ends(end));
         poll(context);
@@ -808,7 +811,7 @@ BOOST_AUTO_TEST_CASE(nested_limits_are_acquired_in_the_order_written) {
     BOOST_TEST(b.available() == 1);
     BOOST_TEST(c.available() == 2);
 
-    // The same through partial tokens.
+    // The same with partial tokens.
     a.reduce(1);
     operation.start(with_permit(a, with_permit(b)))(ends(end));
     operation.start(with_permit(a)(with_permit(b, ends(end))));

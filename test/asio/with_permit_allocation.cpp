@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #include <asio_semaphore/with_permit.hpp>
 
 #include <support/global_new.hpp>
@@ -14,7 +17,7 @@ using boost::system::error_code;
 
 namespace {
 
-/// Starts one operation after the other.
+/// Starts each operation when the one before has ended.
 template <typename Adapt>
 struct series {
     async_semaphore& sem;

@@ -1,4 +1,7 @@
-// Real operations under a limit, each in every situation there is.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// with_permit around operations of Asio, each in every situation: waiting, running, ended.
 
 #include <asio_semaphore/with_permit.hpp>
 
@@ -44,8 +47,9 @@ using cancel = asio::cancellation_type;
 
 constexpr auto never = asio::steady_timer::time_point::max();
 
-// Each kind of operation: how to start it, and to let it succeed (before the start, if it then ends
-// by itself, otherwise while it runs) or fail; and whether a cancellation ends it.
+// Each kind of operation has a function to start it, one to let it succeed, and one to let it fail.
+// If ends_by_itself, a test calls succeed() before the start, otherwise while the operation runs.
+// cancellable says whether a cancellation ends the operation.
 
 struct timer_wait {
     static constexpr bool cancellable = true;
@@ -70,7 +74,7 @@ struct socket_pair {
     asio::local::stream_protocol::socket near, far;
 };
 
-/// More than the socket's buffers hold: it is written in many steps.
+/// Writes more than the buffers of the socket hold, so in many steps.
 struct large_write : socket_pair {
     static constexpr bool cancellable = true;
     static constexpr bool ends_by_itself = false;
@@ -106,7 +110,7 @@ struct read_line : socket_pair {
     std::string line;
 };
 
-/// Delivers an object that cannot be made from nothing.
+/// Completes with an object that has no default constructor.
 struct accept {
     static constexpr bool cancellable = true;
     static constexpr bool ends_by_itself = false;
@@ -139,7 +143,7 @@ struct resolve {
     void succeed() {}
     void fail() {
         host = "not an address";
-        flags |= query::numeric_host; // nobody else is asked
+        flags |= query::numeric_host; // no DNS query
     }
 
     using query = asio::ip::tcp::resolver;
@@ -148,7 +152,7 @@ struct resolve {
     query::flags flags = query::numeric_service;
 };
 
-/// Two waits, one after the other, by async_compose.
+/// Two waits in turn, with async_compose.
 struct composed {
     static constexpr bool cancellable = true;
     static constexpr bool ends_by_itself = true;
@@ -173,7 +177,7 @@ struct composed {
     asio::steady_timer timer;
 };
 
-/// A coroutine as the operation: its signature begins with an exception_ptr.
+/// The operation is a coroutine, so its signature begins with an exception_ptr.
 struct coroutine {
     static constexpr bool cancellable = true;
     static constexpr bool ends_by_itself = true;
@@ -223,7 +227,7 @@ struct situation {
 
     auto handler() { return asio::bind_cancellation_slot(signal.slot(), ends(end)); }
     void start() { operation->start(with_permit(*sem, handler())); }
-    /// The handler keeps the I/O object, so that the context can die first.
+    /// The handler owns the I/O object, so that the context can be destroyed.
     void start_and_let_go(async_semaphore& limit) {
         Operation& started = *operation;
         started.start(with_permit(limit, asio::consign(handler(), std::move(operation))));
@@ -231,7 +235,7 @@ struct situation {
     void start_and_let_go() { start_and_let_go(*sem); }
     void poll() { support::poll(*context); }
 
-    /// Until the operation has the permit, and all that it does of its own accord has been done.
+    /// Runs until the operation has its permit, and waits for succeed() or fail().
     void run_until_started() {
         poll();
         BOOST_TEST(end.pending());
@@ -345,7 +349,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(cancelled_while_running, Operation, operations) {
         s.run_until_ended();
         BOOST_TEST(s.end.failed());
         BOOST_TEST((s.end.ec == aborted || s.end.ec == channel_cancelled));
-    } else { // no effect
+    } else { // the cancellation has no effect
         s.context->run_one();
         s.signal.emit(cancel::terminal);
         s.run_until_ended();
@@ -454,7 +458,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(
     s.context.reset();
     BOOST_TEST(s.end.was_dropped());
     elsewhere.restart();
-    elsewhere.run(); // its permit has gone to the next
+    elsewhere.run(); // the next operation has the permit
     BOOST_TEST(next.succeeded());
     BOOST_TEST(limit.available() == 1);
 }

@@ -1,4 +1,8 @@
-// Must not compile, and say why: an operation that cannot fail cannot say that it got no permit.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// This file must not compile, and the error message must state the reason: an operation that
+// cannot fail has no way to report that it got no permit.
 
 #include <asio_semaphore/with_permit.hpp>
 

@@ -1,6 +1,9 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
-// What the tests of with_permit share: a handler for every signature, and an operation that the
+// Shared by the tests of with_permit: a handler for every signature, and an operation that the
 // test completes by hand.
 
 #include <boost/asio/any_io_executor.hpp>
@@ -35,7 +38,7 @@ inline boost::system::error_code code_of(const std::exception_ptr& e) {
     return {};
 }
 
-/// What became of one operation under a limit.
+/// How an operation under a limit ended.
 struct ending {
     int calls = 0;
     int dropped = 0;
@@ -50,7 +53,8 @@ struct ending {
     bool was_dropped() const { return calls == 0 && dropped == 1; }
 };
 
-/// Fills in an ending. Move-only, called once, with whatever follows the error.
+/// A handler that fills in an ending. It is move-only, can be called once, and accepts any
+/// arguments after the error.
 class ends {
 public:
     explicit ends(ending& to) noexcept : to_(&to) {}
@@ -73,7 +77,7 @@ private:
     ending* to_;
 };
 
-/// Starts when it is told to and completes when the test says so: void(error_code, int).
+/// An operation with the signature void(error_code, int) that the test completes.
 class manual_operation {
 public:
     using signature = void(boost::system::error_code, int);
@@ -93,7 +97,7 @@ public:
         return boost::asio::async_initiate<Token, signature>(initiate{this}, token);
     }
 
-    /// Calls the handler later, on its executor.
+    /// Posts the handler to its executor.
     void complete(boost::system::error_code ec = {}, int value = 0) {
         boost::asio::post(
             executor_, [p = std::move(pending_), ec, value]() mutable { p->call(ec, value); });

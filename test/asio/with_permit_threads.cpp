@@ -1,5 +1,8 @@
-// Operations under a limit on several threads: never more at once than there are permits, however
-// they end.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// with_permit on several threads. However the operations end, never more of them run at once than
+// there are permits.
 
 #include <asio_semaphore/with_permit.hpp>
 
@@ -43,7 +46,8 @@ struct tally {
     }
 };
 
-/// One client on its own strand: starts an operation, sometimes cancels it, starts the next.
+/// A client on its own strand. It starts an operation, sometimes cancels it, and then starts the
+/// next one.
 class client {
 public:
     using strand_type = asio::strand<asio::io_context::executor_type>;
@@ -80,7 +84,7 @@ private:
                 }
             },
             token, strand_);
-        // Before, between and within the stages.
+        // Cancels before, between and during the stages.
         for (auto i = random_() % 8; i < 3; ++i)
             asio::post(strand_, [this, round = left_] { cancel(round); });
     }
@@ -140,7 +144,7 @@ BOOST_AUTO_TEST_CASE(a_context_may_die_while_others_are_served_by_the_same_semap
         std::atomic<int> calls{0};
         std::vector<std::unique_ptr<asio::steady_timer>> timers;
         {
-            // Here an operation runs that ends only with its context.
+            // The operation that runs here ends only with its context.
             asio::io_context brief;
             bool started = false;
             auto timer =

@@ -1,4 +1,7 @@
-// with_permit together with every style of completion, and with Asio's other adapters.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// with_permit with every kind of completion token, and with Asio's other token adapters.
 
 #include <asio_semaphore/with_permit.hpp>
 
@@ -65,7 +68,7 @@ struct fixture {
         context.run();
     }
 
-    /// Runs a coroutine to its end, and lets its exception out.
+    /// Runs a coroutine to its end, and rethrows its exception.
     template <typename F>
     void coroutine(F f) {
         auto done = asio::co_spawn(context, std::move(f), asio::use_future);
@@ -74,7 +77,7 @@ struct fixture {
     }
 };
 
-/// Started under a limit, the operation completes with 42.
+/// Completes the operation, which holds a permit, with 42.
 void complete(fixture& f) {
     poll(f.context);
     BOOST_TEST(f.sem.available() == 0);
@@ -214,7 +217,8 @@ BOOST_AUTO_TEST_CASE(append_prepend_and_consign) {
     BOOST_TEST(owned.use_count() == 1);
     BOOST_TEST(got == "Success insideSuccess outside at Success.");
 
-    // Without a permit what was appended outside is not there: its values are the operation's own.
+    // An operation that gets no permit completes with default values, also for the values that a
+    // token outside with_permit appends.
     sem.close();
     got.clear();
     timer.async_wait(asio::append(
@@ -244,7 +248,7 @@ BOOST_AUTO_TEST_CASE(binders_inside_and_outside) {
 
     end.calls = 0;
     operation.at_start = [] {
-    }; // what is bound outside is bound to the operation alone
+    }; // an executor that is bound outside with_permit applies only to the operation
     asio::cancellation_signal signal;
     operation.start(asio::bind_executor(
         strand, with_permit(sem, asio::bind_cancellation_slot(signal.slot(), ends(end)))));
@@ -260,7 +264,7 @@ BOOST_AUTO_TEST_CASE(slots_and_allocators_are_bound_outside_too) {
     asio::cancellation_signal signal;
     operation.start(asio::bind_cancellation_slot(signal.slot(), with_permit(sem, ends(end))));
     poll(context);
-    signal.emit(asio::cancellation_type::terminal); // of the running operation
+    signal.emit(asio::cancellation_type::terminal); // cancels the running operation
     poll(context);
     BOOST_TEST(end.failed(aborted));
 

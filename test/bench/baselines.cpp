@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // What the machine and Asio cost without any semaphore, and the standard library's blocking one.
 
 #include "suite.hpp"

@@ -1,4 +1,7 @@
 #!/usr/bin/env python3
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
 """How long translation units take to compile, next to one that includes Asio's timer alone.
 
     compile_time.py --compiler CXX --include DIR... [--rounds N]

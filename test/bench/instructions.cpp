@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // One workload, so many times, for counting instructions: the executables instructions_* are this
 // file with different BENCH_WORK, BENCH_SUBJECT and BENCH_PLACE. One program a case, since what
 // else stands in a program decides what the compiler inlines.

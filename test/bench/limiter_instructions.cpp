@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // As instructions.cpp, for the limiter: the executables instructions_l* are this file with
 // different BENCH_WORK.
 

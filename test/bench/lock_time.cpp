@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // How long other threads are held up by one that ends very many waiters: the longest time that a
 // lock of the state layer is held, in processor time, and how many waiters go meanwhile. Fails
 // where those are too many; no time fails it. The results go to standard output, tab separated.

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // Counts heap blocks and bytes, exactly: of an uncontended cycle and a hand-over in the steady
 // state, of a waiter, and of a semaphore. Fails where ours exceed their limits. The results go to
 // standard output, tab separated.

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
 // What people use today, as subjects: the channels of Boost.Asio as semaphores (acquiring receives

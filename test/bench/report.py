@@ -1,4 +1,7 @@
 #!/usr/bin/env python3
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
 """Makes tables (Markdown) and a chart (SVG) of what test/bench/run measured.
 
     report.py RESULTS            writes them beside the measurements

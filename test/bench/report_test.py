@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
 """What the tables and the chart show of given measurements, and into which pages report.py --embed puts them."""
 
 import re

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // Whether an operation costs the same however many wait: up to a million waiters of one semaphore,
 // queued, then granted or cancelled in random order, and many semaphores in one process. The
 // results go to standard output, tab separated.

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // Measures everything that there is to measure in one process. The results go to standard output,
 // tab separated; progress goes to standard error.
 //

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
 // What write_openmetrics makes of the distinct statistics, to the byte.
@@ -9,7 +12,7 @@ inline constexpr char golden_fleet_text[] =
 # HELP api_held Permits that are held, each counted once.
 api_held{path="C:\\new \"x\"\n",zone="b"} 22
 # TYPE api_waiting gauge
-# HELP api_waiting Requests that wait.
+# HELP api_waiting Waiting requests.
 api_waiting{path="C:\\new \"x\"\n",zone="b"} 21
 # TYPE api_granted counter
 # HELP api_granted Requests that were granted.

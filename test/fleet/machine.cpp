@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // A client's side of the limits of a fleet, rule by rule: given time, given answers.
 
 #include "machine_world.hpp"

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // F69: five clients and a server at random, with everything that can go wrong between them. Whether
 // the promises P1 to P8 of the contract hold is looked at after every step, in true time.
 //

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // Two requests of one client, and every order in which calls are executed and answered, pushes
 // arrive, somebody cancels or gives back, deadlines and renewals come, and the connection goes and
 // comes back, up to a depth. However it went, each request has ended once, nobody was valid whom

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #include "objects_world.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // The text of the fleet's statistics. What it has in common with a limiter's is tested with that.
 
 #include <asio_semaphore/fleet/openmetrics.hpp>

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // What a client says to the script and hears of it, as text and numbers.
 
 #include <asio_semaphore/detail/fleet/protocol.hpp>

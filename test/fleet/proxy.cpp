@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // The proxy of the fleet's tests: what it forwards, holds back, swallows, cuts and counts.
 
 #include "proxy.hpp"

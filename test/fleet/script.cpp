@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // The script on a real server, scenario by scenario, with a clock of the test's own.
 
 #include "fleet/script_server.hpp"

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // The script on a real server does what its model does: random calls of four clients for three
 // limits, with the clock going to and fro, keys that vanish, writes that are lost, and connections
 // that come and go. Answers, pushes and all five keys are compared after every call.

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // Preloaded into a server, it makes the server's wall clock go as server_clock.hpp says.
 // (libfaketime 0.9.10 does not get on with jemalloc, which Debian's server is linked to.) Allocates
 // nothing: it is called while the allocator starts. The monotonic clock stays as it is.

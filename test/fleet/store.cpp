@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // The fleet's connection on a real server: calls, pushes, every way in which it ends, and that it
 // comes back.
 

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
 # The fleet. Those on servers start their own: redis-server, or what ASIO_SEMAPHORE_REDIS_SERVER names.
 
 find_library(ASIO_SEMAPHORE_HIREDIS hiredis REQUIRED)

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // A process of a fleet, for tests that kill and stop it: does what its standard input says, and
 // says on its standard output what became of it. Times are CLOCK_BOOTTIME in ns, which is one clock
 // for all processes of a host.

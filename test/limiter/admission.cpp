@@ -1,5 +1,8 @@
-// The place itself: how it is had and given back, and what that counts as. And what a limiter
-// answers to requests and options that make no sense.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// The class admission: how a place is taken and returned, and which outcome is counted. Also how a
+// limiter reacts to invalid requests and options.
 
 #include <asio_semaphore/limiter/limiter.hpp>
 
@@ -114,7 +117,7 @@ BOOST_AUTO_TEST_CASE(or_as_a_classify_of_the_users_says) {
     limiter own(context, 1, o);
     own.try_admit().finish(error_code());
     own.try_admit().finish(asio::error::eof);
-    own.try_admit().finish(); // the same as an outcome, which needs no classifying
+    own.try_admit().finish(); // states an outcome, so classify is not called
     const limiter_statistics s = own.statistics();
     BOOST_TEST(s.ignored == 1u);
     BOOST_TEST(s.overloaded == 1u);
@@ -168,7 +171,7 @@ BOOST_AUTO_TEST_CASE(moves_with_what_it_holds) {
     BOOST_TEST(static_cast<bool>(b));
     BOOST_TEST(limit.in_flight() == 1);
     a = limit.try_admit();
-    a = std::move(b); // what a held goes back
+    a = std::move(b); // returns the place that a held
     BOOST_TEST(!b);
     BOOST_TEST(limit.in_flight() == 1);
     BOOST_TEST(limit.statistics().unreported == 1u);
@@ -198,7 +201,7 @@ BOOST_AUTO_TEST_CASE(that_comes_back_admits_who_waits_once) {
     BOOST_TEST(limit.waiting() == 3u);
     a.finish();
     BOOST_TEST(limit.waiting() == 2u);
-    BOOST_TEST(limit.in_flight() == 2); // from the grant on
+    BOOST_TEST(limit.in_flight() == 2); // a granted place counts as in flight
     { const admission dropped = std::move(b); }
     BOOST_TEST(limit.waiting() == 1u);
     BOOST_TEST(first.pending());
@@ -240,7 +243,7 @@ BOOST_AUTO_TEST_CASE(a_weight_of_zero_succeeds_at_once_with_an_empty_admission) 
     poll();
     BOOST_TEST(none.completed_with(success));
     BOOST_TEST(!none.held());
-    BOOST_TEST(arrivals() == before); // counted nowhere
+    BOOST_TEST(arrivals() == before); // it is not counted
     BOOST_TEST(limit.waiting() == 1u);
     limit.close();
     operation late;
@@ -286,7 +289,7 @@ BOOST_AUTO_TEST_CASE(also_when_the_context_is_gone) {
     const limiter_statistics s = own.statistics();
     for (const auto& by : s.priorities)
         BOOST_TEST(test::arrivals(by) == 0u);
-    // What stands behind the priorities, and before them.
+    // The counters next to the priorities must stay unchanged.
     BOOST_TEST(s.succeeded + s.overloaded + s.ignored + s.unreported + s.over_limit == 0u);
     BOOST_TEST(s.algorithm_failures == 0u);
 }
@@ -385,11 +388,11 @@ BOOST_AUTO_TEST_CASE(an_empty_try_is_counted_nowhere_and_overtakes_nobody) {
     operation wide;
     limit.async_admit(weighing(2), wide.on_completion());
     const auto before = arrivals();
-    BOOST_TEST(!limit.try_admit()); // one is free, but not for it
+    BOOST_TEST(!limit.try_admit()); // a place is free, but wide comes first
     BOOST_TEST(arrivals() == before);
     limit.close();
     BOOST_TEST(!limit.try_admit());
-    BOOST_TEST(limit.statistics().priorities[0].closed == 1u); // who waited
+    BOOST_TEST(limit.statistics().priorities[0].closed == 1u); // only the waiting request
     poll();
     BOOST_TEST(wide.failed(closed));
 }
@@ -508,7 +511,7 @@ BOOST_AUTO_TEST_CASE(a_dry_run_admits_everybody_and_counts_whom_it_would_have_he
     limiter own(context, 1, o);
     const admission a = own.try_admit(), b = own.try_admit();
     operation wide, late;
-    own.async_admit(weighing(7), wide.on_completion()); // also what would exceed the limit
+    own.async_admit(weighing(7), wide.on_completion()); // even more than the limit
     BOOST_TEST(wide.pending());
     poll();
     BOOST_TEST(wide.admitted());

@@ -1,6 +1,9 @@
-// Who is admitted next, who leaves a full queue, and what a key has had: each rule of the
-// limiter's contract, section 2, and a random walk beside a model that is made of its sentences.
-// The numbers L.. are those of the scenarios in the limiter's contract.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// Which request is admitted next, which one leaves a full queue, and how much each key was served.
+// Tests each rule of section 2 of the limiter's contract, and compares a random walk with a model
+// that follows the text of the contract. Numbers such as L10 are its scenarios.
 
 #include <asio_semaphore/detail/state/admission_queue.hpp>
 
@@ -26,9 +29,9 @@ using namespace asio_semaphore::detail;
 
 using arrivals = std::vector<std::uint64_t>;
 
-constexpr std::uint64_t nobody = 0; // no arrival has this number, no client this key
+constexpr std::uint64_t nobody = 0; // the number of no arrival, the key of no client
 
-/// What a limiter does with its queue, but for the limit.
+/// Uses the queue as a limiter does, but without a limit.
 struct limiter_by_hand {
     explicit limiter_by_hand(std::ptrdiff_t max_per_key = 0) : queue(max_per_key) {}
     ~limiter_by_hand() {
@@ -76,7 +79,7 @@ struct limiter_by_hand {
         queue.give_back(r, weight, service);
         leave(r);
     }
-    /// As give_back, of an admission that nobody else waits for.
+    /// Holds one and gives it back, without effect on the waiting requests.
     void serve(std::uint64_t key, double service) {
         hold(key);
         give_back(key, service);
@@ -93,7 +96,7 @@ struct limiter_by_hand {
     bool would_be_candidate(std::uint64_t key, int priority = 0, std::ptrdiff_t weight = 1) {
         return queue.would_be_candidate(queue.find(key), priority, weight);
     }
-    /// Those who would be granted, if no grant changed anything.
+    /// The order of the grants, if a grant changed nothing.
     arrivals order() {
         arrivals result;
         while (queued_request* const r = queue.candidate()) {
@@ -171,7 +174,7 @@ BOOST_AUTO_TEST_CASE(L24_the_least_priority_comes_first) {
     serve(c, 100);
     wait(a, 3);
     wait(a, 2);
-    wait(b, 1); // although its key has had more
+    wait(b, 1); // although its key was served more
     wait(a, 1);
     wait(b, 0);
     CHECK_ARRIVALS(order(), 5, 4, 3, 2, 1);
@@ -182,7 +185,7 @@ BOOST_AUTO_TEST_CASE(then_the_key_that_holds_least) {
     hold(a, 2);
     hold(b);
     give_back(b, 1000);
-    hold(b); // which has been served most
+    hold(b); // the key that was served most
     wait(a);
     wait(b);
     wait(c);
@@ -293,13 +296,13 @@ BOOST_AUTO_TEST_CASE(L34_with_more_keys_than_places_each_has_its_turn) {
     hold(20);
     hold(20);
     for (int i = 0; i < 8; ++i)
-        wait(20); // 1 to 8
+        wait(20); // arrivals 1 to 8
     for (std::uint64_t key = 21; key < 30; ++key)
-        wait(key); // 9 to 17
+        wait(key); // arrivals 9 to 17
     give_back(20, 1);
     BOOST_TEST(grant() == 9u);
     give_back(20, 2);
-    // It holds nothing, as all who wait: what it has had decides.
+    // No waiting key holds anything, so the service of the keys decides.
     arrivals granted;
     for (std::uint64_t key = 21; key < 30; ++key) {
         granted.push_back(grant());
@@ -368,7 +371,7 @@ BOOST_AUTO_TEST_CASE(a_request_may_come_again) {
         BOOST_TEST(queue.candidate() == &r);
         queue.remove(r);
         BOOST_TEST(queue.candidate() == nullptr);
-        BOOST_TEST(r.record == queue.find(a)); // for the grant
+        BOOST_TEST(r.record == queue.find(a)); // the grant needs the record
     }
 }
 
@@ -434,7 +437,7 @@ BOOST_AUTO_TEST_CASE(a_key_enters_with_the_least_service_of_those_present) {
     BOOST_TEST(queue.find(c)->served() == 27);
     BOOST_TEST(record(d).served() == 20);
     leave(*queue.find(d));
-    give_back(b, 15); // the last of b
+    give_back(b, 15); // b's last place, so its record leaves
     BOOST_TEST(record(d).served() == 27);
 }
 
@@ -478,7 +481,7 @@ BOOST_AUTO_TEST_CASE(key_0_counts_while_it_holds_or_waits) {
     hold(a), hold(a);
     BOOST_TEST(queue.find(a)->served() == 100);
     give_back(a, 50);
-    give_back(nobody, 1000); // its last
+    give_back(nobody, 1000); // its last place
     BOOST_TEST(record(b).served() == 150);
     leave(*queue.find(b));
     wait(nobody);
@@ -551,7 +554,7 @@ BOOST_AUTO_TEST_CASE(L37_no_key_leaves_anything_behind) {
     BOOST_TEST(records.empty());
 }
 
-// ---- who would be the candidate
+// ---- whether an arrival would be the candidate
 
 BOOST_AUTO_TEST_CASE(an_arrival_is_behind_its_equals) {
     wait(a);
@@ -587,20 +590,20 @@ BOOST_AUTO_TEST_CASE(an_arrival_passes_whom_the_order_puts_behind_it) {
     BOOST_TEST(!would_be_candidate(b, 1));
     queue.give_back(*queue.find(a), 1, 1);
     hold(a);
-    BOOST_TEST(would_be_candidate(b, 1)); // served less
+    BOOST_TEST(would_be_candidate(b, 1)); // b was served less
 }
 
 BOOST_AUTO_TEST_CASE(an_arrival_of_a_new_key_has_had_what_the_least_has_had) {
     hold(d), hold(d);
     give_back(d, 5);
-    wait(a); // at 5
+    wait(a); // enters at 5
     BOOST_TEST(!would_be_candidate(b));
     queue.hold(*queue.find(a), 1);
     queue.give_back(*queue.find(a), 1, 1);
-    BOOST_TEST(would_be_candidate(b)); // at 5, before 6
+    BOOST_TEST(would_be_candidate(b)); // would enter at 5, before a at 6
     BOOST_TEST(would_be_candidate(nobody));
     give_back(d, 1);
-    BOOST_TEST(!would_be_candidate(b)); // at 6
+    BOOST_TEST(!would_be_candidate(b)); // would enter at 6
     BOOST_TEST(!would_be_candidate(nobody));
 }
 
@@ -655,9 +658,9 @@ BOOST_AUTO_TEST_CASE(of_equals_the_one_whose_newest_came_last_pays) {
     abandon(last);
     wait(b);
     BOOST_TEST(victim(d) == 8u);
-    abandon(*requests.at(4)); // an older one of a
+    abandon(*requests.at(4)); // an older request of a
     BOOST_TEST(victim(d) == 8u);
-    abandon(*requests.at(8)); // now two each, and a's newest is newer
+    abandon(*requests.at(8)); // now each key has two, and the newest one is a's
     BOOST_TEST(victim(d) == 7u);
 }
 
@@ -706,9 +709,9 @@ BOOST_AUTO_TEST_CASE(while_newest_come_first_the_oldest_pays) {
     abandon(*requests.at(2));
     BOOST_TEST(victim(b, 1) == 3u);
     wait(b, 1);
-    BOOST_TEST(victim(c, 1) == 6u); // b has two more
+    BOOST_TEST(victim(c, 1) == 6u); // b has two requests more than c
     BOOST_TEST(victim(nobody, 1) == 3u);
-    BOOST_TEST(victim(c, 0) == 6u); // the newest of the lowest
+    BOOST_TEST(victim(c, 0) == 6u); // the newest of the lowest priority
 }
 
 BOOST_AUTO_TEST_SUITE_END()
@@ -773,7 +776,7 @@ BOOST_AUTO_TEST_CASE(a_key_has_the_place_of_the_first_that_its_cap_lets_through)
     wait(a, 0, 2);
     wait(b);
     queued_request& light = wait(a);
-    BOOST_TEST(candidate() == 2u); // not before 2, as 1 would be
+    BOOST_TEST(candidate() == 2u); // light has the place of arrival 3, not of arrival 1
     abandon(*requests.at(2));
     BOOST_TEST(candidate() == 3u);
     abandon(light);
@@ -809,7 +812,7 @@ BOOST_AUTO_TEST_CASE(a_long_line_of_heavy_requests_is_not_walked_past) {
     hold(a, 2);
     for (int i = 0; i < 30000; ++i)
         wait(a, 0, 3);
-    // Some 10^9 steps, if it were.
+    // A search of the whole queue would take about 10^9 steps.
     for (int i = 0; i < 30000; ++i) {
         queued_request& light = wait(a);
         BOOST_TEST_REQUIRE(queue.candidate() == &light);
@@ -833,7 +836,7 @@ std::uint64_t arrival_of(const waiting_request* r) {
     return r == nullptr ? nobody : r->arrival;
 }
 
-/// A limiter and the model of it, which both do the same.
+/// Makes the same random steps with a queue and with its model.
 struct random_walk {
     struct running {
         std::uint64_t key;
@@ -880,7 +883,7 @@ struct random_walk {
             BOOST_TEST_REQUIRE(evicted == arrival_of(expected.victim(key, priority)));
             if (evicted == nobody)
                 return;
-            // As a limiter does: the one leaves, the other comes.
+            // As in a limiter, the evicted request leaves before the arrival joins.
             subject.abandon(*subject.requests.at(evicted));
             take_out(evicted);
             expected.forget_the_idle();
@@ -911,7 +914,7 @@ struct random_walk {
         std::swap(admitted[below(admitted.size())], admitted.back());
         const running ended = admitted.back();
         admitted.pop_back();
-        // Few values, so that keys are equal often.
+        // Only a few values, so that keys often have equal service.
         const double service = static_cast<double>((1 + below(3)) * std::uint64_t(ended.weight));
         subject.give_back(ended.key, service, ended.weight);
         model::share& share = expected.keys.at(ended.key);
@@ -962,7 +965,7 @@ struct random_walk {
         }
     }
 
-    /// Asks for an arrival, and has it arrive and leave again.
+    /// Asks how an arrival would fare, then lets it arrive and leave again.
     void probe() {
         const std::uint64_t key = any_key();
         const int priority = any_priority();
@@ -1002,7 +1005,7 @@ BOOST_AUTO_TEST_CASE(every_answer_is_that_of_the_contract) {
             random_walk walk(
                 static_cast<std::uint32_t>(seed) + number, w.max_per_key, w.max_waiting, w.keys);
             for (int i = 0; i < w.steps; ++i) {
-                // Now more is granted, now less, so that keys come and go.
+                // Alternates between many and few grants, so that keys come and go.
                 walk.step(i / 200 % 2 == 0 ? 0 : 6);
                 walk.compare();
                 walk.probe();

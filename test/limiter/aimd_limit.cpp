@@ -1,5 +1,7 @@
-// The rules of aimd_limit. The numbers L43 to L47 are those of the scenarios in the limiter's
-// contract.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// The rules of aimd_limit. L43 to L47 are scenarios of the limiter's contract.
 
 #include "law_fixture.hpp"
 
@@ -13,7 +15,7 @@ using namespace test;
 
 namespace {
 
-// Whose start is over.
+// An aimd_limit after its slow start.
 hand_fed experienced_aimd(double limit, aimd_limit_options options = {}) {
     hand_fed f(aimd_limit(options), limit);
     f.window({.latency = 10, .overloaded_every = 1});

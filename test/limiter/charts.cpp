@@ -1,7 +1,10 @@
-// Draws what a limit, the latency and the goodput do over time, for doc/finding_the_limit.md.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// Draws the limit, the latency and the goodput over time, for doc/finding_the_limit.md.
 //
 //   limiter_charts DIRECTORY            writes the charts
-//   limiter_charts --check DIRECTORY    fails unless those there are what it would write
+//   limiter_charts --check DIRECTORY    fails if the charts in the directory are different
 
 #include "evaluation.hpp"
 
@@ -22,13 +25,12 @@ using namespace test::simulation;
 
 namespace {
 
-// ------------------------------------------------------------------------------------- what is
-// drawn
+// ---- contents of the charts
 
 struct phase {
     double from, to;           // seconds
-    std::string what;          // is so in it
-    std::vector<double> sweep; // fixed limits among which its best one is
+    std::string what;          // the title of the phase
+    std::vector<double> sweep; // fixed limits to try for the best one
 };
 
 struct contender {
@@ -46,7 +48,7 @@ struct axis {
 struct chart {
     std::string file, title, arrivals;
     test::simulation::options options;
-    double bin; // seconds
+    double bin; // length in seconds
     std::vector<phase> phases;
     std::vector<contender> contenders;
     axis seconds, limit, latency, goodput;
@@ -133,16 +135,15 @@ std::vector<chart> charts() {
     return all;
 }
 
-// ---------------------------------------------------------------------------------------- its
-// course
+// ---- curves
 
 struct course {
     double from = 0;
-    std::vector<double> limit;            // at the start, and at the end of each bin
+    std::vector<double> limit;            // at the start and at the end of each bin
     std::vector<double> latency, goodput; // of each bin
 };
 
-// The latencies are those that the law is shown.
+// Records the latencies that the algorithm sees.
 course follow(options o, double bin, double start, const std::function<limit_algorithm()>& make) {
     const auto bins = static_cast<std::size_t>(std::lround(o.duration / bin));
     std::vector<latencies> seen(bins);
@@ -170,8 +171,8 @@ course follow(options o, double bin, double start, const std::function<limit_alg
     return c;
 }
 
-// For each phase that of its best fixed limit: of the least within half a percent of the most
-// goodput.
+// Returns the curve of the best fixed limit for each phase: the lowest limit whose goodput is
+// within half a percent of the largest.
 std::vector<course> best_fixed_limits(const chart& c) {
     std::map<double, course> runs;
     for (const auto& p : c.phases)
@@ -199,8 +200,7 @@ std::vector<course> best_fixed_limits(const chart& c) {
     return best;
 }
 
-// -------------------------------------------------------------------------------------------
-// drawing
+// ---- drawing
 
 constexpr double left = 58, right = 744, panel_height = 120, panel_step = 156, first_panel = 104;
 
@@ -286,7 +286,7 @@ std::string draw(const chart& c) {
         std::string name;
         const axis& values;
         std::vector<double> course::*of;
-        double centre; // of a bin
+        double centre; // offset of the points in a bin
     } panels[] = {
         {"limit, requests at a time", c.limit, &course::limit, 0},
         {"latency in the server, ms, 99th percentile", c.latency, &course::latency, 0.5},
@@ -313,7 +313,7 @@ std::string draw(const chart& c) {
                     height(value));
             lines += line(points, colour, how);
         };
-        for (std::size_t i = courses.size(); i-- > 0;) // the first on top
+        for (std::size_t i = courses.size(); i-- > 0;) // the first contender on top
             curve(courses[i], c.contenders[i].colour, thick);
         for (const auto& of : best)
             curve(of, black, dashed);

@@ -1,4 +1,7 @@
-// What a limiter counts and measures, and when it looks at the clock: scenarios L82 to L91 and rows
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// What a limiter counts and measures, and when it reads the clock: scenarios L82 to L91 and rows
 // T134 to T137 of the limiter's contract.
 
 #include "limiter_fixture.hpp"
@@ -142,7 +145,7 @@ BOOST_AUTO_TEST_CASE(T136_nothing_is_counted_of_weight_0) {
     for (const bool is_full : {false, true}) {
         BOOST_TEST(ended_as(admit(of(7, 0)), outcome::granted));
         BOOST_TEST(ended_as(try_admit(of(7, 0)), outcome::granted));
-        BOOST_TEST(!runs(clients.back())); // its place is none
+        BOOST_TEST(!runs(clients.back())); // it holds no place
         BOOST_TEST(s->statistics().keys == 0u);
         BOOST_TEST(counts().admitted == (is_full ? 1u : 0u));
         if (!is_full)
@@ -183,9 +186,9 @@ BOOST_AUTO_TEST_CASE(L86_the_waits_stand_in_their_buckets) {
     }
     const auto waits = s->statistics().wait;
     std::array<std::uint64_t, 19> expected{};
-    expected[0] = 2; // 0, 0.1
-    expected[1] = 1; // 0.15
-    expected[6] = 1; // 7
+    expected[0] = 2; // 0 and 0.1 ms
+    expected[1] = 1; // 0.15 ms
+    expected[6] = 1; // 7 ms
     expected[18] = 1;
     BOOST_TEST(waits.counts == expected, boost::test_tools::per_element());
     BOOST_TEST(waits.count() == 5u);
@@ -211,7 +214,7 @@ BOOST_AUTO_TEST_CASE(expected_wait) {
     lim(1, options(10, 10000));
     BOOST_TEST((s->statistics().expected_wait == milliseconds(0)));
     admit();
-    after(milliseconds(500)); // before anybody waits: no interval
+    after(milliseconds(500)); // nobody waits yet, so this is not an interval
     for (int i = 0; i < 5; ++i)
         admit();
     const auto expect = [&](limiter_options::duration d) {
@@ -219,7 +222,7 @@ BOOST_AUTO_TEST_CASE(expected_wait) {
     };
     expect(milliseconds(0));
     after(milliseconds(4));
-    expect(milliseconds(20)); // the interval under way
+    expect(milliseconds(20)); // counts the current interval
     after(milliseconds(6));
     finish(clients[0]);
     expect(milliseconds(40));
@@ -230,11 +233,11 @@ BOOST_AUTO_TEST_CASE(expected_wait) {
     after(milliseconds(26));
     expect(milliseconds(78));
     finish(clients[2]);
-    expect(milliseconds(22)); // 10 + (26 - 10) / 16, for 2
+    expect(milliseconds(22)); // 10 + (26 - 10) / 16, times 2 waiting requests
     finish(clients[3]);
     finish(clients[4]);
     expect(milliseconds(0)); // nobody waits
-    // A new queue: the time between is no interval.
+    // A new queue begins. The time since the last one is not an interval.
     after(milliseconds(5000));
     admit(), admit();
     const auto before = s->statistics().expected_wait;
@@ -275,7 +278,7 @@ BOOST_AUTO_TEST_CASE(L90_dry_run_twin) {
         }
         check_counts();
     }
-    // Up to the first that is refused: 2 of 3 run, and its part is 1.
+    // Until the first refusal both agree. Then 2 of 3 run, and the share of the next one is 1.
     for (std::size_t i = 0; i <= 2; ++i) {
         BOOST_TEST(full[i] == (i < 2 ? 0u : 1u));
         BOOST_TEST(over[5 + i] == full[i]);
@@ -292,7 +295,7 @@ BOOST_AUTO_TEST_CASE(a_dry_run_admits_everybody) {
     lim(3, o);
     BOOST_TEST(runs(admit(of(1))));
     BOOST_TEST(s->statistics().over_limit == 0u);
-    BOOST_TEST(runs(admit(of(1)))); // at its cap
+    BOOST_TEST(runs(admit(of(1)))); // the key is at its cap
     BOOST_TEST(s->statistics().over_limit == 1u);
     BOOST_TEST(runs(try_admit(of(2, 2))));
     BOOST_TEST(s->statistics().over_limit == 2u);
@@ -325,7 +328,7 @@ BOOST_AUTO_TEST_CASE(a_dry_run_without_an_algorithm_admits_what_exceeds_the_limi
     auto o = options(0, 1000);
     o.enforce = false;
     lim(3, o);
-    BOOST_TEST(runs(admit(of(0, 4)))); // a limiter would not, though nothing is in flight
+    BOOST_TEST(runs(admit(of(0, 4)))); // exceeds the limit, although nothing is in flight
     BOOST_TEST(s->statistics().over_limit == 1u);
     BOOST_TEST(runs(admit(of(0, 4))));
     BOOST_TEST(s->statistics().over_limit == 2u);
@@ -366,7 +369,7 @@ BOOST_AUTO_TEST_CASE(the_clock_is_read_for_a_reason_only) {
     BOOST_TEST(looks([&] { s->statistics(); }) == 0);
     BOOST_TEST(looks([&] { s->set_limit(2), s->cancel(); }) == 0);
     BOOST_TEST(looks([&] { finish(*a); }) == 0);
-    // Somebody waits.
+    // A request waits.
     a = &admit();
     BOOST_TEST(looks([&] { w = &admit(); }) > 0);
     BOOST_TEST(looks([&] { try_admit(); }) > 0);
@@ -374,7 +377,7 @@ BOOST_AUTO_TEST_CASE(the_clock_is_read_for_a_reason_only) {
     BOOST_TEST(runs(*w));
     finish(*w), finish(*b);
     BOOST_TEST(looks([&] { finish(admit()); }) == 0);
-    // A key is there.
+    // A key has a record.
     BOOST_TEST(looks([&] { a = &admit(of(1)); }) > 0);
     BOOST_TEST(looks([&] { finish(admit()); }) > 0);
     finish(*a);
@@ -388,7 +391,7 @@ BOOST_AUTO_TEST_CASE(the_clock_is_read_for_a_reason_only) {
     BOOST_TEST(looks([&] { finish(*a); }) > 0);
 }
 
-// With 1,000 in flight a thousand seconds come together each second.
+// With 1,000 requests in flight, the sum grows by a thousand seconds each second.
 BOOST_AUTO_TEST_CASE(the_sum_of_a_histogram_begins_anew_at_the_end_of_the_clock) {
     lim(1000, with_law(options(10, 1000)));
     for (int i = 0; i < 1000; ++i)

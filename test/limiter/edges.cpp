@@ -1,4 +1,7 @@
-// The edges of the limiter's contract, section 4, those of the state.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// The edge cases in section 4 of the limiter's contract, as far as they concern the state layer.
 
 #include "limiter_fixture.hpp"
 
@@ -106,7 +109,7 @@ BOOST_AUTO_TEST_CASE(exceeds_max) {
     BOOST_TEST(ended_as(admit(of(0, 3)), outcome::exceeds_max));
     client& c = admit(of(0, 2));
     finish(a);
-    BOOST_TEST((runs(b) && waits(c))); // alone
+    BOOST_TEST((runs(b) && waits(c))); // b runs alone
     BOOST_TEST(s->in_flight() == 3);
     finish(b);
     BOOST_TEST(runs(c));
@@ -177,7 +180,7 @@ BOOST_AUTO_TEST_CASE(finished_after_the_end) {
     }
 }
 
-// As a semaphore: the handler is destroyed, whatever it asked for.
+// As with a semaphore, the handler is destroyed, whatever the request was.
 BOOST_AUTO_TEST_CASE(after_the_shutdown_all_are_abandoned) {
     lim(2, options(10, 1000));
     states->shutdown();
@@ -188,7 +191,7 @@ BOOST_AUTO_TEST_CASE(after_the_shutdown_all_are_abandoned) {
         BOOST_TEST(ended_as(try_admit(r), outcome::abandoned));
     }
     BOOST_TEST(s->statistics().priorities[0].admitted == 0u);
-    BOOST_TEST(counts().cancelled == 2u); // of weights 1 and 9
+    BOOST_TEST(counts().cancelled == 2u); // the requests with the weights 1 and 9
     idler i;
     BOOST_TEST(s->enqueue_idle(i) == outcome::abandoned);
     s->set_limit(7);
@@ -276,7 +279,8 @@ BOOST_AUTO_TEST_CASE(cancel_ends_all_who_wait_for_admission) {
     check_counts();
 }
 
-// Nobody is granted between two steps of the end, and somebody who comes then is granted after it.
+// No request is granted between two steps of the end. A request that arrives then is granted after
+// it.
 BOOST_AUTO_TEST_CASE(an_end_in_steps) {
     constexpr int many = 2500;
     lim(1, options(10000, 1000));
@@ -352,7 +356,7 @@ BOOST_AUTO_TEST_CASE(idle_is_cancelled_by_its_slot) {
     BOOST_TEST((i.end == outcome::aborted));
     BOOST_TEST(counts().cancelled == 0u);
     slot.attach(j);
-    BOOST_TEST(s->enqueue_idle(j) == outcome::aborted); // fired before
+    BOOST_TEST(s->enqueue_idle(j) == outcome::aborted); // its slot has fired before
     finish(a);
     BOOST_TEST(s->enqueue_idle(j) == outcome::aborted);
     check_counts();
@@ -372,7 +376,7 @@ BOOST_AUTO_TEST_CASE(idle_ends_with_the_limiter) {
     }
 }
 
-// Who waits for it is done once nobody runs: also where the last who waited could not be granted.
+// Waiting for idle ends when nothing runs, even if the last waiting request could not be granted.
 BOOST_AUTO_TEST_CASE(idle_where_the_last_ends_unserved) {
     lim(1, options(10, 100));
     is_timer_late = true;
@@ -386,8 +390,8 @@ BOOST_AUTO_TEST_CASE(idle_where_the_last_ends_unserved) {
     BOOST_TEST((i.end == outcome::granted));
 }
 
-// The place that it takes in a full queue is that of one whose time is over. With that one its own
-// key leaves and enters anew, and then it is next.
+// In a full queue, the arrival replaces a request whose deadline has passed. That was the last one
+// of the arrival's key, so the key's record leaves and enters again. Then the arrival is next.
 BOOST_AUTO_TEST_CASE(who_is_next_once_an_overdue_request_has_left_is_granted_at_once) {
     auto o = options(2, 100);
     o.order = queue_order::lifo;
@@ -398,10 +402,10 @@ BOOST_AUTO_TEST_CASE(who_is_next_once_an_overdue_request_has_left_is_granted_at_
     client& overdue = admit(within(10));
     client& heavy = admit(of(2, 4));
     at(5);
-    finish(own); // key 0 has had more than key 2 now, whose request does not fit
+    finish(own); // key 0 was served more than key 2, whose request does not fit
     BOOST_TEST(waits(overdue));
     at(10);
-    // As where the queue became full between try_admit and enqueue.
+    // As if the queue had become full between try_admit and enqueue.
     client& arriving = clients.emplace_back(admission_request{});
     arriving.is_in_queue = true;
     BOOST_TEST(s->enqueue(arriving, true) == outcome::granted);

@@ -1,7 +1,10 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
-// What laws make of the workloads, as a part of what the best fixed limit makes of them: that limit
-// is found by a sweep, and meets the same arrivals and demands, seed by seed.
+// Compares limit algorithms with the best fixed limit of each workload. A sweep finds that limit.
+// For each seed, both see the same arrivals and the same work.
 
 #include "../../example/17_envoy_gradient.hpp"
 #include "../../example/17_vegas.hpp"
@@ -65,7 +68,7 @@ inline std::vector<law> other_laws() {
          }}};
 }
 
-// Laws that do not adapt: a bar that one of them meets tests no adaptation.
+// Algorithms without adaptation. A goal that one of them meets does not test adaptation.
 inline std::vector<law> controls() {
     return {
         {"frozen at 20",
@@ -87,11 +90,11 @@ inline double median(std::vector<double> values) {
     return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
 }
 
-// Of one window of one workload, one value a seed.
+// The results for one window of one workload, with one value for each seed.
 struct measured {
-    std::vector<double> goodput; // as a part of the best fixed limit's
-    std::vector<double> p99;     // ms, arrival to end, of what was not refused
-    std::vector<double> refused; // as a part of the arrivals
+    std::vector<double> goodput; // relative to the best fixed limit
+    std::vector<double> p99;     // ms, from arrival to end, without refused requests
+    std::vector<double> refused; // relative to the arrivals
     std::vector<double> limit;
     std::vector<double> converged; // seconds
 };
@@ -104,7 +107,7 @@ class best_fixed {
 public:
     explicit best_fixed(workload w) : workload_(std::move(w)) {
         auto swept = workload_.options;
-        // Nothing changes within the hour of W-i: two minutes of it find the same limit.
+        // Nothing changes within the hour of W-i, so two minutes find the same limit.
         auto windows = workload_.windows;
         if (swept.duration > 1000) {
             swept.duration = 120;
@@ -126,7 +129,7 @@ public:
         }
     }
 
-    // For each window the least limit within half a percent of the best goodput.
+    // For each window, the lowest limit whose goodput is within half a percent of the best.
     const std::vector<double>& limits() const { return limits_; }
 
     const std::vector<double>& goodput(std::uint64_t seed) {
@@ -182,7 +185,8 @@ inline evaluated evaluate(best_fixed& best, const law& l, std::uint64_t first, i
     return e;
 }
 
-// A bar of section 6 of the experiments: empty if it is met, else what was missed.
+// Compares with the goals of the window. Empty if they are met, otherwise a list of the missed
+// ones.
 inline std::string missed(const workload& w, const evaluated& e, std::size_t window) {
     const auto& bar = w.windows[window].bar;
     const auto& m = e.windows[window];

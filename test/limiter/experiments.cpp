@@ -1,4 +1,7 @@
-// Prints what each law makes of each workload: test/limiter/experiments.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// Prints the results of each limit algorithm with each workload, for test/limiter/experiments.
 //
 //   limiter_experiments [SEEDS [FIRST [WORKLOADS]]]     20 seeds from 1, without arguments
 
@@ -19,7 +22,7 @@ std::string number(double x) {
     return text;
 }
 
-// An hour takes seconds: of that, two seeds.
+// A workload of an hour takes seconds, so it runs with only two seeds.
 int seeds_of(const workload& w, int seeds) {
     return w.options.duration > 1000 ? std::min(seeds, 2) : seeds;
 }

@@ -1,7 +1,11 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
-// A strict reader of OpenMetrics 1.0 text: throws where a text is not what the specification asks
-// for. Stricter in what it leaves open: every family has a type and a help, no line a timestamp.
+// A strict parser for the text format of OpenMetrics 1.0. It throws if a text violates the
+// specification. In addition, every family needs a type and a help text, and no line may have a
+// timestamp.
 
 #include <cctype>
 #include <cmath>
@@ -24,7 +28,7 @@ using label_set = std::map<std::string, std::string>;
 struct sample {
     std::string name;
     label_set labels;
-    std::string text; // the value as it is written
+    std::string text; // the value as written
     double value;
 };
 
@@ -39,7 +43,7 @@ public:
 
     const std::vector<family>& families() const { return families_; }
 
-    /// The value of one line, as it is written.
+    /// The value of one line, as written.
     std::string value(const std::string& name, const label_set& labels = {}) const {
         const auto found = series_.find({name, labels});
         require(found != series_.end(), "no such line: " + name);
@@ -164,7 +168,7 @@ private:
             check_histogram(f);
     }
 
-    // One point, as those who have no other label of their own write it.
+    // A histogram with a single point, whose only own label is le.
     static void check_histogram(const family& f) {
         require(f.samples.size() >= 3, "an incomplete histogram: " + f.name);
         const std::size_t buckets = f.samples.size() - 2;
@@ -173,7 +177,7 @@ private:
             const sample& s = f.samples[i];
             require(s.name == f.name + "_bucket", "no bucket: " + s.name);
             const std::string& le = s.labels.at("le");
-            // Canonical, for what is not very small or large.
+            // The canonical form of numbers that are not very small or large.
             static const std::regex canonical(R"([0-9]+\.([0-9]|[0-9]*[1-9])|\+Inf)");
             require(std::regex_match(le, canonical), "no canonical number: " + le);
             require(number(le) > bound, "buckets in disorder: " + le);

@@ -1,5 +1,8 @@
-// The goals for gradient_limit and aimd_limit, on twenty seeds that nobody chose; and that laws
-// which do not adapt fail them. The bars stand in workloads.hpp.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// Checks that gradient_limit and aimd_limit meet their goals with the seeds 1 to 20, and that
+// algorithms without adaptation fail them. The goals are in workloads.hpp.
 
 #include "evaluation.hpp"
 
@@ -14,8 +17,8 @@ namespace {
 
 constexpr std::uint64_t first_seed = 1;
 
-// Sanitizers slow it down, and see all of the laws' code with a few seeds; medians of those say
-// little.
+// A few seeds reach all code of the algorithms, and sanitizers make the test slow. The medians of a
+// few seeds mean little.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 constexpr bool sanitized = true;
 #elif defined(__has_feature)
@@ -29,7 +32,7 @@ constexpr bool sanitized = false;
 #endif
 constexpr int seeds = sanitized ? 2 : 20;
 
-// An hour takes seconds.
+// A workload of an hour takes seconds.
 int seeds_of(const workload& w) {
     return w.options.duration > 1000 ? std::min(seeds, 2) : seeds;
 }
@@ -41,7 +44,7 @@ std::string shown(const workload& w, std::size_t window) {
            std::to_string(first_seed + static_cast<std::uint64_t>(seeds_of(w)) - 1);
 }
 
-// No seed may bring it down, whatever the median is.
+// Each single seed has to reach this, whatever the median is.
 constexpr double worst_window = 0.75;
 
 void meets_its_goals(const workload& w) {
@@ -59,7 +62,7 @@ void meets_its_goals(const workload& w) {
                 BOOST_TEST(missed(w, e, i) == "");
         }
     }
-    if (w.name == "W-i") // no drift
+    if (w.name == "W-i") // the limit must not drift
         BOOST_TEST(
             median(e.windows[1].limit) == median(e.windows[0].limit),
             boost::test_tools::tolerance(0.2));
@@ -79,8 +82,9 @@ BOOST_AUTO_TEST_CASE(gradient_limit_meets_every_goal_without_a_queue) {
         meets_its_goals(w);
 }
 
-// The simple law: no more is asked of it. W-m needs a limit of 500, behind a queue that is longer
-// than the clients' patience: there it falls to nothing, as Netflix's Vegas in windows does.
+// The only goal for the simple algorithm. W-m needs a limit of 500, and requests wait in its queue
+// for longer than the timeout of the clients. There aimd_limit fails, as Netflix's windowed Vegas
+// does.
 BOOST_AUTO_TEST_CASE(aimd_limit_never_falls_below_two_thirds) {
     for (const auto& w : workloads()) {
         if (w.name == "W-m" || w.name == "W-i")
@@ -93,8 +97,8 @@ BOOST_AUTO_TEST_CASE(aimd_limit_never_falls_below_two_thirds) {
     }
 }
 
-// W-a and W-b ask for no adaptation: the limit only has to stay away. W-k and W-m are one question:
-// a cold start, with an optimum near and far.
+// W-a and W-b need no adaptation, only a limit that is high enough. W-k and W-m belong together:
+// they test a cold start, with an optimum near the initial limit and far from it.
 BOOST_AUTO_TEST_CASE(a_law_that_does_not_adapt_misses_a_goal_of_every_workload) {
     for (const auto& control : controls()) {
         bool missed_cold_start = false;

@@ -1,15 +1,18 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
-// What write_openmetrics makes of distinct_statistics(), to the byte.
+// The exact output of write_openmetrics for distinct_statistics().
 
 namespace test {
 
 inline constexpr char golden_text[] =
     R"(# TYPE api_limit gauge
-# HELP api_limit The current limit; the limiter enforces its integer part.
+# HELP api_limit The limit in force; its integer part is enforced.
 api_limit{path="C:\\new \"x\"\n",zone="b"} 20.05
 # TYPE api_in_flight gauge
-# HELP api_in_flight The sum of the weights of running requests.
+# HELP api_in_flight The total weight of the running requests.
 api_in_flight{path="C:\\new \"x\"\n",zone="b"} 21
 # TYPE api_running gauge
 # HELP api_running Running requests.
@@ -18,11 +21,11 @@ api_running{path="C:\\new \"x\"\n",zone="b"} 22
 # HELP api_waiting Waiting requests.
 api_waiting{path="C:\\new \"x\"\n",zone="b"} 23
 # TYPE api_keys gauge
-# HELP api_keys Keys that have running or waiting requests.
+# HELP api_keys Keys with running or waiting requests.
 api_keys{path="C:\\new \"x\"\n",zone="b"} 24
 # TYPE api_expected_wait_seconds gauge
 # UNIT api_expected_wait_seconds seconds
-# HELP api_expected_wait_seconds How long a new request has to wait.
+# HELP api_expected_wait_seconds The time that a new request can expect to wait.
 api_expected_wait_seconds{path="C:\\new \"x\"\n",zone="b"} 1.25
 # TYPE api_admitted counter
 # HELP api_admitted Requests that were admitted.
@@ -58,10 +61,10 @@ api_finished_total{path="C:\\new \"x\"\n",zone="b",outcome="success"} 201
 api_finished_total{path="C:\\new \"x\"\n",zone="b",outcome="overloaded"} 202
 api_finished_total{path="C:\\new \"x\"\n",zone="b",outcome="ignored"} 203
 # TYPE api_unreported counter
-# HELP api_unreported Ignored admissions that ended without a finish.
+# HELP api_unreported Admissions that ended without a call of finish().
 api_unreported_total{path="C:\\new \"x\"\n",zone="b"} 204
 # TYPE api_over_limit counter
-# HELP api_over_limit Requests that a dry run admitted although the limit would have held them back.
+# HELP api_over_limit Admissions by a dry run that the limit would have held back.
 api_over_limit_total{path="C:\\new \"x\"\n",zone="b"} 205
 # TYPE api_algorithm_failures counter
 # HELP api_algorithm_failures Exceptions from the algorithm and from on_limit_change.
@@ -92,7 +95,7 @@ api_wait_seconds_count{path="C:\\new \"x\"\n",zone="b"} 190
 api_wait_seconds_sum{path="C:\\new \"x\"\n",zone="b"} 123.456789
 # TYPE api_latency_seconds histogram
 # UNIT api_latency_seconds seconds
-# HELP api_latency_seconds How long successful requests took, if there is an algorithm.
+# HELP api_latency_seconds How long successful requests ran; measured if there is an algorithm.
 api_latency_seconds_bucket{path="C:\\new \"x\"\n",zone="b",le="0.0001"} 40
 api_latency_seconds_bucket{path="C:\\new \"x\"\n",zone="b",le="0.0002"} 82
 api_latency_seconds_bucket{path="C:\\new \"x\"\n",zone="b",le="0.0005"} 126

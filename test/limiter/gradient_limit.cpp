@@ -1,5 +1,8 @@
-// The rules of gradient_limit, each with windows that are fed by hand. The numbers L49 to L80 are
-// those of the scenarios in the limiter's contract.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// The rules of gradient_limit, each tested with hand-made windows of samples. L49 to L80 are
+// scenarios of the limiter's contract.
 
 #include "law_fixture.hpp"
 
@@ -113,7 +116,7 @@ BOOST_AUTO_TEST_CASE(L55_it_falls_while_everything_ends_at_the_same_timeout) {
         BOOST_TEST(f.window({.latency = 1000, .overloaded_every = 1}) < before);
     }
     BOOST_TEST(f.limit == 1);
-    for (int i = 0; i < 20; ++i) // and is not taken in at the floor
+    for (int i = 0; i < 20; ++i) // the baseline is not learned at the minimum
         BOOST_TEST(f.window({.latency = 1000, .overloaded_every = 1}) == 1);
 }
 
@@ -129,7 +132,7 @@ BOOST_AUTO_TEST_CASE(L55_also_where_that_is_reported_as_success_but_slower_than_
         BOOST_TEST(f.window({.latency = 1000}) == 1);
 }
 
-// The baseline is seen through the limit: at which latency it begins to fall.
+// A test can see the baseline only indirectly: by the latency at which the limit begins to fall.
 BOOST_AUTO_TEST_CASE(L56_a_baseline_is_not_learned_of_a_server_at_work) {
     auto base_is = [](hand_fed f, double base) {
         auto above = f;
@@ -151,7 +154,7 @@ BOOST_AUTO_TEST_CASE(L57_a_lucky_window_does_not_become_the_baseline) {
     auto f = experienced(100, 300, without_relearning());
     BOOST_TEST(f.window({.latency = 150, .peak = 80, .bound = false}) == 100);
     BOOST_TEST(f.window({.latency = 300}) >= 100);
-    f.limit = 100; // 270: 405 is in order, and 406 is not
+    f.limit = 100; // the baseline is 270: 405 is accepted, 406 is not
     auto above = f;
     BOOST_TEST(f.window({.latency = 404.9}) >= 100);
     BOOST_TEST(above.window({.latency = 405.5}) < 100);
@@ -175,14 +178,14 @@ BOOST_AUTO_TEST_CASE(L60_a_latency_that_does_not_fall_with_the_limit_is_learned)
         f.window({.latency = 30});
         BOOST_TEST_REQUIRE(++windows <= 6);
     }
-    // And it is in order from now on.
+    // From now on this latency is accepted.
     const double before = f.limit;
     BOOST_TEST(f.window({.latency = 30}) >= before);
 }
 
 BOOST_AUTO_TEST_CASE(a_latency_that_falls_with_the_limit_is_not_learned) {
     auto f = experienced(100, 10);
-    // A server that does 2,000 a second, whatever the limit.
+    // A server with a throughput of 2,000 requests a second, whatever the limit.
     for (int i = 0; i < 30; ++i)
         f.window({.latency = std::max(10.0, f.limit / 2), .rate = std::min(2000.0, f.limit * 100)});
     BOOST_TEST(f.limit < 45);
@@ -192,10 +195,10 @@ BOOST_AUTO_TEST_CASE(a_latency_that_falls_with_the_limit_is_not_learned) {
 BOOST_AUTO_TEST_CASE(what_was_relearned_is_given_up_if_twice_the_concurrency_buys_nothing) {
     auto f = experienced(100, 10);
     BOOST_TEST(f.window({.latency = 30}) == 50);
-    f.window({.latency = 30}); // a suspicion,
+    f.window({.latency = 30}); // suspects a new baseline
     f.base = 30;
-    BOOST_TEST(f.window({.latency = 30}) == 100); // confirmed, and up again
-    // But there the server does no more than at 50.
+    BOOST_TEST(f.window({.latency = 30}) == 100); // confirms it, and raises the limit again
+    // But the throughput at 100 is not larger than at 50.
     BOOST_TEST(f.window({.latency = 60, .rate = 1667}) == 50);
     f.base = 10;
     BOOST_TEST(f.window({.latency = 30}) < 50);
@@ -210,7 +213,7 @@ BOOST_AUTO_TEST_CASE(after_a_step_elsewhere_as_many_may_wait_as_before_and_no_mo
     BOOST_TEST(f.limit == 100);
     while (f.limit < 300)
         f.window({.latency = 100, .bound = true});
-    // A third of 100 may wait: 400 requests may take 100 / (1 - 33 / 400) ms each.
+    // A third of 100 requests may wait, so 400 requests may take 100 / (1 - 33 / 400) ms each.
     f.limit = 400;
     BOOST_TEST(f.window({.latency = 112}) < 400);
     f.limit = 400;
@@ -330,7 +333,7 @@ BOOST_AUTO_TEST_CASE(L72_what_was_admitted_before_a_decrease_changes_nothing) {
     for (int i = 0; i < 2; ++i)
         f.sample(1000, 100, true, outcome::overloaded);
     BOOST_TEST(f.limit == 90, close_to);
-    for (int i = 0; i < 900; ++i) { // they took 900 ms and more
+    for (int i = 0; i < 900; ++i) { // they were admitted 900 ms ago or earlier
         f.pass(1);
         f.sample(901 + i, 100, true, i % 2 ? outcome::success : outcome::overloaded);
     }
@@ -355,7 +358,7 @@ BOOST_AUTO_TEST_CASE(L80_what_was_refused_at_once_counts_as_overload_and_is_no_l
         lowest = f.sample(0.1, std::floor(f.limit), true, outcome::overloaded);
     }
     BOOST_TEST(lowest < 50);
-    f.limit = 100; // the baseline is what it was
+    f.limit = 100; // the baseline is unchanged
     BOOST_TEST(f.window({.latency = 20}) == 75, close_to);
 }
 
@@ -387,11 +390,11 @@ BOOST_AUTO_TEST_CASE(it_tries_now_and_then_whether_less_does_as_well) {
             f.limit = 100;
     }
     BOOST_TEST_REQUIRE(probed);
-    BOOST_TEST(f.limit == 50); // the first time
+    BOOST_TEST(f.limit == 50); // the first probe
     auto free = f;
-    // Half of it does half: up again.
+    // Half of the limit halves the throughput, so the limit rises again.
     BOOST_TEST(f.window({.latency = 14, .rate = 3500}) == 100);
-    // Half of it does the same: further down.
+    // Half of the limit has the same throughput, so the limit falls further.
     BOOST_TEST(free.window({.latency = 7, .rate = 7000}) == 25);
 }
 

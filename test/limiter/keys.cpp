@@ -1,5 +1,8 @@
-// The fair share of each key, its cap, and what is kept of it: scenarios L30 to L41 and row T140 of
-// the limiter's contract.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// The fair share of each key, its cap, and its record: scenarios L30 to L41 and row T140 of the
+// limiter's contract.
 
 #include "limiter_fixture.hpp"
 
@@ -15,7 +18,7 @@ struct keys_fixture : limiter_fixture {
         o.max_per_key = max_per_key;
         return o;
     }
-    /// Of those admitted the one that was so first.
+    /// The running request that was admitted first.
     client& longest() {
         client* first = nullptr;
         for (client& one : clients) {
@@ -63,7 +66,7 @@ BOOST_AUTO_TEST_CASE(L32_equals_by_arrival) {
     client &wb = admit(of(b)), &wa = admit(of(a)), &wc = admit(of(c));
     finish(first);
     BOOST_TEST(runs(wb));
-    finish(wb); // in no time: one tick
+    finish(wb); // held for no time, which counts as one tick
     BOOST_TEST(runs(wa));
     finish(wa);
     BOOST_TEST(runs(wc));
@@ -85,14 +88,14 @@ BOOST_AUTO_TEST_CASE(service_is_time_held_times_weight) {
     client& a1 = admit(of(a, 1));
     client& b1 = admit(of(b, 3));
     after(milliseconds(20));
-    finish(b1); // 60
+    finish(b1); // b was served 60
     client& b2 = admit(of(b, 3));
     client& wa = admit(of(a, 3));
     client& wb = admit(of(b, 3));
     after(milliseconds(30));
-    finish(a1); // 50
+    finish(a1); // a was served 50
     BOOST_TEST((waits(wa) && waits(wb)));
-    finish(b2); // 150
+    finish(b2); // b was served 150
     BOOST_TEST((runs(wa) && waits(wb)));
 }
 
@@ -106,11 +109,11 @@ BOOST_AUTO_TEST_CASE(the_wait_is_no_service) {
     BOOST_TEST(runs(a1));
     after(milliseconds(10));
     client& a2 = admit(of(a));
-    finish(a1); // a: 10
+    finish(a1); // a was served 10
     BOOST_TEST((runs(b1) && waits(a2)));
     after(milliseconds(50));
     client& b2 = admit(of(b));
-    finish(b1); // b: 50
+    finish(b1); // b was served 50
     BOOST_TEST((runs(a2) && waits(b2)));
 }
 
@@ -178,7 +181,7 @@ BOOST_AUTO_TEST_CASE(a_key_that_holds_nothing_may_exceed_its_cap) {
     BOOST_TEST(runs(a2));
 }
 
-// What is granted to a key puts its others behind those of other keys.
+// A grant to a key puts the key's other requests behind those of other keys.
 BOOST_AUTO_TEST_CASE(a_grant_at_once_may_let_another_key_have_its_turn) {
     for (const std::ptrdiff_t cap : {0, 2}) {
         for (const bool is_a_try : {false, true}) {
@@ -194,7 +197,7 @@ BOOST_AUTO_TEST_CASE(a_grant_at_once_may_let_another_key_have_its_turn) {
     }
 }
 
-// Who found no place, but does by the time that it would stand in the queue.
+// A request found no place, but a place is free by the time it would join the queue.
 BOOST_AUTO_TEST_CASE(so_may_a_grant_of_one_that_was_about_to_wait) {
     lim(4, options(10, 1000));
     admit(of(b));
@@ -227,7 +230,7 @@ BOOST_AUTO_TEST_CASE(T140_who_is_at_its_cap_delays_no_other_key) {
     BOOST_TEST(waits(blocked));
 }
 
-// Also where the queue is full of them: they can't be granted, but they can be evicted.
+// Requests of a key at its cap cannot be granted, but they can be evicted from a full queue.
 BOOST_AUTO_TEST_CASE(who_is_at_its_cap_may_be_evicted) {
     lim(10, capped(1, 2));
     admit(of(a)), admit(of(b));
@@ -274,7 +277,7 @@ BOOST_AUTO_TEST_CASE(L37_no_residue) {
     BOOST_TEST(keys() == 0u);
 }
 
-// Those of a burst are freed again, little by little, but for a few.
+// The records of a burst are freed step by step, except for a few.
 BOOST_AUTO_TEST_CASE(records_are_kept_for_a_few_only) {
     lim(100, options(10, 1000));
     for (std::uint64_t key = 1; key <= 100; ++key)
@@ -305,7 +308,7 @@ BOOST_AUTO_TEST_CASE(a_spare_record_that_was_not_needed_serves_the_next_key) {
     s->finish(q, ended::success, true);
 }
 
-// That an admission gives back once is its own business; see the admission's tests.
+// The class admission ensures that a place returns only once; see the tests of admission.
 BOOST_AUTO_TEST_CASE(L38_one_report_gives_back_one) {
     lim(10, capped(2));
     client &a1 = admit(of(a)), &a2 = admit(of(a));
@@ -328,7 +331,7 @@ BOOST_AUTO_TEST_CASE(L39_fattest_pays) {
     BOOST_TEST(ended_as(b3, outcome::queue_full));
     BOOST_TEST((waits(a1) && waits(a2)));
     BOOST_TEST(ended_as(admit(of(a)), outcome::queue_full));
-    BOOST_TEST(ended_as(admit(), outcome::queue_full)); // nobody's neither pays nor profits
+    BOOST_TEST(ended_as(admit(), outcome::queue_full)); // key 0 neither pays nor profits
     check_counts();
 }
 
@@ -341,7 +344,7 @@ BOOST_AUTO_TEST_CASE(key_0_does_not_pay) {
     BOOST_TEST(counts().shed == 0u);
 }
 
-// Its record leaves with it, and may serve who comes.
+// The record of the key leaves with the request, and may be reused for the arrival.
 BOOST_AUTO_TEST_CASE(the_evicted_may_be_the_last_of_its_key) {
     auto o = options(1, 1000);
     o.order = queue_order::lifo;
@@ -382,7 +385,7 @@ BOOST_AUTO_TEST_CASE(L40_returning_key) {
     after(milliseconds(10));
     finish(*running);
     running = &admit(of(b));
-    for (int i = 0; i < 1000; ++i) { // 10 s
+    for (int i = 0; i < 1000; ++i) { // 10 s in total
         client& next = admit(of(b));
         after(milliseconds(10));
         finish(*running);
@@ -448,7 +451,7 @@ BOOST_AUTO_TEST_CASE(busiest_keys_come_first) {
         admit(of(key));
     admit(of(9, 4)), admit();
     admit(of(9)), admit(of(a)), admit(of(a)), admit(of(5));
-    // key 0: in no list
+    // Key 0 is in no list.
     const auto all = s->busiest_keys(10);
     const std::vector<std::array<std::uint64_t, 3>> expected{
         {9, 4, 1}, {b, 3, 0}, {c, 2, 0}, {a, 1, 2}, {5, 0, 1}};
@@ -468,7 +471,7 @@ BOOST_AUTO_TEST_CASE(busiest_keys_come_first) {
     BOOST_TEST(s->busiest_keys(1000).size() == 100u);
 }
 
-// Key 0 came and went before; a new key's service starts at the least of those present.
+// Key 0 was there before and left. The service of a new key starts at the least of those present.
 BOOST_AUTO_TEST_CASE(requests_without_a_key_leave_nothing_behind) {
     lim(1, options(10, 1000));
     finish(admit());
@@ -477,10 +480,10 @@ BOOST_AUTO_TEST_CASE(requests_without_a_key_leave_nothing_behind) {
     client& another = admit(of(3));
     client& waiting = admit(of(1, 1, 1));
     at(10);
-    finish(a); // key 1 has had 10
+    finish(a); // key 1 was served 10
     BOOST_TEST(runs(urgent));
     at(30);
-    finish(urgent); // key 3 has had 20
+    finish(urgent); // key 3 was served 20
     BOOST_TEST(runs(another));
     client& of_new_key = admit(of(2, 1, 1));
     finish(another);

@@ -1,7 +1,10 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
-// Feeds a law by hand: windows of equal samples, at the rate at which so many in flight with such a
-// latency finish.
+// Feeds a limit algorithm with windows of equal samples. The samples arrive at the rate that
+// follows from the number of requests in flight and their latency.
 
 #include <asio_semaphore/limiter/aimd_limit.hpp>
 #include <asio_semaphore/limiter/gradient_limit.hpp>
@@ -34,7 +37,7 @@ struct hand_fed {
         double peak = 0;     // 0: the limit
         bool bound = true;
         int overloaded_every = 0; // 1: all of them
-        double rate = 0;          // a second; 0: what peak and latency lead to
+        double rate = 0;          // per second; 0: follows from peak and latency
     };
 
     double sample(double latency, double peak, bool bound, outcome result = outcome::success) {
@@ -47,9 +50,9 @@ struct hand_fed {
         now += duration_cast<limit_sample::duration>(ms(milliseconds));
     }
 
-    // One window, which is as long as the law's: two baselines, or 100 ms.
+    // One window, as long as the algorithm's: two baselines, at least 100 ms.
     double window(fed f) {
-        // What was admitted before the last decrease, and what comes through first, is over.
+        // Skips the requests from before the last decrease, and the first ones after it.
         pass(1001 + f.latency);
         const double length = std::max(100.0, 2 * base), peak = f.peak > 0 ? f.peak : limit;
         const double rate = f.rate > 0 ? f.rate : std::floor(peak) / f.latency * 1000;
@@ -61,23 +64,23 @@ struct hand_fed {
             const bool overloaded = f.overloaded_every > 0 && i % f.overloaded_every == 0;
             sample(f.latency, peak, f.bound, overloaded ? outcome::overloaded : outcome::success);
             if (limit != before && overloaded)
-                break; // at once: what follows belongs to the next window
+                break; // the decrease ends the window
         }
         return limit;
     }
 
     limit_algorithm law;
     double limit;
-    double base = 10; // what the law has learned, or will learn
+    double base = 10; // the baseline that the algorithm knows or will learn
     std::chrono::steady_clock::time_point now{1h};
 };
 
-// A gradient_limit that knows a latency without load, and whose start is over.
+// A gradient_limit that knows the latency without load, after its slow start.
 inline hand_fed experienced(double limit, double base, gradient_limit_options options = {}) {
     hand_fed f(gradient_limit(options), limit);
     f.base = base;
     f.window({.latency = base, .peak = std::max(1.0, limit * 0.6), .bound = false});
-    // Too slow, although nobody uses the limit: it ends the start and takes nothing.
+    // Slow samples while the limit is not used end the slow start, and do not lower the limit.
     f.window({.latency = 4 * base, .peak = std::max(1.0, limit * 0.6), .bound = false});
     f.limit = limit;
     f.window({.latency = base, .peak = std::max(1.0, limit * 0.6), .bound = false});

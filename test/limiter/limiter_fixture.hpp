@@ -1,7 +1,10 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
-// A limiter's state driven by hand: the clock stands still until a test moves it, in milliseconds,
-// and the timer fires on the way, unless it is to be late.
+// A limiter_state that a test drives step by step. The test moves the clock, in milliseconds. The
+// timer fires when the clock passes its time, unless the test delays it.
 
 #include <asio_semaphore/detail/state/limiter_state.hpp>
 
@@ -44,7 +47,7 @@ using ended = asio_semaphore::outcome;
 using std::chrono::microseconds;
 using std::chrono::milliseconds;
 
-/// The machine's threads, and a clock that a test moves.
+/// Real threads, and a clock that a test moves.
 struct stopped_threads : threads {
     static time_point now() noexcept {
         ++looks;
@@ -52,14 +55,14 @@ struct stopped_threads : threads {
     }
 
     inline static time_point the_time{};
-    inline static int looks = 0; // at the clock
+    inline static int looks = 0; // how often the clock was read
 };
 
 using limiter_under_test = limiter_state<stopped_threads>;
 using limiter_pointer = boost::intrusive_ptr<limiter_under_test>;
 using limiter_link = cancellation_link<stopped_threads>;
 
-/// An executor with a timer, by hand.
+/// An executor with a timer, both driven by the test.
 class hand_made_timer final : public asio_semaphore::detail::alarm<stopped_threads> {
 public:
     using alarm::alarm;
@@ -70,7 +73,7 @@ public:
     }
     void shut() noexcept override {}
 
-    /// Runs what has been posted, then the timer if it is due.
+    /// Runs the posted functions, and then the timer if it is due.
     void run() {
         for (; posts > 0; --posts) {
             if (claim())
@@ -94,7 +97,7 @@ private:
     int posts = 0;
 };
 
-/// One request, from its arrival to the end of its admission.
+/// A request, from its arrival to the end of its admission.
 class client final : public admission_waiter<stopped_threads> {
 public:
     explicit client(const admission_request& r) : admission_waiter(r), asked(r) {}
@@ -102,14 +105,14 @@ public:
     client& operator=(const client&) = delete;
     ~client() { BOOST_TEST(!is_in_queue); }
 
-    /// How its wait ended; none while it waits.
+    /// How the wait ended; empty while the request waits.
     std::optional<outcome> end;
     time_point ended_at;
-    /// The place that it holds.
+    /// The place that the request holds.
     std::optional<place> held;
     bool is_in_queue = false;
     admission_request asked;
-    std::optional<limiter_link> slot; // where it can be cancelled
+    std::optional<limiter_link> slot; // to cancel the request
     std::function<void()> on_end;
 
     void ends(outcome o, const place& p) {
@@ -135,7 +138,7 @@ private:
     }
 };
 
-/// Waits for an idle limiter.
+/// An operation that waits for the limiter to be idle.
 class idler final : public waiter<stopped_threads> {
 public:
     idler() : waiter(0) {}
@@ -159,18 +162,18 @@ public:
     limiter_fixture() { stopped_threads::the_time = time_point(std::chrono::hours(1)); }
     ~limiter_fixture() { leave_limiter(); }
 
-    /// A limiter; max_waiting and max_wait in milliseconds as in the scenarios' lim(L, q, w).
+    /// Creates a limiter, like lim(L, q, w) in the scenarios.
     void lim(std::ptrdiff_t limit, limiter_options options = {}) {
         leave_limiter();
         s = limiter_pointer(new limiter_under_test(limit, std::move(options), states), false);
         auto made = std::make_unique<hand_made_timer>(*s);
         timer = made.get();
         s->install_alarm(std::move(made));
-        if (s->find_alarm() == nullptr) // the context has gone
+        if (s->find_alarm() == nullptr) // the context has been shut down
             timer = nullptr;
         arrivals = 0;
     }
-    /// The last limiter is destroyed, and what was admitted there ends.
+    /// Destroys the last limiter, and ends its admissions.
     void leave_limiter() {
         if (!s)
             return;
@@ -190,7 +193,7 @@ public:
         return o;
     }
 
-    /// An algorithm that notes what it is shown, and does what `law` says.
+    /// Sets an algorithm that records its samples and calls `law`.
     limiter_options with_law(limiter_options o = {}) {
         o.algorithm = [this](const limit_sample& sample) {
             samples.push_back(sample);
@@ -202,13 +205,13 @@ public:
         return o;
     }
 
-    /// async_admit, up to where its completion would be posted.
+    /// Does what async_admit does, except that it posts no completion.
     client& admit(const admission_request& r = {}) {
         client& c = clients.emplace_back(r);
         start(c);
         return c;
     }
-    /// With a cancellation slot.
+    /// The same with a cancellation slot.
     client& admit_cancellable(const admission_request& r = {}) {
         client& c = clients.emplace_back(r);
         c.slot.emplace(s);
@@ -254,7 +257,7 @@ public:
             timer->run();
     }
 
-    /// As basic_limiter::try_admit. What it is given it holds.
+    /// Does what basic_limiter::try_admit does. The client holds the place.
     client& try_admit(const admission_request& r = {}) {
         clients.emplace_back(r);
         client& c = clients.back();
@@ -274,7 +277,7 @@ public:
             timer->run();
     }
 
-    /// Moves the clock; the timer fires on the way.
+    /// Moves the clock. The timer fires when the clock passes its time.
     void after(std::chrono::steady_clock::duration d) {
         const time_point then = stopped_threads::the_time + d;
         while (!is_timer_late && timer->set_for <= then) {
@@ -283,7 +286,7 @@ public:
         }
         stopped_threads::the_time = then;
     }
-    /// Moves it to so many milliseconds from the start.
+    /// Moves the clock to this time after the start.
     void at(int ms) {
         after(time_point(std::chrono::hours(1)) + milliseconds(ms) - stopped_threads::the_time);
     }
@@ -294,7 +297,7 @@ public:
     limiter_statistics::by_priority counts(int priority = 0) const {
         return s->statistics().priorities[static_cast<std::size_t>(priority)];
     }
-    /// What the key holds.
+    /// The weights that the key holds.
     std::ptrdiff_t held_by(std::uint64_t key) const {
         for (const auto& usage : s->busiest_keys(std::size_t(-1))) {
             if (usage.key == key)
@@ -303,7 +306,7 @@ public:
         return 0;
     }
 
-    /// The counting of the contract holds.
+    /// Checks the sums that the contract guarantees.
     void check_counts() const {
         const limiter_statistics all = s->statistics();
         std::uint64_t admitted = 0, refused = 0;
@@ -321,7 +324,7 @@ public:
     std::deque<client> clients;
     std::uint64_t arrivals = 0;
     std::size_t records_made = 0;
-    // See with_law.
+    // The algorithm of with_law.
     std::function<double(const limit_sample&)> law;
     std::vector<limit_sample> samples;
     std::vector<std::pair<double, double>> changes;

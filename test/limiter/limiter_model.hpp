@@ -1,8 +1,11 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
-// A limiter that is made of the sentences of its contract: who is admitted and refused, when, and
-// why, what is counted, and what the algorithm is shown. What the limiter does at random is
-// compared with it. The time is passed in.
+// A model of the limiter that follows the text of its contract: which requests are admitted and
+// refused, when and why, what is counted, and which samples the algorithm sees. The tests compare
+// the limiter with this model on random requests. The caller passes the time.
 
 #include "order_model.hpp"
 
@@ -31,7 +34,7 @@ struct modelled_request {
     asio_semaphore::detail::outcome at_deadline;
 };
 
-/// What the contract says, looked up anew each time. Clients are numbers.
+/// Follows the text of the contract, quoted below. Clients are numbers.
 class limiter_model : public order_model<modelled_request> {
 public:
     using duration = asio_semaphore::limiter_options::duration;
@@ -50,7 +53,7 @@ public:
         std::uint64_t key;
         std::ptrdiff_t weight;
         time_point since;
-        bool is_timed; // or held for one tick, because nobody looked at the clock
+        bool is_timed; // false: counts as one tick, because the clock was not read
         int epoch;
     };
     struct sample {
@@ -74,13 +77,13 @@ public:
     std::ptrdiff_t peak = 0;
     bool bound = false;
 
-    std::map<std::size_t, outcome> ends; // of clients, once they have come to their end
-    std::vector<std::size_t> order;      // in which they have
+    std::map<std::size_t, outcome> ends; // how each client ended
+    std::vector<std::size_t> order;      // the clients, in the order of their ends
     std::vector<std::size_t> idle_waiting;
     std::vector<sample> shown;
     limiter_statistics counted;
 
-    /// All but expected_wait.
+    /// All members except expected_wait.
     limiter_statistics statistics() const {
         limiter_statistics all = counted;
         all.limit = limit;
@@ -101,7 +104,7 @@ public:
     }
     // "in_flight + weight <= max(1, floor(limit * share[priority])), or if nothing is in flight"
     std::ptrdiff_t allowed(int priority) const {
-        // The limit itself is not rounded, as a part of it is: 0.29 of 100 is 29.
+        // Rounding errors must not matter for a part of the limit: 0.29 of 100 is 29.
         const double ratio = options.share[std::size_t(priority)];
         if (ratio == 1)
             return whole();
@@ -210,7 +213,7 @@ public:
         return has_law || key != 0 || !waiting.empty() || keys.size() > keys.count(0);
     }
 
-    /// @param waits whether it may, as try_admit may not
+    /// @param may_wait false for try_admit
     void arrive(
         std::size_t client, const asio_semaphore::admission_request& r, time_point now,
         bool may_wait) {
@@ -228,7 +231,7 @@ public:
         const bool is_timed = looks_at_the_clock(r.key);
         if (!waiting.empty())
             settle(now);
-        // Nobody needs the place of a request whose time is over.
+        // A request whose deadline has passed must not keep a place in the queue.
         while (waiting.size() >= options.max_waiting) {
             const request* const late = earliest_deadline();
             if (late == nullptr || late->deadline > now)
@@ -242,7 +245,7 @@ public:
         with_it.push_back(arrival);
         const bool is_next = candidate(with_it) == &with_it.back();
         if (is_next && fits(r.priority, r.weight)) {
-            counted.over_limit += !has_law && r.weight > whole() ? 1u : 0u; // in a dry run only
+            counted.over_limit += !has_law && r.weight > whole() ? 1u : 0u; // only in a dry run
             admit(arrival, now, is_timed);
             return settle(now);
         }
@@ -284,7 +287,7 @@ public:
             settle(now);
     }
 
-    /// @param next what the algorithm returns
+    /// @param next the limit that the algorithm returns
     void finish(std::size_t client, ended how, bool is_reported, time_point now, double next) {
         const auto found = std::find_if(
             running.begin(), running.end(), [&](const auto& a) { return a.client == client; });
@@ -361,7 +364,7 @@ public:
     }
 };
 
-/// The first thing that a limiter tells and should not; empty where there is none.
+/// The first difference between a limiter's statistics and the model; empty if there is none.
 inline std::string
 difference(const asio_semaphore::limiter_statistics& all, const limiter_model& model) {
     const auto expected = model.statistics();
@@ -401,7 +404,7 @@ difference(const asio_semaphore::limiter_statistics& all, const limiter_model& m
     return found;
 }
 
-/// The same of the keys.
+/// The same for the keys.
 inline std::string
 difference(const std::vector<asio_semaphore::key_usage>& usages, const limiter_model& model) {
     for (const auto& usage : usages) {
@@ -420,7 +423,7 @@ difference(const std::vector<asio_semaphore::key_usage>& usages, const limiter_m
     return {};
 }
 
-/// And of what the algorithm is shown.
+/// The same for a sample that the algorithm saw.
 inline std::string
 difference(const asio_semaphore::limit_sample& x, const limiter_model::sample& y) {
     return x.latency != y.latency       ? "the latency of a sample"

@@ -1,5 +1,8 @@
-// A limiter that many threads use at the same time: scenarios L16, L36, L42, L92 and L96 of the
-// limiter's contract, and row T141.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// Many threads use one limiter at the same time: scenarios L16, L36, L42, L92 and L96 and row T141
+// of the limiter's contract.
 
 #include "limiter_fixture.hpp"
 
@@ -27,7 +30,7 @@ using state = limiter_state<threads>;
 using state_pointer = boost::intrusive_ptr<state>;
 using link_type = cancellation_link<threads>;
 
-/// A request whose thread waits for its end.
+/// A request whose thread blocks until the request ends.
 template <typename Threads>
 class blocking_waiter final : public admission_waiter<Threads> {
 public:
@@ -51,7 +54,7 @@ private:
         const boost::intrusive_ptr<state_type> owner(static_cast<state_type*>(this->state), false);
         std::lock_guard<std::mutex> lock(mutex_);
         is_over_ = true;
-        ended_.notify_one(); // under the mutex: the waiter may be gone after it
+        ended_.notify_one(); // under the mutex, because the waiter may then be destroyed
     }
 
     std::mutex mutex_;
@@ -59,7 +62,7 @@ private:
     bool is_over_ = false;
 };
 
-/// Admits, with a wait that has no deadline.
+/// Waits for an admission without a deadline.
 template <typename Threads>
 outcome admit(
     limiter_state<Threads>& s, const admission_request& r, place& granted,
@@ -134,14 +137,14 @@ struct many_threads_fixture {
     state_pointer s;
 };
 
-/// The machine's threads, and a clock that they all see.
+/// Real threads, with a clock that a test moves.
 struct raced_threads : threads {
     static time_point now() noexcept { return time_point(std::chrono::nanoseconds(ticks.load())); }
 
     inline static std::atomic<std::int64_t> ticks{0};
 };
 
-/// A timer that fires when a test says so.
+/// A timer that a test fires.
 class timer_by_hand final : public asio_semaphore::detail::alarm<raced_threads> {
 public:
     using alarm::alarm;
@@ -165,7 +168,7 @@ private:
     }
 };
 
-/// One waiter leaves at a time, and a test sees the state in between.
+/// Waiters leave one at a time, and a test sees the state in between.
 struct stepped_threads : threads {
     class mutex {
     public:
@@ -208,7 +211,7 @@ private:
 
 BOOST_FIXTURE_TEST_SUITE(limiter_many_threads, many_threads_fixture)
 
-// Many limiters one after another: one thread ends what runs there, the other has the timer fire.
+// Many limiters in turn. One thread finishes the running admission, another one fires the timer.
 BOOST_AUTO_TEST_CASE(L16_expiry_at_grant) {
     constexpr int rounds = 100, each = 1000;
     using raced_state = limiter_state<raced_threads>;
@@ -246,7 +249,7 @@ BOOST_AUTO_TEST_CASE(L16_expiry_at_grant) {
         }
         std::thread other([&, at = start + 2]() mutable {
             for (lane& l : lanes) {
-                // At the deadline, or shortly before.
+                // Fires at the deadline, or shortly before.
                 ++at;
                 const std::int64_t from = at - at % 3;
                 for (int looks = 0; raced_threads::ticks < from; ++looks)
@@ -288,8 +291,8 @@ BOOST_AUTO_TEST_CASE(L16_expiry_at_grant) {
     BOOST_TEST(counted_timed_out == timed_out);
 }
 
-// Nobody is granted between two steps of an end, neither who waited nor who comes, and nobody waits
-// for an idle limiter in vain or is told too early.
+// Between two steps of an end, no request is granted, neither a waiting nor an arriving one. An
+// operation that waits for the limiter to be idle completes neither too early nor never.
 BOOST_AUTO_TEST_CASE(who_comes_between_two_steps_of_an_end) {
     using stepped_state = limiter_state<stepped_threads>;
     using stepped_waiter = blocking_waiter<stepped_threads>;
@@ -396,7 +399,7 @@ BOOST_AUTO_TEST_CASE(L92_the_limiter_dies_first) {
         r.key = 7;
         BOOST_TEST_REQUIRE(s->try_admit(r, p, spare, true) == outcome::granted);
         BOOST_TEST_REQUIRE(s->try_admit({}, q, spare, true) == outcome::granted);
-        // As an admission, each holds a reference.
+        // Each thread holds a reference, as an admission does.
         std::thread other([owner = s, p] { owner->finish(p, ended::success, true); });
         std::thread another([owner = s, q]() mutable {
             owner->finish(q, ended::ignored, false);
@@ -431,7 +434,7 @@ BOOST_AUTO_TEST_CASE(one_thread_at_a_time_is_inside_the_algorithm) {
     constexpr int each = 5'000;
     auto o = without_deadlines(100);
     std::atomic<int> inside{0}, beyond{0};
-    int shown = 0; // guarded by what is tested
+    int shown = 0; // guarded by the guarantee under test
     o.algorithm = [&](const limit_sample& sample) {
         if (++inside > 1)
             ++beyond;
@@ -455,7 +458,7 @@ BOOST_AUTO_TEST_CASE(one_thread_at_a_time_is_inside_the_algorithm) {
     });
     BOOST_TEST(beyond == 0);
     BOOST_TEST(lost == 0);
-    // What the last to be inside may have left comes with the next report.
+    // The last thread inside may have left samples. The next report passes them on.
     place p;
     BOOST_TEST_REQUIRE(admit(*s, {}, p) == outcome::granted);
     while (threads::now() <= p.since) {

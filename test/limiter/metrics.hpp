@@ -1,6 +1,9 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
-// Statistics in which no two numbers are equal, so that each is found again in its place only.
+// Statistics in which no two numbers are equal, so that a test notices a number in a wrong place.
 
 #include <asio_semaphore/limiter/limiter_statistics.hpp>
 

@@ -1,5 +1,8 @@
-// Where the limiter's handlers run, and where they never do: inside a call into the library. And
-// what their allocators and executors may do.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// On which executors the limiter's handlers run, and that they never run inside a call into the
+// library. Also what the handlers' allocators and executors may do.
 
 #include <asio_semaphore/limiter/limiter.hpp>
 
@@ -37,7 +40,7 @@ using support::ways;
 using support::wayward_executor;
 using tracker = support::tracker_executor<>;
 
-/// A limiter whose only place is taken, and one operation that waits for it.
+/// A limiter whose only place is taken, and one operation that waits.
 struct one_waits : fixture {
     one_waits() { limit->async_admit(of_priority(3), waiter.on_completion(signal.slot())); }
 
@@ -47,7 +50,7 @@ struct one_waits : fixture {
     operation waiter;
 };
 
-/// Two contexts, each with its book: that of the limiter, and that of the handlers.
+/// The context of the limiter and that of the handlers, with a count of work for each.
 struct executors_fixture : fixture {
     asio::io_context other;
     tracking io_book, handler_book;
@@ -93,8 +96,8 @@ private:
     int* moves_left_;
 };
 
-/// Takes the limiter's lock whenever it is moved or destroyed: if any was held then, the test would
-/// hang.
+/// Takes the limiter's lock whenever it is moved or destroyed. If the library did that under the
+/// lock, the test would hang.
 class locks_when_touched {
 public:
     locks_when_touched(limiter& limit, int& calls) : limit_(&limit), calls_(&calls) {}
@@ -117,7 +120,7 @@ private:
     int* calls_;
 };
 
-/// The same of an allocator.
+/// An allocator that does the same.
 template <typename T = void>
 class locking_allocator {
 public:
@@ -187,7 +190,7 @@ BOOST_AUTO_TEST_CASE(nothing_that_ends_a_wait_calls_the_handler) {
         BOOST_TEST_CONTEXT(c.name) {
             one_waits f;
             bool ran_in_call = true;
-            // Also when it is called on a thread that runs the context, inside another handler.
+            // Also if the call is made inside another handler, on a thread that runs the context.
             asio::post(f.context, [&] {
                 c.end(f);
                 ran_in_call = f.waiter.called();
@@ -280,22 +283,22 @@ BOOST_AUTO_TEST_CASE(no_lock_is_held_while_a_handler_moves_runs_or_is_destroyed)
     limiter own(*doomed, 1, patient(6));
     asio::cancellation_signal cancel;
     admission held = own.try_admit();
-    own.async_admit(of_priority(1), locks_when_touched(own, calls)); // will be evicted
+    own.async_admit(of_priority(1), locks_when_touched(own, calls)); // is evicted
     own.async_admit(asio::bind_cancellation_slot(cancel.slot(), locks_when_touched(own, calls)));
     for (int i = 0; i < 5; ++i)
         own.async_admit(of_key(7), locks_when_touched(own, calls));
-    own.async_admit(of_key(7), locks_when_touched(own, calls)); // queue full
+    own.async_admit(of_key(7), locks_when_touched(own, calls)); // finds a full queue
     own.async_wait_idle(locks_when_touched(own, calls));
     cancel.emit(asio::cancellation_type::terminal);
     doomed->poll();
     BOOST_TEST(calls == 3);
     held.finish();
     doomed->poll();
-    BOOST_TEST(calls == 9); // each gives back at once, and then it is idle
+    BOOST_TEST(calls == 9); // each handler returns its place at once; at last the limiter is idle
     held = own.try_admit();
     own.async_admit(locks_when_touched(own, calls));
     own.async_admit(locks_when_touched(own, calls));
-    held.finish(); // one on its way, one waits
+    held.finish(); // now one is being delivered, and one waits
     doomed.reset();
     BOOST_TEST(own.in_flight() == 0);
 }
@@ -354,10 +357,11 @@ BOOST_FIXTURE_TEST_CASE(
             limit.async_admit(asio::bind_executor(on_handler, [&](error_code ec, admission) {
                 inside = !ec && handler_book.on_stack();
             }));
-            BOOST_TEST(handler_book.work == (waits ? 1 : 0)); // on its way: the context's own
+            // The context itself counts a posted completion, which therefore tracks no work.
+            BOOST_TEST(handler_book.work == (waits ? 1 : 0));
             held.finish();
             BOOST_TEST(!inside);
-            support::poll(other); // the limiter's context is not run at all
+            support::poll(other); // the limiter's context does not run
             BOOST_TEST(inside);
             BOOST_TEST(io_book.ran == before);
             BOOST_TEST(handler_book.work == 0);
@@ -452,7 +456,7 @@ BOOST_FIXTURE_TEST_CASE(all_memory_is_the_handlers_and_is_freed_before_it_runs, 
         support::poll(other);
         BOOST_TEST(live == 0);
     }
-    // Nor does a wait for an idle limiter leave anything.
+    // Waiting for idle leaves no memory allocated either.
     admission held = own.try_admit();
     live = -1;
     own.async_wait_idle(counted([&](error_code) { live = book.live(); }));
@@ -509,7 +513,7 @@ BOOST_FIXTURE_TEST_CASE(
     BOOST_TEST(wayward.in_flight() == 0);
 }
 
-// The timer that ends waits is looked after on the limiter's executor, too.
+// The limiter also sets its timer on its own executor.
 BOOST_FIXTURE_TEST_CASE(
     one_that_refuses_to_look_after_the_deadline_leaves_no_trace, executors_fixture) {
     const admission held = wayward.try_admit();
@@ -518,10 +522,10 @@ BOOST_FIXTURE_TEST_CASE(
     asio::cancellation_signal signal;
     BOOST_CHECK_THROW(
         wayward.async_admit(waiting_for(1h), timed.on_completion(signal.slot())), executor_failure);
-    signal.emit(asio::cancellation_type::terminal); // reaches nobody
+    signal.emit(asio::cancellation_type::terminal); // has no effect
     BOOST_TEST(timed.abandoned());
     BOOST_TEST(wayward.waiting() == 0u);
-    wayward.async_admit(patient_one.on_completion()); // has no deadline, and needs nobody
+    wayward.async_admit(patient_one.on_completion()); // has no deadline, so needs no timer
     BOOST_TEST(wayward.waiting() == 1u);
     how.now = ways::way::pass_on;
     wayward.cancel();
@@ -599,7 +603,7 @@ BOOST_FIXTURE_TEST_CASE(a_handler_that_asks_again_and_again_does_not_grow_the_st
             if (ec || --*left == 0)
                 return;
             *deepest = std::max(*deepest, ++*depth);
-            limit->async_admit(*this); // waits for the place that comes back right after
+            limit->async_admit(*this); // waits for the place that the next line returns
             place.finish();
             --*depth;
         }
@@ -734,7 +738,7 @@ BOOST_FIXTURE_TEST_CASE(
     own.async_admit(waiting_for(0s), immediate(late));
     BOOST_TEST(late.failed(timed_out));
     operation waits;
-    own.async_admit(immediate(waits)); // one that waits does not use it
+    own.async_admit(immediate(waits)); // a waiting operation does not use the immediate executor
     BOOST_TEST(waits.pending());
     own.async_admit(immediate(refused));
     BOOST_TEST(refused.failed(queue_full));
@@ -753,7 +757,7 @@ BOOST_FIXTURE_TEST_CASE(
     BOOST_TEST(!poll());
 }
 
-// Others wait; it is ahead of them, and fits.
+// Others wait, but the operation comes before them and fits.
 BOOST_FIXTURE_TEST_CASE(so_does_one_that_is_admitted_past_those_who_wait, fixture) {
     int ran = 0;
     limiter own(context, 2, patient(5));

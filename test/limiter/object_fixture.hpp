@@ -1,6 +1,9 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
-// What the tests of the limiter as an I/O object share.
+// Shared by the tests of the limiter as an I/O object.
 
 #include <asio_semaphore/limiter/limiter.hpp>
 
@@ -66,7 +69,7 @@ inline admission_request waiting_for(std::chrono::steady_clock::duration most) {
     return r;
 }
 
-/// Options with which time plays no part.
+/// Options without any deadline.
 inline limiter_options patient(std::size_t max_waiting = 100) {
     limiter_options o;
     o.max_waiting = max_waiting;
@@ -74,14 +77,15 @@ inline limiter_options patient(std::size_t max_waiting = 100) {
     return o;
 }
 
-/// Returns once the clock shows another time than at the call: what ends then took some time.
+/// Returns when the clock has advanced, so that a request that ends after this call has a latency
+/// above 0.
 inline void let_time_pass(std::chrono::steady_clock::duration at_least = {}) {
     const auto start = std::chrono::steady_clock::now();
     while (std::chrono::steady_clock::now() <= start + at_least) {
     }
 }
 
-/// Requests of a priority that have come to an end, or have been admitted.
+/// The requests of a priority that were admitted or refused.
 inline std::uint64_t arrivals(const limiter_statistics::by_priority& by) {
     return by.admitted + by.queue_full + by.shed + by.timed_out + by.cancelled + by.closed;
 }
@@ -92,7 +96,7 @@ inline std::uint64_t arrivals(const limiter_statistics& s) {
     return all;
 }
 
-/// What the statistics promise of themselves.
+/// Checks the sums that all statistics must satisfy.
 inline void check_sums(const limiter_statistics& s) {
     std::uint64_t admitted = 0;
     for (const auto& by : s.priorities)
@@ -101,7 +105,7 @@ inline void check_sums(const limiter_statistics& s) {
     BOOST_TEST(s.unreported <= s.ignored);
 }
 
-/// The same, of a limiter that nobody uses any more.
+/// The same for an idle limiter.
 inline void check_idle(const limiter_statistics& s) {
     BOOST_TEST(s.in_flight == 0);
     BOOST_TEST(s.running == 0u);

@@ -1,5 +1,8 @@
-// Moves, destruction, closing, the end of the context: what becomes of the limiter, of those who
-// wait, and of the admissions that are out.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// What happens to the limiter, to waiting operations and to admissions when the limiter is moved,
+// destroyed or closed, and when its context is destroyed.
 
 #include <asio_semaphore/limiter/limiter.hpp>
 
@@ -31,7 +34,7 @@ using support::unassignable_executor;
 using io_limiter = basic_limiter<asio::io_context::executor_type>;
 
 struct lifetimes_fixture : fixture {
-    // Everything that a moved-from limiter promises.
+    // Checks all guarantees of a moved-from limiter.
     void check_moved_from(limiter& limit) {
         BOOST_TEST((limit.get_executor() == context.get_executor()));
         BOOST_TEST(!limit.is_open());
@@ -75,7 +78,7 @@ struct shutdown_fixture {
     admission held = limit->try_admit();
     operation o;
 
-    /// A handler that does something while it is destroyed without having been called.
+    /// A handler that runs an action in its destructor.
     template <typename Action>
     auto dying(Action action) {
         return [recorded = o.on_completion(),
@@ -108,7 +111,7 @@ BOOST_AUTO_TEST_CASE(a_move_takes_all_along) {
     BOOST_TEST((to.get_executor() == context.get_executor()));
     poll();
     BOOST_TEST(wide.pending());
-    held.finish(); // goes to where the limiter went
+    held.finish(); // the place returns to the limiter that was moved to
     BOOST_TEST(to.statistics().succeeded == 1u);
     poll();
     BOOST_TEST(wide.admitted());
@@ -145,7 +148,7 @@ BOOST_AUTO_TEST_CASE(an_assignment_aborts_who_waited_there_and_takes_over_who_wa
     poll();
     BOOST_TEST(waits_a.failed(aborted));
     BOOST_TEST(waits_b.pending());
-    of_a.finish(); // to nobody
+    of_a.finish(); // its limiter does not exist any more
     BOOST_TEST(a.in_flight() == 1);
     of_b.finish();
     poll();
@@ -218,7 +221,7 @@ BOOST_AUTO_TEST_CASE(an_executor_need_not_be_assignable) {
     BOOST_TEST(late.failed(timed_out));
 }
 
-// The timer of those who wait goes with the state.
+// The timer belongs to the state, so it moves along.
 BOOST_AUTO_TEST_CASE(a_deadline_survives_the_move) {
     limiter from(context, 1);
     const admission held = from.try_admit();
@@ -260,7 +263,7 @@ BOOST_AUTO_TEST_CASE(destruction_aborts_who_waits) {
     own.reset();
     for (const operation& each : o)
         BOOST_TEST(each.pending());
-    BOOST_TEST(!poll()); // nor is there a timer any more
+    BOOST_TEST(!poll()); // no timer is left
     for (const operation& each : o)
         BOOST_TEST(each.failed(aborted));
     held.finish();
@@ -306,7 +309,7 @@ BOOST_AUTO_TEST_CASE(close_ends_who_waits_and_leaves_who_runs) {
     BOOST_TEST(s.succeeded == 1u);
     BOOST_TEST(s.overloaded == 1u);
     BOOST_TEST(s.priorities[0].closed == 4u);
-    own.set_limit(7); // the limit of a closed one may still be set
+    own.set_limit(7); // a closed limiter accepts a new limit
     BOOST_TEST(own.limit() == 7.0);
     BOOST_TEST(!own.try_admit());
 }
@@ -362,15 +365,15 @@ BOOST_AUTO_TEST_CASE(each_type_of_cancellation_ends_a_wait_and_frees_its_place_a
         signal.emit(type::none);
         BOOST_TEST(own.waiting() == 2u);
         signal.emit(t);
-        BOOST_TEST(own.waiting() == 0u); // and what it held back is admitted
+        BOOST_TEST(own.waiting() == 0u); // behind is admitted too
         BOOST_TEST(own.in_flight() == 2);
         BOOST_TEST(wide.pending());
-        own.async_admit(next.on_completion()); // there is room in the queue
+        own.async_admit(next.on_completion()); // finds a place in the queue
         poll();
         BOOST_TEST(wide.failed(aborted));
         BOOST_TEST(behind.admitted());
         BOOST_TEST(next.pending());
-        signal.emit(t); // too late
+        signal.emit(t); // too late, no effect
         BOOST_TEST(own.statistics().priorities[0].cancelled == 1u);
         own.cancel();
         poll();
@@ -443,7 +446,7 @@ BOOST_FIXTURE_TEST_CASE(a_context_that_goes_destroys_who_waits_without_calling, 
     for (const operation* each : {&timed, &keyed, &on_strand, &idle})
         BOOST_TEST(each->abandoned());
     BOOST_TEST(limit->waiting() == 0u);
-    BOOST_TEST(limit->in_flight() == 1); // what the test holds
+    BOOST_TEST(limit->in_flight() == 1); // the test holds one admission
     held.finish();
     BOOST_TEST(limit->in_flight() == 0);
     check_sums(limit->statistics());
@@ -616,8 +619,8 @@ BOOST_AUTO_TEST_CASE(a_pool_is_destroyed_with_waiting_handlers) {
 
 namespace {
 
-/// Belongs to a handler that waits there and whose deadline is over; its executor drops what it
-/// gets.
+/// A limiter that is owned by a handler of one of its own waiting operations. The deadline of that
+/// operation has passed, and the executor drops every function.
 struct dying_limiter {
     using limiter_type = basic_limiter<support::wayward_executor>;
 

@@ -1,5 +1,8 @@
-// Deadlines, the algorithm and the user's functions, as they meet in the object: one timer on the
-// limiter's executor, no lock around foreign code.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// Deadlines, the algorithm and the user's functions in the I/O object. The limiter has one timer,
+// on its executor, and holds no lock while it calls the user's code.
 
 #include <asio_semaphore/limiter/gradient_limit.hpp>
 #include <asio_semaphore/limiter/limiter.hpp>
@@ -27,7 +30,7 @@ using namespace test;
 using asio_semaphore::limit_sample;
 using steady = std::chrono::steady_clock;
 
-/// Finishes as a success that took some time, as every success does.
+/// Finishes as a success with a latency above 0.
 void succeed(admission place) {
     let_time_pass();
     place.finish();
@@ -45,7 +48,7 @@ BOOST_AUTO_TEST_CASE(a_deadline_ends_a_wait_by_the_executor_alone) {
     own.async_admit(waiting_for(5ms), o.on_completion());
     let_time_pass(6ms);
     BOOST_TEST(o.pending());
-    BOOST_TEST(own.waiting() == 1u); // the context does not run
+    BOOST_TEST(own.waiting() == 1u); // the context is not running
     context.run();
     BOOST_TEST(o.failed(timed_out));
     BOOST_TEST((steady::now() - start >= 5ms));
@@ -68,7 +71,7 @@ BOOST_AUTO_TEST_CASE(it_is_the_limiters_where_the_request_has_none) {
     BOOST_TEST((steady::now() - start >= 3ms));
     BOOST_TEST(own_deadline.pending());
     own.cancel();
-    context.run(); // and no timer is left
+    context.run(); // returns, because no timer is left
     BOOST_TEST(own_deadline.failed(aborted));
 }
 
@@ -82,7 +85,7 @@ BOOST_AUTO_TEST_CASE(one_timer_serves_all_in_the_order_of_their_deadlines) {
     };
     std::optional<limiter> own;
     admission held;
-    for (steady::duration took = 1h; took >= 3ms;) { // or the deadlines have another order
+    for (steady::duration took = 1h; took >= 3ms;) { // repeats if a slow machine changed the order
         own.emplace(context, 1, patient());
         held = own->try_admit();
         const auto start = steady::now();
@@ -130,7 +133,7 @@ BOOST_AUTO_TEST_CASE(nobody_is_admitted_whose_deadline_is_over_however_late_the_
     operation late, in_time;
     own.async_admit(waiting_for(1ms), late.on_completion());
     own.async_admit(waiting_for(1h), in_time.on_completion());
-    let_time_pass(2ms); // and the context has not run
+    let_time_pass(2ms); // the deadline passes, but the context does not run
     held.finish();
     poll();
     BOOST_TEST(late.failed(timed_out));
@@ -161,10 +164,10 @@ BOOST_AUTO_TEST_CASE(without_time_a_request_is_admitted_at_once_or_not_at_all) {
         BOOST_TEST(refused.pending());
         poll();
         BOOST_TEST(granted.admitted());
-        BOOST_TEST(refused.failed(timed_out)); // also where the queue is full
+        BOOST_TEST(refused.failed(timed_out)); // even if the queue is full
         granted.held().finish();
     }
-    const admission tried = own.try_admit(waiting_for(0s)); // how long it may wait does not matter
+    const admission tried = own.try_admit(waiting_for(0s)); // try_admit ignores max_wait
     BOOST_TEST(static_cast<bool>(tried));
 }
 
@@ -194,7 +197,7 @@ BOOST_AUTO_TEST_CASE(in_a_standing_queue_a_short_deadline_ends_as_shed) {
     context.run();
 }
 
-// A deadline that no clock can show is none.
+// A deadline outside the range of the clock means no deadline.
 BOOST_AUTO_TEST_CASE(the_longest_wait_is_a_wait_for_ever) {
     limiter own(context, 1, patient());
     admission held = own.try_admit();
@@ -211,7 +214,7 @@ BOOST_AUTO_TEST_CASE(the_longest_wait_is_a_wait_for_ever) {
     poll();
 }
 
-// It lives on the limiter's executor, wherever the handlers are.
+// It does so wherever the handlers run.
 BOOST_AUTO_TEST_CASE(the_timer_runs_on_the_limiters_executor) {
     asio::io_context other;
     limiter own(context, 1, patient());
@@ -247,7 +250,7 @@ BOOST_AUTO_TEST_CASE(an_algorithm_sees_what_finishes_and_its_limit_is_in_force_a
     const auto start = steady::now();
     let_time_pass(1ms);
     held.finish(ended::overloaded);
-    // The new limit precedes the next grant: two are admitted, not one.
+    // The new limit applies to the next grant, so two requests are admitted, not one.
     BOOST_TEST(own.in_flight() == 2);
     BOOST_TEST(own.limit() == 2.0);
     poll();
@@ -264,17 +267,17 @@ BOOST_AUTO_TEST_CASE(an_algorithm_sees_what_finishes_and_its_limit_is_in_force_a
     BOOST_TEST(changes[0].first == 1.0);
     BOOST_TEST(changes[0].second == 2.0);
 
-    o[0].held().finish(ended::ignored); // shown to nobody
+    o[0].held().finish(ended::ignored); // the algorithm does not see this
     o[1].held().reset();
     BOOST_TEST(seen.size() == 1u);
     poll();
     succeed(std::move(o[2].held()));
     BOOST_TEST(seen.size() == 2u);
     BOOST_TEST(own.limit() == 3.0);
-    BOOST_TEST(own.statistics().latency.count() == 1u); // the successes
+    BOOST_TEST(own.statistics().latency.count() == 1u); // only successes
 }
 
-// The wait is no part of the latency.
+// The latency does not include the wait.
 BOOST_AUTO_TEST_CASE(a_sample_is_timed_from_the_admission) {
     steady::duration latency{};
     limiter_options options = patient();
@@ -343,14 +346,14 @@ BOOST_AUTO_TEST_CASE(an_algorithm_that_throws_leaves_the_limit_and_is_counted) {
     BOOST_TEST(own.in_flight() == 0);
     throws = false;
     succeed(own.try_admit());
-    BOOST_TEST(own.limit() == 3.0); // the change stands
+    BOOST_TEST(own.limit() == 3.0); // the new limit remains
     BOOST_TEST(own.statistics().algorithm_failures == 2u);
     BOOST_CHECK_NO_THROW(own.set_limit(9));
     BOOST_TEST(own.limit() == 9.0);
     BOOST_TEST(own.statistics().algorithm_failures == 3u);
 }
 
-// If a lock were held meanwhile, this would not come to its end.
+// This test would hang if the limiter called a function under its lock.
 BOOST_AUTO_TEST_CASE(the_users_functions_may_use_the_limiter) {
     std::optional<limiter> own;
     int shown = 0, told = 0;
@@ -384,7 +387,7 @@ BOOST_AUTO_TEST_CASE(the_users_functions_may_use_the_limiter) {
     poll();
     for (const operation& o : from_inside)
         BOOST_TEST(o.admitted());
-    // As ignored: another sample would start it all again.
+    // Ignored, because another sample would start the calls again.
     for (const operation& o : from_inside)
         o.held().finish(ended::ignored);
 }
@@ -407,7 +410,7 @@ BOOST_AUTO_TEST_CASE(a_finish_inside_the_algorithm_is_shown_afterwards) {
     second = own->try_admit();
     succeed(std::move(first));
     BOOST_TEST(shown == 2);
-    BOOST_TEST(deepest == 1); // by one call at a time
+    BOOST_TEST(deepest == 1); // the calls are not nested
     BOOST_TEST(own->limit() == 4.0);
     BOOST_TEST(own->in_flight() == 0);
 }
@@ -436,7 +439,7 @@ BOOST_AUTO_TEST_CASE(the_users_functions_may_end_the_limiter_whose_admission_is_
             for (const operation& each : o)
                 BOOST_TEST(each.pending());
             poll();
-            // Who was admitted before the end has a place.
+            // A request that was admitted before the end keeps its place.
             for (const operation& each : o)
                 BOOST_TEST(each.completed_with(in_algorithm ? aborted : success));
         }
@@ -449,7 +452,7 @@ BOOST_AUTO_TEST_CASE(or_the_one_whose_limit_is_set) {
     limiter_options options = patient();
     options.on_limit_change = [&, mine = std::make_shared<int>(1)](double, double) {
         own.reset();
-        told += *mine; // what it captured is there still
+        told += *mine; // the captured object still exists
     };
     own.emplace(context, 1, options);
     options = {};
@@ -494,7 +497,7 @@ BOOST_AUTO_TEST_CASE(set_limit_starts_a_fresh_copy_which_sees_only_what_is_admit
     BOOST_TEST(own.limit() == 8.0);
     BOOST_TEST_REQUIRE(changes.size() == 1u);
     BOOST_TEST(changes[0].second == 8.0);
-    succeed(std::move(from_before)); // counted, and shown to nobody
+    succeed(std::move(from_before)); // counted, but the algorithm does not see it
     succeed(own.try_admit());
     const std::vector<int> expected{1, 2, 1};
     BOOST_TEST(log == expected, boost::test_tools::per_element());
@@ -521,7 +524,7 @@ BOOST_AUTO_TEST_CASE(an_algorithm_that_cannot_be_copied_now_leaves_the_limit_as_
     BOOST_CHECK_THROW(limiter(context, 2, options), std::runtime_error);
     BOOST_TEST(own.limit() == 2.0);
     succeed(own.try_admit());
-    BOOST_TEST(own.limit() == 3.0); // by the one that it has
+    BOOST_TEST(own.limit() == 3.0); // by the old algorithm
     refuses = false;
     own.set_limit(9);
     BOOST_TEST(own.limit() == 9.0);
@@ -546,7 +549,7 @@ BOOST_AUTO_TEST_CASE(an_algorithm_that_captures_its_limiters_owner_is_destroyed_
         BOOST_TEST(!watch.expired());
     }
     let_time_pass();
-    survivor.finish(); // after the end: no sample
+    survivor.finish(); // the limiter has ended, so there is no sample
     BOOST_TEST(watch.expired());
 }
 
@@ -565,7 +568,7 @@ BOOST_AUTO_TEST_CASE(a_gradient_limit_runs_in_the_object) {
     std::function<void(error_code, admission)> work = [&](error_code ec, admission place) {
         BOOST_TEST_REQUIRE(!ec);
         let_time_pass();
-        // The law decides by windows of its own, which last for a while.
+        // The algorithm decides once per window, so continue until it has decided.
         if (++started <= 2000 || changes == 0)
             own.async_admit(work);
         place.finish(++done % 100 == 0 ? ended::overloaded : ended::success);
@@ -585,7 +588,7 @@ BOOST_AUTO_TEST_CASE(a_gradient_limit_runs_in_the_object) {
     BOOST_TEST(own.limit() == 4.0);
 }
 
-// A service that starts, or wakes, meets all of its clients at once.
+// When a service starts, all of its clients may arrive at once.
 BOOST_AUTO_TEST_CASE(a_burst_that_the_queue_can_hold_is_refused_nothing) {
     limiter own(context, 20);
     int served = 0;
@@ -603,7 +606,7 @@ BOOST_AUTO_TEST_CASE(a_burst_that_the_queue_can_hold_is_refused_nothing) {
     BOOST_TEST(own.statistics().priorities[0].admitted == 64u);
 }
 
-// Where nobody is served, the clients are told how long that takes.
+// While no request is served, the expected wait grows with the time since the last grant.
 BOOST_AUTO_TEST_CASE(the_expected_wait_grows_while_nobody_is_served) {
     limiter own(context, 1, patient());
     const admission held = own.try_admit();

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // The limiter in stackful coroutines.
 
 #include <asio_semaphore/limiter/with_permit.hpp>

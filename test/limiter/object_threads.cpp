@@ -1,5 +1,8 @@
-// The limiter on real threads: never more in flight than the limit, every operation ends once, of
-// two things that race exactly one wins, and in the end all is home.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// The limiter on real threads. There is never more in flight than the limit, every operation
+// completes exactly once, exactly one side wins each race, and at the end nothing is in flight.
 
 #include <asio_semaphore/limiter/aimd_limit.hpp>
 #include <asio_semaphore/limiter/limiter.hpp>
@@ -75,7 +78,7 @@ private:
     int phase_ = 0;
 };
 
-/// Runs first and second at the same time, often, each round with a new `Round`.
+/// Runs first and second at the same time, in many rounds, each with a new `Round`.
 template <typename Round>
 void race(int times = rounds) {
     std::optional<Round> round;
@@ -100,7 +103,7 @@ void race(int times = rounds) {
     other.join();
 }
 
-/// The weights of those who are inside, counted by themselves.
+/// The sum of the weights inside, counted by the requests themselves.
 struct room {
     std::atomic<std::ptrdiff_t> inside{0}, most{0};
 
@@ -113,7 +116,7 @@ struct room {
     void leave(std::ptrdiff_t weight) { inside -= weight; }
 };
 
-/// One place is taken, and one operation waits for it.
+/// The only place is taken, and one operation waits for it.
 struct one_waits {
     asio::io_context context;
     std::optional<limiter> limit{std::in_place, context, 1, patient()};
@@ -224,7 +227,7 @@ BOOST_AUTO_TEST_CASE(never_is_more_in_flight_than_the_limit) {
                 inside.enter(r.weight);
                 of_keys[r.key].enter(r.weight);
                 ++served;
-                // Stays while others run, so that the limit is reached.
+                // Holds the place while others run, so that the limit is reached.
                 asio::post(threads.context, [&, r, own = std::move(place)]() mutable {
                     inside.leave(r.weight);
                     of_keys[r.key].leave(r.weight);
@@ -259,7 +262,7 @@ BOOST_AUTO_TEST_CASE(never_is_more_in_flight_than_the_limit) {
     check_sums(s);
 }
 
-// Everything that a limiter can be asked, by eight threads.
+// Eight threads call all member functions of a limiter.
 BOOST_AUTO_TEST_CASE(all_verbs_from_all_threads_end_every_operation_once) {
     const auto seed = test::seed();
     constexpr std::ptrdiff_t most = 6;
@@ -330,7 +333,7 @@ BOOST_AUTO_TEST_CASE(all_verbs_from_all_threads_end_every_operation_once) {
                 }
                 case 3: {
                     ++started;
-                    // Never two at once through the same slot.
+                    // A slot must not have two operations at the same time.
                     const auto over = std::make_shared<std::atomic<bool>>(false);
                     limit.async_admit(
                         r, asio::bind_cancellation_slot(
@@ -361,7 +364,7 @@ BOOST_AUTO_TEST_CASE(all_verbs_from_all_threads_end_every_operation_once) {
                     if (roll(20) == 0)
                         (void)limit.cancel();
                     else if (roll(2) == 0)
-                        limit.set_limit(most); // as it was; grants whoever fits
+                        limit.set_limit(most); // the same limit; grants the requests that fit
                     else {
                         ++idle_started;
                         limit.async_wait_idle([&](error_code ec) {
@@ -405,7 +408,7 @@ BOOST_AUTO_TEST_CASE(all_verbs_from_all_threads_end_every_operation_once) {
 BOOST_AUTO_TEST_CASE(an_algorithm_is_called_by_one_thread_at_a_time_and_sees_every_report) {
     threaded_context threads(4);
     std::atomic<int> inside{0}, overlaps{0};
-    int shown = 0; // guarded by the limiter's promise
+    int shown = 0; // guarded because the limiter makes one call at a time
     limiter_options options = patient(10000);
     options.algorithm = [&](const limit_sample& s) {
         overlaps += ++inside > 1;
@@ -438,7 +441,7 @@ BOOST_AUTO_TEST_CASE(an_algorithm_is_called_by_one_thread_at_a_time_and_sees_eve
     threads.join();
     BOOST_TEST(done == clients * times);
     BOOST_TEST(overlaps == 0);
-    // What the last to be inside may have left comes with the next report.
+    // The last thread inside may have left samples. The next report passes them on.
     admission another = limit.try_admit();
     let_time_pass();
     another.finish();
@@ -511,7 +514,7 @@ BOOST_AUTO_TEST_CASE(destruction_and_the_contexts_end_while_threads_run) {
                     place.finish();
                 });
         if (round % 2 == 0) {
-            limit.reset(); // who still waits is aborted
+            limit.reset(); // aborts the waiting operations
             threads->join();
             BOOST_TEST_REQUIRE(called == all);
         } else {
@@ -572,7 +575,7 @@ BOOST_AUTO_TEST_CASE(of_a_finish_and_a_deadline_exactly_one_wins) {
             BOOST_TEST(limit.in_flight() == (o.error() ? 0 : 1));
             o.held().finish();
             BOOST_TEST(limit.in_flight() == 0);
-            const admission again = limit.try_admit(); // grants are possible as before
+            const admission again = limit.try_admit(); // the limiter still grants
             BOOST_TEST(static_cast<bool>(again));
         }
     };
@@ -713,8 +716,9 @@ BOOST_AUTO_TEST_CASE(a_limit_may_be_set_while_its_algorithm_sets_it) {
         void second() { limit->set_limit(3); }
         void check() {
             context.poll();
-            // Set last: 3. Set first: the sample is of before, and shown to nobody. In between:
-            // what the algorithm returns is discarded.
+            // If set_limit comes last, the limit is 3. If it comes first, the sample is older, so
+            // the algorithm does not see it. If it comes in between, the result of the algorithm is
+            // discarded.
             BOOST_TEST(limit->limit() == 3.0);
             BOOST_TEST(limit->in_flight() == 3);
             BOOST_TEST(limit->waiting() == 1u);

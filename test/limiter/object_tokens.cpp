@@ -1,4 +1,7 @@
-// The limiter's operations with every completion token that Asio has, in every overload.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// Every overload of the limiter's operations with every completion token of Asio.
 
 #include <asio_semaphore/limiter/limiter.hpp>
 
@@ -52,7 +55,7 @@
 
 namespace hostile {
 
-/// As hostile::handler, for an admission.
+/// The same as hostile::handler, for an admission.
 class admitted {
 public:
     explicit admitted(test::operation::handler to) noexcept :
@@ -95,7 +98,7 @@ struct tokens_fixture : fixture {
     int finished = 0;
 
 #if defined(BOOST_ASIO_HAS_CO_AWAIT)
-    /// Starts a coroutine, whose exceptions leave run().
+    /// Starts a coroutine. Its exceptions propagate out of run().
     template <typename Coroutine>
     void start(Coroutine coroutine) {
         asio::co_spawn(context, std::move(coroutine), [this](std::exception_ptr e) {
@@ -391,7 +394,7 @@ BOOST_AUTO_TEST_CASE(a_default_token_makes_the_token_optional) {
     lazy.async_wait_idle()(o[4].on_completion());
     poll();
     BOOST_TEST(o[4].completed_with(success));
-    // A token that is given all the same is the one that counts.
+    // An explicit token replaces the default token.
     auto future = lazy.async_admit(asio::use_future);
     auto second = lazy.async_admit(weighing(1), asio::use_future);
     poll();
@@ -629,7 +632,7 @@ BOOST_AUTO_TEST_CASE(a_coroutine_that_waits_is_destroyed_with_its_context) {
     BOOST_TEST(own.in_flight() == 0);
 }
 
-// An acceptor's loop waits for a place before it accepts, and ends with the limiter.
+// An accept loop waits for a place before it accepts. The end of the limiter ends the loop.
 BOOST_AUTO_TEST_CASE(close_wakes_a_loop_that_waits_at_the_limit) {
     std::vector<admission> sessions;
     error_code ended_with;

@@ -1,5 +1,7 @@
-// The text of a limiter's statistics. L86 and L87 are those of the scenarios in the limiter's
-// contract.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// The metrics that write_openmetrics prints. L86 and L87 are scenarios of the limiter's contract.
 
 #include <asio_semaphore/limiter/openmetrics.hpp>
 
@@ -51,7 +53,7 @@ std::string limit_of(double limit) {
     return exposition(text_of(s)).value("api_limit");
 }
 
-// Of a language that writes 1.234.567,8.
+// The punctuation of a language that writes 1.234.567,8.
 struct another_punctuation : std::numpunct<char> {
     char do_decimal_point() const override { return ','; }
     char do_thousands_sep() const override { return '.'; }
@@ -171,7 +173,7 @@ BOOST_AUTO_TEST_CASE(families_have_their_types_and_units) {
 BOOST_AUTO_TEST_CASE(any_statistics_become_a_valid_text_of_as_many_lines) {
     const auto seed = test::seed();
     std::mt19937_64 random(seed);
-    // Below what a sum of them can lose.
+    // Small enough that their sums do not overflow.
     const auto any = [&] {
         return random() >> (8 + random() % 56);
     };
@@ -264,7 +266,7 @@ BOOST_AUTO_TEST_CASE(the_largest_and_the_least_are_written_too) {
     s.wait.counts[18] = std::numeric_limits<std::uint64_t>::max();
     s.wait.sum = std::chrono::nanoseconds::max();
     s.latency.counts[0] = 1;
-    s.latency.sum = duration(-1); // of a clock that went back
+    s.latency.sum = duration(-1); // as if the clock had gone back
     const exposition text(text_of(s));
     BOOST_TEST(text.value("api_in_flight") == std::to_string(s.in_flight));
     BOOST_TEST(text.value("api_waiting") == std::to_string(s.waiting));
@@ -332,7 +334,7 @@ BOOST_AUTO_TEST_CASE(a_stream_that_fails_is_treated_as_others_do) {
     BOOST_CHECK_THROW(write_openmetrics(nowhere, {}, "api"), std::ios_base::failure);
 }
 
-// The reader is the measure of the cases above: it has to see what is wrong.
+// The cases above rely on the parser, so it has to reject damaged text.
 BOOST_AUTO_TEST_CASE(a_text_that_is_damaged_is_not_read) {
     const std::string text = text_of(distinct_statistics(), "a", {{"l", "x\\\"\n"}});
     BOOST_REQUIRE_NO_THROW((void)exposition(text));

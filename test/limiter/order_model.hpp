@@ -1,7 +1,11 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
-// Who is next and who leaves a full queue, in the sentences of the limiter's contract, section 2,
-// looked up anew each time.
+// A model of the queue that follows the text of section 2 of the limiter's contract: which request
+// is next, and which one leaves a full queue. It keeps no order, but searches all requests each
+// time.
 
 #include <algorithm>
 #include <cstddef>
@@ -14,7 +18,7 @@
 
 namespace test {
 
-/// @tparam Request has a key, a priority and a weight
+/// @tparam Request a type with a key, a priority and a weight
 template <typename Request>
 class order_model {
 public:
@@ -26,9 +30,9 @@ public:
 
     explicit order_model(std::ptrdiff_t cap = 0) : max_per_key(cap) {}
 
-    const std::ptrdiff_t max_per_key; // 0: none
+    const std::ptrdiff_t max_per_key; // 0: no cap
     bool newest_first = false;
-    std::vector<Request> waiting; // by arrival
+    std::vector<Request> waiting; // in order of arrival
     std::map<std::uint64_t, share> keys;
 
     std::size_t count(const std::function<bool(const Request&)>& is_one) const {
@@ -76,7 +80,7 @@ public:
         const auto other = std::tie(b.priority, y.held, y.served);
         return one != other ? one < other : a_came_first != newest_first;
     }
-    /// @param all by arrival
+    /// @param all in order of arrival
     const Request* candidate(const std::vector<Request>& all) const {
         const Request* first = nullptr;
         for (const Request& r : all) {
@@ -100,7 +104,8 @@ public:
         if (key != 0) {
             std::uint64_t fattest = 0;
             std::size_t most = 0;
-            for (const Request& r : waiting) { // by arrival: the last equal one is the newest's
+            // In order of arrival: of several such keys, the one whose newest came last remains.
+            for (const Request& r : waiting) {
                 if (r.priority != priority || r.key == 0)
                     continue;
                 const std::size_t its = waits(r.key, priority);

@@ -1,5 +1,8 @@
-// What counts as overload: the condition that several errors have in common, and how an operation's
-// error counts for the limit.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// What counts as overload: the error condition that several errors are equal to, and the outcome
+// that each error of an operation counts as.
 
 #include <asio_semaphore/error.hpp>
 #include <asio_semaphore/limiter/limiter_options.hpp>
@@ -34,8 +37,8 @@ static_assert(!boost::system::is_error_code_enum<condition>::value);
 static_assert(static_cast<int>(condition::overload) == 1);
 static_assert(noexcept(default_outcome(error_code())));
 
-// An application's errors, whose numbers are those of HTTP. One of them means what a system's
-// error means.
+// The errors of an application, with the status codes of HTTP as values. One of them is equivalent
+// to a system error.
 struct http_category final : boost::system::error_category {
     const char* name() const noexcept override { return "http"; }
     std::string message(int value) const override { return std::to_string(value); }
@@ -54,13 +57,13 @@ const error_code no_overloads[] = {
     asio::error::operation_aborted, asio::error::invalid_argument, asio::error::eof,
     asio::error::connection_reset, asio::error::connection_refused, asio::error::try_again,
     asio::error::no_buffer_space, error_code(503, http),
-    // The values of those that do, in categories that do not.
+    // The same values as overload errors, but in other categories.
     error_code(static_cast<int>(error::queue_full), boost::system::generic_category()),
     error_code(static_cast<int>(error::shed), http),
     error_code(asio::error::timed_out, error_category())};
 
 #if !defined(ASIO_SEMAPHORE_SEPARATE_COMPILATION)
-// What another shared library would carry as its own copy of the category.
+// The copy of the category that another shared library could contain.
 const boost::system::error_category& a_copy_of_the_category() {
     static const asio_semaphore::detail::overload_condition_category copy;
     return copy;

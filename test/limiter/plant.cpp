@@ -1,6 +1,10 @@
-// A plain plant: so many cores, 20 ms of CPU a request, no knee. The optimum is known before the
-// run, for each core serves one: L* is the number of cores. The names E1 to E23 are those of the
-// experiments in the limiter's facts. Laws that do not adapt must miss a bar of each.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// A simple simulated server: a number of cores, 20 ms of CPU time for each request, no loss of
+// throughput under concurrency. Each core serves one request at a time, so the best limit L* is the
+// number of cores. E1 to E23 are the names of the experiments. In each of them, algorithms without
+// adaptation must miss a goal.
 
 #include "evaluation.hpp"
 
@@ -15,11 +19,11 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// 95 % of the requests need less CPU than this, and may take half as long again (ms).
+// 95 % of the requests need at most 3 times the mean CPU time, and may take 1.5 times as long (ms).
 constexpr double allowed_p95 = 1.5 * 3.0 * work * 1000;
 constexpr std::uint64_t seeds = 10; // from 1
 
-// One value a seed, of the same run with each law.
+// Compares values with goals, and collects the missed ones.
 class bars {
 public:
     void at_least(const std::string& what, double is, double wanted) {
@@ -122,9 +126,10 @@ BOOST_AUTO_TEST_CASE(E5_it_follows_the_capacity_down_and_up) {
     });
 }
 
-// Four limiters before one server. It is not met: each sees only its own part, and who has come
-// down to a few finds the latency too high for ever, because of the others. See doc/limit_laws.md.
-// What holds is that the server is used, and one alone is served well; the rest is recorded here.
+// Four limiters in front of one server do not meet this goal. Each limiter sees only its own
+// requests. A limiter whose limit has become small always sees a high latency, because of the
+// others. See doc/limit_laws.md. The test checks that the server is used, and that one limiter
+// alone works well. It only prints the other results.
 BOOST_AUTO_TEST_CASE(E8_a_shared_server_is_used_but_not_shared_fairly) {
     auto fairness = [](const result& r) {
         double sum = 0, squares = 0;
@@ -220,14 +225,14 @@ BOOST_AUTO_TEST_CASE(E16_after_ten_idle_minutes_a_burst_is_served) {
     only_a_law_that_adapts_meets("E16", [](law l) {
         auto o = plant(32, 0.01);
         o.queue = 100;
-        o.schedule.push_back({600, 6400, {}}); // 64 within 10 ms
+        o.schedule.push_back({600, 6400, {}}); // 64 arrivals within 10 ms
         o.schedule.push_back({600.01, 0.8 * 1600, {}});
         o.duration = 610;
         bars b;
         b.at_most(
             "refused of 64",
             over_seeds(o, l, [](const result& r) { return r.sum(&slot::refused, 600, 600.1); }), 0);
-        o.schedule.back().arrivals = 1.5 * 1600; // a restart of everybody
+        o.schedule.back().arrivals = 1.5 * 1600; // all clients restart
         o.duration = 630;
         b.at_most(
             "arrives, s",
@@ -257,9 +262,9 @@ BOOST_AUTO_TEST_CASE(E19_retries_do_not_keep_an_overload_alive) {
     });
 }
 
-// A tenth is cancelled. What is an error of its own, after a tenth of a millisecond, and reported
-// as ignored, is not shown either; reported as overload it is a refusal, of which a tenth is
-// overload (L80): half of that must not matter.
+// A tenth of the requests is cancelled, which the algorithm never sees. Then one in twenty also
+// fails with a local error after 0.1 ms, reported as overload. That counts as a refusal by the
+// backend, of which only a tenth would mean overload (L80). So neither may change the limit much.
 BOOST_AUTO_TEST_CASE(E23_cancelled_requests_and_stray_errors_leave_the_limit_where_it_is) {
     only_a_law_that_adapts_meets("E23", [](law l) {
         auto o = plant(32, 1.5);
@@ -267,7 +272,7 @@ BOOST_AUTO_TEST_CASE(E23_cancelled_requests_and_stray_errors_leave_the_limit_whe
             return r.mean_limit(20, 60);
         };
         bars b;
-        // Medians of ten seeds differ by more than what is asked for.
+        // The medians of ten seeds differ by more than the tolerance.
         constexpr std::uint64_t more = 20;
         const double clean = over_seeds(o, l, limit, more);
         o.disturbed.cancelled_every = 10;
@@ -285,8 +290,8 @@ BOOST_AUTO_TEST_CASE(E23_cancelled_requests_and_stray_errors_leave_the_limit_whe
     });
 }
 
-// Goodput as a part of the capacity, by how many requests a second there are. Whoever learns from
-// what finishes learns little from little: there a fixed number is better. See
+// Goodput relative to the capacity, for different request rates. An algorithm learns from finished
+// requests, so at low rates it learns too little, and a fixed limit is better. See
 // doc/finding_the_limit.md.
 BOOST_AUTO_TEST_CASE(few_requests_a_second_tell_a_law_too_little) {
     for (double cores : {4.0, 16.0})
@@ -318,7 +323,7 @@ BOOST_AUTO_TEST_CASE(few_requests_a_second_tell_a_law_too_little) {
         }
 }
 
-// Nobody is held back, whatever the law says: as limiter_options::enforce = false has it.
+// Every request is admitted, whatever the limit, as with limiter_options::enforce = false.
 BOOST_AUTO_TEST_CASE(a_dry_run_finds_a_limit_only_while_the_server_can_do_it_all) {
     constexpr double most = 1e6;
     for (double part : {0.8, 1.2}) {
@@ -336,9 +341,9 @@ BOOST_AUTO_TEST_CASE(a_dry_run_finds_a_limit_only_while_the_server_can_do_it_all
         })();
         std::cout << "dry run, " << part << " of the capacity: limit " << found << "\n";
         if (part < 1)
-            BOOST_TEST(found > 28); // so many are needed on average
+            BOOST_TEST(found > 28); // the load needs about that many
         else
-            BOOST_TEST(found < 20); // 40 are needed
+            BOOST_TEST(found < 20); // the load needs 40
     }
 }
 

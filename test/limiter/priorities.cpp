@@ -1,4 +1,7 @@
-// Whose request comes first by its priority, and what part of the limit each priority may fill:
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// The order of requests by priority, and the share of the limit that each priority may fill:
 // scenarios L24 to L29 of the limiter's contract.
 
 #include "limiter_fixture.hpp"
@@ -52,10 +55,10 @@ BOOST_AUTO_TEST_CASE(L25_cumulative) {
     BOOST_TEST(runs(high));
     BOOST_TEST(waits(admit(at_priority(0))));
     BOOST_TEST(s->in_flight() == 5);
-    finish(first); // 4: the other of priority 0
+    finish(first); // leaves 4, so the other request of priority 0 is granted
     BOOST_TEST(waits(low));
     BOOST_TEST(s->in_flight() == 5);
-    finish(high); // 4: none below
+    finish(high); // leaves 4, the most that lower priorities may fill
     BOOST_TEST(waits(low));
     BOOST_TEST(s->in_flight() == 4);
 }
@@ -82,7 +85,7 @@ BOOST_AUTO_TEST_CASE(L26_share_floor) {
     BOOST_TEST(s->in_flight() == 1);
 }
 
-// The floor is 1 also where more than one may run, and is not one more.
+// The minimum of 1 counts the requests of all priorities, so it is not an additional place.
 BOOST_AUTO_TEST_CASE(a_share_of_less_than_one_place_is_one) {
     lim(4, shared({1, 1, 1, .2}));
     BOOST_TEST(runs(try_admit(at_priority(3))));
@@ -91,7 +94,7 @@ BOOST_AUTO_TEST_CASE(a_share_of_less_than_one_place_is_one) {
 }
 
 BOOST_AUTO_TEST_CASE(a_share_is_of_a_whole_number) {
-    // As doubles 0.29 * 100 is less than 29, and 0.07 * 100 more than 7.
+    // In double arithmetic, 0.29 * 100 is less than 29, and 0.07 * 100 is more than 7.
     for (const auto& [share, whole] :
          {std::pair(.29, 29), std::pair(.07, 7), std::pair(.999, 99)}) {
         lim(100, shared({1, 1, 1, share}));

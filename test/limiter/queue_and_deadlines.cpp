@@ -1,5 +1,8 @@
-// Who waits in a limiter's queue, for how long, and who goes: scenarios L1 to L23 and rows T124 to
-// T139 of the limiter's contract.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// Which requests wait in the limiter's queue, for how long, and which ones leave it unserved:
+// scenarios L1 to L23 and rows T124 to T139 of the limiter's contract.
 
 #include "limiter_fixture.hpp"
 
@@ -13,7 +16,7 @@ limiter_options ordered(queue_order order, std::size_t max_waiting, int max_wait
     return o;
 }
 
-/// Shorter waits while the queue is a standing one.
+/// Sets a shorter wait for a standing queue.
 limiter_options busy(int busy_wait, limiter_options o) {
     o.busy_wait = milliseconds(busy_wait);
     return o;
@@ -135,7 +138,7 @@ BOOST_AUTO_TEST_CASE(busy_wait_shortens_only_what_is_longer) {
     client& own = admit(within(10));
     client& longer = admit(within(90));
     at(110);
-    // While the queue is a standing one all of its newcomers are shed.
+    // While there is a standing queue, all newcomers are shed.
     BOOST_TEST(ended_as(own, outcome::shed));
     at(119);
     BOOST_TEST(waits(longer));
@@ -161,7 +164,7 @@ BOOST_AUTO_TEST_CASE(a_queue_that_has_been_empty_is_patient_again) {
     BOOST_TEST(ended_as(c, outcome::timed_out));
 }
 
-// One leaves for one that comes: in between the queue has not been empty.
+// A request is evicted for an arrival. The queue does not count as empty in between.
 BOOST_AUTO_TEST_CASE(a_standing_queue_of_one_stays_one_when_it_changes) {
     lim(1, busy(5, ordered(queue_order::adaptive, 1, 100)));
     admit();
@@ -326,7 +329,7 @@ BOOST_AUTO_TEST_CASE(L13_also_where_the_timer_is_late) {
     BOOST_TEST(counts().shed == 0u);
 }
 
-// Behind one that need not go yet.
+// Requests whose deadlines have passed are behind one with a later deadline.
 BOOST_AUTO_TEST_CASE(a_late_timer_keeps_no_place_for_those_behind_the_candidate) {
     lim(1, options(2, 100));
     admit();
@@ -339,7 +342,7 @@ BOOST_AUTO_TEST_CASE(a_late_timer_keeps_no_place_for_those_behind_the_candidate)
     client& c = admit();
     BOOST_TEST(ended_as(second, outcome::timed_out));
     BOOST_TEST((waits(first) && waits(c)));
-    // No more places than are needed.
+    // An arrival frees only as many places as it needs.
     client& d = admit(within(0));
     BOOST_TEST(ended_as(d, outcome::timed_out));
     check_counts();
@@ -459,7 +462,7 @@ BOOST_AUTO_TEST_CASE(so_does_a_try) {
     check_counts();
 }
 
-// The timer may have to be set first, and time may pass meanwhile.
+// A request may have to set the timer before it can join the queue. Meanwhile time may pass.
 BOOST_AUTO_TEST_CASE(who_waits_for_the_timer_to_be_set_may_run_out_of_time) {
     for (const bool is_free : {false, true}) {
         lim(1, options(10, 100));
@@ -669,7 +672,7 @@ BOOST_AUTO_TEST_CASE(T139_lifo_barge) {
     BOOST_TEST(waits(w1));
 }
 
-// Newest first, the newcomer comes before the wide one, and there is no need to evict it.
+// With newest first, the arrival comes before the wide request, so it need not evict it.
 BOOST_AUTO_TEST_CASE(nobody_is_evicted_for_one_that_is_granted_at_once) {
     lim(4, ordered(queue_order::lifo, 1, 1000));
     admit(of(0, 3));
@@ -683,14 +686,14 @@ BOOST_AUTO_TEST_CASE(where_the_candidate_is_evicted_the_next_is_granted_by_that)
     lim(4, ordered(queue_order::lifo, 1, 1000));
     admit(of(2, 1)), admit(of(0, 2));
     client& wide = admit(of(1, 3));
-    client& narrow = admit(of(2, 1)); // comes behind: its key holds something
+    client& narrow = admit(of(2, 1)); // comes after wide, because its key holds a place
     BOOST_TEST(ended_as(wide, outcome::shed));
     BOOST_TEST(runs(narrow));
     auto o = options(3, 1000);
     o.max_per_key = 4;
     lim(5, o);
     admit(of(1, 2)), admit(of(2, 2));
-    client &w1 = admit(of(1, 3)), &w2 = admit(of(1, 3)); // at their cap
+    client &w1 = admit(of(1, 3)), &w2 = admit(of(1, 3)); // their key is at its cap
     client& candidate = admit(of(1, 2));
     client& other = admit(of(2, 1));
     BOOST_TEST((waits(w1) && waits(w2)));

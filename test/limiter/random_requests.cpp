@@ -1,5 +1,8 @@
-// A limiter at random beside a model that is made of the sentences of its contract: who is admitted
-// and refused, when, and why, what is counted, and what the algorithm is shown. Scenario L83.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// Compares a limiter with limiter_model.hpp on random requests: which requests are admitted and
+// refused, when and why, what is counted, and which samples the algorithm sees. Scenario L83.
 
 #include "limiter_fixture.hpp"
 #include "limiter_model.hpp"
@@ -150,7 +153,7 @@ struct random_walk : limiter_fixture {
         for (std::size_t i = 0; i < idlers.size(); ++i)
             BOOST_TEST_REQUIRE(
                 idlers[i].end.has_value() == (expected.ends.count(first_idler + i) != 0));
-        // The limit, unless it shrank or somebody runs alone.
+        // Within the limit, unless the limit shrank or one request runs alone.
         if (expected.options.enforce)
             BOOST_TEST_REQUIRE(
                 (all.in_flight <= expected.whole() || all.running == 1 || all.in_flight <= before));
@@ -189,7 +192,7 @@ struct random_walk : limiter_fixture {
     std::mt19937 random;
     limiter_model expected;
     double next = 0;
-    static constexpr std::size_t first_idler = 1'000'000'000; // a number of no client's
+    static constexpr std::size_t first_idler = 1'000'000'000; // no client has this number
     std::deque<idler> idlers;
     std::size_t compared = 0, samples_compared = 0;
     std::ptrdiff_t before = 0;
@@ -261,7 +264,8 @@ BOOST_AUTO_TEST_CASE(L83_every_answer_is_that_of_the_contract) {
                     static_cast<std::uint32_t>(seed) + number, s.limit, s.options, s.has_law);
                 for (std::size_t i = 0; i < 1500; ++i) {
                     BOOST_TEST_CONTEXT("step " << i) {
-                        // Now more come, now fewer, so that the queue fills and empties.
+                        // Alternates between many and few arrivals, so that the queue fills and
+                        // empties.
                         walk.step(i / 100 % 3 == 2 ? 25 : 0);
                         walk.compare();
                     }

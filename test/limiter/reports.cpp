@@ -1,5 +1,8 @@
-// What the algorithm is shown, when it is called, and what becomes of its answer: scenarios L63,
-// L67, L77 to L80, L89 and L98 of the limiter's contract, and its section 3.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// Which samples the algorithm sees, when the limiter calls it, and how the limiter uses the result:
+// section 3 of the limiter's contract, and its scenarios L63, L67, L77 to L80, L89 and L98.
 
 // Header-only, the assertion about a forgotten `finish` is ours to handle here.
 #if !defined(ASIO_SEMAPHORE_SEPARATE_COMPILATION)
@@ -25,7 +28,7 @@ using namespace test;
 [[maybe_unused]] std::string said;
 
 struct reports_fixture : limiter_fixture {
-    /// Some that run, and so many milliseconds later.
+    /// Admits n requests, and then lets ms milliseconds pass.
     std::vector<client*> some(int n, int ms = 1) {
         std::vector<client*> made;
         for (int i = 0; i < n; ++i)
@@ -279,7 +282,7 @@ BOOST_AUTO_TEST_CASE(in_flight_is_the_most_since_the_sample_before) {
     BOOST_TEST(last().in_flight == 3);
     finish(*held[1]);
     BOOST_TEST(last().in_flight == 2);
-    client& wide = admit(of(0, 5)); // 6
+    client& wide = admit(of(0, 5)); // 6 in flight
     finish(wide, ended::ignored);
     const auto more = some(2); // 3
     finish(*more[0]);
@@ -339,10 +342,10 @@ BOOST_AUTO_TEST_CASE(bound_where_it_held_somebody_back) {
              BOOST_TEST(ended_as(admit(r), outcome::timed_out));
          },
          true},
-        // The part of it that is this priority's.
+        // This priority has reached its share of the limit.
         {[&] { BOOST_TEST(!runs(try_admit(at_priority(3, 2)))); }, true},
         {[&] { BOOST_TEST(runs(try_admit(at_priority(2, 2)))); }, false},
-        // A cap of the key's does not count.
+        // The cap of a key does not count.
         {[&] { BOOST_TEST(!runs(try_admit(of(1, 2)))); }, false},
         {[&] { BOOST_TEST(waits(admit(of(1, 2)))); }, false},
         {[&] { BOOST_TEST(!runs(try_admit(of(2, 8)))); }, true},
@@ -401,7 +404,7 @@ BOOST_AUTO_TEST_CASE(a_latency_of_nothing_is_not_shown) {
     BOOST_TEST((last().latency == std::chrono::nanoseconds(1)));
     BOOST_TEST(last().in_flight == 2);
     client& c = admit();
-    stopped_threads::the_time -= milliseconds(5); // that a clock goes back can't be
+    stopped_threads::the_time -= milliseconds(5); // a steady clock never does that
     finish(c, ended::overloaded);
     BOOST_TEST(samples.size() == 1u);
     BOOST_TEST(s->in_flight() == 0);
@@ -477,7 +480,7 @@ BOOST_AUTO_TEST_CASE(on_limit_change_is_told_of_changes_only) {
     s->set_limit(9);
     const std::vector<std::pair<double, double>> expected{{2, 2.5}, {2.5, 1}, {1, 9}};
     BOOST_TEST((changes == expected));
-    // Without an algorithm, and without who is told.
+    // Without an algorithm, and then without on_limit_change.
     auto o = options(10, 1000);
     o.on_limit_change = [&](double from, double to) {
         changes.emplace_back(from, to);
@@ -501,7 +504,7 @@ BOOST_AUTO_TEST_CASE(what_is_reported_inside_the_algorithm_is_shown_afterwards) 
             after(milliseconds(1));
             finish(*held[1], ended::overloaded);
             BOOST_TEST(samples.size() == 1u);
-            BOOST_TEST(s->in_flight() == 2); // its place goes back at once, ours not yet
+            BOOST_TEST(s->in_flight() == 2); // held[1]'s place returned, held[0]'s not yet
             BOOST_TEST(waits(w));
             after(milliseconds(1));
             finish(*held[2]);
@@ -516,7 +519,7 @@ BOOST_AUTO_TEST_CASE(what_is_reported_inside_the_algorithm_is_shown_afterwards) 
     BOOST_TEST((samples[1].latency == milliseconds(2)));
     BOOST_TEST((samples[2].latency == milliseconds(3)));
     BOOST_TEST(samples[1].result == ended::overloaded);
-    // Each is shown the limit in force then.
+    // Each sample has the limit that is in force when the algorithm sees it.
     BOOST_TEST(samples[1].limit == 11);
     BOOST_TEST(samples[2].limit == 12);
     BOOST_TEST(s->limit() == 13);
@@ -537,7 +540,7 @@ BOOST_AUTO_TEST_CASE(many_are_left_and_none_is_lost) {
         after(milliseconds(1));
     }
     law = [&](const limit_sample& sample) {
-        // Some while none is left, some more while some are.
+        // Reports arrive both when no sample is left and when some are left.
         const std::size_t now = samples.size();
         if (now == 1 || now == 30) {
             for (std::size_t i = now == 1 ? 1 : 150; i < (now == 1 ? 150u : 300u); ++i)
@@ -558,7 +561,7 @@ BOOST_AUTO_TEST_CASE(many_are_left_and_none_is_lost) {
 
 BOOST_AUTO_TEST_CASE(nobody_shows_samples_for_ever) {
     lim(10, with_law(options(10, 1000)));
-    // As if another thread reported during each call.
+    // Simulates another thread that reports during each call of the algorithm.
     std::size_t reported = 0;
     const auto report = [&] {
         client& c = admit();
@@ -577,11 +580,11 @@ BOOST_AUTO_TEST_CASE(nobody_shows_samples_for_ever) {
     const std::size_t at_once = samples.size();
     BOOST_TEST((at_once > 500 && at_once < 2000));
     BOOST_TEST(reported == at_once + 1);
-    // The next to report goes on with what is left, and comes last.
+    // The next report first passes on the samples that are left, and then its own.
     report();
     BOOST_TEST(samples.size() == 2 * at_once);
     BOOST_TEST(s->in_flight() == 0);
-    // Where nobody else reports, until nothing is left.
+    // If no other report arrives, one report passes on all samples.
     goes_on = false;
     report();
     BOOST_TEST(samples.size() == reported);
@@ -642,7 +645,7 @@ BOOST_AUTO_TEST_CASE(the_algorithm_may_admit) {
     law = [&](const limit_sample& sample) {
         if (inner == nullptr)
             inner = &try_admit(of(0, 2));
-        BOOST_TEST(!runs(try_admit())); // the place of who reports is still taken
+        BOOST_TEST(!runs(try_admit())); // the reported admission still holds its place
         return sample.limit;
     };
     finish(*held[0]);
@@ -651,7 +654,7 @@ BOOST_AUTO_TEST_CASE(the_algorithm_may_admit) {
     law = same;
     after(milliseconds(1));
     finish(*inner);
-    // Of before the sample, what was taken inside of it, and who was held back.
+    // Counts the requests before the sample and the one inside the algorithm; one was held back.
     BOOST_TEST(last().in_flight == 3);
     BOOST_TEST(last().bound);
 }
@@ -668,7 +671,7 @@ BOOST_AUTO_TEST_CASE(a_set_limit_inside_the_algorithm_stands) {
     BOOST_TEST(s->limit() == 7);
     BOOST_TEST((changes == std::vector<std::pair<double, double>>{{10, 7}}));
     law = same;
-    finish(*held[1]); // of before
+    finish(*held[1]); // admitted before set_limit
     BOOST_TEST(samples.size() == 1u);
     finish(*some(1)[0]);
     BOOST_TEST(samples.size() == 2u);
@@ -759,7 +762,7 @@ BOOST_AUTO_TEST_CASE(who_waits_while_the_limit_is_set_is_shown_afterwards) {
     BOOST_TEST((last().latency == milliseconds(1)));
     BOOST_TEST(last().in_flight == 2);
     BOOST_TEST(last().bound);
-    // What was before is forgotten.
+    // Earlier values are forgotten.
     const auto held = some(2);
     finish(*held[0], ended::ignored);
     finish(*held[1], ended::ignored);
@@ -818,7 +821,7 @@ BOOST_AUTO_TEST_CASE(a_report_finds_another_thread_inside) {
     std::thread other([&] { finish(*held[0]); });
     while (inside == 0)
         std::this_thread::yield();
-    finish(*held[1], ended::overloaded); // does not wait
+    finish(*held[1], ended::overloaded); // does not wait for the other thread
     BOOST_TEST(inside == 1);
     BOOST_TEST((runs(w1) && waits(w2)));
     BOOST_TEST(s->in_flight() == 2);
@@ -869,7 +872,7 @@ BOOST_AUTO_TEST_CASE(a_thousand_that_nobody_finished_are_a_mistake) {
     BOOST_TEST(said.find("finish") != said.npos);
     forget(1000);
     BOOST_TEST(assertions == 1);
-    // Not after one that was.
+    // No assertion after an admission that was finished.
     for (const auto how : {ended::success, ended::overloaded, ended::ignored}) {
         lim(2, with_law(options(10, 1000)));
         forget(1);

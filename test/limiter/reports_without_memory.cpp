@@ -1,4 +1,8 @@
-// What reports need of memory: little, and where there is none a sample gets lost, and no place.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// A report of an outcome allocates little memory. If the allocation fails, the limiter loses a
+// sample, but no place.
 
 #include "limiter_fixture.hpp"
 
@@ -9,7 +13,7 @@
 namespace {
 
 bool has_memory = true;
-std::size_t largest = 0; // block, in bytes
+std::size_t largest = 0; // the largest block, in bytes
 
 void* allocated(std::size_t size) {
     largest = std::max(largest, size);
@@ -21,7 +25,7 @@ void* allocated(std::size_t size) {
 
 } // namespace
 
-// Not inlined: the compiler would see new matched with free.
+// Not inlined, because the compiler would warn about new paired with free.
 
 [[gnu::noinline]] void* operator new(std::size_t size) {
     return allocated(size);
@@ -56,7 +60,7 @@ BOOST_AUTO_TEST_CASE(samples_get_lost_and_places_do_not) {
         return sample.limit;
     };
     finish(*held[0]);
-    // There was room for some.
+    // The memory was enough for some samples.
     BOOST_TEST((samples.size() > 10 && samples.size() < many));
     for (std::size_t i = 0; i < samples.size(); ++i)
         BOOST_TEST((samples[i].latency == milliseconds(many - i)));
@@ -70,7 +74,7 @@ BOOST_AUTO_TEST_CASE(samples_get_lost_and_places_do_not) {
     BOOST_TEST(samples.size() == before + 1);
 }
 
-// There is always one that was reported meanwhile, and never more.
+// During each call of the algorithm, exactly one more sample is reported.
 BOOST_AUTO_TEST_CASE(one_sample_that_is_left_needs_the_room_of_a_few) {
     using namespace test;
     auto o = options(10, 1000);
@@ -93,12 +97,12 @@ BOOST_AUTO_TEST_CASE(one_sample_that_is_left_needs_the_room_of_a_few) {
         after(milliseconds(1));
         finish(c);
         clients.pop_back();
-        BOOST_TEST_REQUIRE(shown - before < 2000); // and nobody is kept
+        BOOST_TEST_REQUIRE(shown - before < 2000); // finish returns eventually
     }
     BOOST_TEST(largest < 500 * sizeof(limit_sample));
 }
 
-// Those who report are faster than the algorithm, all the time.
+// The reports are always faster than the algorithm.
 BOOST_AUTO_TEST_CASE(what_the_algorithm_cannot_keep_up_with_gets_lost) {
     using namespace test;
     constexpr std::size_t many = 100'000;

@@ -1,11 +1,14 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
-// A server behind limiters, as a discrete-event simulation: deterministic, seeded, an hour in
-// seconds. What is not simulated here is named in doc/limit_laws.md.
+// A discrete-event simulation of a server behind limiters. It is deterministic for each seed, and
+// simulates an hour in seconds. doc/limit_laws.md lists what it does not simulate.
 //
-// The server has cores that all requests on them share equally, and beside them an I/O wait without
-// CPU. The more requests it serves, the slower its cores: that is the knee beyond which concurrency
-// costs goodput. Before it stand one or more gates, each with a limit, a queue and a law.
+// The requests share the cores of the server equally, and also wait for I/O without using the CPU.
+// From some concurrency on, the knee, more requests make the cores slower and so cost goodput. In
+// front of the server are one or more gates, each with a limit, a queue and a limit algorithm.
 
 #include <asio_semaphore/limiter/limit_algorithm.hpp>
 
@@ -28,8 +31,8 @@ using asio_semaphore::limit_algorithm;
 using asio_semaphore::limit_sample;
 using asio_semaphore::outcome;
 
-// xoshiro256++ by Blackman and Vigna (public domain, https://prng.di.unimi.it): the same numbers on
-// every standard library, which std::exponential_distribution does not promise.
+// xoshiro256++ by Blackman and Vigna (public domain, https://prng.di.unimi.it). It gives the same
+// numbers with every standard library, which std::exponential_distribution does not guarantee.
 class random_stream {
 public:
     explicit random_stream(std::uint64_t seed) {
@@ -64,13 +67,13 @@ private:
     std::array<std::uint64_t, 4> state_;
 };
 
-// Draws a request's need of CPU, in seconds, from a mean of 1.
+// Draws the CPU time of a request, relative to the mean.
 using demand = double (*)(random_stream&);
 
 inline double exponential_demand(random_stream& r) {
     return r.exponential(1);
 }
-// 95 % short, 5 % sixty times as long.
+// 95 % of the requests are short, and 5 % take sixty times as long.
 inline double bimodal_demand(random_stream& r) {
     return r.uniform() < 0.05 ? 15 : 0.25;
 }
@@ -82,13 +85,13 @@ inline double pareto_demand(random_stream& r) {
 
 struct server {
     double cores = 8;
-    double cpu = 0.002; // seconds, the mean
+    double cpu = 0.002; // mean, in seconds
     double io = 0.005;
     double knee = 64;
     double slope = 0.002; // of the slowdown beyond the knee
     demand cpu_demand = exponential_demand;
     bool io_varies = false; // exponential instead of constant
-    double stuck_for = 0;   // > 0: does no work, every request ends after so long
+    double stuck_for = 0;   // > 0: no work, every request ends after this time
 
     double slowed(std::size_t in_service) const {
         const double beyond = static_cast<double>(in_service) - knee;
@@ -102,19 +105,19 @@ struct server {
 struct change {
     double at;                           // seconds since the start of the simulation
     double arrivals;                     // a second
-    std::function<void(server&)> server; // what changes there, or none
+    std::function<void(server&)> server; // changes the server, or empty
 };
 
 struct client_options {
-    double timeout = 0.250; // seconds, from the arrival
-    int retries = 0;        // of what was refused or timed out
+    double timeout = 0.250; // seconds after the arrival
+    int retries = 0;        // of a request that was refused or timed out
     double retry_after = 0.001;
 };
 
-// Something else than what the server does that gates see of every nth request: 0, none.
+// Makes every nth request end in another way than by the server; 0: no request.
 struct disturbance {
-    int cancelled_every = 0;   // ignored, never shown to the law
-    int local_error_every = 0; // an overload after 0.1 ms that never reached the server
+    int cancelled_every = 0;   // ignored, the algorithm never sees it
+    int local_error_every = 0; // overloaded after 0.1 ms, never reaches the server
 };
 
 struct options {
@@ -124,16 +127,16 @@ struct options {
     disturbance disturbed;
     std::size_t queue = 64;
     double initial_limit = 20;
-    double warm_up = 0;    // seconds before anything counts
-    double duration = 120; // seconds after it
+    double warm_up = 0;    // seconds before the measurement
+    double duration = 120; // seconds of the measurement
     std::size_t gates = 1;
     std::uint64_t seed = 1;
 };
 
-// What is counted per slot of 100 ms: everything else is a sum over slots.
+// The counts of one slot of 100 ms. All other counts are sums over slots.
 struct slot {
     std::uint32_t arrived = 0, refused = 0, succeeded = 0, timed_out = 0;
-    double limit = 0; // at its end, of the first gate
+    double limit = 0; // of the first gate, at the end of the slot
 };
 
 class latencies {
@@ -167,10 +170,10 @@ constexpr double slot_length = 0.1;
 
 struct result {
     std::vector<slot> slots;         // after the warm-up
-    std::vector<latencies> response; // of what was not refused, arrival to end, per 5 s
-    std::vector<latencies> service;  // of what was served, per 5 s
-    std::vector<double> served_by;   // successes per gate, last half of the run
-    std::vector<double> limits;      // at the end, per gate
+    std::vector<latencies> response; // from arrival to end, without refusals, per 5 s
+    std::vector<latencies> service;  // of served requests, per 5 s
+    std::vector<double> served_by;   // successes per gate, in the last half of the run
+    std::vector<double> limits;      // per gate, at the end
 
     template <typename Member>
     double sum(Member member, double from, double to) const {
@@ -198,7 +201,8 @@ struct result {
         return merged(service, from, to, q);
     }
 
-    // The first moment after `from` whose next second and next five seconds both reach the goodput.
+    // The first time after `from` from which both the next second and the next five reach the
+    // goodput.
     double converged(double goodput_wanted, double from, double to) const {
         for (double t = from; t + 5 <= to; t += slot_length)
             if (goodput(t, t + 1) >= goodput_wanted && goodput(t, t + 5) >= goodput_wanted)
@@ -223,7 +227,7 @@ private:
 
 class run {
 public:
-    // Each gate gets a law of its own.
+    // Each gate gets its own algorithm.
     run(const simulation::options& o, const std::function<limit_algorithm()>& make_law) :
         options_(o),
         server_(o.server),
@@ -261,7 +265,7 @@ private:
         double arrived, admitted;
         std::uint32_t gate;
         int retries_left;
-        std::int32_t kind; // what is wrong with it: 0 nothing, 1 cancelled
+        std::int32_t kind; // 0: nothing is wrong; 1: cancelled
     };
 
     struct gate {
@@ -376,7 +380,7 @@ private:
         }
     }
 
-    // Whoever leaves, leaves at that time; that it is noticed later changes nothing.
+    // A request leaves at its deadline. It does not matter that the gate notices that later.
     void drop_expired(gate& g) {
         while (!g.queue.empty() && now_ - g.queue.front().arrived >= options_.clients.timeout) {
             time_out(g.queue.front().retries_left);
@@ -454,7 +458,7 @@ private:
         }
         if (!success)
             time_out(r.retries_left);
-        // The decrease that this report leads to precedes the next grant.
+        // A decrease by this report applies to the next grant.
         if (g.law && r.kind == 0)
             show(
                 g, {time(now_), duration(latency), success ? outcome::success : outcome::overloaded,
@@ -485,7 +489,7 @@ private:
         return std::chrono::steady_clock::time_point(duration(seconds));
     }
 
-    // Of everybody on the cores, in seconds of work a second.
+    // The speed of each request on the cores, in seconds of work per second.
     void update_speed() {
         const auto n = static_cast<double>(on_cpu_.size());
         speed_ = server_.slowed(in_service_) * (n > server_.cores ? server_.cores / n : 1);
@@ -505,7 +509,7 @@ private:
     std::size_t slot_ = 0, part_ = 0;
     std::size_t next_change_ = 0;
 
-    double work_ = 0, speed_ = 1; // what everybody on the cores has been given since the start
+    double work_ = 0, speed_ = 1; // work_: done since the start for each request on the cores
     std::size_t in_service_ = 0;
     later_queue on_cpu_; // by work_
     later_queue in_io_;  // by time

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
 asio_semaphore_tests(limiter
     admission_queue.cpp
     aimd_limit.cpp
@@ -29,8 +32,8 @@ if(TARGET Boost::context)
     asio_semaphore_tests(limiter object_stackful.cpp LIBRARIES Boost::context)
 endif()
 
-# Simulations: hours in seconds, if they are optimised. What they say depends on no compiler and no Boost, so that one build of all
-# runs them.
+# Simulations run hours in seconds, if they are optimised. Their results do not depend on the compiler or on Boost, so only builds with GCC
+# and without sanitizers run them.
 set(simulations goals plant users_laws)
 if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND NOT CMAKE_CXX_FLAGS MATCHES "-fsanitize")
     asio_semaphore_tests(limiter goals.cpp plant.cpp users_laws.cpp NO_ASIO LONG TIMEOUT 1500)

@@ -1,5 +1,8 @@
-// A limit that finds itself needs to be told how admissions end. Who never calls finish is told so
-// at the thousandth: debug builds assert.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// An adaptive limit needs calls of finish. If the first thousand admissions end without one, debug
+// builds assert.
 
 #include <support/misuse.hpp>
 

@@ -1,6 +1,9 @@
-// Laws of one's own, those of example/17_own_law.cpp: they run in the same plant as the library's,
-// and make of it what others saw of such laws (a re-implementation of Netflix's, and of Envoy's, in
-// another simulation of the same server).
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// Runs the limit algorithms of example/17_own_law.cpp on the same simulated server as the
+// library's. The results must agree with those of independent re-implementations of Netflix's and
+// Envoy's algorithms in another simulation of that server.
 
 #include "evaluation.hpp"
 
@@ -14,13 +17,13 @@ using namespace test::simulation;
 
 namespace {
 
-// The sweep is the same for every law.
+// All algorithms share the results of a sweep.
 best_fixed& best_for(const workload& w) {
     static std::map<std::string, best_fixed> known;
     return known.try_emplace(w.name, w).first->second;
 }
 
-// The first window of each workload.
+// Compares the first window of each workload.
 void makes(const law& l, const std::map<std::string, double>& expected) {
     for (auto& w : workloads())
         if (const auto found = expected.find(w.name); found != expected.end()) {

@@ -1,4 +1,7 @@
-// What a limiter takes and tells: requests and their keys, options, statistics.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// The value types of the limiter's interface: requests and their keys, options, statistics.
 
 #include <asio_semaphore/limiter/admission_request.hpp>
 #include <asio_semaphore/limiter/limiter_options.hpp>
@@ -35,7 +38,7 @@ static_assert(std::is_aggregate_v<key_usage>);
 static_assert(std::is_trivially_copyable_v<admission_request>);
 static_assert(std::is_trivially_copyable_v<limiter_statistics>);
 
-// A client whose hash is what the test wants it to be.
+// A client with a given hash.
 struct client {
     std::size_t hash;
 };
@@ -176,7 +179,7 @@ BOOST_AUTO_TEST_CASE(equal_values_have_equal_keys_and_others_have_others) {
 BOOST_AUTO_TEST_CASE(no_key_is_0) {
     BOOST_TEST(key_of(0) != 0u);
     BOOST_TEST(key_of(client{0}) != 0u);
-    // The one hash that would be mixed into it.
+    // The only hash that mixes to 0.
     if constexpr (sizeof(std::size_t) == 8) {
         const auto bad = static_cast<std::size_t>(0 - std::uint64_t(0x9e3779b97f4a7c15));
         BOOST_TEST(asio_semaphore::detail::mixed(bad) == 0u);
@@ -184,8 +187,8 @@ BOOST_AUTO_TEST_CASE(no_key_is_0) {
     }
 }
 
-// Where std::hash is the number itself, what follows each other would fall into neighbouring
-// places, and what differs in the upper bits only into the same one.
+// If std::hash returns the number itself, consecutive numbers would get neighbouring places, and
+// numbers that differ only in the upper bits would get the same place.
 BOOST_AUTO_TEST_CASE(keys_of_consecutive_numbers_are_spread_over_all_bits) {
     constexpr unsigned n = 100000, places = 256;
     for (const unsigned shift : {0u, 8u, 28u, 56u}) {
@@ -198,7 +201,7 @@ BOOST_AUTO_TEST_CASE(keys_of_consecutive_numbers_are_spread_over_all_bits) {
                 neighbours += place == (previous + 1) % places;
                 previous = place;
             }
-            // By chance one in 256.
+            // At random, one in 256.
             BOOST_TEST(neighbours < n / 128);
             for (const unsigned count : in_place) {
                 BOOST_TEST(count > n / places / 2);
@@ -213,7 +216,7 @@ BOOST_AUTO_TEST_CASE(keys_of_numbers_with_equal_lower_bits_differ_in_their_lower
     std::set<std::uint64_t> low;
     for (std::size_t i = 0; i < 4096; ++i)
         low.insert(key_of(client{i << shift}) % 65536);
-    // Of 4096 balls in 65536 places, 3971 places by chance.
+    // At random, 4096 balls fall into 3971 of 65536 places.
     BOOST_TEST(low.size() > 3800u);
 }
 

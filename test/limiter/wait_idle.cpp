@@ -1,5 +1,9 @@
-// async_wait_idle: once nothing is in flight and nobody waits. It takes no place, is no admission,
-// and ends by its own slot, destruction and shutdown only.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// async_wait_idle completes when nothing is in flight and no request waits. It takes no place and
+// is not counted as an admission. Only its own cancellation slot, the destruction of the limiter
+// and the shutdown of the context end it early.
 
 #include <asio_semaphore/limiter/limiter.hpp>
 
@@ -35,7 +39,7 @@ BOOST_AUTO_TEST_CASE(an_idle_limiter_completes_it_at_once_and_posted) {
     BOOST_TEST(idle.pending());
     poll();
     BOOST_TEST(idle.completed_with(success));
-    limit->close(); // closed it is idle all the same
+    limit->close(); // a closed limiter can be idle too
     operation again;
     limit->async_wait_idle(again.on_completion());
     poll();
@@ -50,13 +54,13 @@ BOOST_AUTO_TEST_CASE(it_waits_for_the_last_admission_and_for_those_who_wait) {
     operation waits;
     limit->async_wait_idle(idle.on_completion());
     limit->async_admit(waits.on_completion());
-    BOOST_TEST(limit->waiting() == 1u); // it takes no place
+    BOOST_TEST(limit->waiting() == 1u); // async_wait_idle takes no place in the queue
     held.finish();
     poll();
     BOOST_TEST(idle.pending());
     BOOST_TEST(waits.admitted());
     waits.held().reset();
-    BOOST_TEST(idle.pending()); // never inside
+    BOOST_TEST(idle.pending()); // never completes inside reset
     BOOST_TEST(!poll());
     BOOST_TEST(idle.completed_with(success));
 }
@@ -91,7 +95,7 @@ BOOST_AUTO_TEST_CASE(it_stands_in_nobodys_way) {
     admission two = own.try_admit();
     BOOST_TEST(static_cast<bool>(two));
     operation waits;
-    own.async_admit(waits.on_completion()); // the one place in the queue
+    own.async_admit(waits.on_completion()); // takes the only place in the queue
     BOOST_TEST(own.waiting() == 1u);
     one.finish();
     poll();
@@ -172,14 +176,14 @@ BOOST_AUTO_TEST_CASE(each_type_of_cancellation_ends_it) {
         poll();
         BOOST_TEST(o.pending());
         signal.emit(t);
-        BOOST_TEST(o.pending()); // never inside
+        BOOST_TEST(o.pending()); // never completes inside emit
         poll();
         BOOST_TEST(o.completed_with(aborted));
         BOOST_TEST(other.pending());
         held.finish();
         poll();
         BOOST_TEST(other.completed_with(success));
-        signal.emit(t); // too late
+        signal.emit(t); // too late, no effect
     }
 }
 
@@ -213,7 +217,7 @@ BOOST_AUTO_TEST_CASE(a_move_takes_it_along_and_an_assignment_aborts_it) {
     limit->async_wait_idle(idle.on_completion());
     limiter moved(std::move(*limit));
     operation of_empty;
-    limit->async_wait_idle(of_empty.on_completion()); // nothing runs there
+    limit->async_wait_idle(of_empty.on_completion()); // a moved-from limiter is idle
     poll();
     BOOST_TEST(of_empty.completed_with(success));
     BOOST_TEST(idle.pending());
@@ -260,7 +264,7 @@ BOOST_AUTO_TEST_CASE(the_handlers_executor_is_where_it_completes) {
         asio::bind_executor(tracked, [&](error_code ec) { inside = !ec && book.on_stack(); }));
     held.finish();
     BOOST_TEST(!inside);
-    other.run(); // straight there: the limiter's context is not run at all
+    other.run(); // the limiter's context does not run
     BOOST_TEST(inside);
 }
 
@@ -280,7 +284,7 @@ BOOST_AUTO_TEST_CASE(it_takes_every_kind_of_token) {
     BOOST_TEST(o.pending());
 }
 
-// A graceful end: nobody comes in any more, those who are in finish.
+// A graceful shutdown: no more requests are admitted, and the running ones finish.
 BOOST_AUTO_TEST_CASE(close_then_wait_idle_ends_in_good_order) {
     limiter own(context, 2, patient());
     operation o[4];

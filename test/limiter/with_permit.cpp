@@ -1,5 +1,8 @@
-// Operations under a limiter: what is told of their end, who gets the place when, and which stage a
-// cancellation reaches.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// with_permit and a limiter: which outcome is reported at the end of an operation, when the next
+// request gets the place, and which stage a cancellation ends.
 
 #include <asio_semaphore/limiter/with_permit.hpp>
 
@@ -44,7 +47,7 @@ using support::ending;
 using support::ends;
 using cancel = asio::cancellation_type;
 
-/// An operation of any signature that ends with these results, posted.
+/// An operation of any signature that posts its completion with these results.
 template <typename Signature, typename Token, typename... Results>
 auto at_once(asio::io_context& context, Token&& token, Results... results) {
     return asio::async_initiate<Token, Signature>(
@@ -80,11 +83,11 @@ BOOST_AUTO_TEST_CASE(the_operation_runs_while_it_has_a_place) {
     std::optional<int> result;
     work.start(with_permit(limit, [&](error_code ec, int value) {
         BOOST_TEST(!ec);
-        BOOST_TEST(limit.in_flight() == 0); // before the handler is called
+        BOOST_TEST(limit.in_flight() == 0); // the place returned before the call
         BOOST_TEST(limit.statistics().succeeded == 1u);
         result = value;
     }));
-    BOOST_TEST(work.started == 0); // never inside the initiating function
+    BOOST_TEST(work.started == 0); // never starts inside the initiating function
     poll();
     BOOST_TEST(work.started == 1);
     BOOST_TEST(limit.in_flight() == 1);
@@ -283,7 +286,7 @@ BOOST_AUTO_TEST_CASE(without_a_place_it_is_never_started_and_its_other_results_a
     }
     BOOST_TEST(full.in_flight() == 1);
     BOOST_TEST(limit.in_flight() == 0);
-    BOOST_TEST(limit.statistics().ignored == 0u); // nothing was admitted
+    BOOST_TEST(limit.statistics().ignored == 0u); // this limiter admitted nothing
 }
 
 BOOST_AUTO_TEST_CASE(a_weight_of_zero_is_no_limit) {
@@ -315,7 +318,7 @@ BOOST_AUTO_TEST_CASE(a_start_that_throws_gives_the_place_back_unreported) {
             work.at_start = [] {
             };
             end = {};
-            work.start(with_permit(own, ends(end))); // usable afterwards
+            work.start(with_permit(own, ends(end))); // the limiter still works
             poll();
             complete();
             BOOST_TEST(end.succeeded());
@@ -340,7 +343,7 @@ BOOST_AUTO_TEST_CASE(cancelled_while_it_waits_it_is_never_started) {
         work.start(with_permit(limit, cancellable()));
         poll();
         signal.emit(type);
-        BOOST_TEST(end.pending()); // never inside the emission
+        BOOST_TEST(end.pending()); // never completes inside emit
         BOOST_TEST(limit.waiting() == 0u);
         poll();
         BOOST_TEST(end.failed(aborted));
@@ -445,7 +448,7 @@ BOOST_AUTO_TEST_CASE(of_nested_limiters_the_outer_one_sees_the_overload_of_the_i
     work.start(with_permit(limit, with_permit(inner, ends(end))));
     poll();
     BOOST_TEST(limit.in_flight() + inner.in_flight() == 2);
-    complete(timed_out); // what the work itself says is told to both
+    complete(timed_out); // both limiters get the error of the operation
     BOOST_TEST(end.failed(timed_out));
     BOOST_TEST(limit.statistics().overloaded == 2u);
     BOOST_TEST(inner.statistics().overloaded == 1u);
@@ -473,7 +476,7 @@ BOOST_AUTO_TEST_CASE(limiters_and_semaphores_are_acquired_in_the_order_written) 
     complete();
     BOOST_TEST(end.succeeded());
 
-    // The other way round.
+    // The same with the limiter outside.
     end = {};
     held = limit.try_admit();
     auto permit = semaphore.try_acquire_permit();
@@ -657,7 +660,7 @@ BOOST_AUTO_TEST_CASE(a_coroutine_runs_its_work_under_the_limit) {
     BOOST_TEST(limit.statistics().succeeded == 3u);
 }
 
-// What a coroutine throws is its end as well.
+// An exception of the coroutine is reported to the limiter too.
 BOOST_AUTO_TEST_CASE(a_whole_coroutine_can_be_the_operation) {
     bool ended_with = false;
     asio::co_spawn(

@@ -1,6 +1,9 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
-// Thirteen workloads for a law, and what the best fixed limit makes of them.
+// Thirteen workloads for a limit algorithm, and the goals, relative to the best fixed limit.
 
 #include "simulation.hpp"
 
@@ -11,14 +14,13 @@
 
 namespace test::simulation {
 
-constexpr double capacity = 4000; // requests a second, of the server as it is
+constexpr double capacity = 4000; // requests a second, of the default server
 
-// What gradient_limit has to reach, in the median of all seeds: the goals of the experiments, and
-// the stretch goals where they are reached.
+// The goals that gradient_limit has to reach in the median of all seeds.
 struct bar {
-    double goodput = 0; // as a part of that of the best fixed limit
-    double p99 = 1000;  // ms
-    double refused = 1; // as a part of the arrivals
+    double goodput = 0;                                         // relative to the best fixed limit
+    double p99 = 1000;                                          // ms
+    double refused = 1;                                         // relative to the arrivals
     double converged = std::numeric_limits<double>::infinity(); // seconds
 };
 
@@ -32,8 +34,8 @@ struct workload {
     std::string name, what;
     simulation::options options;
     std::vector<window> windows;
-    std::vector<double> sweep; // fixed limits among which the best one is
-    double converged_at = 0.9; // of the best fixed limit's goodput
+    std::vector<double> sweep; // fixed limits to try for the best one
+    double converged_at = 0.9; // relative to the goodput of the best fixed limit
 };
 
 inline simulation::options steady(double part) {
@@ -43,7 +45,7 @@ inline simulation::options steady(double part) {
     return o;
 }
 
-// The plain plant of plant.cpp: no knee, and as many requests at a time as there are cores.
+// The simple server of plant.cpp: it has no knee, and the best limit is its number of cores.
 constexpr double work = 0.020; // seconds of CPU a request
 
 inline simulation::options plant(double cores, double part) {
@@ -157,7 +159,7 @@ inline std::vector<workload> workloads() {
     return all;
 }
 
-// Without a queue, and with the bars for that.
+// The workloads without a queue, with the goals for that.
 inline std::vector<workload> workloads_without_queue() {
     const std::map<std::string, double> bars{{"W-b", 0.99}, {"W-c", 0.99}, {"W-f", 0.80},
                                              {"W-k", 0.98}, {"W-l", 0.99}, {"W-m", 0.95}};

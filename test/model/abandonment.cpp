@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #include <model/abandonment.hpp>
 
 #include <boost/asio/any_completion_handler.hpp>
@@ -71,7 +74,7 @@ BOOST_AUTO_TEST_CASE(handlers_with_an_immediate_executor) {
 
 BOOST_AUTO_TEST_CASE(erased_handlers) {
     check("any_completion_handler", [](world&, finisher f, asio::cancellation_slot s) {
-        // One type for both signatures; what it erases is the same.
+        // One type with an erased handler for each of the two signatures.
         struct both {
             asio::any_completion_handler<void(error_code, permit)> owned;
             asio::any_completion_handler<void(error_code)> bare;
@@ -137,7 +140,7 @@ BOOST_AUTO_TEST_CASE(lazy_operations) {
             auto owned = w.sem().async_acquire_permit_for(1h, asio::deferred);
             bare(finisher(w, 2));
             std::move(owned)(finisher(w, 1));
-            // Started only if its turn comes.
+            // Starts only if the program runs this handler.
             asio::post(w.io(), [f = finisher(w, 2), later = std::move(bare)]() mutable {
                 std::move(later)(std::move(f));
             });
@@ -163,7 +166,7 @@ BOOST_AUTO_TEST_CASE(futures) {
                     try {
                         permit p = f->get();
                     } catch (const std::exception&) {
-                        // cancelled, closed, or the promise broken
+                        // cancelled, closed, or a broken promise
                     }
                 });
         };
@@ -185,8 +188,8 @@ BOOST_AUTO_TEST_CASE(futures) {
 
 #if BOOST_VERSION >= 108600
 BOOST_AUTO_TEST_CASE(operations_with_asios_own_deadline) {
-    // Whose result comes while its timer is being cancelled, waits for that, and is thrown away
-    // with the context.
+    // If the result arrives while the timer is being cancelled, it waits for the end of the timer,
+    // and is destroyed with the context.
     check(
         "cancel_after",
         [](world&, finisher f, asio::cancellation_slot s) {

@@ -1,6 +1,9 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
-// Programs that are stopped after 0, 1, 2 … handlers and whose context is then destroyed.
+// Stops a program after 0, 1, 2 … handlers, and then destroys its context.
 
 #include <asio_semaphore/async_semaphore.hpp>
 
@@ -33,19 +36,19 @@ using asio_semaphore::permit;
 using boost::system::error_code;
 using support::witness;
 
-/// Who keeps the object alive, a semaphore or a limiter, and until when.
+/// The owner of the object (a semaphore or a limiter), and the end of the object.
 enum class owner {
-    program,      ///< it outlives the context
-    handlers,     ///< it dies with the last handler that is left
-    until_midway, ///< a handler destroys it while others wait
+    program,      ///< the object outlives the context
+    handlers,     ///< the last handler destroys the object
+    until_midway, ///< a handler destroys the object while others wait
 };
 inline constexpr const char* owner_names[] = {"the program", "the handlers", "a handler"};
 
-/// What becomes of the second context when the first, the object's, is gone.
+/// What happens to the second context after the destruction of the first, the object's.
 enum class second { goes_too, runs_on };
 inline constexpr const char* second_names[] = {"goes too", "runs on"};
 
-/// Contexts, signals, and the object that operations wait for.
+/// The contexts, the signals and the object.
 template <typename Object>
 class surroundings {
 public:
@@ -65,8 +68,8 @@ public:
     asio::io_context& io() { return *context; }
     witness carried() const { return witness(owner_ == owner::handlers ? object : nullptr); }
 
-    /// A slot for one operation alone, whose signal outlives it, as Asio's own compositions want
-    /// it. Some of them are cancelled later.
+    /// A slot for one operation. Its signal outlives the operation, as Asio's own compositions
+    /// require. The program later emits some of these signals.
     asio::cancellation_slot own_slot() { return own_signals.emplace_back().slot(); }
 
     std::optional<asio::io_context> context, other;
@@ -75,8 +78,8 @@ public:
     std::weak_ptr<Object> weak;
     std::optional<asio::cancellation_signal> signals[3];
     std::deque<asio::cancellation_signal> own_signals;
-    std::vector<std::shared_ptr<void>> until_the_end; // of the contexts
-    std::vector<std::function<void()>> afterwards;    // when the contexts are gone
+    std::vector<std::shared_ptr<void>> until_the_end; // destroyed just before the contexts
+    std::vector<std::function<void()>> afterwards;    // called after the contexts are destroyed
 
 protected:
     ~surroundings() = default;
@@ -94,7 +97,7 @@ public:
 
     async_semaphore& sem() { return *object; }
 
-    /// What a program does with permits: a function that runs later gives them back.
+    /// The program holds permits, and a function that runs later returns them.
     void has(permit p) {
         if (p && context)
             asio::post(*context, [p = std::move(p)] {});
@@ -113,7 +116,7 @@ public:
             give_back();
     }
 
-    /// When the contexts are gone.
+    /// Called after the contexts are destroyed.
     void check() {
         const std::ptrdiff_t there = sem().available() + by_hand;
         BOOST_TEST(there <= initial);
@@ -122,18 +125,19 @@ public:
     }
 
     std::ptrdiff_t by_hand = 0;
-    /// Of these nobody knows: they were granted to a bare operation, or not, in an adapter that
-    /// throws results away, as documented.
+    /// Permits that may be lost: an adapter that discards results may discard the grant of an
+    /// operation without a permit object, as documented.
     std::ptrdiff_t may_be_lost = 0;
 };
 
-/// Whether an adapter can throw the result of an operation away.
+/// Whether an adapter can discard the result of an operation.
 enum class results { arrive, may_be_lost };
 
-/// Takes what any operation on semaphores completes with.
+/// A handler for every operation of a semaphore.
 class finisher {
 public:
-    /// @param r of a bare operation; the permits of others go back in any case
+    /// @param r for an operation without a permit object; permit objects return their permits
+    /// anyway
     finisher(world& w, std::ptrdiff_t n, results r = results::arrive) :
         world_(&w), n_(n), unknown_(r == results::may_be_lost ? n : 0), witness_(w.carried()) {
         w.may_be_lost += unknown_;
@@ -156,12 +160,12 @@ private:
 };
 
 enum class slots {
-    shared, ///< several operations have the same, and some signals die early
+    shared, ///< several operations share a slot, and some signals are destroyed early
     own
 };
 
-/// Every operation that the semaphore has, so often that some wait; to_token makes a token of a
-/// handler.
+/// Starts every operation of the semaphore, so often that some have to wait. to_token turns a
+/// handler into a token.
 template <typename ToToken>
 auto all_operations(ToToken to_token, slots which = slots::shared, results r = results::arrive) {
     return [=](world& w) {
@@ -201,7 +205,7 @@ template <typename World, typename Program>
 int run_and_destroy(Program& program, int k, owner o, second then) {
     World w(o);
     program(w);
-    // Things that happen while operations wait.
+    // These events happen while operations wait.
     asio::post(w.io(), [&w] {
         w.signals[0]->emit(asio::cancellation_type::total);
         for (std::size_t i = 0; i < w.own_signals.size(); i += 3)
@@ -212,7 +216,7 @@ int run_and_destroy(Program& program, int k, owner o, second then) {
         if (o == owner::until_midway)
             w.object.reset();
     });
-    for (int i = 0; i < 30; ++i) // time passes
+    for (int i = 0; i < 30; ++i) // further handlers, so that time passes
         asio::post(w.io(), [i, &w, c = w.carried()] {
             const auto s = w.weak.lock();
             if (i == 28 && s)
@@ -253,8 +257,8 @@ int run_and_destroy(Program& program, int k, owner o, second then) {
 
 } // namespace detail
 
-/// Stops a program after every number of its handlers; returns how many it has at most.
-/** @param uses_second whether some of its handlers run in world::other */
+/// Stops a program after each possible number of handlers. Returns the largest number.
+/** @param uses_second whether some of the handlers run in world::other */
 template <typename World = world, typename Program>
 int stop_after_every_handler(const std::string& name, Program program, bool uses_second = false) {
     const support::last_words on_death;

@@ -1,5 +1,8 @@
-// Operations composed of acquires, and coroutines that are not awaitables. What they hold between
-// two steps goes with them.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// Composed operations that acquire permits, and coroutines that are not awaitables. When they are
+// abandoned, they return what they hold between two steps.
 
 #if defined(__GNUC__) && !defined(__clang__)
 // GCC takes the deallocation function of co_composed's promise for the partner of another one.
@@ -46,7 +49,7 @@ using asio::co_composed;
 using asio::experimental::co_composed;
 #endif
 
-/// Acquires two permits, one as an object and one by hand, and completes with both as one object.
+/// Acquires one permit as an object and one by hand, and completes with both in one object.
 struct take_two {
     world* w;
     witness carried;
@@ -81,7 +84,7 @@ auto async_take_two(world& w, Token&& token) {
         take_two{&w, w.carried()}, token, w.io());
 }
 
-/// The same as a coroutine.
+/// The same, written as a coroutine.
 template <typename Token>
 auto async_co_take_two(world& w, Token&& token) {
     return asio::async_initiate<Token, void(error_code, permit)>(
@@ -127,7 +130,7 @@ void check_composed(const std::string& name, Start start) {
                 try {
                     const permit p = future->get();
                 } catch (const std::exception&) {
-                    // cancelled, closed, or the promise broken
+                    // cancelled, closed, or a broken promise
                 }
             });
         }
@@ -167,7 +170,8 @@ coroutine uses_in_turn(asio::io_context&, world& w, witness) {
     co_yield 0;
 }
 
-/// Resumes it as long as it yields. It is kept inside the coroutine, and does not own it.
+/// Resumes a coroutine as long as it yields. The coroutine contains this object, which does not own
+/// it.
 struct resumes {
     coroutine* resumed;
     witness carried;
@@ -195,7 +199,7 @@ BOOST_AUTO_TEST_CASE(operations_composed_as_coroutines) {
 }
 
 BOOST_AUTO_TEST_CASE(resumable_coroutines) {
-    // Owned by the program, until shortly before the context goes.
+    // The program owns the coroutines, and destroys them just before the context.
     stop_after_every_handler("coro", [](world& w) {
         for (int i = 0; i < 4; ++i) {
             const auto c = std::make_shared<coroutine>(uses_in_turn(w.io(), w, w.carried()));

@@ -1,5 +1,8 @@
-// Handlers in another context than the semaphore's, which goes first. And a context that runs
-// threads of its own.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// Handlers in another context than the semaphore's, which is destroyed first. Also a context that
+// runs its own threads.
 
 #include <model/abandonment.hpp>
 
@@ -34,7 +37,8 @@ void check(const char* name, ToToken to_token) {
     stop_after_every_handler(name, all_operations(to_token), true);
 }
 
-/// A coroutine that is at home in the second context, and may go on when the semaphore's is gone.
+/// A coroutine that runs in the second context, and may continue after the destruction of the
+/// semaphore's context.
 asio::awaitable<void> away_from_home(world& w, witness) {
     const auto s = w.weak.lock();
     if (!s)
@@ -54,7 +58,7 @@ asio::awaitable<void> away_from_home(world& w, witness) {
     }
 }
 
-/// A program on a pool of one thread, which its k-th handler stops.
+/// A program on a pool with one thread. The k-th handler stops the pool.
 class pool_world {
 public:
     explicit pool_world(int k) : left_(k), pool_(std::in_place, 1), semaphore_(*pool_, initial) {}
@@ -124,7 +128,7 @@ private:
         std::ptrdiff_t n;
     };
 
-    /// One handler more has run; stops the pool after the last.
+    /// Counts one handler; stops the pool after the last one.
     bool goes_on() {
         ++ran_;
         if (ran_ == left_)
@@ -132,7 +136,7 @@ private:
         return ran_ < left_;
     }
 
-    // Used by the pool's thread alone, while it runs.
+    // Only the pool's thread uses these while it runs.
     int left_, ran_ = 0, alive_ = 0;
     std::ptrdiff_t by_hand_ = 0;
     asio::cancellation_signal signal_;

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #include <model/abandonment.hpp>
 
 #include <asio_semaphore/with_permit.hpp>
@@ -10,8 +13,8 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
-// Boost.Context's prebuilt switch of stacks is beyond AddressSanitizer and ThreadSanitizer: they
-// see an overflow where there is none.
+// AddressSanitizer and ThreadSanitizer do not understand the stack switch of a prebuilt
+// Boost.Context, and report an overflow where there is none.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #undef ASIO_SEMAPHORE_TEST_STACKFUL
 #elif defined(__has_feature)
@@ -35,7 +38,7 @@ asio::awaitable<void> turn() {
     co_await asio::post(asio::use_awaitable);
 }
 
-/// Uses the semaphore in every way, one after the other. The coroutine owns what it holds.
+/// Uses every operation of the semaphore in turn. The coroutine owns the permits.
 asio::awaitable<void> one_after_the_other(world& w, witness) {
     const auto s = w.weak.lock();
     if (!s)
@@ -61,7 +64,8 @@ asio::awaitable<void> one_after_the_other(world& w, witness) {
     co_await turn();
 }
 
-/// What was acquired by hand is nobody's when the coroutine is destroyed: the world counts it.
+/// Acquires permits by hand. The world counts them, because the destruction of the coroutine loses
+/// them.
 asio::awaitable<void> by_hand(world& w, witness) {
     const auto s = w.weak.lock();
     if (!s)
@@ -123,7 +127,7 @@ asio::awaitable<void> one_or_the_other(world& w, witness) {
     }
 }
 
-/// By hand: what the loser was granted is lost, as documented.
+/// Acquires by hand: the grant of the loser is lost, as documented.
 asio::awaitable<void> one_or_the_other_by_hand(world& w, witness) {
     using namespace asio::experimental::awaitable_operators;
     const auto s = w.weak.lock();

@@ -1,5 +1,8 @@
-// Several operations in one: whose result comes when all have ended, or one has. What a bare
-// operation was granted is lost where its result is thrown away, as documented.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// Groups of operations that complete when all or one of them have ended. If a group discards the
+// result of an operation without a permit object, what was granted is lost, as documented.
 
 #include <model/abandonment.hpp>
 
@@ -32,7 +35,7 @@ void with_both_conditions(const char* name, Program program) {
         std::string(name) + ", wait_for_all", [=](world& w) { program(w, wait_for_all()); });
 }
 
-/// Operations that complete with a permit give it back wherever their result is thrown away.
+/// A permit object returns its permits wherever a group discards it.
 template <typename Condition>
 void permits(world& w, Condition condition) {
     for (int i = 0; i < 4; ++i)
@@ -122,8 +125,8 @@ BOOST_AUTO_TEST_CASE(parallel_groups_under_a_limit) {
 }
 
 BOOST_AUTO_TEST_CASE(promises) {
-    // Waited for, or given up. (A promise must not outlive its executor's context, and not be owned
-    // by its own handler.)
+    // The program waits for the promise, or destroys it. A promise must not outlive its executor's
+    // context, and its own handler must not own it.
     const auto wait_for = [](world& w, auto promise, std::ptrdiff_t n, results r, bool waits) {
         const auto kept = std::make_shared<decltype(promise)>(std::move(promise));
         finisher f(w, n, r);

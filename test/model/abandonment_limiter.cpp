@@ -1,5 +1,8 @@
-// Admissions that are asked for, held and finished, and waits for an idle limiter, whose context
-// goes.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// The context of a limiter is destroyed while admissions are requested, held and finished, and
+// while operations wait for the limiter to be idle.
 
 #include <asio_semaphore/limiter/limiter.hpp>
 #include <asio_semaphore/limiter/with_permit.hpp>
@@ -50,7 +53,7 @@ using asio_semaphore::limiter;
 using asio_semaphore::limiter_options;
 using boost::system::error_code;
 
-/// A queue that fills, keys with caps, and an algorithm that lets the limit swing.
+/// A queue that fills, keys with caps, and an algorithm that moves the limit up and down.
 limiter_options options() {
     limiter_options o;
     o.max_waiting = 8;
@@ -72,8 +75,8 @@ public:
 
     explicit limiter_world(abandonment::owner o) : surroundings(o, 3, options()) {}
 
-    /// What a program does with a place: a function that runs later says how its work ended, or
-    /// does not.
+    /// The program holds an admission. A function that runs later finishes it, or destroys it
+    /// without a report.
     void has(admission a) {
         if (!a || !context)
             return;
@@ -83,20 +86,20 @@ public:
         });
     }
 
-    /// When the contexts are gone.
+    /// Called after the contexts are destroyed.
     void check() {
         const auto all = object->statistics();
         test::check_idle(all);
         BOOST_TEST(test::arrivals(all) == asked);
     }
 
-    std::uint64_t asked = 0; // what is counted
+    std::uint64_t asked = 0; // the requests that the limiter has to count
 
 private:
     int held_ = 0;
 };
 
-/// Takes what any operation on limiters completes with.
+/// A handler for every operation of a limiter.
 class finisher {
 public:
     finisher(limiter_world& w, bool is_weightless = false) :
@@ -123,7 +126,7 @@ request(std::uint64_t key, std::ptrdiff_t weight, int priority, std::chrono::nan
     return r;
 }
 
-/// Every kind of request; the third number says which signal cancels it.
+/// A request, and the number of the signal that cancels it.
 struct asked {
     admission_request request;
     int signal;
@@ -138,7 +141,7 @@ std::vector<asked> all_requests() {
         {request(2, 1, 0, 1h), 0},
         {request(3, 1, 3, 1h), 1},
         {request(0, 3, 2, 1h), 0},
-        {request(4, 9, 1, 1h), 1}, // runs alone
+        {request(4, 9, 1, 1h), 1}, // exceeds the limit, so it runs alone
         {request(0, 1, 0, 1ns), 2},
         {request(0, 1, 0, -1h), 2},
         {request(0, 0, 0, 1h), 2, false},
@@ -155,8 +158,8 @@ void change_limit(limiter_world& w) {
         });
 }
 
-/// Every operation that a limiter has, so often that some wait and some are refused; to_token makes
-/// a token of a handler.
+/// Starts every operation of a limiter, so often that some have to wait and some are refused.
+/// to_token turns a handler into a token.
 template <typename ToToken>
 void check(const char* name, ToToken to_token, bool uses_second = false) {
     const auto program = [=](limiter_world& w) {
@@ -175,7 +178,7 @@ void check(const char* name, ToToken to_token, bool uses_second = false) {
     abandonment::stop_after_every_handler<limiter_world>(name, program, uses_second);
 }
 
-/// Uses the limiter in every way, one after the other. The coroutine owns what it holds.
+/// Uses every operation of the limiter in turn. The coroutine owns the admissions.
 asio::awaitable<void> one_after_the_other(limiter_world& w, witness) {
     const auto l = w.weak.lock();
     if (!l)
@@ -194,8 +197,8 @@ asio::awaitable<void> one_after_the_other(limiter_world& w, witness) {
     co_await l->async_wait_idle(asio::as_tuple(asio::use_awaitable));
 }
 
-/// Some timers that are over, and some that end when they are cancelled, or not at all; each under
-/// the limit.
+/// Starts waits on timers under the limit. Some timers have expired; the others do not expire
+/// during the test, and only some of their waits are cancelled.
 template <typename ToToken>
 void check_limited(const char* name, ToToken to_token) {
     abandonment::stop_after_every_handler<limiter_world>(name, [=](limiter_world& w) {
@@ -248,10 +251,10 @@ BOOST_AUTO_TEST_CASE(handlers_in_another_context) {
 BOOST_AUTO_TEST_CASE(lazy_operations) {
     abandonment::stop_after_every_handler<limiter_world>("deferred", [](limiter_world& w) {
         for (const asked& a : all_requests()) {
-            // Not counted before it starts, if its turn comes.
+            // Counted when it starts, if the program runs this handler.
             auto lazy = w.object->async_admit(a.request, asio::deferred);
             asio::post(w.io(), [&w, a, lazy = std::move(lazy), c = w.carried()]() mutable {
-                // A limiter that has been destroyed counts it, too.
+                // A destroyed limiter counts the request too.
                 w.asked += a.is_counted;
                 std::move(lazy)(finisher(w, a.request.weight == 0));
             });
@@ -271,7 +274,7 @@ BOOST_AUTO_TEST_CASE(futures) {
                 try {
                     static_cast<void>(future->get());
                 } catch (const std::exception&) {
-                    // refused, cancelled, closed, or the promise broken
+                    // refused, cancelled, closed, or a broken promise
                 }
             });
         };

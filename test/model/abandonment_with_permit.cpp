@@ -1,5 +1,8 @@
-// Operations under a limit: the wrapped one waits for its permit, runs, or has ended when the
-// context goes.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// with_permit: the context is destroyed while the wrapped operation waits for its permit, while it
+// runs, or after its end.
 
 #include <model/abandonment.hpp>
 
@@ -42,14 +45,15 @@ namespace {
 
 using timer_pointer = std::shared_ptr<asio::steady_timer>;
 
-/// The handler of a wrapped operation, which keeps its timer.
+/// The handler of a wrapped operation. It owns the timer.
 struct handler {
     timer_pointer timer;
     witness carried;
     void operator()(error_code) {}
 };
 
-/// Some timers that are over, and some that end when they are cancelled, or not at all.
+/// Starts waits on timers. Some timers have expired; the others do not expire during the test, and
+/// only some of their waits are cancelled.
 template <typename Start>
 auto limited(Start start, slots which = slots::shared) {
     return [=](world& w) {
@@ -61,7 +65,7 @@ auto limited(Start start, slots which = slots::shared) {
     };
 }
 
-/// with_permit around a token that to_token makes of a handler.
+/// Tests with_permit around the token that to_token makes from a handler.
 template <typename ToToken>
 void check(const char* name, ToToken to_token) {
     stop_after_every_handler(
@@ -99,7 +103,7 @@ BOOST_AUTO_TEST_CASE(handlers) {
 }
 
 BOOST_AUTO_TEST_CASE(operations_in_another_context) {
-    // Where they outlive the semaphore's context.
+    // The operations outlive the semaphore's context.
     stop_after_every_handler(
         "the operation elsewhere",
         [](world& w) {
@@ -148,7 +152,7 @@ BOOST_AUTO_TEST_CASE(lazy_operations) {
             };
             if (n == 1)
                 started(std::move(lazy), s, handler{timer, w.carried()});
-            else // if its turn comes
+            else // starts only if the program runs this handler
                 asio::post(w.io(), [=, lazy = std::move(lazy), h = handler{timer, w.carried()}] {
                     started(lazy, asio::cancellation_slot(), h);
                 });
@@ -165,7 +169,7 @@ BOOST_AUTO_TEST_CASE(futures) {
                 try {
                     future->get();
                 } catch (const std::exception&) {
-                    // cancelled, closed, or the promise broken
+                    // cancelled, closed, or a broken promise
                 }
             });
         }));

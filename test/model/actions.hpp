@@ -1,7 +1,10 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
-// The table of what a thread can do to a semaphore, and the worlds in which a few threads do it at
-// the same time.
+// A table of the actions that a thread can perform on a semaphore, and the worlds in which a few
+// threads perform them at the same time.
 
 #include "explore.hpp"
 #include "world.hpp"
@@ -17,24 +20,24 @@ namespace asio_semaphore::model {
 
 class contest;
 
-/// What one thread does.
+/// The action of one thread.
 struct action {
     const char* name;
     void (*run)(contest&, std::size_t thread);
-    detail::outcome causes = detail::outcome::granted; // how it may end others' acquires
-    unsigned uses = 0;                                 // what it must have for itself, see below
-    std::size_t waiters = 0;  // how many have to be in the queue at the beginning
+    detail::outcome causes = detail::outcome::granted; // how it may end acquires of others
+    unsigned uses = 0;        // resources that it needs exclusively, see below
+    std::size_t waiters = 0;  // how many must be in the queue at first
     std::size_t acquires = 0; // how many it starts, one at most
-    bool reference = true;    // whether it needs a reference of its own
+    bool reference = true;    // whether it needs its own reference
     fate then = fate::forget; // of its acquire
     std::ptrdiff_t count = 1; // of its acquire
-    bool elsewhere = false;   // whose acquire goes by executors of its own
-    bool gives_back = false;  // permits that are in somebody's hands at the beginning
-    bool several = false;     // several operations, one after the other
-    bool on_other = false;    // it is about the other semaphore
+    bool elsewhere = false;   // whether its acquire uses another executor
+    bool gives_back = false;  // whether it returns permits that are held at first
+    bool several = false;     // whether it consists of several operations
+    bool on_other = false;    // whether it uses the other semaphore
 };
 
-// The caller serialises what is done to one signal, and to the objects themselves.
+// Resources whose use the caller has to serialise: signals, and the objects themselves.
 enum : unsigned {
     head_slot = 1,
     second_slot = 2,
@@ -46,7 +49,7 @@ enum : unsigned {
     a_new_semaphore = 128
 };
 
-/// Some threads with one action each, on one semaphore; some of them on another, or on both.
+/// Some threads with one action each, on one semaphore, on another, or on both.
 class contest final : public world {
 public:
     contest(const beginning& b, const std::vector<const action*>& actions, unsigned who_is_inside) :
@@ -58,7 +61,8 @@ public:
         bool expires = false;
         for (const action* a : actions_)
             expires = expires || (a->uses & newcomer_deadline) != 0;
-        // The earliest newcomers' deadline passes at any time: the timer is set for it already.
+        // The deadline of the first newcomers can pass at any time, so the timer is set for it
+        // already.
         if (expires)
             set_timer(at(first_newcomers_deadline));
         int newcomers_deadline = first_newcomers_deadline;
@@ -85,7 +89,7 @@ public:
 
     account& target(std::size_t thread) { return actions_[thread]->on_other ? *other : *first; }
 
-    /// Between two operations of one action.
+    /// Marks the boundary between two operations of one action.
     void then(const char* what) { scheduler::get().point(access::boundary, nullptr, what); }
 
     std::size_t first_record(std::size_t thread) const { return first_[thread]; }
@@ -95,13 +99,13 @@ public:
         return *own_links[thread];
     }
 
-    /// The thread's acquire. Its deadline is somebody else's business.
+    /// The thread's acquire. Another action makes its deadline pass.
     void start(std::size_t thread, link_type* slot = nullptr) {
         acquire_as(first_[thread], target(thread), actions_[thread]->elsewhere, slot);
     }
 
-    /// The deadline of the head passes, or that of the first thread that acquires, before or after
-    /// it is queued.
+    /// Lets the deadline of the head pass, or that of the first thread that acquires, before or
+    /// after that joins the queue.
     void expire_head() { reach(at(1)); }
     void expire_newcomer() { reach(at(first_newcomers_deadline)); }
 
@@ -277,7 +281,7 @@ inline const std::vector<action>& actions() {
          .causes = timed_out,
          .uses = newcomer_deadline,
          .reference = false},
-        // Nobody but other objects' owners, permits and links has to do with an object meanwhile.
+        // Meanwhile only the owners of other objects, permits and links may use an object.
         {.name = "move_and_release",
          .run =
              [](c& w, n) {
@@ -350,14 +354,14 @@ inline const std::vector<beginning>& beginnings() {
     return table;
 }
 
-/// Whether these can be done at the same time, from that beginning.
+/// Whether these actions may run at the same time, from that initial state.
 inline bool fit(const beginning& b, const std::vector<const action*>& together) {
     unsigned used = 0;
     bool newcomer = false, expires = false, about_other = false;
     for (const action* a : together) {
         if ((used & a->uses) != 0 || a->waiters > b.waiters.size())
             return false;
-        // Releases may fill it up: nothing must be left to be given back as a permit.
+        // Releases may reach the maximum, so no permit must be left that returns later.
         if (b.held == 0 && (a->gives_back || (a->acquires > 0 && a->then != fate::forget)))
             return false;
         used |= a->uses;
@@ -367,7 +371,7 @@ inline bool fit(const beginning& b, const std::vector<const action*>& together) 
     }
     if (about_other != b.two)
         return false;
-    // A new one shares the registry with the first, and nothing else: one beginning will do.
+    // A new semaphore shares only the registry with the first, so one initial state is enough.
     if ((used & a_new_semaphore) != 0 && b.name != std::string_view("one_waits"))
         return false;
     return newcomer || !expires;
@@ -395,13 +399,14 @@ inline std::string describe(const beginning& b, const std::vector<const action*>
     return text;
 }
 
-/// Explores that with nobody inside the executor, and then with each of the threads inside for
-/// which that makes a difference: who never takes anybody out of the queue is not asked.
+/// Explores the actions with no thread inside the executor. Then explores them with each thread
+/// inside for which that makes a difference: only threads that take waiters out of the queue are
+/// asked.
 template <typename Bounds>
 void explore(
     exploration& all, const beginning& b, const std::vector<const action*>& together,
     Bounds bounds) {
-    std::set<std::string> outcomes; // the same for all
+    std::set<std::string> outcomes; // shared by all explorations
     const auto with = [&](unsigned inside, const std::string& title, const std::string& text) {
         all.run(
             title_of(b, together) + title, bounds(inside != 0),
@@ -410,7 +415,7 @@ void explore(
     };
     world::asked = replay_request::get() ? ~0u : 0;
     with(0, "", "");
-    // Nobody may end a context while a thread runs it.
+    // A context must not be ended while a thread runs it.
     for (const action* a : together) {
         if ((a->uses & the_context) != 0)
             return;

@@ -1,5 +1,9 @@
-// The alarm's protocol: operations with a deadline begin and end on some threads, others run the
-// executor that has the timer, posts are refused or dropped, and semaphore and context go.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// The protocol of the alarm. Some threads begin and end operations with a deadline, and others run
+// the executor of the timer. Posts are refused or dropped, and the semaphore and the context are
+// destroyed.
 
 #include "explore.hpp"
 #include "timers.hpp"
@@ -20,15 +24,15 @@ using namespace asio_semaphore::model;
 
 struct deed;
 
-/// A semaphore without permits to give away. Each thread has one reference, and does something.
+/// A semaphore without a free permit. Each thread has one reference, and performs a deed.
 class timed_world final : public world {
 public:
-    /// How it begins: who waits, with which deadlines; 0 means without.
+    /// The initial state: the deadlines of the waiters; 0 means no deadline.
     struct start {
         const char* name;
         std::vector<int> deadlines;
-        int timer = 0;           // set for then, for nobody
-        bool is_pending = false; // nobody has looked at the deadlines yet
+        int timer = 0;           // the timer is set for this time, without a waiter
+        bool is_pending = false; // the alarm has not handled the deadlines yet
     };
 
     timed_world(const start& s, const std::vector<const deed*>& deeds) :
@@ -52,14 +56,14 @@ public:
     std::size_t threads() const override { return deeds_.size(); }
     void run(std::size_t thread) override;
 
-    /// An initiation, which its executor may refuse to post for.
+    /// An initiation. The executor may refuse the post for the timer.
     void initiate(int deadline) {
         const std::size_t index = records.size();
         records.push_back({.then = fate::forget, .deadline = at(deadline)});
         acquire_as(index, *first);
     }
 
-    /// The executor is run by this thread: so often it does what there is to do.
+    /// This thread runs the executor this many times.
     void run_executor(int times) {
         for (int i = 0; i < times; ++i) {
             scheduler::get().point(access::boundary, nullptr, "run");
@@ -68,20 +72,21 @@ public:
         }
     }
 
-    // Who ends several lets others in between: that is several operations, not one. What they can
-    // lead to is compared with what whole ones can where there is one to end.
+    // A call that ends several waiters lets other calls in between, so it counts as several
+    // operations. Only results with at most one ended waiter are compared with those of whole
+    // operations.
     std::string summary() override {
         const std::string text = world::summary();
         return are_many_ ? "several ended" : text;
     }
 
-    /// All threads have ended; the time stands still.
+    /// Called when all threads have ended. The clock does not move any more.
     void end() override {
         executor.run();
         if (executor.has_lost && context_alive && first->alive && first->object.state() &&
             first->state->is_open()) {
-            // Whoever comes next with an earlier deadline has the timer looked after for all; with
-            // a later one, too, where it could not be set.
+            // The next waiter with an earlier deadline sets the timer for all waiters. If the timer
+            // could not be set, a waiter with a later deadline does so too.
             executor.refuses = executor.drops = executor.cannot_set = 0;
             initiate(executor.could_not_set ? 50 : 1);
             executor.run();
@@ -89,7 +94,7 @@ public:
                 executor.has_lost = false;
         }
         check_the_timer("in the end");
-        // What is left may go one by one, or all at once.
+        // The remaining waiters may end one by one or all at once.
         if (context_alive) {
             is_set_for_nobody_ = false;
             executor.now = at(100);
@@ -111,7 +116,7 @@ private:
 
     static beginning with_nobody() { return {.name = "", .waiters = {}}; }
 
-    // Where something posted has been lost, an operation may be late, or the timer on for nobody.
+    // If a post was lost, an operation may be late, or the timer may be set without a waiter.
     void check_the_timer(const std::string& when) {
         if (executor.has_lost || !context_alive || !first->alive)
             return;
@@ -124,7 +129,7 @@ private:
         const time_point set_for = timer != nullptr ? timer->set_for() : never;
         if (set_for > earliest)
             fail(when + " somebody waits whose deadline no timer is set for");
-        // One that was on for nobody at first goes off at its time.
+        // A timer that was set without a waiter at first fires at its time.
         if (earliest == never && set_for != never && !is_set_for_nobody_)
             fail(when + " the timer is set for nobody");
         if (earliest <= executor.now)
@@ -135,11 +140,11 @@ private:
     bool is_set_for_nobody_, are_many_ = false;
 };
 
-/// What one thread does.
+/// The deed of one thread.
 struct deed {
     const char* name;
     void (*run)(timed_world&, std::size_t thread);
-    bool begins = false; // a wait
+    bool begins = false; // whether it begins a wait
 };
 
 bool timed_world::may_be_many(const start& s, const std::vector<const deed*>& deeds) {
@@ -158,12 +163,12 @@ void timed_world::run(std::size_t thread) {
 using w = timed_world;
 using n = std::size_t;
 
-// Initiations. The deadlines of those who wait at first are 5 and 7.
+// Initiations. The deadlines of the initial waiters are 5 and 7.
 const deed begins{"begin", [](w& x, n) { x.initiate(6); }, true};
 const deed begins_earlier{"begin_earlier", [](w& x, n) { x.initiate(3); }, true};
 const deed begins_later{"begin_later", [](w& x, n) { x.initiate(9); }, true};
 
-// The executor, with one thread or more.
+// Threads that run the executor.
 const deed runs{"run", [](w& x, n) {
                     x.run_executor(1);
                 }};
@@ -181,7 +186,7 @@ const deed drops{"drop", [](w& x, n) {
                      x.executor.drop_one();
                  }};
 
-// What ends waits.
+// Operations that end waits.
 const deed releases{"release", [](w& x, n) {
                         x.release(*x.first, 1);
                     }};
@@ -230,7 +235,7 @@ void explore(
     int preemptions = long_run() ? any_number : s.deadlines.empty() ? 3 : 2;
     if (deeds.size() > 2)
         preemptions = long_run() ? 2 : 1;
-    else if (deeds.back() == &shuts_down) // who waits for the others
+    else if (deeds.back() == &shuts_down) // a shutdown waits for the other threads
         preemptions = long_run() ? 3 : 2;
     const std::vector bounds{bound(preemptions, 0)};
     all.run(
@@ -306,7 +311,7 @@ BOOST_AUTO_TEST_CASE(waits_end_while_the_executor_runs) {
     all.print_total("ends of waits");
 }
 
-// An executor that many threads run: timers that have gone off, and what was posted, at once.
+// Several threads run the executor: expired timers and posted functions run at the same time.
 BOOST_AUTO_TEST_CASE(threads_of_the_executor_meet_at_the_timer) {
     exploration all;
     for (const w::start* s : {&one_waits, &two_wait, &two_wait_for_the_same_time, &one_pends}) {
@@ -337,7 +342,7 @@ BOOST_AUTO_TEST_CASE(what_is_posted_is_dropped_or_refused) {
             explore(all, *s, {begin, &drops, &runs});
         }
     }
-    // To switch it off.
+    // The refused or dropped post would switch the timer off.
     const searched a_refusal{[](w& x) { x.executor.refuses = 1; }, ",a_refusal"};
     for (const w::start* s : {&one_waits, &two_wait}) {
         for (const searched* how : {&a_drop, &a_refusal}) {

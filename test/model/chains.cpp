@@ -1,5 +1,8 @@
-// Deliveries that set off others: a handler that is destroyed by its executor owns a permit of
-// another semaphore, whose waiter is then served from within the submission.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// Deliveries that cause other deliveries: an executor destroys a handler, which owns a permit of
+// another semaphore. The semaphore then serves its waiter inside the submission.
 
 #include "explore.hpp"
 #include "world.hpp"
@@ -20,18 +23,18 @@ using namespace asio_semaphore::model;
 class chain;
 using body = std::function<void(chain&)>;
 
-/// Two semaphores. One waits for the first, and holds a permit of the second, for which somebody
-/// else waits. Their handlers are destroyed in their submissions, and do something then. Thread a
-/// serves the first; b does something else.
+/// Two semaphores. One handler waits for the first, and holds a permit of the second, for which
+/// another handler waits. The submission of each handler destroys it, and it then performs an
+/// action. Thread a serves the first semaphore; thread b does something else.
 class chain final : public scenario {
 public:
-    /// What the handlers do when they go, what thread b does, and where the second semaphore lives.
+    /// What the handlers do when they are destroyed, what thread b does, and the second's context.
     struct plan {
         body first_goes = gives_back_second;
         body second_goes = nothing;
         body other = nothing;
         bool second_is_elsewhere = false;
-        bool have_deadlines = false; // the handlers' operations
+        bool have_deadlines = false; // whether the operations have deadlines
     };
 
     explicit chain(plan p) : plan_(std::move(p)) {
@@ -75,7 +78,7 @@ public:
             fail("an operation has not ended, or has ended twice");
     }
 
-    // What handlers and threads may do.
+    // Actions of handlers and threads.
 
     static void nothing(chain&) {}
     static void gives_back_second(chain& c) { c.give_back_second(); }
@@ -104,9 +107,9 @@ public:
         int ended_by = scheduler::outside;
     };
 
-    timer_executor timers; // of both contexts
+    timer_executor timers; // for both contexts
     context here, elsewhere;
-    state_pointer first, second; // what the semaphore objects hold
+    state_pointer first, second; // the references of the semaphore objects
     state_pointer other_giver;   // thread b's reference to the second
 
 private:
@@ -241,9 +244,10 @@ BOOST_AUTO_TEST_CASE(a_handler_destroys_the_context_whose_timer_is_to_be_switche
     }
 }
 
-// The first handler gives back what the second waits for, and ends another context: what is yet to
-// be submitted goes first, in a submission inside of its own. There the second handler ends the
-// context of the first, and waits for neither of the two submissions.
+// The first handler returns the permit that the second one waits for, and ends another context. The
+// thread first submits the waiters that it has not submitted yet, in a submission inside the first
+// handler's. There the second handler ends the context of the first one. It must not wait for
+// either of the two submissions.
 BOOST_AUTO_TEST_CASE(a_context_ends_inside_of_two_submissions_to_it) {
     const body gives_back_and_ends_elsewhere = [](chain& c) {
         c.give_back_second();
@@ -260,8 +264,9 @@ BOOST_AUTO_TEST_CASE(a_context_ends_inside_of_two_submissions_to_it) {
     both_go("destroy_first", destroys_first, false);
     both_go("destroy_second", destroys_second, false);
     both_go("release_second", releases_second, false);
-    // Not so with thread b submitting to the other context: its handler would then wait for a's
-    // submission, and a's for b's. Who ends a context must not be waited for in another's handler.
+    // Thread b does not submit to the other context here: its handler would wait for a's
+    // submission, and a's handler for b's. A handler must not wait for a thread that ends a
+    // context.
     both_go("destroy_first,second_elsewhere", destroys_first, true);
 }
 

@@ -1,8 +1,11 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
-// How the test programs of this folder run their scenarios, report them, and replay a failure.
+// The test programs of this folder use this to run scenarios, report results and replay failures.
 //
-//   ASIO_SEMAPHORE_REPLAY='<scenario>@<schedule>'   runs that schedule alone and prints its steps;
+//   ASIO_SEMAPHORE_REPLAY='<scenario>@<schedule>'   runs only that schedule and prints its steps;
 //                                                   fails if there is no such scenario, or if the
 //                                                   schedule does not fit it
 //   ASIO_SEMAPHORE_LONG=1                           larger bounds, more scenarios: minutes
@@ -25,7 +28,7 @@ inline bool long_run() {
     return value != nullptr && *value != '\0' && *value != '0';
 }
 
-/// The schedule that is to be replayed, if any.
+/// The schedule to replay, if any.
 struct replay_request {
     static const replay_request& get() {
         static replay_request& instance = *new replay_request;
@@ -37,7 +40,7 @@ struct replay_request {
     const std::string& title() const noexcept { return title_; }
     const std::string& schedule() const noexcept { return schedule_; }
 
-    static inline bool found = false; // a scenario of that title
+    static inline bool found = false; // whether a scenario has that title
 
 private:
     replay_request() {
@@ -56,7 +59,7 @@ private:
     std::string title_, schedule_;
 };
 
-/// At the end of the program.
+/// Checks at the end of the program that the scenario to replay exists.
 struct what_is_replayed_is_found {
     void teardown() const {
         if (const auto& request = replay_request::get(); request && !replay_request::found)
@@ -67,7 +70,7 @@ struct what_is_replayed_is_found {
 };
 BOOST_TEST_GLOBAL_FIXTURE(what_is_replayed_is_found);
 
-/// For the test cases that take minutes; a replay looks at those too.
+/// For test cases that take minutes. A replay runs them too.
 struct only_in_a_long_run : boost::unit_test::precondition {
     only_in_a_long_run() :
         precondition([](boost::unit_test::test_unit_id) -> boost::test_tools::assertion_result {
@@ -77,7 +80,7 @@ struct only_in_a_long_run : boost::unit_test::precondition {
         }) {}
 };
 
-/// What is explored: so many preemptions at most (negative: any number), and so many
+/// The bounds of a search: the number of preemptions (negative: any number), and the number of
 /// compare-exchanges that fail spuriously.
 inline settings bound(int preemptions, int spurious) {
     settings s;
@@ -87,12 +90,12 @@ inline settings bound(int preemptions, int spurious) {
 }
 constexpr int any_number = -1;
 
-/// Counts what a test case explores, and prints it.
+/// Counts and prints the schedules that a test case explores.
 class exploration {
 public:
-    /// Explores within each of the bounds.
+    /// Explores a scenario within each of the bounds.
     /// @param describe says what the threads do; printed before a replay
-    /// @param outcomes if not null, what whole operations can lead to; found out first if empty
+    /// @param outcomes if not null, the possible results of whole operations; filled first if empty
     void
     run(const std::string& title, const std::vector<settings>& bounds,
         const scheduler::factory& make, const std::string& describe = {},
@@ -103,7 +106,7 @@ public:
             replay(title, make, describe);
             return;
         }
-        // What whole operations can lead to, in any order: nothing else may come of their parts.
+        // The results of whole operations in any order. Interleaved operations may have no others.
         std::set<std::string> own;
         if (outcomes == nullptr)
             outcomes = &own;
@@ -128,7 +131,7 @@ public:
             static_cast<unsigned long long>(schedules), reached.size(), outcomes->size());
     }
 
-    /// Explores something that has to fail, and returns how.
+    /// Explores a scenario that has to fail, and returns the failure.
     static result find(const std::string& title, settings s, const scheduler::factory& make) {
         prepare();
         return scheduler::get().explore(title, s, make);
@@ -175,7 +178,7 @@ private:
     static bool failed(const std::string& title, const result& r, const std::string& describe) {
         if (r.failure.empty())
             return false;
-        // A line of its own, which can be run as it is: Boost puts colours behind the message.
+        // The command has its own line, because Boost appends colour codes to the message.
         BOOST_ERROR(
             title << ": " << r.failure << "\n  after " << r.schedules << " schedules\n"
                   << describe << "\n  schedule: " << r.schedule
@@ -189,14 +192,14 @@ private:
 
 } // namespace asio_semaphore::model
 
-// The library's own assertions fail the schedule in which they fail.
+// A failed assertion of the library fails the schedule.
 #if defined(BOOST_ENABLE_ASSERT_HANDLER)
 namespace boost {
 inline void assertion_failed(const char* expression, const char*, const char* file, long line) {
     using asio_semaphore::model::scheduler;
     scheduler::get().fail(
         std::string("assertion ") + expression + ", " + file + ":" + std::to_string(line));
-    std::abort(); // not in a virtual thread
+    std::abort(); // reached only outside virtual threads
 }
 inline void assertion_failed_msg(
     const char* expression, const char* message, const char* function, const char* file,

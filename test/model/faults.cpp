@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #include <model/faults_memory.hpp>
 #include <model/faults_world.hpp>
 
@@ -11,8 +14,8 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(nothing_is_lost_whatever_fails, Where, faults::pla
     faults::check_all<Where, false>({faults::form::bare, faults::form::permit});
 }
 
-// With deadlines not even Asio's timers survive that: they ask their executor in noexcept
-// functions.
+// Without deadlines, because Asio's timers would not survive this: they query their executor in
+// noexcept functions.
 BOOST_AUTO_TEST_CASE(an_executor_that_cannot_be_asked_for_a_property_costs_no_permit) {
     namespace asio = boost::asio;
     using faults::plan;

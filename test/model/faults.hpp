@@ -1,7 +1,10 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
-// What a semaphore depends on, made to fail on demand: allocators, operator new, executors, handler
-// moves, cancellation slots. One plan says which kinds fail, and at which of their uses.
+// Makes everything that a semaphore depends on fail on demand: allocators, operator new, executors,
+// handler moves, cancellation slots. A plan says which kinds fail, and at which of their uses.
 
 #include <asio_semaphore/permit.hpp>
 
@@ -31,7 +34,7 @@ inline constexpr const char* kind_names[] = {
     "associated allocator", "operator new", "Asio's memory", "handler move", "execute",
     "dropping execute",     "slot emplace"};
 
-/// Some kinds of uses, which are counted together.
+/// A set of kinds of uses, which are counted together.
 class kinds {
 public:
     constexpr kinds(kind k) noexcept : bits_(1u << static_cast<unsigned>(k)) {}
@@ -57,12 +60,12 @@ private:
     unsigned bits_;
 };
 
-/// How often it fails.
+/// Which uses fail, from the first failure on.
 enum class times { once, with_the_next, with_the_next_but_one, from_then_on };
 inline constexpr const char* times_names[] = {
     "once", "with the next", "with the next but one", "from then on"};
 
-/// Says which uses of what fail.
+/// Says which uses fail.
 class plan {
 public:
     static plan& get() {
@@ -81,7 +84,7 @@ public:
     bool fired() const { return fired_; }
     bool includes(kind k) const { return what_.contain(k); }
 
-    /// True where this use is to fail.
+    /// Counts a use. True if this use has to fail.
     bool spend(kind k) {
         if (!armed_ || !what_.contain(k))
             return false;
@@ -93,7 +96,7 @@ public:
         return fails;
     }
 
-    /// While it lives uses count; outside, everything works.
+    /// During its lifetime, uses are counted and can fail. Otherwise everything works.
     class armed {
     public:
         armed() : before_(std::exchange(get().armed_, true)) {}
@@ -112,7 +115,7 @@ private:
     bool fired_ = false, armed_ = false;
 };
 
-inline int blocks_alive = 0; ///< of all allocators
+inline int blocks_alive = 0; ///< for all allocators
 
 template <typename T>
 class allocator {
@@ -144,7 +147,7 @@ public:
     }
 };
 
-/// A slot of one's own making.
+/// A user-defined slot.
 class slot {
 public:
     explicit slot(asio::cancellation_slot inner) noexcept : inner_(inner) {}
@@ -165,7 +168,7 @@ private:
     asio::cancellation_slot inner_;
 };
 
-/// An executor of an io_context that throws, or drops what it is given.
+/// An executor of an io_context that can throw, or drop the functions it gets.
 class executor {
 public:
     explicit executor(asio::io_context& context) noexcept : context_(&context) {}
@@ -204,7 +207,7 @@ private:
     [[maybe_unused]] char large_[64] = {};
 };
 
-/// Runs what it is given right there, unless it throws, or drops it.
+/// Runs functions inline, unless it throws or drops them.
 class inline_executor {
 public:
     template <typename Function>
@@ -220,7 +223,7 @@ public:
     friend bool operator!=(inline_executor, inline_executor) noexcept { return false; }
 };
 
-/// A handler all of whose parts can fail. @tparam Recorded writes down what becomes of it
+/// A handler whose every part can fail. @tparam Recorded records how the handler ends
 template <typename Recorded>
 class basic_handler {
 public:

@@ -1,5 +1,8 @@
-// A handler that is destroyed in the middle of a delivery, and destroys another context for which
-// the same thread has a delivery to make.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// A handler is destroyed during a delivery, and destroys another context. The same thread still has
+// a delivery to make for that context.
 
 #include <asio_semaphore/async_semaphore.hpp>
 
@@ -27,7 +30,7 @@ BOOST_AUTO_TEST_SUITE(model_faults_destroyed_context)
 BOOST_AUTO_TEST_CASE(a_dropped_handler_may_destroy_a_context_that_it_has_just_given_work) {
     struct payload {
         std::unique_ptr<asio::io_context> context;
-        permit carried; // destroyed first: it serves a waiter of that context
+        permit carried; // destroyed first, and serves a waiter of that context
     };
     asio::io_context context;
     asio_semaphore::basic_async_semaphore<faults::executor> semaphore(faults::executor(context), 1);

@@ -1,5 +1,8 @@
-// Handlers that are destroyed in the middle of a delivery, because the executor drops what it is
-// given or throws, and destroy things in their turn.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// The executor drops a handler during its delivery, or throws, so the handler is destroyed. The
+// destructor of the handler then destroys other objects.
 
 #include <asio_semaphore/async_semaphore.hpp>
 
@@ -25,7 +28,7 @@ using support::result;
 using faulty_semaphore = asio_semaphore::basic_async_semaphore<faults::executor>;
 
 struct fixture {
-    // Drops what the semaphore submits when the permit comes back.
+    // When the permit returns, the executor drops the submission.
     void give_back_to_a_dropping_executor(permit p) {
         plan::get().make(kind::drop, 0, times::once);
         const plan::armed now;
@@ -61,7 +64,7 @@ BOOST_AUTO_TEST_CASE(a_dropped_handler_may_destroy_its_semaphore) {
     it.async_acquire_permit(recording(behind));
     give_back_to_a_dropping_executor(std::move(held));
     support::poll(context);
-    // Its permit came back before or after the semaphore's end; either way it ends once.
+    // The permit returned before or after the semaphore's end. In both cases the waiter ends once.
     BOOST_TEST(behind.calls == 1);
 }
 

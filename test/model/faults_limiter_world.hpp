@@ -1,8 +1,11 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
-// Small programs with a limiter in which something fails, at every place where it can. However it
-// goes, everybody ends once, no place is lost, the counts add up, the limiter is of use afterwards,
-// and no context is left with work that nobody does.
+// Small programs with a limiter, in which something fails at every place where it can. In every
+// case each operation completes exactly once, no place is lost, the counts add up, the limiter
+// still works afterwards, and no context keeps outstanding work.
 
 #include <asio_semaphore/limiter/limiter.hpp>
 #include <asio_semaphore/limiter/with_permit.hpp>
@@ -33,7 +36,7 @@ using asio_semaphore::admission_request;
 using asio_semaphore::limit_sample;
 using asio_semaphore::limiter_options;
 
-/// How admissions are asked for. keyed: each for a key of its own, which needs a record.
+/// How admissions are requested. keyed: each with its own key, which needs a record.
 enum class asked { plainly, keyed, with_permit };
 inline const char* name_of(asked how) {
     static constexpr const char* names[] = {"plainly", "keyed", "with_permit"};
@@ -46,7 +49,7 @@ struct admit_operation {
     bool is_finished = false;
 };
 
-/// @tparam Limited with_permit, else one of the others
+/// @tparam Limited true for with_permit, false for the others
 template <typename Where, bool Limited>
 class limiter_world : public surroundings<Where> {
     using base = surroundings<Where>;
@@ -70,7 +73,7 @@ public:
         limiter.emplace(Where::executor(*context), limit, o);
     }
 
-    /// An algorithm, and a listener, that need memory, as their copies do.
+    /// An algorithm and a listener that need memory, also for a copy.
     limiter_options with_algorithm(double step = 0) {
         const auto needs_memory = [] {
             if (plan::get().spend(kind::operator_new))
@@ -95,7 +98,7 @@ public:
         return base::placed(handler_type(o.seen.on_completion(), base::slot(with_slot)));
     }
 
-    /// Asks for an admission; the strong guarantee holds.
+    /// Requests an admission, and checks the strong exception guarantee.
     void admit(admission_request r = {}, bool with_slot = false) {
         admit_operation& o = operations.emplace_back();
         if (r.key == 0 && (how_ == asked::keyed || (Limited && operations.size() % 2 == 0)))
@@ -114,7 +117,7 @@ public:
         }
         most_counted_ += is_counted;
         least_counted_ += is_counted && !o.threw;
-        // What a strand has kept holds its place until it goes; see end().
+        // A function that a strand keeps holds its place until the strand is destroyed; see end().
         if (o.threw && !(base::may_get_stuck && !o.seen.abandoned())) {
             BOOST_TEST(limiter->in_flight() == in_flight);
             BOOST_TEST(limiter->waiting() == waiting);
@@ -128,7 +131,7 @@ public:
         o.threw = attempt([&] { limiter->async_wait_idle(std::move(t)); });
     }
 
-    /// What fails here has no effect.
+    /// A failure must have no effect.
     admission try_admit(const admission_request& r) {
         admission got;
         const auto in_flight = limiter->in_flight();
@@ -139,7 +142,7 @@ public:
         least_counted_ += bool(got);
         return got;
     }
-    /// While nothing fails.
+    /// Acquires a place without a failure.
     admission hold(std::ptrdiff_t weight) {
         admission got = limiter->try_admit(test::weighing(weight));
         if (!got)
@@ -150,10 +153,10 @@ public:
     }
 
     void finish(admission& held, test::ended how = test::ended::success) {
-        attempt([&] { held.finish(how); }); // noexcept
+        attempt([&] { held.finish(how); }); // finish is noexcept
     }
 
-    /// Nobody says how what has been admitted ended.
+    /// Returns all places without a report.
     void give_back() {
         for (std::size_t i = 0; i < operations.size(); ++i) {
             admit_operation& o = operations[i];
@@ -166,21 +169,21 @@ public:
         }
     }
 
-    /// The limiter is another one, and so are its counts.
+    /// The limiter was replaced, so its counts start again.
     void counts_anew() { is_counted_ = false; }
 
     void check() override {
         if (!limiter)
             return;
         const auto all = limiter->statistics();
-        if (all.running != running(all)) // a BOOST_TEST takes its time, and this is called often
+        if (all.running != running(all)) // a BOOST_TEST is slow, and this is called often
             test::check_sums(all);
-        // Nobody waits who could be served. All scenarios that look at this ask for one at a time.
+        // No request waits that could be admitted. All scenarios that check this have weight 1.
         if (all.waiting != 0 && one_each && all.in_flight < static_cast<std::ptrdiff_t>(all.limit))
             BOOST_ERROR("somebody waits beside a free place");
     }
 
-    /// However it went: everybody has ended once, all places are back, and nothing is left to do.
+    /// In every case each operation has ended once, all places have returned, and no work is left.
     void end() {
         for (int i = 0; i < 100 && !all_ended(); ++i) {
             poll();
@@ -213,7 +216,7 @@ public:
     std::function<void()> inside_algorithm;
 
 private:
-    /// By what is counted.
+    /// Calculated from the counts.
     static std::uint64_t running(const test::limiter_statistics& all) {
         std::uint64_t admitted = 0;
         for (const auto& by : all.priorities)
@@ -226,14 +229,15 @@ private:
         test::check_idle(all);
         const std::uint64_t arrived = test::arrivals(all);
         if (is_counted_) {
-            // One that failed to start may have been counted before it did.
+            // A request that failed to start may have been counted before the failure.
             BOOST_TEST(arrived <= most_counted_);
             BOOST_TEST(arrived >= least_counted_);
         }
     }
 
-    /// Who needs a record and who needs the timer. That may have stayed on, where its executor
-    /// refused to switch it off; the next wait with a deadline has it looked at again.
+    /// Checks a request that needs a record and one that needs the timer. The timer may still be
+    /// set, if its executor refused to switch it off. The next wait with a deadline makes the alarm
+    /// check it.
     void check_use() {
         test::operation first, second, idle;
         admission_request r = test::waiting_for(1h);
@@ -294,7 +298,7 @@ scenarios_of<limiter_world<Where, Limited>> limiter_scenarios() {
              x.make_limiter(x.initial, patient(1));
              admission held = x.hold(2);
              x.admit(of_priority(3), true);
-             x.admit(of_priority(1)); // instead of the first
+             x.admit(of_priority(1)); // evicts the first
              x.admit(of_priority(1));
              x.poll();
              x.finish(held);
@@ -327,7 +331,7 @@ scenarios_of<limiter_world<Where, Limited>> limiter_scenarios() {
              admission_request r = of_priority(3);
              r.key = 77;
              x.admit(r, true);
-             x.admit(of_key(78)); // instead; the first one's key is still there
+             x.admit(of_key(78)); // evicts the first, whose key keeps its record
              x.poll();
              x.finish(of_its_key);
              x.finish(other);
@@ -398,7 +402,7 @@ scenarios_of<limiter_world<Where, Limited>> limiter_scenarios() {
              admission held = x.hold(2);
              x.admit(waiting_for(1ns));
              x.admit(waiting_for(1ns), true);
-             // Where the timer could not be set, the place that comes back ends their waits.
+             // If the timer could not be set, the returned place ends these waits.
              for (int i = 0; i < 100 && x.limiter->waiting() != 0; ++i)
                  x.poll();
              x.finish(held);
@@ -498,7 +502,7 @@ scenarios_of<limiter_world<Where, Limited>> limiter_scenarios() {
              x.limiter.reset();
              x.context.emplace();
              x.attempt([&] { x.make_limiter(); });
-             if (!x.limiter) // nothing is left of the attempt
+             if (!x.limiter) // the attempt failed
                  x.make_limiter();
              x.admit();
              x.admit({}, true);

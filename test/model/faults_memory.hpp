@@ -1,8 +1,11 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
-// Memory that runs out on demand: for one translation unit of a program, since it replaces the
-// global operator new, and the C library's aligned_alloc, which is where Asio gets the memory that
-// it recycles.
+// Lets memory run out on demand. Replaces the global operator new, and aligned_alloc of the C
+// library, from which Asio gets the memory that it recycles. So include this in only one
+// translation unit of a program.
 
 #include <model/faults.hpp>
 

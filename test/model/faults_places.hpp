@@ -1,6 +1,10 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
-// Where programs run in which something fails, and what all of them do there.
+// The executors and contexts for programs in which something fails, and the code that all of these
+// programs share.
 
 #include <model/faults.hpp>
 
@@ -30,12 +34,12 @@ namespace faults {
 
 using namespace std::chrono_literals;
 
-/// Handler and I/O object on one io_context, both type-erased.
+/// Handler and I/O object on one io_context, with type-erased executors.
 struct one_context {
     static constexpr const char* name = "one io_context";
     using executor_type = asio::any_io_executor;
     static executor_type executor(asio::io_context& context) { return context.get_executor(); }
-    /// Where an operation under a limit has its I/O object.
+    /// The executor of the I/O object of an operation under a limit.
     static executor_type operation_executor(asio::io_context& context, asio::io_context&) {
         return executor(context);
     }
@@ -47,7 +51,7 @@ struct one_context {
     static constexpr kinds fail_together() noexcept { return kinds::all(); }
 };
 
-/// An executor of one's own for both.
+/// A user-defined executor for both.
 struct own_executor {
     static constexpr const char* name = "an executor of one's own";
     using executor_type = faults::executor;
@@ -63,12 +67,12 @@ struct own_executor {
     static constexpr kinds fail_together() noexcept { return kinds::all(); }
 };
 
-/// The handler runs elsewhere.
+/// The handler runs on another context.
 struct two_contexts {
     static constexpr const char* name = "two contexts";
     using executor_type = asio::any_io_executor;
     static executor_type executor(asio::io_context& context) { return faults::executor(context); }
-    /// Elsewhere too, since it may have to outlive the limited object's.
+    /// Also on the other context, because the I/O object may have to outlive the limiter's context.
     static executor_type operation_executor(asio::io_context&, asio::io_context& other) {
         return executor(other);
     }
@@ -130,7 +134,7 @@ using places = std::tuple<
 #endif
     >;
 
-/// Two contexts, in which the steps of a program are taken while a plan is in force.
+/// Two contexts. The steps of a program run there while a plan is in force.
 template <typename Where>
 class surroundings {
 public:
@@ -146,7 +150,7 @@ public:
     surroundings(const surroundings&) = delete;
     surroundings& operator=(const surroundings&) = delete;
 
-    /// Does something of the library's, while the plan is in force.
+    /// Calls the library while the plan is in force.
     template <typename F>
     bool attempt(F f) {
         bool threw = false;
@@ -158,7 +162,7 @@ public:
         } catch (const std::bad_alloc&) {
             threw = true;
         } catch (const asio::multiple_exceptions&) {
-            threw = true; // out of one step of a context
+            threw = true; // several functions threw in one step of a context
         }
         check();
         return threw;
@@ -178,8 +182,9 @@ public:
     }
 
     void destroy_contexts() {
-        // Asio moves the functions that it destroys unrun, in a destructor: a move that throws
-        // there is its end, whosever function it is.
+        // Asio moves the functions that it destroys without running them. It does so in a
+        // destructor, so a move that throws there would terminate the program, whatever the
+        // function.
         const bool moves = plan::get().includes(kind::move_handler);
         timers_.clear();
         for (auto* const c : {&context, &other}) {
@@ -190,17 +195,17 @@ public:
         }
     }
 
-    std::chrono::steady_clock::duration wrapped_wait = -1h; ///< of operations under a limit
+    std::chrono::steady_clock::duration wrapped_wait = -1h; ///< for operations under a limit
     std::optional<asio::io_context> other, context;
     std::optional<asio::cancellation_signal> signal;
 
 protected:
     ~surroundings() = default;
 
-    /// What holds after every attempt.
+    /// Checks the invariants after every attempt.
     virtual void check() {}
 
-    /// An I/O object of an operation under a limit.
+    /// Creates an I/O object for an operation under a limit.
     timer_type& make_timer() {
         return timers_.emplace_back(
             Where::operation_executor(*context, *other),
@@ -216,8 +221,8 @@ protected:
         return connected ? signal->slot() : asio::cancellation_slot();
     }
 
-    /// Asio's strand keeps a function for whose turn it could not make room, until its context
-    /// goes, although it has told of the failure.
+    /// If Asio's strand cannot allocate memory to run a function, it throws, but it keeps the
+    /// function until its context is destroyed.
     static constexpr bool may_get_stuck = std::is_same_v<Where, in_a_strand>;
 
     void check_that_no_work_is_left() {
@@ -228,12 +233,12 @@ protected:
         }
     }
 
-    /// The timers first, which must not outlive it.
+    /// Destroys the timers first, because they must not outlive the context.
     void leave_context() {
         timers_.clear();
         context.reset();
     }
-    /// Before what the handlers write to.
+    /// Call this before the destruction of the objects that the handlers write to.
     void leave_contexts() {
         leave_context();
         other.reset();

@@ -1,6 +1,9 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
-// Runs every scenario with every fault, at every place where it can strike.
+// Runs every scenario with every fault, at every place where the fault can occur.
 
 #include <model/faults.hpp>
 #include <stress/options.hpp>
@@ -19,21 +22,21 @@
 
 namespace faults {
 
-/// They hold on to as little as possible: any call may fail.
+/// Scenarios depend on as little as possible, because any call may fail.
 template <typename World>
 using scenarios_of = std::vector<std::pair<const char*, std::function<void(World&)>>>;
 
-/// How a world does what its scenarios ask for.
+/// The forms in which a world performs its scenarios.
 template <typename World>
 using forms_of = std::initializer_list<typename World::form_type>;
 
 struct totals {
     int runs = 0;
-    std::map<kind, int> fired{}; // alone
+    std::map<kind, int> fired{}; // failures of a single kind
     int several = 0;
 };
 
-/// ASIO_SEMAPHORE_TEST_FAULT: the only run that is wanted.
+/// ASIO_SEMAPHORE_TEST_FAULT: runs only this run.
 inline const std::string& only_run() {
     static const std::string given = stress::environment("ASIO_SEMAPHORE_TEST_FAULT");
     return given;
@@ -72,7 +75,7 @@ void run_all(const scenarios_of<World>& scenarios, forms_of<World> forms, totals
                         try {
                             World x(how);
                             scenario(x);
-                            // What comes now works again.
+                            // From here on nothing fails.
                             fired = plan::get().fired();
                             plan::get().make_none();
                             x.end();
@@ -95,7 +98,7 @@ void run_all(const scenarios_of<World>& scenarios, forms_of<World> forms, totals
     }
 }
 
-/// Every scenario, with every fault, at every place where it can strike.
+/// Runs every scenario with every fault, at every place where the fault can occur.
 template <typename World>
 void check_all(const scenarios_of<World>& scenarios, forms_of<World> forms) {
     using where = typename World::where;

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #include <model/faults_memory.hpp>
 #include <model/faults_world.hpp>
 

@@ -1,8 +1,11 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
-// Small programs with a semaphore in which something fails, at every place where it can. However it
-// goes, everybody ends once, no permit is lost or made up, and no context is left with work that
-// nobody does.
+// Small programs with a semaphore, in which something fails at every place where it can. In every
+// case each operation completes exactly once, no permit is lost or invented, and no context keeps
+// outstanding work.
 
 #include <asio_semaphore/async_semaphore.hpp>
 #include <asio_semaphore/with_permit.hpp>
@@ -43,7 +46,7 @@ struct operation {
     bool given_back = false;
 };
 
-/// @tparam Limited with_permit, else one of the others
+/// @tparam Limited true for with_permit, false for the others
 template <typename Where, bool Limited>
 class world : public surroundings<Where> {
     using base = surroundings<Where>;
@@ -70,7 +73,7 @@ public:
         return base::placed(handler(o.result, slot));
     }
 
-    /// Starts an acquire; the strong guarantee holds.
+    /// Starts an acquire, and checks the strong exception guarantee.
     void
     acquire(std::ptrdiff_t n = 1, bool with_slot = false, std::chrono::nanoseconds wait = forever) {
         operation& o = operations.emplace_back();
@@ -97,7 +100,8 @@ public:
                     semaphore->async_acquire_for(wait, n, std::move(t));
             });
         }
-        // What a strand has kept holds its permits until it goes; see end().
+        // A function that a strand keeps holds its permits until the strand is destroyed; see
+        // end().
         if (o.threw && !(base::may_get_stuck && o.result.dropped == 0)) {
             BOOST_TEST(semaphore->available() == available);
             BOOST_TEST(semaphore->waiting() == waiting);
@@ -105,7 +109,7 @@ public:
         }
     }
 
-    /// Gives back what the finished operations hold.
+    /// Returns the permits of the completed operations.
     void give_back() {
         for (operation& o : operations) {
             if (!o.result.succeeded() || std::exchange(o.given_back, true))
@@ -118,13 +122,14 @@ public:
         }
     }
 
-    /// Nobody waits who could be served. All scenarios that look at this acquire one at a time.
+    /// No operation waits that could be granted. All scenarios that check this acquire one permit
+    /// each.
     void check() override {
         if (semaphore && semaphore->waiting() != 0 && one_each)
             BOOST_TEST(semaphore->available() <= 0);
     }
 
-    /// However it went: everybody has ended once, all permits are back, and nothing is left to do.
+    /// In every case each operation has ended once, all permits have returned, and no work is left.
     void end() {
         for (int i = 0; i < 100 && !all_ended(); ++i) {
             poll();
@@ -160,8 +165,8 @@ public:
     std::deque<operation> operations;
 
 private:
-    /// The timer may have stayed on, where its executor refused to switch it off. The next wait
-    /// with a deadline has it looked at again.
+    /// The timer may still be set, if its executor refused to switch it off. The next wait with a
+    /// deadline makes the alarm check it.
     void look_at_the_timer() {
         const std::ptrdiff_t free = semaphore->available();
         BOOST_TEST_REQUIRE(semaphore->try_acquire(free));
@@ -182,7 +187,7 @@ private:
     form how_;
 };
 
-/// The scenarios. They hold on to as little as possible: any call may fail.
+/// The scenarios. They depend on as little as possible, because any call may fail.
 template <typename Where, bool Limited>
 scenarios_of<world<Where, Limited>> scenarios() {
     using w = world<Where, Limited>;
@@ -199,7 +204,7 @@ scenarios_of<world<Where, Limited>> scenarios() {
              x.acquire(-1);
              x.acquire(11, true);
              x.acquire(0);
-             if (x.how() != form::with_permit) // which has no deadline
+             if (x.how() != form::with_permit) // with_permit has no deadline
                  x.acquire(3, false, -1h);
              x.semaphore->close();
              x.acquire();
@@ -354,7 +359,7 @@ scenarios_of<world<Where, Limited>> scenarios() {
              x.semaphore.reset();
              x.context.emplace();
              x.attempt([&] { x.make_semaphore(); });
-             if (!x.semaphore) // nothing is left of the attempt
+             if (!x.semaphore) // the attempt failed
                  x.make_semaphore();
              x.acquire();
              x.acquire(1, true);

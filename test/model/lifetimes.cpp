@@ -1,6 +1,9 @@
-// A handler that destroys the semaphore because of the very call that serves it, while the caller,
-// which has no reference but the semaphore itself, a permit or a signal, has yet to return: from
-// the first submission on the call touches nothing of the semaphore.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// A call serves a handler that destroys the semaphore before the call has returned. The caller
+// keeps nothing alive: it has only the semaphore itself, a permit or a signal. So after its first
+// submission the call must not touch the semaphore.
 
 #include "explore.hpp"
 #include "world.hpp"
@@ -17,18 +20,18 @@ namespace {
 
 using namespace asio_semaphore::model;
 
-/// A semaphore whose first waiter owns it, and the second does not. Thread a does something to it,
-/// b meanwhile something else.
+/// A semaphore whose first waiter owns it, and whose second does not. Thread a performs a deed on
+/// the semaphore, and meanwhile thread b performs another one.
 class owned_by_a_handler final : public world {
 public:
     struct deed {
         const char* name;
         void (*run)(owned_by_a_handler&);
-        bool by_the_object = false; // which goes with the first waiter: nobody else may end that
+        bool by_the_object = false; // by the object, which only the first waiter may destroy
         bool may_end_first = false;
         bool by_a_permit = false;
         bool ends_context = false;
-        unsigned by = 0; // links
+        unsigned by = 0; // the links that it uses
     };
     enum : unsigned { head_slot = 1, second_slot = 2, head_deadline = 4 };
 
@@ -39,7 +42,7 @@ public:
             if (deeds_[i]->by_a_permit)
                 permits_[i] = first->object.state();
         }
-        // A link keeps the state: only those are left that somebody uses.
+        // A link keeps the state alive, so only the links that a deed uses exist.
         unsigned used = 0;
         for (const deed* d : deeds_)
             used |= d->by;
@@ -62,7 +65,7 @@ public:
     }
 
 private:
-    // Nor the timer, which keeps it too.
+    // The timer keeps the state alive too, so it is set only if a deed uses it.
     static beginning with_deadlines(beginning b, const std::vector<const deed*>& deeds) {
         for (const deed* d : deeds)
             b.timed |= (d->by & head_deadline) != 0 ? 1 : 0;
@@ -70,7 +73,7 @@ private:
     }
 
     const std::vector<const deed*> deeds_;
-    std::vector<state_pointer> permits_; // each holds one
+    std::vector<state_pointer> permits_; // the references of one permit each
 };
 
 using deed = owned_by_a_handler::deed;
@@ -133,7 +136,7 @@ void explore(
         if ((inside >> i & 1) != 0)
             title += std::string(",") + static_cast<char>('a' + i) + "_inside";
     }
-    // All interleavings; in a short run only of two threads that have few, of three never.
+    // All interleavings, but in a short run only for two threads with few, and never for three.
     int preemptions = deeds.back()->ends_context && !long_run() ? 3 : any_number;
     if (deeds.size() > 2)
         preemptions = long_run() ? 3 : 2;

@@ -1,6 +1,9 @@
-// The limiter's state in every interleaving of what two or three threads do: nobody is lost, nobody
-// is admitted beyond the limit, every place comes back once, and what comes of the parts of
-// operations could have come of whole ones.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// limiter_state in every interleaving of two or three threads. No waiter is lost, none is admitted
+// beyond the limit, every place returns exactly once, and some sequential order of the operations
+// would have the same results.
 
 #include "explore.hpp"
 
@@ -40,7 +43,7 @@ using registry_type = detail::state_registry<model_threads>;
 using link_type = detail::cancellation_link<model_threads>;
 using detail::time_point;
 
-// Private members of the state, for the checks: an explicit instantiation may name them.
+// Gives the checks access to private members of the state: an explicit instantiation may name them.
 template <typename Tag, typename Tag::type Member>
 struct opened {
     friend typename Tag::type member_of(Tag) { return Member; }
@@ -72,16 +75,16 @@ constexpr time_point at(int t) {
 class world;
 using action = std::function<void(world&)>;
 
-/// What there is, and what the threads do.
+/// The initial state, and the actions of the threads.
 struct plan {
     std::ptrdiff_t limit = 1;
     limiter_options options = {};
-    std::vector<admission_request> requests; // all that there ever are
-    std::size_t started = 0;                 // so many of them before the threads
+    std::vector<admission_request> requests; // all requests
+    std::size_t started = 0;                 // how many start before the threads
     std::vector<std::vector<action>> threads;
-    std::size_t idlers = 0; // who wait for an idle limiter from the start
-    bool drops = false;     // executors destroy the handlers that they are given
-    bool is_small = true;   // few enough schedules for any number of preemptions
+    std::size_t idlers = 0; // operations that wait for idle from the start
+    bool drops = false;     // whether executors drop the handlers
+    bool is_small = true;   // whether any number of preemptions is feasible
 };
 
 class world final : public scenario {
@@ -168,7 +171,7 @@ public:
         }
     }
 
-    // What threads do.
+    // The actions of threads.
 
     void start(std::size_t i) {
         client& c = *clients_[i];
@@ -190,7 +193,7 @@ public:
                 o = s->enqueue(c, true);
             }
             if (o == outcome::queued)
-                return; // gone, maybe
+                return; // another thread may have ended it already
             p = c.granted();
         }
         c.ends(o, p, s);
@@ -408,14 +411,15 @@ action expire(int t) {
     };
 }
 
-// Time passes; at none an admission would take no time at all, and be shown to no algorithm.
+// Moves the clock. Otherwise an admission would have no latency, and the algorithm would not see
+// it.
 action later(int t) {
     return [t](world&) {
         model_threads::the_time = at(t);
     };
 }
 
-/// @param outcomes where the parts of operations may lead elsewhere than whole ones
+/// @param outcomes allowed results that no order of whole operations has
 void explore(const std::string& title, const plan& p, std::set<std::string> outcomes = {}) {
     exploration all;
     all.run(
@@ -473,7 +477,7 @@ BOOST_AUTO_TEST_CASE(whoever_waits_leaves_in_one_way_only) {
     explore("finish|expire", {1, {}, timed, 3, {{finish(0)}, {expire(5)}}});
     explore("finish|expire_all", {1, {}, timed, 3, {{finish(0)}, {expire(9)}}});
     explore("cancel|expire", {1, {}, timed, 3, {{cancel_link(1)}, {expire(5)}}});
-    // Those whose turn to be cancelled has not come may still run out of time.
+    // A waiter that cancel has not reached yet may still time out.
     explore(
         "cancel_all|expire", {1, {}, timed, 3, {{cancel_all}, {expire(9)}}},
         {"gaa  1/1", "gat  1/1", "gtt  1/1"});
@@ -544,7 +548,7 @@ BOOST_AUTO_TEST_CASE(the_limiter_dies_or_its_context_goes) {
     goes("close|destroy|finish", 3, {{close_it}, {destroy}, {finish(0)}});
 }
 
-// What the algorithm is shown, and what becomes of what it returns: it raises the limit by one.
+// The algorithm raises the limit by one with each sample.
 BOOST_AUTO_TEST_CASE(the_algorithm_is_shown_one_sample_at_a_time) {
     limiter_options adaptive;
     adaptive.algorithm = [inside = false](const limit_sample& s) mutable {
@@ -556,8 +560,8 @@ BOOST_AUTO_TEST_CASE(the_algorithm_is_shown_one_sample_at_a_time) {
         return s.limit + 1;
     };
     const list four{of(1), of(2), of(1), of(3)};
-    // A report that another thread takes along moves the limit a little later than its own would:
-    // only where it ends up is certain.
+    // If another thread takes over a sample, the limit changes a little later. Only the final limit
+    // is certain.
     plan p{2, adaptive, four, 2, {{later(1), finish(0)}, {finish(1)}}};
     explore("algorithm:finish|finish", p);
     p.started = 3;

@@ -1,11 +1,14 @@
-// Threads call one semaphore at the same time and write down when each call began and ended and
-// what it returned, and when which handler ran with which result. Then an order of the calls is
-// looked for that respects those times and in which a sequential first-come-first-granted model
-// returns the same: a search after Wing and Gong, which remembers where it has been.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// Threads call one semaphore at the same time. They record when each call began and ended and what
+// it returned, and when each handler ran and with which result. Then the test searches for an order
+// of the calls that respects these times, and in which a sequential first-come, first-granted model
+// returns the same results. The search is that of Wing and Gong, with memoization.
 //
-// In half of the histories permits are taken and given back by hand, as many as one likes; in the
-// others a permit holds them. A call or a handler that does not come to its end is a failure too. A
-// failure tells the seed that makes its history the first.
+// In half of the histories, the threads acquire and release any number of permits by hand; in the
+// others, permit objects hold them. A call or a handler that does not end is a failure too. A
+// failure prints the seed with which its history is the first one.
 
 #include <asio_semaphore/async_semaphore.hpp>
 
@@ -48,16 +51,16 @@ constexpr const char* ending_names[] = {"waits",  "granted",     "aborted",
                                         "closed", "exceeds_max", "timed_out"};
 
 enum class call : unsigned char {
-    acquire,     // n, by id
-    runs,        // the handler of id runs, with result; returns how many permits it has of its n
+    acquire,     // n permits, by operation id
+    runs,        // the handler of id runs with result; returns the number of its permits
     times_out,   // the deadline of id takes effect
-    cancel,      // of id, by its slot
-    cancel_all,  // returns how many
-    try_acquire, // n; returns whether
-    release,     // n; returns whether; a permit's end always does
+    cancel,      // cancels id by its slot
+    cancel_all,  // returns the number of cancelled operations
+    try_acquire, // n; returns whether it succeeded
+    release,     // n; returns whether it succeeded, always true for a permit object
     reduce,      // n
     close,
-    available, // returns it
+    available, // returns the number
 };
 constexpr const char* call_names[] = {"acquire",     "runs",    "times_out", "cancel", "cancel_all",
                                       "try_acquire", "release", "reduce",    "close",  "available"};
@@ -73,7 +76,7 @@ struct event {
 
 constexpr std::ptrdiff_t max_permits = 5;
 
-/// One history, and what it starts from.
+/// One history, and its initial state.
 struct history {
     std::uint64_t seed;
     std::ptrdiff_t initial;
@@ -86,7 +89,7 @@ class model {
 public:
     explicit model(std::ptrdiff_t initial) : available_(initial) {}
 
-    /// Does what the event did; false where it would not have returned the same.
+    /// Applies the event. False if the model does not return the same result.
     bool apply(const event& e) {
         switch (e.what) {
         case call::acquire:
@@ -139,7 +142,7 @@ public:
         }
     }
 
-    /// Equal for equal models of the same set of events.
+    /// Prints equal texts for equal models with the same set of events.
     void print(std::string& to) const {
         to += static_cast<char>(available_ + 64);
         to += closed_ ? 'c' : 'o';
@@ -205,7 +208,7 @@ private:
         if (!been_.insert(std::move(place)).second)
             return false;
         ++steps_;
-        // Next may be whatever began before all that are left have ended.
+        // Any event that began before the first end of the remaining events may come next.
         auto first_end = std::numeric_limits<std::uint64_t>::max();
         for (std::size_t i = 0; i < history_.size(); ++i) {
             if ((done >> i & 1) == 0)
@@ -243,7 +246,7 @@ std::string in_words(history h) {
     return out.str();
 }
 
-/// Whether it comes about before one gives up.
+/// Waits for a condition, and returns false after a timeout.
 template <typename Condition>
 bool comes_about(Condition condition) {
     const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(20);
@@ -255,7 +258,7 @@ bool comes_about(Condition condition) {
     return true;
 }
 
-/// Makes one history after the other.
+/// Records histories, one at a time.
 class recorder {
     static constexpr std::size_t threads = 4, calls = 5, most_ids = threads * calls;
 
@@ -273,7 +276,7 @@ public:
             w.join();
         work_.reset();
         if (lost_)
-            context_.stop(); // it would wait for ever
+            context_.stop(); // otherwise it would wait forever
         runner_.join();
     }
 
@@ -296,7 +299,7 @@ public:
             events.insert(events.end(), events_[t].begin(), events_[t].end());
         if (!all_return) {
             std::fprintf(stderr, "a call does not come to its end in %s", in_words(made).c_str());
-            std::abort(); // there is no way to go on without that thread
+            std::abort(); // the test cannot continue without that thread
         }
         events.push_back(timed({call::close}, [&](event&) { semaphore_->close(); }));
         made.lacks_a_handler = lost_ = !comes_about([&] { return ran_ == ids_; });
@@ -395,7 +398,7 @@ private:
         case 16:
         case 17:
         case 18: {
-            // Of an operation that has started, and by one thread only: that is up to the caller.
+            // The caller has to cancel only a started operation, and from one thread only.
             const std::size_t from = random.below(most_ids);
             for (std::size_t i = 0; i < most_ids; ++i) {
                 const std::size_t id = (from + i) % most_ids;
@@ -445,7 +448,7 @@ private:
     void note_run(std::ptrdiff_t n, std::size_t id, error_code ec, std::ptrdiff_t permits) {
         event e{call::runs, n, id, permits, ending_of(ec)};
         e.began = e.ended = ++clock_;
-        events_[threads].push_back(e); // of the one thread that runs handlers
+        events_[threads].push_back(e); // one thread runs all handlers
         ++ran_;
     }
 
@@ -465,7 +468,7 @@ private:
         return timed({call::release, p.count(), 0, 1}, [&](event&) { p.reset(); });
     }
 
-    /// Permits that nobody is about to give back.
+    /// Stores permits that a later call returns.
     void put_in(permit p) {
         const std::lock_guard<std::mutex> lock(permits_mutex_);
         if (p)
@@ -495,19 +498,19 @@ private:
     std::optional<async_semaphore> semaphore_;
     std::array<asio::cancellation_signal, most_ids> signals_;
     std::array<std::atomic<bool>, most_ids> published_{};
-    std::array<std::vector<event>, threads + 1> events_; // one a thread; the last of the handlers
+    std::array<std::vector<event>, threads + 1> events_; // one per thread, and one for handlers
     std::atomic<std::uint64_t> clock_{0}, round_{0};
     std::atomic<std::size_t> ids_{0}, ran_{0}, running_{0};
     std::uint64_t seed_ = 0;
     bool by_hand_ = true;
-    bool lost_ = false; // a handler
+    bool lost_ = false; // whether a handler was lost
     std::mutex permits_mutex_;
     std::vector<permit> permits_; // guarded by permits_mutex_
     std::vector<std::thread> workers_;
     std::thread runner_;
 };
 
-/// A history of calls one after the other.
+/// A history of sequential calls.
 history in_turn(std::vector<event> events) {
     std::uint64_t time = 0;
     for (event& e : events) {
@@ -525,14 +528,14 @@ event runs(const event& acquire, ending how) {
 
 BOOST_AUTO_TEST_SUITE(model_linearizability)
 
-// The checker itself: what it must accept, and what it must not.
+// Tests the checker itself: which histories it accepts and rejects.
 BOOST_AUTO_TEST_CASE(the_checker_tells_right_histories_from_wrong_ones) {
     const auto accepts = [](const history& h) {
         return search(h).finds_an_order();
     };
     const event acquire0{call::acquire, 2, 0}, acquire1{call::acquire, 3, 1},
         acquire2{call::acquire, 1, 2}, give3{call::release, 3, 0, 1};
-    // First come, first granted.
+    // Right: first come, first granted.
     BOOST_TEST(accepts(in_turn(
         {acquire0,
          runs(acquire0, ending::granted),
@@ -542,13 +545,13 @@ BOOST_AUTO_TEST_CASE(the_checker_tells_right_histories_from_wrong_ones) {
          runs(acquire1, ending::granted),
          {call::release, 1, 0, 1},
          runs(acquire2, ending::granted)})));
-    // A smaller request overtakes.
+    // Wrong: a smaller request overtakes.
     BOOST_TEST(!accepts(in_turn(
         {acquire1, acquire2, runs(acquire2, ending::granted), give3,
          runs(acquire1, ending::granted)})));
-    // try_acquire overtakes the queue.
+    // Wrong: try_acquire overtakes the queue.
     BOOST_TEST(!accepts(in_turn({acquire1, {call::try_acquire, 1, 0, 1}})));
-    // A cancelled head makes way, and takes nothing along.
+    // A cancelled head leaves the queue without a permit.
     const event cancel1{call::cancel, 0, 1};
     BOOST_TEST(accepts(in_turn(
         {acquire1,
@@ -558,10 +561,10 @@ BOOST_AUTO_TEST_CASE(the_checker_tells_right_histories_from_wrong_ones) {
          runs(acquire2, ending::granted),
          {call::available, 0, 0, 1}})));
     BOOST_TEST(!accepts(in_turn({acquire1, acquire2, cancel1, {call::available, 0, 0, 2}})));
-    // A permit appears; a permit is lost.
+    // Wrong: a permit is invented; a permit is lost.
     BOOST_TEST(!accepts(in_turn({{call::try_acquire, 2, 0, 1}, {call::try_acquire, 1, 0, 1}})));
     BOOST_TEST(!accepts(in_turn({{call::release, 1, 0, 1}, {call::try_acquire, 3, 0, 0}})));
-    // At the same time either order will do, but not both.
+    // Two concurrent calls may have either order, but not both.
     auto race = in_turn({{call::try_acquire, 2, 0, 1}, {call::try_acquire, 2, 0, 0}});
     event &first = race.events[0], &second = race.events[1];
     std::swap(first.returned, second.returned);
@@ -570,11 +573,11 @@ BOOST_AUTO_TEST_CASE(the_checker_tells_right_histories_from_wrong_ones) {
     BOOST_TEST(accepts(race));
     first.returned = 1;
     BOOST_TEST(!accepts(race));
-    // A handler gets fewer permits than it asked for.
+    // Wrong: a handler gets fewer permits than it asked for.
     event fewer = runs(acquire0, ending::granted);
     fewer.returned = 1;
     BOOST_TEST(!accepts(in_turn({acquire0, fewer})));
-    // Nobody waits for a closed semaphore, and it takes back what it gets.
+    // No operation waits for a closed semaphore, but permits still return to it.
     BOOST_TEST(accepts(in_turn(
         {acquire1,
          {call::close},

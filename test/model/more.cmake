@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
 asio_semaphore_tests(model LONG
     abandonment.cpp
     abandonment_composed.cpp
@@ -16,10 +19,10 @@ asio_semaphore_tests(model
     sequences.cpp
     sequences_edges.cpp
     sequences_limiter.cpp)
-asio_semaphore_tests(model TIMEOUT 20 # a failure is an endless wait
+asio_semaphore_tests(model TIMEOUT 20 # fails by waiting forever
     faults_destroyed_context.cpp)
 foreach(name IN ITEMS faults faults_limiter faults_limiter_with_permit faults_with_permit)
-    # They replace operator new; where that is inlined and this is not, GCC sees free() of what it made.
+    # These tests replace operator new and delete. If GCC inlines only one of the two, it warns about new paired with free().
     target_compile_options(test_model_${name} PRIVATE -Wno-mismatched-new-delete)
 endforeach()
 if(TARGET Boost::context)
@@ -31,17 +34,17 @@ target_compile_definitions(test_model_sequences PRIVATE
 target_compile_definitions(test_model_sequences_limiter PRIVATE
     ASIO_SEMAPHORE_LIMITER_SEQUENCES_CORPUS="${PROJECT_SOURCE_DIR}/test/model/sequences_limiter_corpus")
 
-# Whether the mutants still fit the code; killing them all takes long: mutants/run.
+# Checks only that every mutant still applies to the code. mutants/run also checks that the tests kill them, which takes long.
 add_test(NAME model/mutants_apply COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/model/mutants/run -n)
 set_tests_properties(model/mutants_apply PROPERTIES LABELS model TIMEOUT 600)
 
-# On real threads, hence also among the stress tests, which run under ThreadSanitizer.
+# This test uses real threads, so it also belongs to the stress tests, which run under ThreadSanitizer.
 add_dependencies(tests_stress test_model_linearizability)
 set_tests_properties(model/linearizability PROPERTIES LABELS "model;stress")
 include(stress/nervous.cmake)
 asio_semaphore_nervous_test(model linearizability model stress)
 
-# With Clang: a libFuzzer target on each of the same drivers. It takes the corpus's folder as its argument.
+# Clang only: a libFuzzer target for each driver of the sequences tests. Its argument is the folder of the corpus.
 option(ASIO_SEMAPHORE_BUILD_FUZZERS "Build the libFuzzer targets (Clang only)" OFF)
 if(ASIO_SEMAPHORE_BUILD_FUZZERS)
     if(NOT CMAKE_CXX_COMPILER_ID MATCHES Clang)

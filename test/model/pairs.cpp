@@ -1,5 +1,8 @@
-// Every pair of operations that threads may run at the same time, from every beginning, in every
-// interleaving of their steps.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// Every pair of operations that two threads may run at the same time, from every initial state, in
+// every interleaving of their steps.
 
 #include "actions.hpp"
 #include "explore.hpp"
@@ -12,7 +15,7 @@ namespace {
 
 using namespace asio_semaphore::model;
 
-// All interleavings; in a short run only for actions of one operation.
+// All interleavings, but in a short run only for actions that are a single operation.
 std::vector<settings>
 bounds(const beginning& b, const action& first, const action& second, bool inside) {
     if (long_run())
@@ -20,7 +23,7 @@ bounds(const beginning& b, const action& first, const action& second, bool insid
     const bool several = first.several || second.several;
     if (several && (b.elsewhere != 0 || b.timed != 0))
         return {bound(1, 1)};
-    // Who ends the context waits for each section, and for the alarm.
+    // The thread that ends the context waits for each section, and for the alarm.
     if (b.timed != 0 && ((first.uses | second.uses) & the_context) != 0)
         return {bound(2, 0), bound(1, 1)};
     if (inside)

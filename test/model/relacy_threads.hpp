@@ -1,20 +1,24 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
-// The seam of the state layer over Relacy, which explores not only the interleavings of threads but
-// also what loads may return under the weak memory model of C++11. Relacy sees data races only on
-// its own variables. Therefore each atomic and mutex has one that its operations read and its
-// destructor writes: a destruction that does not happen after every use is a data race.
+// The threads of the state layer, implemented with Relacy. Relacy explores the interleavings of
+// threads, and also the values that a load may return under the weak memory model of C++11. It sees
+// data races only on its own variables. Therefore each atomic and mutex has such a variable, which
+// its operations read and its destructor writes. A destructor that does not happen after every use
+// is then a data race.
 //
-// How far its searches reach: in a systematic one a load returns the newest value or the one before
-// it, in a random one also the one before that; a compare-exchange that fails has seen the newest;
-// and what the same thread stores later belongs to a release sequence, as until C++17.
+// The limits of the searches: in a systematic search a load returns the newest value or the one
+// before, in a random search also the one before that. A compare-exchange that fails has read the
+// newest value. Later stores of the same thread belong to a release sequence, as until C++17.
 //
-// The systematic searches take three short cuts, which leave out nothing but other orders of steps
-// of which the order does not matter:
-//   - a thread starts together with its first step;
-//   - a mutex is unlocked together with the step before: until then the others can do no more than
-//     what they can do afterwards as well, or wait for it;
-//   - `waiting_`, which is used under its mutex only, is used together with the step before.
+// The systematic searches take three shortcuts. They leave out only orders of steps that cannot
+// change the result:
+//   - A thread starts together with its first step.
+//   - A mutex is unlocked together with the step before. Until then the other threads can only wait
+//     for it, or do what they can also do afterwards.
+//   - `waiting_`, which is used only under its mutex, is used together with the step before.
 
 #include <asio_semaphore/detail/state/impl/semaphore_state.ipp>
 #include <asio_semaphore/detail/state/semaphore_state.hpp>
@@ -37,7 +41,7 @@
 #pragma push_macro("errno")
 #include <relacy/relacy.hpp>
 
-// Relacy redefines words of the language.
+// Relacy defines macros with the names of keywords and functions.
 #undef new
 #undef delete
 #undef malloc
@@ -55,7 +59,7 @@
 
 namespace asio_semaphore::model {
 
-// A protected member of Relacy's: an explicit instantiation may name it.
+// Gives access to a protected member of Relacy: an explicit instantiation may name it.
 struct disable_alloc_tag {
     using type = int rl::context::*;
     friend type member_of(disable_alloc_tag);
@@ -66,7 +70,8 @@ struct opened {
 };
 template struct opened<disable_alloc_tag, &rl::context::disable_alloc_>;
 
-/// Plain memory until n is taken back: Relacy would explore, for every block, when it is reused.
+/// Allocates plain memory until the call with -n. Otherwise Relacy would explore the reuse of every
+/// block.
 inline void plain_memory(int n) {
     rl::ctx().*member_of(disable_alloc_tag()) += n;
 }
@@ -82,7 +87,7 @@ enum class operation_kind : unsigned char {
     clear_bits
 };
 
-/// Where the library calls an atomic: a default argument tells.
+/// The place of a call to an atomic in the library, which a default argument records.
 struct call_site {
     const char* file;
     const char* function;
@@ -96,27 +101,27 @@ struct call_site {
     bool is_in(const char* name) const noexcept { return std::strcmp(function, name) == 0; }
 };
 
-/// A call with a memory order that could be weaker.
+/// A call with a memory order that is stronger than relaxed.
 struct ordered_call {
     call_site site;
     operation_kind what;
     std::memory_order order;
 };
 
-/// All that have been made, each once.
+/// All such calls that were made, each once.
 inline boost::container::static_vector<ordered_call, 64>& ordered_calls() {
     static boost::container::static_vector<ordered_call, 64> calls;
     return calls;
 }
 
-/// One memory order of the state layer, at the one place where it stands, and what it is replaced
-/// by in a trial of whether it is needed.
+/// A memory order of the state layer at one place in the code, and the weaker order that replaces
+/// it to test whether it is needed.
 struct weakening {
     const char* file;
     const char* function;
     operation_kind what;
     std::memory_order from, to;
-    const char* scenario; // fails then
+    const char* scenario; // the scenario that has to fail
 
     bool is_of(const ordered_call& call) const {
         const std::size_t all = std::strlen(call.site.file), own = std::strlen(file);
@@ -144,7 +149,7 @@ inline std::memory_order order_of(const ordered_call& call) {
     return w != nullptr && w->is_of(call) ? w->to : call.order;
 }
 
-/// Whether the short cuts are taken.
+/// Whether the shortcuts are taken.
 inline bool& short_cuts() {
     static bool taken = true;
     return taken;
@@ -152,17 +157,17 @@ inline bool& short_cuts() {
 
 constexpr std::size_t most_threads = 4;
 
-/// What belongs to one execution.
-// What Relacy keeps for an atomic or a mutex outlives it until the end of the execution, so that
-// Relacy can tell what uses it too late. Made and deleted inside of an execution, by its memory
-// manager; left alone by one that fails.
+/// The data of one execution.
+// Relacy's data for an atomic or a mutex lives until the end of the execution, so that Relacy can
+// detect a late use. It is created and deleted inside the execution, by Relacy's memory manager. A
+// failed execution does not delete it.
 struct execution {
     std::vector<std::shared_ptr<void>> arena;
     struct {
-        bool starts = false;                  // has yet to take its first step
-        int locks = 0;                        // that it holds
-        std::pair<int, std::uint64_t> latest; // that it got to see, and where
-        std::uint64_t results = 0;            // all that it got to see, as a hash
+        bool starts = false;                  // whether its first step is still to come
+        int locks = 0;                        // how many it holds
+        std::pair<int, std::uint64_t> latest; // the last result that it saw, and its line
+        std::uint64_t results = 0;            // a hash of all results that it saw
     } threads[most_threads];
 };
 inline execution*& now() {
@@ -181,7 +186,7 @@ T* in_arena() {
     return address;
 }
 
-/// Before the first step of a thread, and after the last.
+/// Called before the first step of a thread, and after the last one.
 inline void start_thread() {
     this_thread() = {};
     if (short_cuts()) {
@@ -194,7 +199,7 @@ inline void after_first_step() {
         rl::ctx().enable_preemption();
 }
 
-/// One step of a thread: up to its end, from where it may have to wait for its turn.
+/// One step of a thread. At its beginning, the thread may have to wait for its turn.
 class step {
 public:
     explicit step(bool waits_for_its_turn = true) : waits_(waits_for_its_turn || !short_cuts()) {
@@ -209,11 +214,11 @@ public:
         after_first_step();
     }
 
-    /// What the thread got to see in it. In a loop, the same once more is nothing new.
+    /// Records the result of the step. A repeated result in a loop does not count again.
     template <typename T>
     T led_to(T result, int line = 0) const {
         std::uint64_t seen = 0;
-        if constexpr (std::is_pointer_v<T>) // an address is another one the next time
+        if constexpr (std::is_pointer_v<T>) // addresses differ between executions
             seen = result != nullptr;
         else
             seen = static_cast<std::uint64_t>(result);
@@ -301,13 +306,13 @@ public:
         return own.led_to(atomic_->exchange(
             value, converted({site, operation_kind::exchange, order}), lifeline::info("exchange")));
     }
-    // Without spurious failures: the other explorer takes care of those.
+    // Without spurious failures, which the other explorer covers.
     bool compare_exchange_weak(
         T& expected, T next, std::memory_order success, std::memory_order failure,
         call_site site = call_site::here()) {
         const step own;
         life_.use("compare-exchange");
-        RL_ASSERT(failure == std::memory_order::relaxed); // else it would be a place of its own
+        RL_ASSERT(failure == std::memory_order::relaxed); // otherwise weakenings would need it too
         const bool done = own.led_to(atomic_->compare_exchange(
             rl::bool_t<false>(), expected, next,
             converted({site, operation_kind::compare_exchange, success}), rl::mo_relaxed,
@@ -341,7 +346,7 @@ public:
     }
 
 private:
-    // A scenario that asks a semaphore how many are waiting would need the steps that are left out.
+    // A scenario that calls waiting() would need the steps that the shortcuts leave out.
     static bool is_guarded() {
         RL_ASSERT(this_thread().locks > 0);
         return true;
@@ -379,7 +384,7 @@ struct relacy_threads {
     static T*& thread_pointer() {
         static std::array<T*, most_threads> pointers{};
         static std::size_t of_execution = 0;
-        // One that failed has left its own behind.
+        // A failed execution has not reset its pointers.
         if (std::exchange(of_execution, execution_number()) != execution_number())
             pointers.fill(nullptr);
         return pointers[static_cast<std::size_t>(rl::thread_index())];
@@ -388,8 +393,9 @@ struct relacy_threads {
 
 } // namespace asio_semaphore::model
 
-// Relacy replaces the global operators without a size; those with one belong to them. What is freed
-// stays as it is for a while: an access that comes too late finds the lifeline, which tells.
+// Relacy replaces the global operators without a size, so those with a size have to be replaced
+// too. Freed memory is kept unchanged for a while, so that a late access finds the lifeline, which
+// detects it.
 void operator delete(void* p, std::size_t) noexcept {
     static std::array<void*, 64> latest{};
     static std::size_t next = 0;

@@ -1,5 +1,8 @@
-// What a failure prints can be replayed. These scenarios fail, on purpose: the script `replay` runs
-// them, and then what they print.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// Tests that a failure prints a command that replays it. These scenarios fail on purpose. The
+// script `replay` runs them, and then the commands that they print.
 
 #include "explore.hpp"
 
@@ -14,7 +17,7 @@ namespace {
 
 using namespace asio_semaphore::model;
 
-/// Two threads count badly.
+/// Two threads increment a counter without synchronisation.
 class lost_update : public scenario {
 public:
     std::size_t threads() const override { return 2; }
@@ -32,7 +35,7 @@ private:
     model_atomic<int> count_{0};
 };
 
-/// ... and the process dies of it.
+/// The same, but the process aborts.
 class deadly final : public lost_update {
     void both() override {
         if (++began_ == 2)

@@ -1,4 +1,7 @@
-// The explorer itself: it finds what it is there to find.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// Tests that the explorer itself finds errors.
 
 #include "scheduler.hpp"
 #include "explore.hpp"
@@ -18,7 +21,7 @@ using namespace asio_semaphore::model;
 
 constexpr auto relaxed = std::memory_order_relaxed;
 
-/// Two numbers, two mutexes, and what the threads do to them.
+/// Two numbers, two mutexes, and threads that use them.
 class trial final : public scenario {
 public:
     using body = std::function<void(trial&)>;
@@ -89,7 +92,8 @@ BOOST_AUTO_TEST_CASE(takes_every_interleaving_once) {
         t.y.fetch_add(1, relaxed);
         t.y.fetch_add(2, relaxed);
     };
-    // 4! / (2! 2!) with all preemptions; the order of independent steps does not matter.
+    // 4! / (2! 2!) with all preemptions. Without a bound, the order of independent steps does not
+    // count.
     BOOST_TEST(explore({twice_x, twice_x}, with_preemptions(100)).schedules == 6u);
     BOOST_TEST(explore({twice_x, twice_x}).schedules == 6u);
     BOOST_TEST(explore({twice_x, twice_y}, with_preemptions(100)).schedules == 6u);
@@ -186,7 +190,7 @@ BOOST_AUTO_TEST_CASE(finds_what_relies_on_a_compare_exchange_that_cannot_fail_sp
 }
 
 BOOST_AUTO_TEST_CASE(finds_a_leak) {
-    static std::vector<model_atomic<int>*> leaked; // which LeakSanitizer need not report as well
+    static std::vector<model_atomic<int>*> leaked; // hides the leak from LeakSanitizer
     const auto leak = [](trial&) {
         leaked.push_back(new model_atomic<int>(0));
     };

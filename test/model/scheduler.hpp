@@ -1,17 +1,21 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
-// A deterministic explorer: runs a scenario of up to four virtual threads again and again, once for
-// every order in which their steps can be interleaved. The threads are fibres of one real thread; a
-// step begins at each operation on a model_atomic or model_mutex, after each store, and at each
-// yield. So plain code right behind a store is a step of its own: a thread that has published
-// something by it may find that others have already freed what it goes on to touch. Behind any
-// other operation the plain code belongs to the operation's step.
+// A deterministic explorer. It runs a scenario of up to four virtual threads once for every order
+// in which their steps can be interleaved. The threads are fibres of one real thread. A step begins
+// at each operation on a model_atomic or model_mutex, after each store, and at each yield. So plain
+// code after a store is a step of its own: once a thread has published an object by the store,
+// other threads may have freed what the thread touches next. After any other operation, plain code
+// belongs to the step of that operation.
 //
-// The search is depth first: an execution repeats the decisions of the one before up to the last
-// decision that has an alternative left, and takes that. Unbounded, it leaves out executions that
-// differ from one already seen only in the order of independent steps (sleep sets); with a bound on
-// preemptions it runs all of them. A failure is told as a schedule: "a5b2a3" lets thread a take 5
-// steps, then b 2, then a 3; "!" says that the compare-exchange before it fails spuriously.
+// The search is depth-first. Each execution repeats the decisions of the previous one up to the
+// last decision with an alternative left, and takes that alternative. Without a bound, the search
+// uses sleep sets: it skips an execution that differs from an earlier one only in the order of
+// independent steps. With a bound on preemptions, it runs all executions. A failure is reported as
+// a schedule: "a5b2a3" lets thread a take 5 steps, then b 2, then a 3. "!" means that the
+// compare-exchange before it fails spuriously.
 
 #include <boost/assert.hpp>
 
@@ -46,22 +50,22 @@
 
 namespace asio_semaphore::model {
 
-/// What a thread does to an object in its next step.
+/// The effect of a thread's next step on an object.
 enum class access : unsigned char { read, write, lock, unlock, yield, boundary };
 
-/// What is explored. Made anew for each execution, outside of the exploration: its constructor,
-/// end(), summary() and destructor run as one step.
+/// The program to explore. Each execution creates a new one. Its constructor, end(), summary() and
+/// destructor are not explored: they run as one step.
 class scenario {
 public:
     virtual ~scenario() = default;
     virtual std::size_t threads() const = 0;
     virtual void run(std::size_t thread) = 0;
 
-    /// All threads have ended: what the execution led to, and the checks of that.
+    /// Called when all threads have ended: the result of the execution, and final checks.
     virtual std::string summary() { return {}; }
     virtual void end() {}
 
-    /// Observers; what they read is no step. `object` is a model_atomic or model_mutex.
+    /// Observers. Their reads are no steps. The object is a model_atomic or a model_mutex.
     virtual void after_step() {}
     virtual void before_unlock(const void*) {}
     virtual void before_write(const void*, std::int64_t /*old*/, std::int64_t /*next*/) {}
@@ -69,18 +73,18 @@ public:
 };
 
 struct settings {
-    int preemptions = -1; ///< how many at most in one execution; negative: unbounded
-    int spurious = 0;     ///< how many compare-exchanges at most fail spuriously in one execution
+    int preemptions = -1; ///< the most preemptions in one execution; negative: unbounded
+    int spurious = 0;     ///< the most spurious failures of compare-exchanges in one execution
     bool coarse = false;  ///< whole operations as steps: only boundaries and yields end one
-    std::uint64_t limit = 50'000'000; ///< give up, with a failure, after so many schedules
+    std::uint64_t limit = 50'000'000; ///< fail after this many schedules
 };
 
 struct result {
     std::uint64_t schedules = 0; ///< explored to the end
     std::uint64_t redundant = 0; ///< found equivalent to an earlier one on the way
     std::set<std::string> outcomes;
-    std::string failure;  ///< empty: none
-    std::string schedule; ///< of the failure
+    std::string failure;  ///< empty if there is none
+    std::string schedule; ///< the schedule of the failure
 };
 
 class scheduler {
@@ -89,14 +93,14 @@ public:
     static constexpr int outside = -1; // no virtual thread: construction, checks and the end
 
     static scheduler& get() {
-        static scheduler& instance = *new scheduler; // never destroyed, nor is what it keeps
+        static scheduler& instance = *new scheduler; // never destroyed
         return instance;
     }
 
     using factory = std::function<std::unique_ptr<scenario>()>;
 
-    /// Runs all schedules until one fails. @param expected if not null, any outcome that is not in
-    /// it fails. @param title how to call the scenario when the process dies.
+    /// Runs all schedules until one fails. @param expected if not null, the allowed outcomes
+    /// @param title the name of the scenario in messages, also when the process dies
     result explore(
         const std::string& title, const settings& s, const factory& make,
         const std::set<std::string>* expected = nullptr) {
@@ -113,7 +117,7 @@ public:
         return finished(std::move(r));
     }
 
-    /// Runs one schedule and prints its steps. One that does not fit the scenario fails.
+    /// Runs one schedule, and prints its steps. Fails if the schedule does not fit the scenario.
     result replay(
         const std::string& title, settings s, const factory& make, const std::string& schedule,
         const std::set<std::string>* expected = nullptr) {
@@ -127,7 +131,7 @@ public:
         return finished(std::move(r));
     }
 
-    // For the threads' types.
+    // For model_threads.
 
     /// A step of the current thread begins here; returns when it is this thread's turn.
     void point(access kind, const void* object, const char* what) {
@@ -176,7 +180,7 @@ public:
         return fails;
     }
 
-    /// The current step is a compare-exchange: one that fails is a mere read.
+    /// The current step is a compare-exchange. A failed one counts as a read.
     void compared(bool exchanged) {
         if (current_ != outside && !quiet_ && !settings_.coarse && script_.empty())
             path_[decision_].steps[static_cast<std::size_t>(current_)].kind =
@@ -232,7 +236,7 @@ public:
 
     void on_reset(std::function<void()> f) { resets_.push_back(std::move(f)); }
 
-    /// Ends the execution, and the exploration. Does not return when called by a virtual thread.
+    /// Ends the execution and the exploration. Does not return if a virtual thread calls it.
     void fail(const std::string& why) {
         if (failure_.empty()) {
             failure_ = why;
@@ -262,7 +266,7 @@ public:
         return text;
     }
 
-    /// Printed with every failure, and when the process dies in the middle of an execution.
+    /// The text for a failure, and for the death of the process during an execution.
     std::string hint() const {
         return "scenario: " + title_ + "\n  schedule: " + schedule() +
                "\n  replay, with every step printed:\n    ASIO_SEMAPHORE_REPLAY='" + title_ + "@" +
@@ -275,7 +279,7 @@ public:
     }
 
 private:
-    /// What decides whether the order of two steps matters.
+    /// Decides whether the order of two steps matters.
     struct effect {
         access kind = access::boundary;
         const void* object = nullptr;
@@ -285,13 +289,13 @@ private:
         std::uint64_t writes = 0;
     };
 
-    // A decision: between threads, or whether a compare-exchange fails (choice).
+    // A decision between threads or, with choice, about a spurious failure.
     struct node {
         std::array<signed char, max_threads> options{};
         std::size_t count = 0;
         std::size_t index = 0;
         unsigned sleep = 0; // threads whose next step has been explored from an equivalent state
-        int thread = 0;     // chosen
+        int thread = 0;     // the chosen thread
         std::array<effect, max_threads> steps{};
         bool choice = false;
     };
@@ -355,7 +359,7 @@ private:
         if (!failure_.empty()) {
             r.schedule = schedule();
             if (abandoned_) {
-                // Their stacks cannot be unwound: what lives there is left alone.
+                // These stacks cannot be unwound, so the objects on them are never destroyed.
                 for (fibre& f : fibres_) {
                     left_stacks_.push_back(std::move(f.stack));
                     f = fibre();
@@ -370,7 +374,7 @@ private:
         return r;
     }
 
-    // One execution, along path_ as far as that goes. False: it failed.
+    // Runs one execution, which follows path_ to its end. False if it failed.
     bool execute(const factory& make, result& r, const std::set<std::string>* expected) {
         depth_ = 0;
         last_ = outside;
@@ -406,7 +410,7 @@ private:
             scenario_->end();
         scenario_ = nullptr;
         if (!failure_.empty()) {
-            left_scenarios_.push_back(std::move(owner)); // in the middle of things
+            left_scenarios_.push_back(std::move(owner)); // its state is inconsistent
             return false;
         }
         owner.reset();
@@ -423,7 +427,7 @@ private:
         return true;
     }
 
-    // The deepest decision with an alternative left takes it.
+    // Takes the next alternative of the deepest decision that has one left.
     bool next_path() {
         while (!path_.empty() && ++path_.back().index == path_.back().count)
             path_.pop_back();
@@ -448,7 +452,7 @@ private:
         return x.object != y.object || (x.kind == access::read && y.kind == access::read);
     }
 
-    // Chooses who takes the next step, and goes there.
+    // Chooses the thread of the next step, and switches to it.
     void dispatch() {
         if (current_ != outside || last_ != outside) {
             observe([&] { scenario_->after_step(); });
@@ -509,14 +513,14 @@ private:
         const auto add = [&n](int i) {
             n.options[n.count++] = static_cast<signed char>(i);
         };
-        if (redundant_) { // to its end without alternatives, so that nothing is left behind
+        if (redundant_) { // runs to its end without alternatives, so that everything is destroyed
             for (int i = 0; n.count == 0; ++i) {
                 if ((runnable & (1u << i)) != 0)
                     add(i);
             }
             return n;
         }
-        // Who ran last goes on first: the first schedules have the fewest preemptions.
+        // The last thread continues first, so the first schedules have the fewest preemptions.
         if (last_ != outside && (allowed & (1u << last_)) != 0)
             add(last_);
         for (int i = 0; i < static_cast<int>(count_); ++i) {
@@ -526,8 +530,8 @@ private:
         return n;
     }
 
-    // Those whose next step, taken now, would lead to nothing new: it has been explored before the
-    // step that led here, and commutes with that.
+    // The threads whose next step would lead to nothing new: the step was explored before the step
+    // that led here, and the two steps commute.
     unsigned asleep() const {
         std::size_t i = depth_;
         while (i > 0 && path_[i - 1].choice)
@@ -580,7 +584,7 @@ private:
             fail(
                 "the schedule does not fit this program: step " + std::to_string(script_at_ + 1) +
                 ", '" + script_[script_at_] + "', cannot be taken");
-        // It has come to its end: whoever can goes on.
+        // The schedule has ended, so any runnable thread continues.
         if (last_ != outside && (runnable & (1u << last_)) != 0)
             return last_;
         int first = 0;
@@ -666,23 +670,23 @@ private:
     scenario* scenario_ = nullptr;
     std::size_t count_ = 0;
     int current_ = outside;
-    int last_ = outside; // who took the last step
+    int last_ = outside; // the thread that took the last step
     bool starting_ = false, quiet_ = false, tracing_ = false;
     bool redundant_ = false, abandoned_ = false;
     int preemptions_ = 0, spurious_ = 0;
     std::vector<node> path_;
     std::size_t depth_ = 0;
-    std::size_t decision_ = 0; // in path_: the one that the current step follows
-    std::string taken_;        // the schedule so far, a letter a step
+    std::size_t decision_ = 0; // the decision in path_ that led to the current step
+    std::string taken_;        // the schedule so far, one letter for each step
     std::string script_;       // the schedule to replay
     std::size_t script_at_ = 0;
-    std::uint64_t writes_ = 0; // so far: a thread that yields waits for the next
+    std::uint64_t writes_ = 0; // the number so far; a thread that yields waits for the next one
     std::string failure_;
     std::map<const void*, std::string> names_;
     std::size_t births_ = 0;
     std::int64_t alive_ = 0;
     std::vector<std::function<void()>> resets_;
-    std::vector<std::unique_ptr<char[]>> left_stacks_; // of executions that failed
+    std::vector<std::unique_ptr<char[]>> left_stacks_; // from failed executions
     std::vector<std::unique_ptr<scenario>> left_scenarios_;
 };
 
@@ -694,7 +698,7 @@ std::int64_t as_number(T value) {
         return static_cast<std::int64_t>(value);
 }
 
-/// Tells use after destruction also where no sanitizer watches.
+/// Detects a use after destruction, even without a sanitizer.
 class mortal {
 public:
     mortal() noexcept = default;
@@ -736,7 +740,7 @@ public:
     bool held_by(int thread) const noexcept { return owner_ == thread; }
 
 private:
-    int owner_ = scheduler::free; // first: the scheduler finds it at the mutex's address
+    int owner_ = scheduler::free; // the first member: the scheduler finds it at the mutex's address
     mortal life_;
 };
 
@@ -755,7 +759,7 @@ public:
         s.died();
     }
 
-    /// For observers: no step.
+    /// For observers; not a step.
     T peek() const { return value_; }
 
     T load(std::memory_order) const {
@@ -766,7 +770,8 @@ public:
     void store(T value, std::memory_order) {
         step(access::write, "store");
         write(value);
-        // As a write, for whoever reads the value and lets go of something then; this may be gone.
+        // Counts as a write, because a thread that reads the value may then destroy something. This
+        // object may be destroyed too.
         scheduler::get().point(access::write, this, "go on after the store");
         scheduler::get().trace_value(as_number(value));
     }
@@ -826,13 +831,13 @@ private:
     mortal life_;
 };
 
-/// What the state layer runs on here.
+/// The threads parameter of the state layer, for the explorer.
 struct model_threads {
     using mutex = model_mutex;
     template <typename T>
     using atomic = model_atomic<T>;
 
-    // So few that others are let in also while two are ended.
+    // Small, so that a call that ends two waiters already lets other calls in between.
     static constexpr int at_a_time = 1;
 
     static void back_off(int) { scheduler::get().point(access::yield, nullptr, "back off"); }

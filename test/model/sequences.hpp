@@ -1,8 +1,11 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
 // Turns a text into a sequence of calls on a few semaphores, permits, signals, contexts and
-// handlers, and compares after every call what there is with what a sequential model says: grants,
-// their order, results, counts.
+// handlers. After every call it compares the grants, their order, the results and the counts with a
+// sequential model.
 
 #include <asio_semaphore/async_semaphore.hpp>
 
@@ -34,12 +37,12 @@ using asio_semaphore::permit;
 enum class ending { granted, aborted, closed, exceeds_max, invalid, timed_out };
 
 struct acquire_operation : traveller {
-    std::size_t state = none; // none: of a semaphore that has been moved from
+    std::size_t state = none; // none: the semaphore has been moved from
     std::ptrdiff_t n = 1;
     ending result = ending::granted;
 };
 
-/// What semaphores do, one call at a time.
+/// A sequential model of semaphores.
 class model : public traffic<acquire_operation> {
 public:
     using operation = acquire_operation;
@@ -50,7 +53,7 @@ public:
         std::ptrdiff_t available, max;
         phase now = phase::open;
         std::deque<std::size_t> queue{};
-        std::ptrdiff_t out = 0; // in permits, and in completions on their way
+        std::ptrdiff_t out = 0; // in permit objects, and in completions on their way
     };
 
     std::vector<semaphore> semaphores;
@@ -117,7 +120,7 @@ public:
         empty_queue(s, p == phase::closed ? ending::closed : ending::aborted);
     }
 
-    /// Takes an operation that waits out of the queue; others are not affected.
+    /// Removes a waiting operation from the queue, without effect on others.
     bool fire(std::size_t id, ending result) {
         if (operations[id].at != stage::waiting)
             return false;
@@ -128,7 +131,7 @@ public:
         return true;
     }
 
-    /// The context goes: nothing runs there any more, permits on the way go back to nobody.
+    /// Shuts the context down: nothing runs there any more, and permits on their way serve nobody.
     void shut(std::size_t context) {
         for (semaphore& it : semaphores) {
             if (it.context != context)
@@ -140,7 +143,7 @@ public:
         stop(context, [this](std::size_t id) { drop(id); });
     }
 
-    /// One that was submitted is destroyed with its context.
+    /// Destroys a submitted operation with its context.
     void drop(std::size_t id) {
         operation& o = operations[id];
         o.at = stage::dropped;
@@ -175,14 +178,14 @@ class driver;
 
 using handler = reporting_handler<driver, permit>;
 
-/// Runs one sequence. Throws mismatch where model and library differ.
+/// Runs one sequence. Throws mismatch if the model and the library differ.
 class driver final : public machine {
 public:
-    /// The more of a letter, the more of what it stands for.
+    /// The letters of random sequences. A letter that occurs more often is chosen more often.
     static constexpr std::string_view letters =
         "aaaaaaaaaaaaappppppppppppptttttrrrrrrrrrgggggggggeeeeeedckkmmsifhhnnnnvvqxzlyyooooooooww";
 
-    static constexpr std::size_t longest = 80; // in steps, of those at random
+    static constexpr std::size_t longest = 80; // steps of a random sequence
 
     explicit driver(std::ostream* trace_to = nullptr) : machine(trace_to) {
         create(0, 0, 1, 4);
@@ -191,7 +194,7 @@ public:
     }
     ~driver() {
         ending_ = true;
-        // Nobody waits any more who relies on both contexts.
+        // No operation that needs both contexts waits any more.
         for (auto& s : semaphores_)
             s.reset();
         wind_up();
@@ -219,9 +222,9 @@ private:
 
     struct real_semaphore {
         async_semaphore object;
-        std::size_t context;        // id of that of the executor
-        std::size_t state;          // the model's; none: moved from
-        std::ptrdiff_t by_hand = 0; // acquired, and not in a permit
+        std::size_t context;        // id of the executor's context
+        std::size_t state;          // in the model; none: moved from
+        std::ptrdiff_t by_hand = 0; // acquired without a permit object
     };
 
     using lazy_type =
@@ -317,7 +320,7 @@ private:
     }
 
     void polled(place& c) override {
-        // At most one waiter's deadline took effect, the earliest one's.
+        // At most one deadline took effect, the earliest one.
         auto& due = due_[c.id];
         std::erase_if(due, [&](auto id) { return model_.operations[id].at != stage::waiting; });
         if (!due.empty()) {
@@ -461,8 +464,7 @@ private:
         real_semaphore& s = *semaphores_[i];
         if (s.state != none && n > 0) {
             const auto& m = model_.semaphores[s.state];
-            // To give back by hand what a permit holds is misuse, which debug builds assert
-            // against.
+            // Releasing permits that a permit object holds is misuse, and debug builds assert then.
             const bool misuse = n <= m.max - m.available && n > m.max - m.available - m.out;
             if (misuse) {
                 trace(": permits hold those");
@@ -544,11 +546,11 @@ private:
         real_semaphore& s = *semaphores_[i];
         place* const home = living(s.context);
         if (home == nullptr && s.state == none)
-            return; // it would post to a context that is gone
+            return; // it would post to a destroyed context
         if (s.state == none)
             n = std::max<std::ptrdiff_t>(n, 1);
         place& other = other_than(home);
-        // What neither the model nor Asio can tell is left out.
+        // Leave out cases that neither the model nor Asio defines.
         const bool fails = then == 13, carries = then == 14;
         const bool momentary = deadline == 3 && n % 2 == 1;
         if (fails || (home == nullptr && where == 1) ||
@@ -587,7 +589,7 @@ private:
         if (model_.operations[id].at != stage::waiting)
             return;
         if (momentary && s.object.waiting() < model_.semaphores[s.state].queue.size()) {
-            // It was over before the queue was reached.
+            // The deadline passed before the operation joined the queue.
             model_.fire(id, ending::timed_out);
             return;
         }
@@ -631,7 +633,7 @@ private:
         real_[id].gone = true;
         granted_ += granted;
         if (o.state != none && !owned)
-            model_.semaphores[o.state].out -= n; // the caller's now
+            model_.semaphores[o.state].out -= n; // now the caller has them
 
         const deed then = real_[id].then;
         if (n > 0 && owned) {
@@ -824,7 +826,7 @@ private:
             return;
         if (s.state != none && n > 0) {
             auto& m = model_.semaphores[s.state];
-            if (n > m.max - m.available - m.out) { // others were released in their place
+            if (n > m.max - m.available - m.out) { // other permits were released instead
                 trace(": released already");
                 p.object.forget();
                 s.by_hand = 0;
@@ -838,7 +840,7 @@ private:
         store(to, std::move(p));
     }
 
-    // What must hold after every step.
+    // Checks the invariants after every step.
 
     void check() const override {
         for (std::size_t i = 0; i < semaphores_.size(); ++i) {
@@ -893,7 +895,7 @@ private:
     std::array<std::optional<real_semaphore>, objects> semaphores_;
     std::array<real_permit, 4> permits_;
     std::array<std::optional<lazy_operation>, 2> lazies_;
-    // By context, the operations whose short deadline is over, in its order.
+    // For each context, the operations whose short deadline has passed, in order of the deadlines.
     std::map<std::size_t, std::deque<std::size_t>> due_;
 };
 

@@ -1,8 +1,11 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
-// A steady clock that stands still until a test moves it: for one translation unit of a program,
-// since it replaces that of the standard library, for Asio's timers too. A wait of Asio's on the
-// system's timer still takes its time.
+// A steady clock that only the test moves. It replaces the steady clock of the standard library, so
+// include this in only one translation unit of a program. Asio's timers use the replaced clock too,
+// but a wait of Asio on a timer of the operating system still takes real time.
 
 #include <chrono>
 

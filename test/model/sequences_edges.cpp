@@ -1,4 +1,7 @@
-// The shortest sequences in which library and promise differed, once.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// The shortest sequences in which the library once broke a promise.
 
 #include <asio_semaphore/async_semaphore.hpp>
 

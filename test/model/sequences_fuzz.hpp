@@ -1,6 +1,9 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
-// Any bytes are a sequence; where library and model differ, the sequence is printed in words.
+// Takes any bytes as a sequence. If the library and the model differ, prints the sequence in words.
 
 #include <model/sequences_machine.hpp>
 

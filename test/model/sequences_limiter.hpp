@@ -1,9 +1,11 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
 // Turns a text into a sequence of calls on a few limiters, admissions, signals, contexts and
-// handlers, and compares after every call what there is with what a sequential model says: who is
-// admitted and refused, in which order, results, counts, samples. Time passes between the steps, as
-// a step says.
+// handlers. After every call it compares the admissions and refusals, their order, the results,
+// counts and samples with a sequential model. Time passes only in steps that say so.
 
 #include <asio_semaphore/limiter/limiter.hpp>
 
@@ -40,13 +42,13 @@ using outcome = asio_semaphore::detail::outcome;
 using ended = asio_semaphore::outcome;
 
 struct admit_operation : traveller {
-    std::size_t state = none; // none: of a limiter that has been moved from
+    std::size_t state = none; // none: the limiter has been moved from
     admission_request asked{};
-    bool is_idle = false; // waits for that
+    bool is_idle = false; // whether it waits for idle
     outcome result = outcome::queued;
 };
 
-/// What limiters do, one call at a time.
+/// A sequential model of limiters.
 class limiters_model : public traffic<admit_operation> {
 public:
     enum class phase { open, closed, destroyed, shut };
@@ -62,14 +64,14 @@ public:
 
     std::deque<state_type> limiters;
 
-    /// Whether the operation is in its slot.
+    /// Returns whether the operation is in its cancellation slot.
     bool start(std::size_t id) {
         const bool is_decided_in_queue = this->is_decided_in_queue(id);
         arrive(id);
         return is_decided_in_queue || operations[id].at == stage::waiting;
     }
 
-    /// @param client a number of no operation's
+    /// @param client a number that no operation has
     outcome try_admit(std::size_t s, std::size_t client, const admission_request& r) {
         state_type& it = limiters[s];
         if (it.now == phase::shut)
@@ -129,7 +131,7 @@ public:
         settle(s);
     }
 
-    /// The context goes: nothing runs there any more, what is on its way goes back to nobody.
+    /// Shuts the context down: nothing runs there any more, and places on their way serve nobody.
     void shut(std::size_t context) {
         for (state_type& it : limiters) {
             if (it.context != context)
@@ -141,7 +143,7 @@ public:
         stop(context, [this](std::size_t id) { drop(id); });
     }
 
-    /// One that was submitted is destroyed with its context.
+    /// Destroys a submitted operation with its context.
     void drop(std::size_t id) {
         admit_operation& o = operations[id];
         o.at = stage::dropped;
@@ -159,8 +161,8 @@ public:
     }
 
 private:
-    /// Whether the first attempt leaves the decision to the queue, even where that will be to wait
-    /// for nothing.
+    /// Whether the first attempt leaves the decision to the queue, even if the queue then decides
+    /// at once.
     bool is_decided_in_queue(std::size_t id) const {
         const admit_operation& o = operations[id];
         if (o.state == none || o.is_idle || limiters[o.state].now != phase::open)
@@ -213,7 +215,7 @@ private:
         traffic::submit(id, at_once);
     }
 
-    /// Who has come to an end is on the way to its handler; who has just arrived comes last.
+    /// Submits the handlers of ended operations; an operation that has just arrived comes last.
     void settle(std::size_t s, std::size_t arrived = none) {
         auto& rules = limiters[s].rules;
         for (const std::size_t id : std::exchange(rules.order, {})) {
@@ -224,7 +226,7 @@ private:
             submit(arrived, rules.ends.at(arrived), true);
     }
 
-    /// Empties the queue of all who wait, in the order of their arrival.
+    /// Empties the queue, in order of arrival.
     static std::vector<std::size_t> leave(state_type& it) {
         it.rules.end_all(outcome::aborted);
         it.rules.is_open = false;
@@ -240,14 +242,14 @@ class limiter_driver;
 
 using admit_handler = reporting_handler<limiter_driver, admission>;
 
-/// Runs one sequence. Throws mismatch where model and library differ.
+/// Runs one sequence. Throws mismatch if the model and the library differ.
 class limiter_driver final : public machine {
 public:
-    /// The more of a letter, the more of what it stands for.
+    /// The letters of random sequences. A letter that occurs more often is chosen more often.
     static constexpr std::string_view letters = "aaaaaaaaaaaaaaaaaaaaaaaatttttfffffffffffffffggggmm"
                                                 "iiieeeeecxkknnnnnnlllvqzbyyddddddddooooooooop";
 
-    static constexpr std::size_t longest = 200; // in steps, of those at random
+    static constexpr std::size_t longest = 200; // steps of a random sequence
 
     explicit limiter_driver(std::ostream* trace_to = nullptr) : machine(trace_to) {
         the_time = std::chrono::steady_clock::time_point(std::chrono::hours(1));
@@ -285,8 +287,8 @@ private:
 
     struct real_limiter {
         limiter object;
-        std::size_t context; // id of that of the executor
-        std::size_t state;   // the model's; none: moved from
+        std::size_t context; // id of the executor's context
+        std::size_t state;   // in the model; none: moved from
     };
 
     using lazy_type = decltype(std::declval<limiter&>().async_admit(
@@ -297,7 +299,7 @@ private:
         admission_request asked;
     };
 
-    /// Numbers of admissions that no operation asked for.
+    /// The first number of admissions without an operation.
     static constexpr std::size_t first_try = 1'000'000'000;
 
     void step(char letter, const arguments& arg) override {
@@ -617,7 +619,7 @@ private:
         real_limiter& l = *limiters_[i];
         place* const home = living(l.context);
         if (home == nullptr && l.state == none)
-            return; // it would post to a context that is gone
+            return; // it would post to a destroyed context
         place& other = other_than(home);
         if ((home == nullptr && where == 1) || (where == 3 && BOOST_VERSION < 108200))
             where = 0;
@@ -801,7 +803,7 @@ private:
         }
     }
 
-    // What must hold after every step.
+    // Checks the invariants after every step.
 
     void check() const override {
         for (std::size_t i = 0; i < limiters_.size(); ++i) {
@@ -859,8 +861,8 @@ private:
 
     limiters_model model_;
     std::size_t granted_ = 0, tries_ = 0;
-    double next_ = 1;                               // what an algorithm returns
-    std::deque<std::vector<limit_sample>> samples_; // by the model's state
+    double next_ = 1;                               // the next result of an algorithm
+    std::deque<std::vector<limit_sample>> samples_; // for each state of the model
     std::deque<real_operation> real_;
     std::array<std::optional<real_limiter>, objects> limiters_;
     std::array<real_admission, 6> admissions_;

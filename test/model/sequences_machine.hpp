@@ -1,11 +1,13 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
-// What drivers of sequences have in common, whatever the objects are whose operations they start:
-// contexts, places where handlers run, signals, handlers that report, and a model of the order in
-// which those run.
+// Shared by the drivers of sequences, for any kind of object: contexts, executors for handlers,
+// signals, handlers that report, and a model of the order in which the handlers run.
 //
-// A step is a letter and five arguments, each a character from '0' on; any bytes do, they are taken
-// modulo what is possible. What a step means in words the trace says.
+// A step is a letter and five arguments, each a character from '0' on. Any byte is valid, because
+// each argument is taken modulo the number of its values. The trace says in words what a step does.
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/bind_executor.hpp>
@@ -47,10 +49,10 @@ struct thrown_by_handler {};
 
 inline constexpr std::size_t none = std::numeric_limits<std::size_t>::max();
 
-/// Handlers of one lane run in the order of submission: those of one context's objects that run in
-/// one place.
+/// The handlers of a lane run in order of submission. A lane has the handlers in one place for the
+/// objects of one context.
 struct lane {
-    /// Per context: one for its strand, one for inline.
+    /// The number of places per context, and the place of inline handlers.
     static constexpr std::size_t places = 1000, inline_place = 999;
 
     std::size_t context, place;
@@ -59,13 +61,13 @@ struct lane {
     bool is_inline() const { return place % places == inline_place; }
 };
 
-/// departing: the object's context goes, and the operation with it unless it has got to its
-/// handler's already.
+/// departing: the object's context is being destroyed, and with it the operation, unless that has
+/// already reached the handler's context.
 enum class stage { waiting, submitted, departing, called, dropped };
 
 struct traveller {
     lane way{};
-    std::optional<lane> way_at_once{}; // where it goes if it need not wait
+    std::optional<lane> way_at_once{}; // the lane if the operation need not wait
     stage at = stage::waiting;
 };
 
@@ -94,7 +96,7 @@ public:
         return false;
     }
 
-    /// The context goes: nothing runs there any more. @param drop ends one that was on its way
+    /// Stops the context: nothing runs there any more. @param drop ends an operation on its way
     template <typename Drop>
     void stop(std::size_t context, Drop drop) {
         for (auto& [way, submitted] : lanes) {
@@ -110,7 +112,9 @@ public:
         }
     }
 
-    /// The context has gone: who was not dropped has departed. False unless those were the first.
+    /// Called after the end of the context: operations that were not dropped have reached the
+    /// context of their handler. False if a dropped operation of the same lane was ahead of one of
+    /// these.
     bool depart(std::size_t context) {
         bool in_order = true;
         for (auto& [way, submitted] : lanes) {
@@ -133,8 +137,8 @@ public:
     }
 };
 
-/// Reports to the driver that it has been called or destroyed.
-/** @tparam Held what operations are handed that are handed something */
+/// A handler that reports its call or destruction to the driver.
+/** @tparam Held the type of the operations' result: a permit or an admission */
 template <typename Driver, typename Held>
 class reporting_handler {
 public:
@@ -172,12 +176,12 @@ struct arguments {
     }
 };
 
-/// Runs one sequence. Throws mismatch where model and library differ.
+/// Runs one sequence. Throws mismatch if the model and the library differ.
 class machine {
 public:
     static constexpr std::size_t step_size = 6;
 
-    /// The step that a byte stands for; beyond z is none.
+    /// The letter of the step for a byte; characters after z stand for no step.
     static char letter_of(char c) {
         return static_cast<char>('a' + (static_cast<unsigned char>(c) + 31) % 32);
     }
@@ -198,7 +202,7 @@ public:
     }
 
 protected:
-    /// What the handler of an operation does when it is called.
+    /// What a handler does when it is called.
     enum class deed { keep, drop, fail, again, end_signal, emit, cancel, end_object };
 
     struct place {
@@ -215,18 +219,18 @@ protected:
     }
     ~machine() = default;
 
-    // What the objects are for:
+    // For derived drivers:
 
     virtual void step(char letter, const arguments& arg) = 0;
-    /// What must hold after every step.
+    /// Checks the invariants after every step.
     virtual void check() const = 0;
-    /// All that is left comes to its end.
+    /// Ends everything that is left.
     virtual void finish() = 0;
-    /// A function of a context has run, or there was none.
+    /// Called when a function of a context has run, or when there was none.
     virtual void polled(place&) = 0;
-    /// Somebody waits there whose time is over.
+    /// Whether an operation waits there whose deadline has passed.
     virtual bool is_anybody_due(const place&) const = 0;
-    /// The operation, if it waits, is cancelled.
+    /// Cancels the operation, if it waits.
     virtual void fire(std::size_t id) = 0;
     virtual void start_another(std::size_t object) = 0;
     virtual void cancel(std::size_t object) = 0;
@@ -246,7 +250,7 @@ protected:
             ((*trace_ << parts), ...);
     }
 
-    /// While the driver is inside a function of the library, in which no handler may run.
+    /// Calls a function of the library, in which no handler may run.
     template <typename F>
     auto calling(F f) {
         struct guard {
@@ -257,7 +261,7 @@ protected:
         return f();
     }
 
-    /// For the destructor of what derives, before its objects go.
+    /// Derived destructors call this before the destruction of their objects.
     void wind_up() {
         bool more = true;
         for (int i = 0; i < 10'000 && more; ++i) {
@@ -343,7 +347,8 @@ protected:
         return deeds[i];
     }
 
-    // Where a handler runs: at home, in a strand there, in the other context, or at once.
+    // Where a handler runs: in the object's context, in a strand there, in the other context,
+    // inline.
     static constexpr const char* wheres[] = {"", " in strand", " elsewhere", " immediately"};
     static traveller traveller_to(std::size_t where, std::size_t home, const place& other) {
         const lane at_home{home, home * lane::places};
@@ -414,7 +419,7 @@ protected:
             break;
         case deed::end_object:
             trace(" [");
-            // Not one whose function is running.
+            // An inline handler must not destroy the object whose function is running.
             if (!is_inline)
                 destroy(i);
             trace(']');
@@ -430,7 +435,7 @@ protected:
         return signal < signals_.size() && signals_[signal] ? signals_[signal]->slot()
                                                             : asio::cancellation_slot();
     }
-    /// The operation waits, and is cancelled through this signal.
+    /// The operation waits, and this signal can cancel it.
     void arm(std::size_t signal, std::size_t id) {
         if (signal < signals_.size() && signals_[signal])
             armed_[signal] = id;
@@ -461,7 +466,7 @@ protected:
 
     static constexpr std::size_t objects = 3;
 
-    bool ending_ = false; // whatever happens now is not compared any more
+    bool ending_ = false; // from here on, results are not compared any more
     std::array<std::unique_ptr<place>, 2> contexts_;
 
 private:
@@ -477,15 +482,15 @@ private:
     }
 
     std::ostream* trace_;
-    bool inside_ = false; // a function of the library
-    bool throws_ = false; // a handler threw, and run has not yet
+    bool inside_ = false; // whether a function of the library is running
+    bool throws_ = false; // a handler threw, and run() has not rethrown yet
     [[maybe_unused]] int ran_inline_ = 0;
     std::size_t last_context_ = 0;
     std::array<std::optional<asio::cancellation_signal>, 3> signals_;
-    std::array<std::size_t, 3> armed_{none, none, none}; // whom the signal cancels
+    std::array<std::size_t, 3> armed_{none, none, none}; // the operation that each signal cancels
 };
 
-/// What a machine would make of any bytes: itself, in printable characters.
+/// Returns an equivalent sequence of printable characters for any bytes.
 inline std::string printable(std::string_view bytes) {
     std::string result;
     for (std::size_t i = 0; i + machine::step_size <= bytes.size(); i += machine::step_size) {

@@ -1,7 +1,10 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
-// Sequences that are given, kept in a folder, or random, for any driver. A failure is told in
-// words, as short as it can be.
+// Runs given sequences, those in a folder, and random ones, for any driver. A failing sequence is
+// shortened and then printed in words.
 
 #include <model/sequences_machine.hpp>
 
@@ -30,7 +33,7 @@ inline std::string given() {
     return stress::environment("ASIO_SEMAPHORE_TEST_SEQUENCE");
 }
 
-// A sequence that is given runs alone.
+// If a sequence is given, only that one runs.
 inline boost::test_tools::assertion_result a_sequence_is_given(boost::unit_test::test_unit_id) {
     return !given().empty();
 }
@@ -46,7 +49,7 @@ struct totals {
     std::size_t sequences = 0, steps = 0, operations = 0, granted = 0;
 };
 
-/// What is wrong with a sequence; empty: nothing. @param seed where it comes from, if from chance
+/// The failure of a sequence; empty if there is none. @param seed the seed of a random sequence
 template <typename Driver>
 std::string verdict(
     const std::string& text, totals* sum = nullptr, std::ostream* trace_to = nullptr,
@@ -71,7 +74,7 @@ std::string verdict(
     }
 }
 
-/// The shortest sequence that it finds with something wrong, by leaving steps out.
+/// Leaves out steps as long as the sequence still fails, and returns the shortest one.
 template <typename Driver>
 std::string shrunk(std::string text) {
     constexpr std::size_t size = machine::step_size;
@@ -100,7 +103,7 @@ std::string shrunk(std::string text) {
     return text;
 }
 
-/// Runs a sequence; a failure is told in words, as short as it can be.
+/// Runs a sequence. A failing one is shortened, and then printed in words.
 template <typename Driver>
 void check(const std::string& text, totals* sum = nullptr, const std::string& seed = {}) {
     const std::string wrong = verdict<Driver>(text, sum, nullptr, seed);
@@ -116,7 +119,7 @@ void check(const std::string& text, totals* sum = nullptr, const std::string& se
         << how_to_replay(shorter) << seed);
 }
 
-/// A sequence with more of what makes things happen.
+/// A random sequence in which steps have different frequencies.
 template <typename Driver>
 std::string random_sequence(stress::random& random) {
     constexpr std::string_view letters = Driver::letters;
@@ -133,7 +136,7 @@ std::string random_sequence(stress::random& random) {
 template <typename Driver>
 void run_given() {
     const support::last_words on_death;
-    std::cout << std::unitbuf; // to the last step
+    std::cout << std::unitbuf; // prints up to the last step, even if the program dies
     const std::string wrong = verdict<Driver>(given(), nullptr, &std::cout);
     std::cout << '\n';
     if (!wrong.empty())
@@ -158,7 +161,7 @@ void run_corpus(const char* folder) {
 
 template <typename Driver>
 void run_random() {
-    using clock = std::chrono::system_clock; // a driver may have the steady one stand still
+    using clock = std::chrono::system_clock; // a driver may replace the steady clock
     const support::last_words on_death;
     const std::uint64_t seed = stress::seed();
     const std::string told = "ASIO_SEMAPHORE_TEST_SEED=" + std::to_string(seed);

@@ -1,7 +1,10 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
-// An executor with timers, as the explorer sees it, and the alarm that is an executor's timer: what
-// operation/deadline_timer.hpp is over Asio.
+// An executor with timers for the explorer, and an alarm that uses such a timer. It corresponds to
+// operation/deadline_timer.hpp, which does the same with Asio.
 
 #include "scheduler.hpp"
 
@@ -34,33 +37,33 @@ constexpr time_point at(int t) {
 
 class model_alarm;
 
-/// Runs what has been posted when a thread tells it to, and has the time.
+/// Runs the posted functions when a thread asks for it. Also holds the clock.
 class timer_executor {
 public:
     timer_executor() = default;
     timer_executor(const timer_executor&) = delete;
     timer_executor& operator=(const timer_executor&) = delete;
 
-    /// Runs one function that has been posted. False: there is none.
+    /// Runs one posted function. False if there is none.
     bool run_one();
-    /// Has one timer go off that is due. False: none is.
+    /// Fires one due timer. False if none is due.
     bool fire_one();
-    /// Everything that can be done now.
+    /// Runs everything that is ready.
     void run() {
         while (run_one() || fire_one()) {
         }
     }
-    /// The context goes: what it was given is destroyed.
+    /// Destroys all functions, as the destruction of the context does.
     void destroy_all();
-    /// One function is destroyed, as an executor may do that is stopped. False: there is none.
+    /// Destroys one function, as a stopped executor may do. False if there is none.
     bool drop_one();
 
-    /// What becomes of the posts to come, and of setting the timer.
-    int refuses = 0;            ///< so many posts throw
-    int drops = 0;              ///< ... are destroyed right away
-    int cannot_set = 0;         ///< so many timers cannot be set
-    bool has_lost = false;      ///< one of these has come to pass
-    bool could_not_set = false; ///< the last one
+    /// How later posts and settings of the timer fail.
+    int refuses = 0;            ///< the number of posts that throw
+    int drops = 0;              ///< the number of posts that are destroyed at once
+    int cannot_set = 0;         ///< the number of times that a timer cannot be set
+    bool has_lost = false;      ///< whether one of these has happened
+    bool could_not_set = false; ///< whether the last kind has happened
 
     time_point now = at(0);
 
@@ -83,7 +86,7 @@ private:
     }
 
     std::vector<call> posted_;
-    std::vector<model_alarm*> timers_; // whose state is alive
+    std::vector<model_alarm*> timers_; // those whose state is alive
 };
 
 class model_alarm final : public alarm_type {
@@ -123,12 +126,12 @@ public:
         state_pointer last = end_to_touch(never);
     }
 
-    /// What the executor calls that was given it by post.
+    /// The executor calls this for a post.
     void called(const state_pointer& own) {
         if (claim())
             set(own);
     }
-    /// What the executor calls when the timer has gone off.
+    /// The executor calls this when the timer fires.
     void fired(const state_pointer& own) {
         if (expire(executor_.now))
             set(own);
@@ -165,7 +168,7 @@ private:
         }
     }
 
-    // Asio's timers may be touched by one thread at a time.
+    // Only one thread at a time may use a timer of Asio.
     void begin_to_touch(const char* what) {
         point(what);
         if (toucher_ != nobody)
@@ -197,7 +200,7 @@ private:
     state_type& state_;
     timer_executor& executor_;
     time_point set_for_ = never;
-    state_pointer wait_; // what the timer calls has it
+    state_pointer wait_; // the reference of the timer's handler
     int toucher_ = nobody;
     bool is_shut_ = false;
 };
@@ -238,13 +241,13 @@ inline bool timer_executor::fire_one() {
     return false;
 }
 
-/// Puts w in the queue as operation/deadline_timer.hpp does: with the alarm set for its deadline.
+/// Puts w in the queue as operation/deadline_timer.hpp does, with the alarm set for its deadline.
 inline outcome
 enqueue_timed(timer_executor& executor, const state_pointer& s, timed_waiter_type& w) {
     const time_point deadline = w.at;
-    outcome result = s->enqueue(w); // w may be gone now, where that is `queued`
+    outcome result = s->enqueue(w); // after `queued`, w may be destroyed already
     for (int posts = 0; result == outcome::unalarmed; ++posts) {
-        // Once, or once more where another's post is counted only after it has been run.
+        // One post, or two if the post of another thread runs before it is counted.
         if (posts > 1 && !executor.has_lost)
             scheduler::get().fail("an initiation posts again and again");
         if (s->find_alarm() == nullptr)

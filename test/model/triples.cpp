@@ -1,4 +1,7 @@
-// Three operations at the same time, in every interleaving with up to two preemptions.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// Three operations at the same time, in every interleaving with at most two preemptions.
 
 #include "actions.hpp"
 #include "explore.hpp"
@@ -59,13 +62,13 @@ int several(const three_actions& three) {
     return n;
 }
 
-// One of each kind: what others of its kind would add is left to a long run, and here to one
+// One action of each kind. The other actions of each kind run only in a long run, or with one
 // preemption.
 const names kinds{"acquire",       "try_acquire", "release",         "put_back",      "reduce",
                   "cancel_all",    "close",       "destroy",         "shutdown",      "cancel_head",
                   "cancel_second", "expire_head", "expire_newcomer", "destroy_signal"};
 const names ends{"cancel_head", "expire_head", "destroy_signal", "destroy", "shutdown"};
-// ... and those that meet many at once.
+// The actions that may end many waiters at once.
 const names ends_of_many{"cancel_head", "expire_newcomer", "destroy",
                          "shutdown",    "close",           "cancel_all"};
 

@@ -1,5 +1,8 @@
-// The state layer in the weak memory model of C++11, and the proof that each of its memory orders
-// is needed, at every place where one stands: weakened there alone, it makes a scenario fail.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// Tests the state layer under the weak memory model of C++11. Also shows that each memory order is
+// needed at every place in the code: if it is weakened only there, a scenario fails.
 
 #include "relacy_threads.hpp"
 
@@ -36,14 +39,14 @@ using alarm_type = asio_semaphore::detail::alarm<relacy_threads>;
 using waiter_type = asio_semaphore::detail::waiter<relacy_threads>;
 using state_pointer = boost::intrusive_ptr<state_type>;
 
-/// What the permits protect: whoever holds one writes it, or reads it where several may.
+/// The data that permits protect. A holder writes it or, if several may hold permits, reads it.
 struct resource {
     rl::var<int> value;
     void write() { value(RL_INFO) = 1; }
     void read() const { static_cast<void>(static_cast<int>(value(RL_INFO))); }
 };
 
-/// A semaphore, and the context on which it lives.
+/// A semaphore and its context.
 struct world {
     explicit world(std::ptrdiff_t initial) : registry(new registry_type) {
         object = state_pointer(new state_type(initial, 100, registry), false);
@@ -59,7 +62,7 @@ struct world {
     state_type* state;
     std::vector<std::unique_ptr<link_type>> links;
     resource data;
-    resource context; // read by submissions, written by its end
+    resource context; // submissions read it, and the end of the context writes it
 };
 
 struct operation final : waiter_type {
@@ -70,7 +73,7 @@ struct operation final : waiter_type {
         end();
     }
     void destroy() noexcept override {
-        all.context.write(); // what it owns may be what other operations are submitted to
+        all.context.write(); // the handler may own the context of other operations
         end();
     }
     bool is_inside() const noexcept override { return false; }
@@ -85,11 +88,11 @@ private:
         const state_pointer reference(static_cast<state_type*>(state), false);
         delete this;
         if (granted)
-            world_of_it.data.read(); // the permits are this thread's, to be handed on
+            world_of_it.data.read(); // this thread owns the permits now
     }
 };
 
-// Initiates an acquire. Granted at once, its permits are the caller's.
+// Initiates an acquire. If it is granted at once, the caller owns the permits.
 outcome acquire(world& w, state_type& state, std::ptrdiff_t n, link_type* link = nullptr) {
     auto own = std::make_unique<operation>(w, n);
     if (link != nullptr)
@@ -100,8 +103,8 @@ outcome acquire(world& w, state_type& state, std::ptrdiff_t n, link_type* link =
     return result;
 }
 
-/// What every thread got to see in one execution, as hashes; collected where somebody wants to
-/// know.
+/// Hashes of the results that each thread saw in one execution. They are collected only if a test
+/// sets outcomes().
 using outcome_of_all = std::array<std::uint64_t, most_threads>;
 std::set<outcome_of_all>*& outcomes() {
     static std::set<outcome_of_all>* wanted = nullptr;
@@ -116,11 +119,11 @@ void note_outcome() {
     outcomes()->insert(all);
 }
 
-/// A scenario: what stands at first in the constructor, then the threads, each with a reference of
-/// its own to the state.
+/// A scenario: the constructor sets up the initial state, and then the threads run, each with its
+/// own reference to the semaphore's state.
 template <typename Self, rl::thread_id_t Threads>
 struct scenario : rl::test_suite<scenario<Self, Threads>, Threads> {
-    // No smart pointers: an execution that fails leaves everything where it is.
+    // No smart pointers, because a failed execution destroys nothing.
     struct members : Self {
         std::array<state_pointer, Threads> references;
     };
@@ -139,7 +142,7 @@ struct scenario : rl::test_suite<scenario<Self, Threads>, Threads> {
         start_thread();
         self->thread(index, *self->state);
         self->references[index].reset();
-        after_first_step(); // there may have been none
+        after_first_step(); // the thread may have had no step
     }
     void after() {
         note_outcome();
@@ -158,7 +161,7 @@ struct scenario : rl::test_suite<scenario<Self, Threads>, Threads> {
 
 // The scenarios.
 
-/// What a releaser did is seen by who takes its permit without a lock.
+/// A thread that takes a permit without a lock sees everything before the release.
 struct release_and_try_acquire : world {
     release_and_try_acquire() : world(0) {}
     void thread(unsigned index, state_type& on) {
@@ -171,7 +174,7 @@ struct release_and_try_acquire : world {
     }
 };
 
-/// ... by who is granted on the way into the queue, or in it.
+/// The same for an operation that is granted on its way into the queue, or in the queue.
 struct release_and_acquire : world {
     release_and_acquire() : world(0) {}
     void thread(unsigned index, state_type& on) {
@@ -184,7 +187,7 @@ struct release_and_acquire : world {
     }
 };
 
-/// ... by who is granted by a third party, once enough permits have come together.
+/// The same for an operation that a third thread grants, when enough permits have returned.
 struct two_releases_and_heavy_acquire : world {
     two_releases_and_heavy_acquire() : world(0) {}
     void thread(unsigned index, state_type& on) {
@@ -200,7 +203,7 @@ struct two_releases_and_heavy_acquire : world {
     }
 };
 
-/// ... after the queue has been in between: the head that it does not serve is cancelled.
+/// The same with a queue in between: the release does not serve the head, which is cancelled then.
 struct release_behind_a_head_that_is_cancelled : world {
     release_behind_a_head_that_is_cancelled() : world(0) {
         links.push_back(std::make_unique<link_type>(object));
@@ -217,7 +220,7 @@ struct release_behind_a_head_that_is_cancelled : world {
     }
 };
 
-/// ... where the queue is gone when the releaser, who has seen it, looks again.
+/// The same if the releaser has seen a queue that is empty when it looks again.
 struct release_while_the_head_is_cancelled : world {
     release_while_the_head_is_cancelled() : world(0) {
         links.push_back(std::make_unique<link_type>(object));
@@ -235,7 +238,7 @@ struct release_while_the_head_is_cancelled : world {
     }
 };
 
-/// A cancellation that may come before its waiter.
+/// A cancellation that may come before its waiter joins the queue.
 struct acquire_and_cancel : world {
     acquire_and_cancel() : world(0) { links.push_back(std::make_unique<link_type>(object)); }
     void thread(unsigned index, state_type& on) {
@@ -246,7 +249,7 @@ struct acquire_and_cancel : world {
     }
 };
 
-/// A link dies while its waiter is granted.
+/// A link is destroyed while its waiter is granted.
 struct grant_and_end_of_the_link : world {
     grant_and_end_of_the_link() : world(0) {
         links.push_back(std::make_unique<link_type>(object));
@@ -260,7 +263,7 @@ struct grant_and_end_of_the_link : world {
     }
 };
 
-/// The last references go.
+/// The last references are released.
 struct last_references : world {
     static constexpr bool own_references = true;
     last_references() : world(1) {}
@@ -272,7 +275,7 @@ struct last_references : world {
     }
 };
 
-/// A submission while the context goes.
+/// A submission during the shutdown of the context.
 struct grant_and_shutdown : world {
     grant_and_shutdown() : world(0) {
         acquire(*this, *object, 1);
@@ -288,7 +291,7 @@ struct grant_and_shutdown : world {
     }
 };
 
-/// The semaphore goes, with its last submission, while the context does.
+/// The semaphore's last submission and its destruction, during the shutdown of the context.
 struct last_submission_and_shutdown : world {
     last_submission_and_shutdown() : world(0) { acquire(*this, *object, 1); }
     void thread(unsigned index, state_type&) {
@@ -301,7 +304,7 @@ struct last_submission_and_shutdown : world {
     }
 };
 
-/// The timer is looked after while the context goes.
+/// The alarm handles its timer during the shutdown of the context.
 struct alarm_and_shutdown : world {
     static constexpr bool own_references = true;
     alarm_and_shutdown() : world(0) {
@@ -335,7 +338,7 @@ struct alarm_and_shutdown : world {
     alarm_type* alarm;
 };
 
-/// Somebody begins to wait with a deadline while the context goes.
+/// A wait with a deadline begins during the shutdown of the context.
 struct expectation_and_shutdown : world {
     static constexpr bool own_references = true;
     expectation_and_shutdown() : world(0) {
@@ -364,7 +367,7 @@ struct expectation_and_shutdown : world {
     alarm_type* alarm;
 };
 
-/// The last semaphore and the context go.
+/// The destruction of the last semaphore and of the context.
 struct last_of_a_context : world {
     last_of_a_context() : world(0) {}
     void thread(unsigned index, state_type&) {
@@ -375,7 +378,7 @@ struct last_of_a_context : world {
     }
 };
 
-/// Grant and cancellation, after which the signal goes.
+/// A grant and a cancellation; then the signal is destroyed.
 struct grant_and_cancel : world {
     grant_and_cancel() : world(0) {
         links.push_back(std::make_unique<link_type>(object));
@@ -392,7 +395,7 @@ struct grant_and_cancel : world {
     }
 };
 
-/// All who wait are ended, with others let in between, while one of them is cancelled.
+/// A call ends all waiters, and lets other calls in between, while one waiter is cancelled.
 struct end_and_cancel : world {
     end_and_cancel() : world(0) {
         acquire(*this, *object, 1);
@@ -409,7 +412,7 @@ struct end_and_cancel : world {
     }
 };
 
-/// ... or while the context goes.
+/// The same during the shutdown of the context.
 struct end_and_shutdown : world {
     end_and_shutdown() : world(0) {
         acquire(*this, *object, 1);
@@ -425,9 +428,9 @@ struct end_and_shutdown : world {
     }
 };
 
-// The mutex of the library itself, which Relacy's own stands for everywhere else.
+// The library's own mutex. Everywhere else, Relacy's mutex replaces it.
 
-/// What one holder did is seen by the next.
+/// A holder of the mutex sees everything that the previous holder did.
 struct a_mutex_taken_in_turn : world {
     a_mutex_taken_in_turn() : world(0) {}
     void thread(unsigned, state_type&) {
@@ -440,7 +443,7 @@ struct a_mutex_taken_in_turn : world {
     asio_semaphore::detail::brief_mutex<relacy_threads> mutex;
 };
 
-/// ... also where there are three, and by who destroys it.
+/// The same with three threads, and for the thread that destroys the mutex.
 struct the_last_destroys_the_mutex : world {
     using mutex_type = asio_semaphore::detail::brief_mutex<relacy_threads>;
 
@@ -464,7 +467,7 @@ struct trial {
     std::string text;
 };
 
-/// How a scenario is searched: all of it, or at random.
+/// How a scenario is searched: systematically, or at random.
 struct extent {
     rl::scheduler_type_e type;
     rl::iteration_t executions = 0;
@@ -491,7 +494,7 @@ trial search(extent e) {
     return t;
 }
 
-/// ASIO_SEMAPHORE_LONG=1: the short cuts are checked where that takes minutes, too.
+/// ASIO_SEMAPHORE_LONG=1: also checks the shortcuts where that takes minutes.
 bool long_run() {
     const char* const value = std::getenv("ASIO_SEMAPHORE_LONG");
     return value != nullptr && *value != '\0' && *value != '0';
@@ -537,8 +540,8 @@ const named_search& find(const char* name) {
 using order = std::memory_order;
 using kind = operation_kind;
 
-/// Everything that is stronger than relaxed, at every place. The three of the library's mutex come
-/// last.
+/// Every memory order that is stronger than relaxed, at every place. The three orders of the
+/// library's mutex come last.
 const std::vector<weakening> weakenings{
     {"semaphore_state.hpp", "try_acquire", kind::compare_exchange, order::acquire, order::relaxed,
      "release_and_try_acquire"},
@@ -592,7 +595,7 @@ std::vector<std::string> lines_of(const std::filesystem::path& header) {
     return lines;
 }
 
-/// How many calls in the text of a header ask for an order that could be weaker.
+/// How many calls in a header have an order that is stronger than relaxed.
 std::size_t orders_in(const std::filesystem::path& header) {
     static const std::regex name("memory_order(_|::)(consume|acquire|release|acq_rel)");
     std::size_t orders = 0;
@@ -627,8 +630,8 @@ BOOST_AUTO_TEST_CASE(every_scenario_holds_in_the_weak_memory_model) {
     }
 }
 
-// In which a load may see what is older still, and three threads are preempted as often as chance
-// will have it.
+// In random executions, a load may return even older values, and three threads can have any number
+// of preemptions.
 BOOST_AUTO_TEST_CASE(every_scenario_holds_in_executions_at_random) {
     for (const named_search& s : searches) {
         const trial t = s.run(random_ones(20'000));
@@ -674,8 +677,9 @@ BOOST_AUTO_TEST_CASE(no_memory_order_can_be_weaker) {
     }
 }
 
-// So that no weakening stands for two places, and no place is forgotten, not even one that no
-// scenario comes to; and the headers say at every place which scenario fails.
+// Checks that each weakening applies to exactly one place, and that no place is missing, not even
+// one that no scenario reaches. Also checks that a comment at every place in the headers names the
+// scenario that fails.
 BOOST_AUTO_TEST_CASE(every_memory_order_of_the_headers_is_among_them) {
     for (const named_search& s : searches)
         static_cast<void>(s.run(random_ones(1'000)));

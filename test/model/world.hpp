@@ -1,7 +1,10 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
-// Semaphores' states as the explorer sees them: the state layer that ships, over the explorer's
-// threads, with waiters whose delivery is recorded, and the guarantees as checks.
+// The semaphore's state layer for the explorer: the code that ships, with the explorer's threads,
+// with waiters that record their delivery, and with checks of the guarantees.
 
 #include "scheduler.hpp"
 #include "timers.hpp"
@@ -31,7 +34,7 @@ using line_type = detail::waiting_line<model_threads>;
 using link_type = detail::cancellation_link<model_threads>;
 using queue_type = detail::wait_queue<model_threads>;
 
-// Private members of the state, for the checks: an explicit instantiation may name them.
+// Gives the checks access to private members of the state: an explicit instantiation may name them.
 template <typename Tag, typename Tag::type Member>
 struct opened {
     friend typename Tag::type member_of(Tag) { return Member; }
@@ -66,7 +69,7 @@ struct list_tag {
     friend type member_of(list_tag);
 };
 template struct opened<list_tag, &queue_type::list_>;
-// Its type is private, too.
+// The type of this member is private too.
 bool is_shut(const line_type& line);
 template <auto Member, auto Shut>
 struct opened_phase {
@@ -74,27 +77,27 @@ struct opened_phase {
 };
 template struct opened_phase<&line_type::phase_, line_type::phase::shut>;
 
-/// What becomes of a delivery that was granted.
+/// What happens to a granted delivery.
 enum class fate : unsigned char {
-    keep,   ///< its handler runs and keeps the permits as an object
-    forget, ///< its handler runs and lets go of the permit object; the permits stay out
-    drop,   ///< the executor destroys it: the permits go back inside the submission
-    destroy ///< its handler owns the semaphore, and runs and destroys it; then the permits go back
+    keep,   ///< the handler runs and keeps a permit object
+    forget, ///< the handler runs and forgets the permits
+    drop,   ///< the executor drops the handler; the permits return inside the submission
+    destroy ///< the handler owns the semaphore and destroys it; then the permits return
 };
 
 class world;
 
-/// What is known of one acquire, beyond its end.
+/// The record of one acquire, which outlives the operation.
 struct record {
     std::ptrdiff_t count = 1;
     fate then = fate::keep;
     outcome result = outcome::queued;
     int ends = 0;           // deliveries and immediate ends
-    bool cancelled = false; // its link has been fired
+    bool cancelled = false; // whether its link has been fired
     time_point deadline = never;
 };
 
-/// What the semaphore object is to its state.
+/// Stands for the semaphore object, which owns a reference to the state.
 class owner {
 public:
     owner() = default;
@@ -115,10 +118,10 @@ public:
     const state_pointer& state() const noexcept { return state_; }
 
 private:
-    state_pointer state_; // null: moved from
+    state_pointer state_; // null after a move
 };
 
-/// A semaphore: its object, its state, and the account of its permits.
+/// A semaphore: its object, its state, and a count of all its permits.
 class account {
 public:
     account(
@@ -139,7 +142,7 @@ public:
     account(const account&) = delete;
     account& operator=(const account&) = delete;
 
-    // Where a state has been another may come to be.
+    // Checks alive, because another state may be created at the same address.
     bool has_word(const void* at) const noexcept { return alive && at == word_; }
     bool has_mutex(const void* at) const noexcept { return alive && at == mutex_; }
     bool in_critical_section() const { return mutex_->held_by(scheduler::get().current()); }
@@ -147,10 +150,10 @@ public:
     std::int64_t word() const { return alive ? word_->peek() : last_word_; }
     std::int64_t available() const { return word() >> 2; }
 
-    /// Every permit is somewhere: free, on its way to a handler, in somebody's hands, or moved by
-    /// an operation that is in the middle of things. That can be said after every step, because of
-    /// every write to the word it is known whose it is (world::moves). Only what has been written
-    /// in a critical section counts at its end: until then it is out of step with the queue.
+    /// Every permit is free, on its way to a handler, held, or moved by an operation in progress.
+    /// This can be checked after every step, because the operation behind every write to the word
+    /// is known (world::moves). Writes in a critical section count only at its end, because until
+    /// then they do not agree with the queue.
     void check() const {
         if (available() - in_section_ + on_their_way + held - moving != put_in)
             fail(
@@ -180,15 +183,15 @@ public:
                ((word() & closed_flag) != 0 ? " closed" : "") + (alive ? "" : " gone");
     }
 
-    /// What is in the queue now was there before the exploration begins.
+    /// Records the queue at the start of the exploration.
     void begin() { line_ = queued(); }
 
     owner object;
     state_type* const state;
-    std::int64_t put_in;           // permits that there are; of those,
-    std::int64_t held = 0;         // in somebody's hands,
-    std::int64_t on_their_way = 0; // and granted out of the queue to handlers that have yet to run
-    std::int64_t moving = 0;       // what operations have done that have not returned
+    std::int64_t put_in;           // all permits; of these,
+    std::int64_t held = 0;         // held,
+    std::int64_t on_their_way = 0; // granted to handlers that have not run yet,
+    std::int64_t moving = 0;       // and moved by calls that have not returned yet
     bool alive = true;
 
 private:
@@ -198,9 +201,9 @@ private:
 
     using line = std::vector<waiter_type*>;
 
-    // A call that ends the queue takes all who are in it to a list of its own, from where they go.
+    // A call that ends the queue moves all waiters to its own list, and ends them from there.
     struct ending {
-        const detail::list_node* end; // of the call's list
+        const detail::list_node* end; // the end of the call's list
         line who;
     };
 
@@ -217,8 +220,7 @@ private:
         });
         return who;
     }
-    // How many of those who were in a line have gone from it with a result, and who went without;
-    // the others stay in their order.
+    // Calls gone for each waiter that left the line, and checks that the others keep their order.
     template <typename F>
     static void compare(const line& before, const line& now, F gone) {
         std::size_t stayed = 0;
@@ -236,13 +238,13 @@ private:
     model_mutex* const mutex_;
     queue_type* const queue_;
     std::int64_t last_word_ = 0;
-    std::int64_t in_section_ = 0; // added to available in this critical section
+    std::int64_t in_section_ = 0; // what this critical section added to available
     line line_;                   // the queue at the last unlock
-    std::vector<ending> endings_; // ... and those that are taken from it by calls in progress
+    std::vector<ending> endings_; // the lists of calls in progress that end the queue
 };
 
-/// A waiter as the operations of the Asio layer are: it owns nothing until taken, then the permits
-/// and a reference; its memory is freed before its handler runs.
+/// A waiter that behaves like the operations of the Asio layer. It owns nothing until it is taken,
+/// and then the permits and a reference. Its memory is freed before its handler runs.
 class operation {
 public:
     operation(world& w, account& of, std::size_t index, bool elsewhere) noexcept :
@@ -260,11 +262,11 @@ public:
     virtual waiter_type& as_waiter() noexcept = 0;
     bool holds_work() const noexcept { return holds_work_; }
 
-    /// Its executor calls the handler, or else destroys it.
+    /// The executor calls the handler or, without @p call, destroys it.
     void perform(bool call);
 
     static inline int alive = 0;
-    static inline int holding = 0; // of those alive, the ones that hold work for the executor
+    static inline int holding = 0; // operations that hold work for the executor
 
 protected:
     void submit_to_executor() noexcept;
@@ -283,12 +285,12 @@ private:
     bool holds_work_;
 };
 
-/// @tparam Waiter of the state layer, with or without a deadline
+/// @tparam Waiter a waiter type of the state layer, with or without a deadline
 template <typename Waiter>
 class operation_of final : public Waiter, public operation {
 public:
-    /// @param elsewhere it goes by executors that the library knows nothing of: it holds work from
-    /// the start, and is inside none
+    /// @param elsewhere whether it uses executors that the library does not know: then it holds
+    /// work from the start, and is_inside is false
     template <typename... Args>
     operation_of(
         world& w, account& of, std::size_t index, bool elsewhere, std::ptrdiff_t n,
@@ -312,22 +314,22 @@ inline const operation& operation_behind(const waiter_type& w) noexcept {
     return static_cast<const untimed_operation&>(w);
 }
 
-/// How a world begins.
+/// The initial state of a world.
 struct beginning {
     const char* name;
     std::ptrdiff_t initial = 0;
     std::ptrdiff_t reduced = 0;
-    std::vector<std::ptrdiff_t> waiters; // counts of the operations in the queue
-    fate then = fate::keep;              // of those
+    std::vector<std::ptrdiff_t> waiters; // the counts of the operations in the queue
+    fate then = fate::keep;              // the fate of these operations
     std::ptrdiff_t max = 100;
-    std::ptrdiff_t held = 2;   // permits in somebody's hands, beside the initial ones
-    unsigned elsewhere = 0;    // a bit for each of the waiters: it goes by executors of its own
-    bool two = false;          // with another semaphore, for which one waits
-    bool handlers_run = false; // later, by whoever runs the context: see world::poll
-    unsigned timed = 0;        // a bit for each of the waiters: it has a deadline, 1, 2 ...
+    std::ptrdiff_t held = 2;   // held permits, in addition to the initial ones
+    unsigned elsewhere = 0;    // a bit for each waiter: it uses other executors
+    bool two = false;          // whether another semaphore exists, with one waiter
+    bool handlers_run = false; // whether handlers run only when a thread polls: see world::poll
+    unsigned timed = 0;        // a bit for each waiter: it has a deadline, 1, 2 ...
 };
 
-/// Semaphores, everything around them, and the account of what ought to be.
+/// Semaphores, their surroundings, and the records for the checks.
 class world : public scenario {
 public:
     explicit world(const beginning& b) : handlers_run_(b.handlers_run) {
@@ -363,9 +365,9 @@ public:
             fail("an operation was leaked");
     }
 
-    // Operations, with their account. The caller holds a reference to the state.
+    // Recorded operations. The caller holds a reference to the state.
 
-    /// As the initiation of an asynchronous acquire. @return the index of its record
+    /// Does what the initiation of an asynchronous acquire does. @return the index of its record
     std::size_t acquire(
         account& of, std::ptrdiff_t n, fate then = fate::keep, bool elsewhere = false,
         link_type* link = nullptr, time_point deadline = never) {
@@ -434,7 +436,7 @@ public:
         return done;
     }
 
-    /// As a permit object does that dies, with its reference.
+    /// Does what the destructor of a permit object does, with its reference.
     void put_back(account& of, state_pointer reference, std::ptrdiff_t n) {
         in_the_middle giving_back(*this, of, n);
         reference.detach()->put_back(n);
@@ -456,7 +458,7 @@ public:
         records[index].cancelled = true;
     }
 
-    /// Sets the first's timer for nobody, as if somebody with that deadline had been there.
+    /// Sets the first semaphore's timer, as if a waiter with that deadline had left.
     void set_timer(time_point deadline) {
         state_type& state = *first->state;
         if (state.find_alarm() == nullptr)
@@ -466,20 +468,20 @@ public:
             const alarm_type::expectation expected(alarm, deadline);
             alarm.post();
             executor.run();
-            executor.refuses = 1; // to switch it off again
+            executor.refuses = 1; // the post that would switch it off again
         }
         executor.refuses = 0;
         executor.has_lost = false;
     }
 
-    /// It is that time, and the executor has a timer go off that was set for then.
+    /// Moves the clock to that time, and lets the executor fire one due timer.
     void reach(time_point t) {
         executor.now = std::max(executor.now, t);
         executor.fire_one();
     }
 
-    /// What the service does when its context is destroyed; newer Asio does it twice. Handlers that
-    /// have not run by then the context destroys.
+    /// Does what the service does when its context is destroyed; newer Asio does it twice. The
+    /// context then destroys the handlers that have not run.
     void shut_down() {
         shutting = scheduler::get().current();
         registry->shutdown();
@@ -493,7 +495,7 @@ public:
         shutting = nobody;
     }
 
-    /// Runs one handler, if there is any to run. Says whether there was.
+    /// Runs one ready handler. Returns whether there was one.
     bool poll() {
         scheduler::get().point(access::write, &ready_, "poll");
         scheduler::get().trace_value(!ready_.empty());
@@ -529,8 +531,8 @@ public:
             other->before_destruction(value);
     }
 
-    /// The current thread's operation changes how many permits are free or on their way. It does
-    /// that once, and by as many as it is about.
+    /// The current thread's operation changes the number of permits that are free or on their way.
+    /// It does so once, by its own count.
     void moves(account& of, std::int64_t n) {
         if (n == 0)
             return;
@@ -590,7 +592,7 @@ public:
             fail("a state is leaked");
     }
 
-    /// Everything that is left goes: permits, semaphores, signals, context.
+    /// Destroys everything that is left: permits, semaphores, signals, context.
     virtual void tear_down() {
         const auto let_go = [&] {
             while (!kept.empty()) {
@@ -627,7 +629,7 @@ public:
 
     static void fail(const std::string& why) { scheduler::get().fail(why); }
 
-    /// An acquire has ended; @p reference is its own.
+    /// Called at the end of an acquire, with its reference.
     void end_of(
         std::size_t index, account& of, outcome result, state_pointer reference,
         bool called = true) {
@@ -639,7 +641,7 @@ public:
         if (result == outcome::queued || result == outcome::invalid_argument)
             fail(std::string("an operation ended as ") + to_string(result));
         if (r.then == fate::destroy) {
-            // Called or destroyed: the semaphore goes with the handler, however that ends.
+            // The handler destroys the semaphore, whether it is called or dropped.
             scheduler::get().point(access::boundary, nullptr, "destroy");
             of.object = owner();
         }
@@ -667,23 +669,23 @@ public:
     };
 
     static constexpr int nobody = -3;
-    static inline unsigned asked = 0; // a bit for each thread: whether it is inside has mattered
+    static inline unsigned asked = 0; // a bit for each thread: is_inside was asked
 
     timer_executor executor;
     boost::intrusive_ptr<registry_type> registry;
     std::optional<account> first, other;
-    std::vector<std::unique_ptr<link_type>> slots; // of the first's waiters at the beginning
+    std::vector<std::unique_ptr<link_type>> slots; // of the first semaphore's initial waiters
     std::vector<permit> kept;
     std::vector<record> records;
-    std::vector<std::string> notes; // results of other operations, for each thread
+    std::vector<std::string> notes; // the results of other operations, for each thread
     bool context_alive = true;
     unsigned inside = 0;   // a bit for each thread: it runs the execution context
-    int shutting = nobody; // who is in the registry's shutdown
+    int shutting = nobody; // the thread inside the registry's shutdown
 
 private:
     friend operation;
 
-    // What the current thread is doing to a semaphore's permits.
+    // What the current thread does to the permits of a semaphore.
     struct in_the_middle {
         in_the_middle(world& w, account& a, std::int64_t n, bool is_acquire = false) :
             of(a), effect(n), acquires(is_acquire), all(w), outer(w.in_the_middle_of()) {
@@ -693,10 +695,10 @@ private:
         in_the_middle& operator=(const in_the_middle&) = delete;
         ~in_the_middle() { all.in_the_middle_of() = outer; }
 
-        // From here on the caller accounts for it, before the next step.
+        // From here on the caller records the effect, before the next step.
         void has_ended(bool successfully) {
             if (scheduler::get().current() == scheduler::outside && done == 0)
-                return; // before the exploration begins nothing is observed
+                return; // nothing is observed before the exploration begins
             if (done != (successfully ? effect : 0))
                 fail(
                     "an operation on " + std::to_string(effect) + " permits moved " +
@@ -705,7 +707,7 @@ private:
         }
 
         account& of;
-        const std::int64_t effect; // on the permits that are free or on their way
+        const std::int64_t effect; // change of the permits that are free or on their way
         const bool acquires;
         std::int64_t done = 0;
         world& all;
@@ -726,7 +728,7 @@ private:
     }
 
     const bool handlers_run_;
-    std::vector<operation*> ready_; // submitted, and not run yet
+    std::vector<operation*> ready_; // submitted, but not run yet
     std::array<in_the_middle*, scheduler::max_threads + 1> in_the_middle_of_{};
 };
 
@@ -746,7 +748,7 @@ inline void account::before_write(world& all, std::int64_t old, std::int64_t nex
         all.moves(*this, added);
 }
 
-// A call has taken all who were in the queue to a list of its own, which is found from them.
+// A call has moved all waiters of the queue to its own list. The waiters lead to that list.
 inline void account::begin_an_ending(const line& moved) {
     const detail::list_node* node = moved.front();
     for (std::size_t n = 0; n < moved.size() && node == moved[n]; ++n)
@@ -771,14 +773,14 @@ inline void account::look_at_the_endings() {
         if (now.size() + gone != it->who.size())
             fail("a queue that has been ended changed its order");
         it->who.swap(now);
-        if (it->who.empty()) // and the list may go
+        if (it->who.empty()) // the list may be destroyed now
             it = endings_.erase(it);
         else
             ++it;
     }
 }
 
-// What holds at every unlock.
+// Checks the invariants at every unlock.
 inline void account::before_unlock(world& all) {
     const std::int64_t word = this->word();
     const bool shut = is_shut(*state);
@@ -790,7 +792,7 @@ inline void account::before_unlock(world& all) {
         fail("lost wake-up: the head of the queue could be satisfied");
     line now = queued(), moved;
     look_at_the_endings();
-    // Who has gone, and in which order those went who were granted.
+    // Which waiters have left, and in which order the granted ones left.
     std::int64_t granted = 0;
     compare(line_, now, [&](waiter_type& w, bool somebody_stays) {
         if (w.result == outcome::queued) {
@@ -819,7 +821,7 @@ inline void account::before_unlock(world& all) {
         fail("waiting() does not count the queue");
     if (!line_.empty() && !work_is_held)
         fail("nobody who waits holds work for the executor");
-    // Those who are still in a call's list rely on those who went before.
+    // The waiters in a call's list rely on the work of those that left before.
     if (!endings_.empty() && operation::holding == 0)
         fail("nobody of those who are ended holds work for the executor");
     on_their_way += granted;

@@ -1,11 +1,14 @@
-# Every library of Boost that a header includes is listed, where each has a name of its own: in the CMake targets of a Boost that is
-# built along with this project, and in the dependencies of vcpkg's port.
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
+# Checks that every Boost library that a header includes is listed where each library has its own name: in the CMake targets of a Boost that
+# is built along with this project, and in the dependencies of the vcpkg port.
 #
-#   -Dsource=DIR    the tree
+#   -Dsource=DIR    the source tree
 
 cmake_minimum_required(VERSION 3.25)
 
-# named(<file> <regex> <result>): what the group of the regular expression matches in the file
+# named(<file> <regex> <result>): sets result to all matches of the regular expression's group in the file
 function(named file regex result)
     file(STRINGS ${source}/${file} lines REGEX "${regex}")
     string(REGEX MATCHALL "${regex}" all "${lines}")
@@ -46,7 +49,7 @@ expect_all(cmake/library.cmake "${library}" ${targets})
 expect_all(cmake/fleet.cmake "${fleet}" ${targets} ${fleet_targets})
 
 file(READ ${source}/packaging/vcpkg/asio-semaphore/vcpkg.json manifest)
-# dependencies_of(<result> <member>...): the parts of Boost in a list of dependencies
+# dependencies_of(<result> <member>...): sets result to the Boost libraries in a list of dependencies
 function(dependencies_of result)
     string(JSON list GET "${manifest}" ${ARGN})
     string(REGEX MATCHALL "\"boost-[a-z0-9-]+\"" ports "${list}")

@@ -1,7 +1,10 @@
-# Built for itself without a build type the library is optimised; a build type that is given stays, and a larger build that
-# gives none keeps none.
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
+# Checks the default build type. As a top-level project the library is built optimised, unless the user sets a build type. A larger project
+# that sets no build type keeps none.
 #
-#   -Dsource=DIR -Dconsumer=DIR               this project, and one that has it as a part
+#   -Dsource=DIR -Dconsumer=DIR               this project, and one that contains it as a subdirectory
 #   -Dbuild=DIR -Dparent=FILE -Dgenerator=NAME
 
 cmake_minimum_required(VERSION 3.25)
@@ -25,7 +28,7 @@ function(expect_build_type wanted project)
     endif()
 endfunction()
 
-# As the README builds it to install it.
+# The options that the README uses for the installation.
 set(library_alone -DASIO_SEMAPHORE_BUILD_TESTS=OFF -DASIO_SEMAPHORE_BUILD_EXAMPLES=OFF)
 expect_build_type(Release ${source} ${library_alone})
 expect_build_type(Debug ${source} ${library_alone} -DCMAKE_BUILD_TYPE=Debug)

@@ -1,4 +1,7 @@
-"""Runs the recipe for Conan with stand-ins for Conan's own classes, which do with plain CMake what those do.
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
+"""Runs the recipe for Conan. Conan's own classes are replaced by classes that do the same with plain CMake.
 
     conan_recipe.py <recipe> <empty directory> <generator> <cache file of the parent build> <version> [fleet]
 
@@ -38,7 +41,7 @@ class Component:
 
 
 class Info:
-    """What the id of a package is computed from."""
+    """The properties from which Conan computes the id of a package."""
 
     def __init__(self, **parts):
         vars(self).update({name: dict(part) for name, part in parts.items()})
@@ -59,10 +62,10 @@ class Components(dict):
 
 
 def targets_of(name, cpp_info):
-    """What CMakeDeps makes of it: each target with its definitions, libraries and requirements.
+    """The targets that CMakeDeps would generate: each with its definitions, libraries and requirements.
 
     A component also has those of the components that it requires. The root target has those of all components. A component with
-    the root target's name is the same target.
+    the name of the root target is the same target.
     """
     targets = {}
 
@@ -234,6 +237,6 @@ else:
         check_package(header_only, fleet=True, builds=False)
         for fleet in (False, True):
             check_package(header_only, fleet, builds=False, build_type="Debug")
-    # A package of headers does not depend on the settings, but does on the fleet: its headers are an option.
+    # A header-only package does not depend on the settings, but on the option for the headers of the fleet.
     assert len(set(ids.values())) == 6, ids
     assert ids[True, True, "Release"] == ids[True, True, "Debug"] != ids[True, False, "Debug"] == ids[True, False, "Release"]

@@ -1,12 +1,15 @@
-# Configures, builds and runs one consumer, from nothing.
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
+# Configures, builds and runs one consumer, in an empty build directory.
 #
-#   -Dsource=DIR -Dbuild=DIR -Dparent=FILE    where it is, where it is built, and the cache that it shares with this build
-#   -Doptions=-DA=B|-DC=D                     what it is configured with
-#   -Dconfig=CONFIG                           the configuration that this build's tests run in
-#   -Dconfigures_only=ON
-#   -Dinstalls=DIR                            installed instead of run
-#   -Dsays=REGEX                              what configuring has to say
-#   -Drefuses=REGEX                           why it does not configure
+#   -Dsource=DIR -Dbuild=DIR -Dparent=FILE    the consumer, its build directory, and the initial cache that all consumers share
+#   -Doptions=-DA=B|-DC=D                     further options for the configuration
+#   -Dconfig=CONFIG                           the configuration that CTest runs
+#   -Dconfigures_only=ON                      do not build
+#   -Dinstalls=DIR                            install the project there, and do not run it
+#   -Dsays=REGEX                              the output of the configuration must match
+#   -Drefuses=REGEX                           the configuration must fail with output that matches
 
 cmake_minimum_required(VERSION 3.25)
 
@@ -15,20 +18,20 @@ string(REPLACE "|" ";" options "${options}")
 execute_process(
     COMMAND ${CMAKE_COMMAND} -S ${source} -B ${build} -G ${generator} -C ${parent} ${options}
     OUTPUT_VARIABLE output ERROR_VARIABLE output RESULT_VARIABLE result)
-# CMake breaks the lines of its messages.
+# CMake wraps long messages.
 string(REGEX REPLACE "[ \n]+" " " text "${output}")
 
 if(refuses)
     if(result EQUAL 0 OR NOT text MATCHES "${refuses}")
-        message(FATAL_ERROR "it should be refused with \"${refuses}\", but:\n${output}")
+        message(FATAL_ERROR "the configuration should fail with \"${refuses}\", but:\n${output}")
     endif()
     return()
 endif()
 if(NOT result EQUAL 0 OR (says AND NOT text MATCHES "${says}"))
-    message(FATAL_ERROR "does not configure, or does not say \"${says}\":\n${output}")
+    message(FATAL_ERROR "the configuration fails, or its output does not match \"${says}\":\n${output}")
 endif()
 if(NOT says AND text MATCHES "CMake [A-Za-z]*( \\([a-z]*\\))? ?Warning|CMake Warning")
-    message(FATAL_ERROR "warns:\n${output}")
+    message(FATAL_ERROR "the configuration warns:\n${output}")
 endif()
 if(configures_only)
     return()
@@ -41,7 +44,7 @@ endif()
 execute_process(COMMAND ${CMAKE_COMMAND} --build ${build} ${build_config}
     OUTPUT_VARIABLE output ERROR_VARIABLE output RESULT_VARIABLE result)
 if(NOT result EQUAL 0)
-    message(FATAL_ERROR "does not build:\n${output}")
+    message(FATAL_ERROR "the build fails:\n${output}")
 endif()
 if(installs)
     file(REMOVE_RECURSE ${installs})
@@ -53,5 +56,5 @@ execute_process(
     COMMAND ${CMAKE_CTEST_COMMAND} --test-dir ${build} ${test_config} --output-on-failure --no-tests=error --timeout 60
     OUTPUT_VARIABLE output ERROR_VARIABLE output RESULT_VARIABLE result)
 if(NOT result EQUAL 0)
-    message(FATAL_ERROR "fails:\n${output}")
+    message(FATAL_ERROR "the tests of the consumer fail:\n${output}")
 endif()

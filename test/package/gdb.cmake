@@ -1,10 +1,13 @@
-# Stops a program in gdb and compares what the pretty-printers show.
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
+# Stops a program in gdb, and checks the output of the pretty-printers.
 #
 #   -Dgdb=PROGRAM -Dprogram=FILE -Dprinters=FILE
 
 cmake_minimum_required(VERSION 3.25)
 
-# A debugged program can't look for leaks.
+# LeakSanitizer does not work in a program that is being debugged.
 set(ENV{ASAN_OPTIONS} detect_leaks=0)
 set(commands "set width 0" "set print pretty off" "source ${printers}" "break stop_here" run up)
 foreach(expression IN ITEMS busy idle closed gone held empty *held.state_)
@@ -19,7 +22,7 @@ list(TRANSFORM commands PREPEND "-ex;")
 execute_process(COMMAND ${gdb} -batch -nx ${commands} ${program}
     OUTPUT_VARIABLE output ERROR_VARIABLE output TIMEOUT 60)
 if(NOT output MATCHES "stop_here \\(")
-    # Containers may forbid to trace.
+    # A container may forbid ptrace.
     message("gdb cannot run the program here:\n${output}")
     return()
 endif()

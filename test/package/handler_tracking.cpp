@@ -1,7 +1,10 @@
-// A program whose operations Asio's handler tracking shows: of a semaphore, two that wait, are
-// granted and called; one with a deadline that is cancelled; one that its context drops. And the
-// same of a limiter: one that waits and is admitted, one that is cancelled, one that waits for it
-// to be idle, one that its context drops. What is granted at once is a post, and shown as that.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// A program for Asio's handler tracking. Operations of a semaphore: two wait and are granted, one
+// with a deadline is cancelled, and the context destroys one. Operations of a limiter: one waits
+// and is admitted, one is cancelled, one waits for the limiter to be idle, and the context destroys
+// one. Operations that are granted at once are posts, and the output shows them as such.
 
 #include <asio_semaphore.hpp>
 

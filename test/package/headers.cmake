@@ -1,4 +1,7 @@
-# Every header compiles on its own, under one C++ standard.
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
+# Checks that every header compiles on its own, for one C++ standard.
 #
 #   -Dcompiler=PROGRAM -Dflags=A|B -Dheaders=A|B -Ddirectory=DIR
 

@@ -1,6 +1,9 @@
-# Who may include what.
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
+# Checks which layer includes which headers.
 #
-#   -Dsource=DIR -Dlisted=A|B    the tree, and what CMake knows of include/
+#   -Dsource=DIR -Dlisted=A|B    the source tree, and the files of include/ that CMake lists
 
 cmake_minimum_required(VERSION 3.25)
 
@@ -13,7 +16,8 @@ if(NOT files STREQUAL listed)
     message(SEND_ERROR "in include/:\n${files}\nlisted in cmake/library.cmake and cmake/fleet.cmake, and installed:\n${listed}")
 endif()
 
-# The headers that every line of a file includes, as they are written between < and >.
+# includes_of(<file> <result>)
+# Sets result to the headers that the file includes, as written between < and >.
 function(includes_of file result)
     file(STRINGS ${source}/${file} lines REGEX "^[ \t]*#[ \t]*include")
     list(TRANSFORM lines REPLACE "^[ \t]*#[ \t]*include[ \t]*[<\"]([^>\"]*)[>\"].*" "\\1")
@@ -24,45 +28,45 @@ set(macros)
 foreach(file IN LISTS files)
     cmake_path(GET file STEM name)
     cmake_path(GET file EXTENSION extension)
-    file(STRINGS ${source}/${file} first_line LIMIT_COUNT 1)
-    if(NOT first_line STREQUAL "#pragma once")
-        message(SEND_ERROR "${file} does not start with #pragma once")
+    file(READ ${source}/${file} text)
+    if(NOT text MATCHES "^(// SPDX-[^\n]*\n)+\n#pragma once\n")
+        message(SEND_ERROR "${file} does not start with its license and #pragma once")
     endif()
 
     includes_of(${file} included)
     foreach(header IN LISTS included)
         cmake_path(GET header STEM other)
         if(header MATCHES "^asio_semaphore" AND NOT EXISTS ${include}/${header})
-            message(SEND_ERROR "${file} includes ${header}, which is not there")
+            message(SEND_ERROR "${file} includes ${header}, which does not exist")
         endif()
         if(file MATCHES "/detail/state/")
             if(header MATCHES "^boost/asio")
                 message(SEND_ERROR "${file} belongs to the state layer, and includes Asio: ${header}")
             elseif(header MATCHES "^asio_semaphore" AND NOT header MATCHES "/detail/state/|/config\\.hpp$"
                 AND NOT (name MATCHES "^(limiter_state|limiter_counts|admission_line|admission_queue)$" AND header MATCHES "/limiter/"))
-                message(SEND_ERROR "${file} belongs to the state layer, and includes what does not: ${header}")
+                message(SEND_ERROR "${file} belongs to the state layer, and includes a header of another layer: ${header}")
             endif()
         endif()
-        # Only the store knows Boost.Redis; script, protocol and machine know no Asio.
+        # Only the store may use Boost.Redis. Script, protocol and machine must not use Asio.
         if(file MATCHES "/detail/fleet/" AND header MATCHES "^boost/redis" AND NOT name STREQUAL "redis_store")
-            message(SEND_ERROR "${file} includes Boost.Redis, which only the store knows: ${header}")
+            message(SEND_ERROR "${file} includes Boost.Redis, which only the store may use: ${header}")
         endif()
         if(file MATCHES "/detail/fleet/(impl/)?(script|protocol|ticket|limit|machine|machine_calls|machine_tickets)\\.[hi]pp$"
             AND header MATCHES "^boost/asio|/detail/operation/|/detail/fleet/(lines|lease|limit_line|client_state|store|redis_store|requests|end_requests)\\.")
-            message(SEND_ERROR "${file} knows no Asio, and includes ${header}")
+            message(SEND_ERROR "${file} must not use Asio, and includes ${header}")
         endif()
         if(NOT file MATCHES "/fleet/" AND header MATCHES "/fleet/")
-            message(SEND_ERROR "${file} knows nothing of the fleet, and includes ${header}")
+            message(SEND_ERROR "${file} does not belong to the fleet, and includes ${header}")
         endif()
         if(file MATCHES "/asio_semaphore/limiter/" AND header MATCHES "/(detail|impl)/" AND NOT header MATCHES "/limiter/|/detail/(state|operation)/")
-            message(SEND_ERROR "${file} is a limiter, and includes what is not public: ${header}")
+            message(SEND_ERROR "${file} belongs to the limiter, and includes a header that is not public: ${header}")
         endif()
         if(file MATCHES "/include/asio_semaphore/detail/[^/]*$")
-            message(SEND_ERROR "${file} belongs to one of the floors: detail/state or detail/operation")
+            message(SEND_ERROR "${file} belongs in the folder of a layer: detail/state or detail/operation")
         endif()
-        # Bodies: by the list of all bodies, and at the end of their own header, where a long one has them in parts. The classes
-        # of the state layer need each other complete, so that their bodies come together, with those of the waiting line; so do
-        # the fleet's lines.
+        # src.hpp includes all bodies. Otherwise only a header itself includes its bodies, at its end; a long header has several files of
+        # bodies. There are two exceptions: the classes of the state layer need each other as complete types, so their bodies include
+        # each other, and so do those of the fleet's lines.
         if(header MATCHES "\\.ipp$" AND NOT file MATCHES "/impl/src\\.hpp$|/detail/fleet/lines\\.hpp$"
             AND NOT other MATCHES "^${name}(_calls|_tickets)?$"
             AND NOT (file MATCHES "/impl/(admission_line|limiter_state|semaphore_state|waiting_line)\\.ipp$" AND header MATCHES "/detail/state/impl/"))
@@ -77,7 +81,7 @@ foreach(file IN LISTS files)
     if(NOT extension STREQUAL ".ipp" AND NOT name STREQUAL "src")
         string(REGEX MATCH "\\.ipp>(.*)$" rest "${text}")
         if(rest MATCHES "(namespace|#include <boost|#include <[a-z_]+>)")
-            message(SEND_ERROR "${file} goes on after its bodies")
+            message(SEND_ERROR "${file} has code after the include of its bodies")
         endif()
     endif()
     string(REGEX REPLACE "_(calls|tickets)$" "" whole "${name}")
@@ -85,14 +89,14 @@ foreach(file IN LISTS files)
         message(SEND_ERROR "${file} does not include its own header")
     endif()
     if(NOT name STREQUAL "config" AND text MATCHES "BOOST_VERSION|BOOST_ASIO_VERSION")
-        message(SEND_ERROR "${file} tests the version of Boost: that stands in config.hpp")
+        message(SEND_ERROR "${file} tests the version of Boost: only config.hpp may do that")
     endif()
     string(REGEX MATCHALL "#[ \t]*define[ \t]+[A-Za-z0-9_]+" defined "${text}")
     list(TRANSFORM defined REPLACE "^#[ \t]*define[ \t]+" "")
     list(APPEND macros ${defined})
 endforeach()
 
-# Who uses a semaphore alone does not pay for the limiter.
+# A program that uses only a semaphore must not have to compile the limiter.
 set(reached asio_semaphore/async_semaphore.hpp)
 set(unread ${reached})
 while(unread)
@@ -105,7 +109,7 @@ while(unread)
 endwhile()
 list(FILTER reached INCLUDE REGEX "/limiter/|limiter_|admission|admit")
 if(reached)
-    message(SEND_ERROR "async_semaphore.hpp includes what is the limiter's:\n${reached}")
+    message(SEND_ERROR "async_semaphore.hpp includes headers of the limiter:\n${reached}")
 endif()
 
 list(REMOVE_DUPLICATES macros)
@@ -115,5 +119,5 @@ if(count GREATER 4)
 endif()
 list(FILTER macros EXCLUDE REGEX "^ASIO_SEMAPHORE_")
 if(macros)
-    message(SEND_ERROR "macros of foreign names: ${macros}")
+    message(SEND_ERROR "macros without the prefix ASIO_SEMAPHORE_: ${macros}")
 endif()

@@ -1,4 +1,7 @@
-# Installs this build, and moves what it installed somewhere else, where it has to work as well.
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
+# Installs this build, and then moves the installation to another directory, where it has to work too.
 #
 #   -Dbuild=DIR -Dconfig=CONFIG -Dprefix=DIR -Dsource=DIR -Dheaders=A|B
 
@@ -24,7 +27,7 @@ foreach(header IN LISTS headers)
     list(REMOVE_ITEM installed ${header})
 endforeach()
 list(TRANSFORM installed REPLACE "^lib(64|/[a-z0-9_]+-linux-gnu[a-z0-9_]*)/" "lib/")
-# One file more for the configuration of the static library.
+# CMake installs another file whose name has the configuration of the static library.
 list(FILTER installed EXCLUDE REGEX "^lib/cmake/asio_semaphore/asio_semaphore-compiled-targets-[a-z]+\\.cmake$")
 list(SORT installed)
 set(expected
@@ -40,7 +43,7 @@ set(expected
     share/asio_semaphore/natvis/asio_semaphore.natvis
     share/doc/asio_semaphore/LICENSE)
 if(NOT installed STREQUAL expected)
-    message(SEND_ERROR "installed beside the headers:\n${installed}\nexpected:\n${expected}")
+    message(SEND_ERROR "installed besides the headers:\n${installed}\nexpected:\n${expected}")
 endif()
 
 file(GLOB_RECURSE texts ${prefix}/*.cmake ${prefix}/*.pc)
@@ -49,7 +52,7 @@ foreach(file IN LISTS texts)
     foreach(path IN ITEMS ${build} ${source} ${stage} ${prefix})
         string(FIND "${text}" "${path}" position)
         if(NOT position EQUAL -1)
-            message(SEND_ERROR "${file} names ${path}: it works nowhere else")
+            message(SEND_ERROR "${file} contains the path ${path}, so the installation cannot be moved")
         endif()
     endforeach()
 endforeach()

@@ -1,14 +1,17 @@
-# Stops a program in lldb and compares what the summaries show.
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
+# Stops a program in lldb, and checks the output of the summaries.
 #
 #   -Dlldb=PROGRAM -Dprogram=FILE -Dsummaries=FILE
 
 cmake_minimum_required(VERSION 3.25)
 
-# Debian's lldb 14 looks for its own Python module in a folder that is not there.
+# lldb 14 of Debian looks for its Python module in a folder that does not exist.
 file(GLOB modules /usr/lib/llvm-*/lib/python3*/dist-packages)
 list(JOIN modules : modules)
 set(ENV{PYTHONPATH} "${modules}")
-set(ENV{ASAN_OPTIONS} detect_leaks=0) # a debugged program can't look for them
+set(ENV{ASAN_OPTIONS} detect_leaks=0) # LeakSanitizer does not work in a program that is being debugged
 set(commands
     "command script import ${summaries}"
     "breakpoint set --name stop_here"
@@ -20,7 +23,7 @@ list(TRANSFORM commands PREPEND "-o;")
 execute_process(COMMAND ${lldb} --batch --no-lldbinit ${commands} -- ${program}
     OUTPUT_VARIABLE output ERROR_VARIABLE output TIMEOUT 60)
 if(NOT output MATCHES "stop_here\\(")
-    # Containers may forbid to trace.
+    # A container may forbid ptrace.
     message("lldb cannot run the program here:\n${output}")
     return()
 endif()

@@ -1,5 +1,8 @@
-# Compiles wrong code, and checks that the first error that the compiler reports is the one to report. Or all of it together
-# without what is wrong, which stands between #ifdef CORRECT and #else or #endif: that has to compile.
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
+# With -Dfile: compiles a file with a mistake, and checks that the compiler's first error is the expected one. With -Dfiles: checks that the
+# files compile with the macro CORRECT, which replaces each mistake by correct code.
 #
 #   -Dfile=FILE -Dcompiler=PROGRAM -Dflags=A|B
 #   -Dfiles=A|B -Dcompiler=PROGRAM -Dflags=A|B -Ddirectory=DIR
@@ -21,7 +24,7 @@ endif()
 file(STRINGS ${file} expected REGEX "^// refused: ")
 string(REGEX REPLACE "^// refused: " "" expected "${expected}")
 if(NOT expected)
-    message(FATAL_ERROR "${file} does not say what the compiler should say")
+    message(FATAL_ERROR "${file} does not state the expected error in a line \"// refused: \"")
 endif()
 execute_process(COMMAND ${compiler} ${flags} -fsyntax-only ${file} ERROR_VARIABLE output RESULT_VARIABLE result)
 if(result EQUAL 0)

@@ -1,8 +1,11 @@
-// Prints metrics, with labels that want to be escaped: a limiter's, or what its argument names.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// Prints the metrics of a limiter, with labels that need escaping. An argument selects others:
 //
-//   unused    those of a limiter that nobody has used, without labels
-//   fleet     a page of a fleet's client and its semaphore
-//   fleet_unused
+//   unused          those of an unused limiter, without labels
+//   fleet           a page with those of a fleet client and a fleet semaphore
+//   fleet_unused    the same of unused ones, without labels
 
 #include <asio_semaphore/fleet/openmetrics.hpp>
 #include <asio_semaphore/limiter/openmetrics.hpp>

@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
-"""Reads the metrics of a limiter and of a fleet with what others read them with.
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
 
-    openmetrics.py PROGRAM              by the parser of Prometheus' Python client, which checks OpenMetrics' rules
-    openmetrics.py PROGRAM PROMTOOL     by Prometheus itself
+"""Checks that other programs can read the metrics of a limiter and of a fleet.
 
-PROGRAM prints the text. Each reader has to refuse damaged text too, or it says nothing about ours.
+    openmetrics.py PROGRAM              uses the parser of Prometheus' Python client, which checks the rules of OpenMetrics
+    openmetrics.py PROGRAM PROMTOOL     uses Prometheus itself
 
-"promtool check metrics" looks at names, types and helps. It knows only the older text format, 0.0.4, where `# UNIT` and
-`# EOF` are comments and a counter's type and help are those of its sample, and gets the text in that form. OpenMetrics
-itself promtool reads as history, with the parser of the server's scrapes; history has a time in every line.
+PROGRAM prints the metrics. Each parser also has to reject damaged text, otherwise its success would mean nothing.
+
+"promtool check metrics" checks names, types and help texts. It knows only the older text format 0.0.4, so this script converts the
+metrics: there, `# UNIT` and `# EOF` are comments, and the type and help of a counter have the name of its sample. promtool reads
+OpenMetrics only as history, with the parser that the server uses for scrapes. History needs a timestamp in every line.
 """
 
 import re
@@ -23,7 +26,7 @@ def fail(text):
 
 
 def read_by_client(text):
-    """None, or what is wrong."""
+    """Returns None, or a description of the error."""
     from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
     try:
@@ -36,7 +39,7 @@ def read_by_client(text):
 
 def promtool(arguments, text=None):
     done = subprocess.run(arguments, input=text, capture_output=True, encoding="utf-8")
-    # What it has to say of names it says with a status too.
+    # promtool also reports bad names by its exit status.
     return None if done.returncode == 0 else f"{arguments[1:]}: status {done.returncode}: {done.stdout}{done.stderr}"
 
 

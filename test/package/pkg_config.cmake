@@ -1,4 +1,8 @@
-# Compiles, links and runs a program with what pkg-config says and nothing else, but where Boost is, which it does not know.
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
+# Compiles, links and runs a program with the flags of pkg-config. The only other flag is the path of Boost, which has no file for
+# pkg-config.
 #
 #   -Dprefix=DIR -Dpkg_config=PROGRAM -Dcompiler=PROGRAM -Dflags=A|B -Dboost=DIR -Dversion=X.Y.Z -Ddirectory=DIR
 
@@ -18,7 +22,7 @@ foreach(package IN ITEMS asio_semaphore asio_semaphore-compiled)
         separate_arguments(${question} UNIX_COMMAND "${${question}}")
     endforeach()
     if(NOT modversion STREQUAL version)
-        message(FATAL_ERROR "${package} is version ${modversion} for pkg-config, not ${version}")
+        message(FATAL_ERROR "pkg-config reports version ${modversion} for ${package}, not ${version}")
     endif()
     set(expect)
     if(package MATCHES compiled)

@@ -1,4 +1,7 @@
-# CMake can read the presets, and they are the ones to be there, each with its workflow.
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
+# Checks that CMake can read the presets, and that all expected presets exist, each with its workflow.
 #
 #   -Dsource=DIR
 

@@ -1,4 +1,7 @@
-// The program that every consumer builds: it waits for a permit, and names an error of ours.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// Every consumer builds this program. It waits for a permit, and uses an error of the library.
 
 #include <asio_semaphore.hpp>
 
@@ -6,10 +9,10 @@
 
 #ifdef EXPECT_COMPILED
 #ifndef ASIO_SEMAPHORE_SEPARATE_COMPILATION
-#error "asio_semaphore::compiled has to say so to whoever links it"
+#error "asio_semaphore::compiled must define ASIO_SEMAPHORE_SEPARATE_COMPILATION for its users"
 #endif
 #elif !defined(ASIO_SEMAPHORE_HEADER_ONLY)
-#error "asio_semaphore::asio_semaphore has to say so to whoever links it"
+#error "asio_semaphore::asio_semaphore must define ASIO_SEMAPHORE_HEADER_ONLY for its users"
 #endif
 
 int main() {

@@ -1,13 +1,16 @@
-# No free function of the operation layer is called unqualified: a handler's namespace may have one of the same name, which
-# argument-dependent lookup would find too.
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
+# Checks that every call of a free function of the operation layer is qualified. Otherwise argument-dependent lookup could find a function
+# with the same name in the namespace of a handler.
 #
-#   -Dsource=DIR    the tree
+#   -Dsource=DIR    the source tree
 
 cmake_minimum_required(VERSION 3.25)
 
 file(GLOB_RECURSE files ${source}/include/*.hpp ${source}/include/*.ipp)
 
-# What begins at the start of a line is in a namespace; members are indented.
+# Free functions start at the beginning of a line; member functions are indented.
 set(names)
 foreach(file IN LISTS files)
     if(file MATCHES "/detail/operation/")
@@ -22,7 +25,7 @@ endforeach()
 list(REMOVE_DUPLICATES names)
 list(LENGTH names count)
 if(NOT "post_to" IN_LIST names OR NOT "start_acquire" IN_LIST names OR count LESS 15)
-    message(SEND_ERROR "not all functions were found, only: ${names}")
+    message(SEND_ERROR "the script finds only these functions: ${names}")
 endif()
 
 foreach(file IN LISTS files)

@@ -1,11 +1,14 @@
-# The package as others meet it: every way to consume it, from an empty build tree; what its headers promise to compilers and
-# debuggers; the recipes for package managers. Needs the compiler of this build only, no network.
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
+# Tests the package as its users see it: every way to consume it, each in an empty build directory; the headers with compilers and
+# debuggers; the recipes for package managers. The tests need only the compiler of this build, and no network.
 
 set(package_source ${CMAKE_CURRENT_LIST_DIR})
 set(package_build ${CMAKE_CURRENT_BINARY_DIR}/package)
 set(package_prefix ${package_build}/prefix)
 
-# What consumers share with this build.
+# The initial cache of all consumers, with settings of this build.
 set(parent ${package_build}/parent.cmake)
 set(text)
 foreach(variable IN ITEMS
@@ -22,7 +25,7 @@ file(CONFIGURE OUTPUT ${parent} CONTENT "${text}" @ONLY)
 function(package_test name)
     cmake_parse_arguments(PARSE_ARGV 1 arg "" "TIMEOUT" "COMMAND")
     if(NOT arg_TIMEOUT)
-        set(arg_TIMEOUT 600) # for a busy machine
+        set(arg_TIMEOUT 600) # long enough for a busy machine
     endif()
     add_test(NAME package/${name} COMMAND ${arg_COMMAND})
     set_tests_properties(package/${name} PROPERTIES LABELS package TIMEOUT ${arg_TIMEOUT})
@@ -80,7 +83,7 @@ else()
     message(STATUS "Tests of the installed package: not there, they need ASIO_SEMAPHORE_INSTALL and ASIO_SEMAPHORE_BUILD_COMPILED")
 endif()
 
-# Without the compiled library: what a distribution's package for every architecture would hold.
+# Without the compiled library: the contents of a package that does not depend on the architecture.
 package_consumer(install_header_only SOURCE ${PROJECT_SOURCE_DIR}
     OPTIONS -DASIO_SEMAPHORE_BUILD_COMPILED=OFF -DASIO_SEMAPHORE_BUILD_TESTS=OFF -DASIO_SEMAPHORE_BUILD_EXAMPLES=OFF
     ARGUMENTS -Dinstalls=${package_prefix}.header_only)
@@ -89,7 +92,7 @@ package_consumer(missing_component NEEDS installed_header_only
     OPTIONS -DCMAKE_PREFIX_PATH=${package_prefix}.header_only -DCOMPONENT=compiled
     ARGUMENTS "-Drefuses=installed without a component \"compiled\"")
 
-# The fleet is there for those who ask for it, and Boost is new enough.
+# The fleet is an option, and needs a newer Boost than the library.
 if(ASIO_SEMAPHORE_FLEET)
     package_consumer(install_fleet SOURCE ${PROJECT_SOURCE_DIR}
         OPTIONS -DASIO_SEMAPHORE_FLEET=ON -DASIO_SEMAPHORE_BUILD_COMPILED=OFF -DASIO_SEMAPHORE_BUILD_TESTS=OFF
@@ -112,7 +115,7 @@ package_consumer(fetch_content)
 package_consumer(boost_in_parent ARGUMENTS "-Dsays=asio_semaphore is not installed: Boost is built along with it")
 package_consumer(dependent ARGUMENTS -Dconfigures_only=ON)
 
-# package_vcpkg_port(<name> <feature>...): what the port installs is in <name>/packages/asio-semaphore
+# package_vcpkg_port(<name> <feature>...): tests the port, which installs into <name>/packages/asio-semaphore
 function(package_vcpkg_port name)
     list(JOIN ARGN "|" features)
     package_test(${name} COMMAND ${CMAKE_COMMAND}
@@ -156,7 +159,6 @@ if(NOT multi_config)
         -Dparent=${parent} -Dgenerator=${CMAKE_GENERATOR} -P ${package_source}/build_type.cmake)
 endif()
 
-# Parsed by CMake, with nothing missing.
 package_test(presets COMMAND ${CMAKE_COMMAND} -Dsource=${PROJECT_SOURCE_DIR} -P ${package_source}/presets.cmake)
 
 package_test(version COMMAND ${CMAKE_COMMAND}
@@ -170,7 +172,7 @@ package_test(boost_parts COMMAND ${CMAKE_COMMAND} -Dsource=${PROJECT_SOURCE_DIR}
 
 package_test(qualified_calls COMMAND ${CMAKE_COMMAND} -Dsource=${PROJECT_SOURCE_DIR} -P ${package_source}/qualified_calls.cmake)
 
-# The compiler alone, with what the header-only target and our own programs ask for.
+# These tests call the compiler directly, with the flags of the header-only target and of our own programs.
 if(CMAKE_CXX_COMPILER_ID MATCHES "GNU|Clang" AND NOT CMAKE_CXX_COMPILER_FRONTEND_VARIANT STREQUAL "MSVC")
     get_target_property(boost_include ${first} INTERFACE_INCLUDE_DIRECTORIES)
     set(flags -I${PROJECT_SOURCE_DIR}/include -DASIO_SEMAPHORE_HEADER_ONLY ${warnings})
@@ -198,7 +200,7 @@ if(CMAKE_CXX_COMPILER_ID MATCHES "GNU|Clang" AND NOT CMAKE_CXX_COMPILER_FRONTEND
         -Ddirectory=${package_build}/misuse -P ${package_source}/misuse.cmake)
     foreach(file IN LISTS misuses)
         cmake_path(GET file STEM name)
-        # What concepts can say of a handler they say under C++20.
+        # In C++20, concepts report some mistakes in a handler, so the error message is another one.
         set(standards 17)
         if(name MATCHES "handler")
             set(standards 17 20)
@@ -211,7 +213,7 @@ if(CMAKE_CXX_COMPILER_ID MATCHES "GNU|Clang" AND NOT CMAKE_CXX_COMPILER_FRONTEND
     endforeach()
 endif()
 
-# All of the program has to be built with it, Asio included.
+# The whole program, including Asio, has to be compiled with handler tracking. So it does not link asio_once.
 add_executable(test_package_handler_tracking ${package_source}/handler_tracking.cpp)
 target_link_libraries(test_package_handler_tracking PRIVATE asio_semaphore::asio_semaphore)
 target_compile_definitions(test_package_handler_tracking PRIVATE BOOST_ASIO_ENABLE_HANDLER_TRACKING)
@@ -243,7 +245,7 @@ else()
     message(STATUS "Test package/lldb: not there, lldb was not found or coroutines are off")
 endif()
 
-# The text of statistics, as others read it; that of the fleet's needs neither its Boost nor a server.
+# Other programs have to be able to parse the metrics. Those of the fleet need neither the fleet's Boost nor a server.
 add_executable(test_package_openmetrics ${package_source}/openmetrics.cpp)
 target_link_libraries(test_package_openmetrics PRIVATE asio_semaphore_development)
 target_include_directories(test_package_openmetrics PRIVATE ${PROJECT_SOURCE_DIR}/test)

@@ -1,8 +1,11 @@
-# Runs the port for vcpkg with stand-ins for vcpkg's own functions, which do with plain CMake what those do.
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
+# Runs the port for vcpkg. vcpkg's own functions are replaced by functions that do the same with plain CMake.
 #
 #   -Dport=DIR -Dbuild=DIR -Dparent=FILE -Dgenerator=NAME -Dversion=X.Y.Z
-#   -Ddocuments=A|B    those that name the targets
-#   -Dfeatures=A|B     those that are asked for
+#   -Ddocuments=A|B    the documents that have to name the targets
+#   -Dfeatures=A|B     the requested features
 
 cmake_minimum_required(VERSION 3.25)
 
@@ -45,7 +48,7 @@ endfunction()
 function(vcpkg_cmake_configure)
     called_once()
     cmake_parse_arguments(PARSE_ARGV 0 arg "" "SOURCE_PATH" "OPTIONS")
-    # As vcpkg does: a build that may not fetch anything, and where an unknown option is a mistake.
+    # As in vcpkg, the build must not download anything, and an unknown option is an error.
     execute_process(
         COMMAND ${CMAKE_COMMAND} -S ${arg_SOURCE_PATH} -B ${build}/release -G ${generator} -C ${parent} ${arg_OPTIONS}
             -DCMAKE_INSTALL_PREFIX=${CURRENT_PACKAGES_DIR} -DBUILD_SHARED_LIBS=OFF -DCMAKE_BUILD_TYPE=Release
@@ -56,7 +59,7 @@ function(vcpkg_cmake_configure)
     endif()
     file(STRINGS ${build}/release/CMakeCache.txt untyped REGEX "^ASIO_SEMAPHORE_[A-Z_]+:UNINITIALIZED=")
     if(untyped)
-        message(FATAL_ERROR "options that the project does not have: ${untyped}")
+        message(FATAL_ERROR "the project does not have these options: ${untyped}")
     endif()
 endfunction()
 
@@ -79,7 +82,7 @@ function(vcpkg_cmake_config_fixup)
     foreach(file IN LISTS files)
         cmake_path(GET file FILENAME name)
         file(RENAME ${file} ${to}/${name})
-        # share/x is one directory nearer to the prefix than lib/cmake/x.
+        # share/x is one directory closer to the prefix than lib/cmake/x.
         file(READ ${to}/${name} text)
         set(up "get_filename_component(_IMPORT_PREFIX \"\${_IMPORT_PREFIX}\" PATH)\n")
         string(REPLACE "${up}${up}${up}" "${up}${up}" text "${text}")
@@ -103,7 +106,7 @@ include(${port}/portfile.cmake)
 
 list(LENGTH called count)
 if(NOT count EQUAL 7)
-    message(FATAL_ERROR "the port calls only ${called}")
+    message(FATAL_ERROR "the port calls only these functions: ${called}")
 endif()
 foreach(file IN ITEMS share/${PORT}/copyright share/${PORT}/usage share/asio_semaphore/asio_semaphore-config.cmake
     lib/libasio_semaphore.a lib/pkgconfig/asio_semaphore.pc include/asio_semaphore.hpp)
@@ -119,7 +122,7 @@ foreach(file IN ITEMS include/asio_semaphore/fleet/fleet_semaphore.hpp share/asi
         message(SEND_ERROR "the port does not install ${file}")
     endif()
 endforeach()
-# vcpkg refuses a package with empty directories, or with CMake files outside of share/.
+# vcpkg rejects a package with empty directories, or with CMake files outside share/.
 file(GLOB_RECURSE strays ${CURRENT_PACKAGES_DIR}/lib/*.cmake)
 file(GLOB_RECURSE all LIST_DIRECTORIES ON ${CURRENT_PACKAGES_DIR}/*)
 foreach(directory IN LISTS all)
@@ -131,14 +134,14 @@ foreach(directory IN LISTS all)
     endif()
 endforeach()
 if(strays)
-    message(SEND_ERROR "vcpkg would refuse ${strays}")
+    message(SEND_ERROR "vcpkg would reject the package because of ${strays}")
 endif()
 
 file(READ ${port}/vcpkg.json manifest)
 string(JSON name GET "${manifest}" name)
 string(JSON stated GET "${manifest}" version)
 if(NOT name STREQUAL PORT OR NOT stated STREQUAL version)
-    message(SEND_ERROR "the manifest is that of ${name} ${stated}, not of ${PORT} ${version}")
+    message(SEND_ERROR "the manifest is for ${name} ${stated}, not for ${PORT} ${version}")
 endif()
 set(described)
 string(JSON count LENGTH "${manifest}" features)

@@ -1,4 +1,7 @@
-# What repeats the version in other words than version.hpp says the same.
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
+# Checks that all files that repeat the version agree with version.hpp.
 #
 #   -Dsource=DIR -Dversion=X.Y.Z
 
@@ -6,12 +9,13 @@ cmake_minimum_required(VERSION 3.25)
 
 string(REGEX MATCH "^[0-9]+\\.[0-9]+" minor "${version}")
 
-# expect(<file> <what comes before the version> <version>): at least once in the file, and nowhere with another version
+# expect(<file> <regex before the version> <version>)
+# The file must contain the version at least once after the regex, and no other version.
 function(expect file before expected)
     file(READ ${source}/${file} text)
     string(REGEX MATCHALL "${before}[0-9][0-9.]*" found "${text}")
     if(NOT found)
-        message(SEND_ERROR "${file} does not say which version it is about: there is no match of ${before}")
+        message(SEND_ERROR "${file} states no version: there is no match of ${before}")
     endif()
     foreach(match IN LISTS found)
         string(REGEX REPLACE "^.*[^0-9.]" "" stated "${match}")
@@ -25,14 +29,14 @@ endfunction()
 expect(packaging/vcpkg/asio-semaphore/vcpkg.json "\"version\": \"" ${version})
 expect(.github/ISSUE_TEMPLATE/bug.yml "placeholder: " ${version})
 
-# Of the releases in the changelog the newest comes first.
+# The newest release comes first in the changelog.
 file(STRINGS ${source}/CHANGELOG.md releases REGEX "^## [0-9]")
 list(GET releases 0 newest)
 if(NOT newest MATCHES "^## ${version} ")
     message(SEND_ERROR "the newest release in CHANGELOG.md is \"${newest}\", not ${version}")
 endif()
 
-# Every find_package that asks for a version, in what users read and in the consumers of the tests.
+# Every find_package with a version, in the documentation and in the consumers of the tests.
 file(GLOB_RECURSE files RELATIVE ${source} ${source}/doc/*.md ${source}/test/package/CMakeLists.txt)
 foreach(file IN ITEMS README.md CHANGELOG.md LISTS files)
     file(READ ${source}/${file} text)

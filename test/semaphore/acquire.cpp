@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #include <asio_semaphore/async_semaphore.hpp>
 
 #include "fixture.hpp"
@@ -44,7 +47,7 @@ const way ways[] = {
 };
 
 struct acquire_fixture : fixture {
-    // Runs f(semaphore, way) for each way, on a semaphore of its own.
+    // Runs f(semaphore, way) for each way, each time with a new semaphore.
     template <typename F>
     void for_each_way(std::ptrdiff_t initial, std::ptrdiff_t max_permits, F f) {
         for (const way& w : ways) {

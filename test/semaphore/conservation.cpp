@@ -1,6 +1,9 @@
-// A random mix of everything that one thread can do, with the books kept beside it: what is free,
-// held, forgotten and on its way is always what was put in, the queue's head never fits, and every
-// operation completes exactly once.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// A random mix of everything that one thread can do, with a count of all permits. At any time the
+// permits that are free, held, forgotten or being delivered add up to those that were put in. The
+// head of the queue never fits, and every operation completes exactly once.
 
 #include <asio_semaphore/async_semaphore.hpp>
 
@@ -135,7 +138,7 @@ private:
     }
 
     void check() {
-        // Permits on their way cannot be counted: now and then they all arrive.
+        // Permits that are being delivered cannot be counted, so sometimes deliver all of them.
         if (pick(4) != 0)
             return;
         context_.restart();

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #include <asio_semaphore/async_semaphore.hpp>
 
 #include "fixture.hpp"
@@ -15,7 +18,7 @@ using namespace std::chrono_literals;
 using std::chrono::steady_clock;
 
 struct deadline_fixture : fixture {
-    // Steps the context until o has completed.
+    // Runs the context until o has completed.
     void poll_until_called(const operation& o) {
         while (!o.called())
             poll();
@@ -107,7 +110,7 @@ BOOST_AUTO_TEST_CASE(a_deadline_of_zero_or_in_the_past_never_queues) {
     past(-1s);
     past(std::chrono::nanoseconds::min());
     past(std::chrono::hours::min());
-    past(std::chrono::hours(-5'000'000)); // further back than the clock can tell
+    past(std::chrono::hours(-5'000'000)); // outside the range of the clock
     past(std::chrono::duration<double>(-0.5));
     past(std::chrono::duration<double, std::ratio<86400>>(-1e300));
 }

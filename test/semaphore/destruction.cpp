@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #include <asio_semaphore/async_semaphore.hpp>
 
 #include "fixture.hpp"
@@ -13,7 +16,7 @@ namespace {
 
 using namespace test;
 
-// A handler that does something when it is destroyed without having been called.
+// A handler that runs an action when it is destroyed without having been called.
 class last_words {
 public:
     explicit last_words(std::function<void()> say) : say_(std::move(say)) {}
@@ -212,7 +215,7 @@ BOOST_AUTO_TEST_CASE(a_waiting_handler_that_owns_permits_gives_them_back_with_th
     semaphore.emplace(*doomed, 1);
     async_semaphore other(*doomed, 1);
     operation waits_for_own, waits_for_other, waits_behind;
-    // Each holds what the other waits for.
+    // Each waiter holds the permit that the other one waits for.
     semaphore->async_acquire(
         2, [held = other.try_acquire_permit(),
             h = waits_for_own.on_completion()](error_code ec) mutable { std::move(h)(ec); });

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #include <asio_semaphore/error.hpp>
 
 #include "fixture.hpp"
@@ -27,7 +30,7 @@ static_assert(static_cast<int>(error::queue_full) == 4);
 static_assert(static_cast<int>(error::shed) == 5);
 
 #if !defined(ASIO_SEMAPHORE_SEPARATE_COMPILATION)
-// What another shared library would carry as its own copy of the category.
+// The copy of the category that another shared library could contain.
 const boost::system::error_category& a_copy_of_the_category() {
     static const asio_semaphore::detail::semaphore_error_category copy;
     return copy;

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #include <asio_semaphore/async_semaphore.hpp>
 
 #include "fixture.hpp"
@@ -12,7 +15,7 @@ using namespace test;
 
 struct thrown : std::exception {};
 
-// A handler whose moves throw once the countdown is at zero.
+// A handler whose moves throw when the countdown reaches zero.
 class throwing_move {
 public:
     struct plan {
@@ -52,7 +55,7 @@ BOOST_AUTO_TEST_CASE(a_handler_that_throws_leaves_the_semaphore_usable) {
     semaphore.async_acquire_permit([](error_code, permit) { throw thrown(); });
     semaphore.async_acquire_permit(next.on_completion());
     BOOST_CHECK_THROW(context.run(), thrown);
-    // Its permit went to the next while the stack was unwound.
+    // During stack unwinding, the next waiter got the permit.
     BOOST_TEST(semaphore.waiting() == 0u);
     BOOST_TEST(!poll());
     BOOST_TEST(next.granted());
@@ -69,7 +72,7 @@ BOOST_AUTO_TEST_CASE(a_waiting_handler_that_throws_leaves_the_semaphore_usable) 
     semaphore.release();
     BOOST_CHECK_THROW(context.run(), thrown);
     BOOST_CHECK_THROW(context.run(), thrown);
-    // The plain form's permit is the handler's, who let it get lost.
+    // The plain async_acquire leaves the release to the handler, which lost the permit.
     BOOST_TEST(semaphore.available() == 0);
     semaphore.release();
     BOOST_TEST(!poll());

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #include <asio_semaphore/async_semaphore.hpp>
 
 #include "fixture.hpp"
@@ -14,8 +17,8 @@ using namespace test;
 using namespace std::chrono_literals;
 
 struct fairness_fixture : fixture {
-    // A handler that notes its name when it is granted. On one thread handlers run in the order of
-    // their grants.
+    // A handler that records its name when its operation is granted. On one thread, handlers run in
+    // the order of their grants.
     auto note(char name) {
         return [this, name](error_code ec) {
             if (!ec)
@@ -178,7 +181,7 @@ BOOST_AUTO_TEST_CASE(the_permits_that_a_handler_gives_back_go_to_the_next_in_lin
         semaphore.async_acquire_permit([&](error_code, permit held) {
             seen.push_back(semaphore.available());
             held.reset();
-            // Handed over: there is somebody who waits, except behind the last.
+            // The next waiter got the permit. Behind the last one, nobody waits.
             seen.push_back(semaphore.available());
         });
     }

@@ -1,6 +1,9 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
-// What the semaphore's tests share.
+// Shared by the tests of the semaphore.
 
 #include <asio_semaphore/async_semaphore.hpp>
 

@@ -1,6 +1,9 @@
-// A permit for which the maximum has no room, because it was adopted without having been acquired
-// or because permits were added while it was held, is caught when it gives back: debug builds
-// assert, and no build lets the semaphore exceed its maximum.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// A permit object would exceed the maximum when it returns its permits, if they were adopted
+// without having been acquired, or if permits were added meanwhile. Debug builds assert then, and
+// no build lets the semaphore exceed its maximum.
 
 #include <support/misuse.hpp>
 
@@ -52,10 +55,10 @@ BOOST_AUTO_TEST_CASE(permits_that_were_added_while_others_were_held_do_not_excee
         asio::io_context context;
         async_semaphore semaphore(context, 10, 10);
         permit held = semaphore.try_acquire_permit(5);
-        semaphore.release(5); // accepted: of those that are held it does not know
+        semaphore.release(5); // accepted: the semaphore does not count the held permits
         BOOST_TEST(semaphore.available() == 10);
         permit others = semaphore.try_acquire_permit(3);
-        held.reset(); // three of five fit
+        held.reset(); // three of the five permits fit
         BOOST_TEST(!held);
         BOOST_TEST(semaphore.available() == 10);
         others.forget();
@@ -66,7 +69,7 @@ BOOST_FIXTURE_TEST_CASE(released_by_hand_what_is_too_much_is_refused_then, fixtu
     async_semaphore semaphore(context, 10, 10);
     BOOST_TEST(semaphore.try_acquire(5));
     semaphore.release(5);
-    BOOST_TEST(semaphore.try_acquire(10)); // fifteen are out
+    BOOST_TEST(semaphore.try_acquire(10)); // now fifteen have been acquired
     semaphore.release(10);
     error_code ec;
     semaphore.release(5, ec);

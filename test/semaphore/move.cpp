@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #include <asio_semaphore/async_semaphore.hpp>
 
 #include "fixture.hpp"
@@ -23,7 +26,7 @@ using namespace std::chrono_literals;
 using io_semaphore = asio_semaphore::basic_async_semaphore<asio::io_context::executor_type>;
 
 struct move_fixture : fixture {
-    // Everything that a moved-from semaphore promises.
+    // Checks all guarantees of a moved-from semaphore.
     void check_moved_from(async_semaphore& semaphore) {
         BOOST_TEST((semaphore.get_executor() == context.get_executor()));
         BOOST_TEST(!semaphore.is_open());

@@ -1,5 +1,8 @@
-// No handler is called from inside a call into the library, and no foreign code, not even a
-// destructor, runs while a lock is held.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// The library never calls a handler inside a call into the library. It runs no code of the user
+// under a lock, not even a destructor.
 
 #include <asio_semaphore/async_semaphore.hpp>
 
@@ -23,7 +26,7 @@ using namespace test;
 using namespace std::chrono_literals;
 
 struct never_inline_fixture : fixture {
-    // A semaphore with all of its permits out and one operation in the queue.
+    // A semaphore without a free permit, and with one operation in the queue.
     never_inline_fixture() {
         semaphore.emplace(context, 1, 3);
         held = semaphore->try_acquire_permit();
@@ -36,8 +39,8 @@ struct never_inline_fixture : fixture {
     operation waiter;
 };
 
-// A handler that takes the lock of its semaphore whenever it is moved or destroyed: if any was
-// held then, the test would hang.
+// A handler that takes the lock of its semaphore whenever it is moved or destroyed. If the library
+// moved or destroyed it under the lock, the test would hang.
 class locks_when_touched {
 public:
     locks_when_touched(async_semaphore& semaphore, int& calls) :
@@ -56,7 +59,7 @@ public:
 
 private:
     void touch() noexcept {
-        // Without a net effect; both take the mutex while there is a queue.
+        // No net effect, but both calls take the mutex while an operation waits.
         semaphore_->reduce(1);
         semaphore_->release(1);
     }
@@ -65,8 +68,9 @@ private:
     int* calls_;
 };
 
-// What foreign code does that the library calls while it starts, grants or ends an operation: it
-// uses the semaphore in its turn. With somebody in the queue most of this takes the lock.
+// The library calls the user's code while it starts, grants or ends an operation. That code may use
+// the semaphore, as this function does. While an operation waits, most of these calls take the
+// lock.
 template <typename Semaphore>
 void use(Semaphore& semaphore) {
     (void)semaphore.available();
@@ -76,7 +80,7 @@ void use(Semaphore& semaphore) {
     semaphore.release(1);
 }
 
-// Of an executor that is known: a type-erased one would take no allocator along.
+// A type-erased executor would not use the handler's allocator, so the executor type is concrete.
 using typed_semaphore = asio_semaphore::basic_async_semaphore<asio::io_context::executor_type>;
 
 struct calls_back {
@@ -122,7 +126,7 @@ private:
     calls_back* back_;
 };
 
-// The handler of a slot that acts when it dies, as when another takes its place.
+// A cancellation handler that runs an action when it is destroyed, for instance by its replacement.
 class last_act {
 public:
     explicit last_act(std::function<void()> act) : act_(std::move(act)) {}
@@ -162,7 +166,7 @@ BOOST_AUTO_TEST_CASE(nothing_that_ends_a_wait_calls_the_handler) {
         BOOST_TEST_CONTEXT(c.name) {
             never_inline_fixture f;
             bool in_call = false, ran_in_call = false;
-            // Also when it is called on a thread that runs the context, inside another handler.
+            // Also if the call is made inside another handler, on a thread that runs the context.
             asio::post(f.context, [&] {
                 in_call = true;
                 c.end(f);
@@ -291,12 +295,12 @@ BOOST_AUTO_TEST_CASE(no_lock_is_held_while_a_handler_moves_runs_or_is_destroyed)
     own.async_acquire(0, locks_when_touched(own, calls));
     cancel.emit(asio::cancellation_type::terminal);
     doomed->poll();
-    BOOST_TEST(calls == 2); // the one that asked for nothing, and the cancelled one
+    BOOST_TEST(calls == 2); // the operation with the count 0, and the cancelled one
     own.release(3);
     doomed->poll();
     BOOST_TEST(head.granted());
     BOOST_TEST(calls == 3);
-    own.release(); // on its way, when the context goes
+    own.release(); // grants one, which is being delivered when the context is destroyed
     BOOST_TEST(own.waiting() == 3u);
     doomed.reset();
     BOOST_TEST(calls == 3);
@@ -333,7 +337,7 @@ BOOST_AUTO_TEST_CASE(no_lock_is_held_while_an_allocator_is_called) {
     BOOST_TEST(at_once.granted());
     BOOST_TEST(none.granted());
 
-    // Behind somebody who waits.
+    // The same behind a waiting operation.
     operation head, here, there, timed, late, aborted_here, aborted_there;
     own.async_acquire(2, head.on_completion());
     own.async_acquire(counted(here));
@@ -365,7 +369,7 @@ BOOST_AUTO_TEST_CASE(no_lock_is_held_while_an_allocator_is_called) {
     BOOST_TEST(aborted_here.completed_with(aborted));
     BOOST_TEST(aborted_there.completed_with(aborted));
 
-    // The context goes, with one that waits and one on its way.
+    // The context is destroyed while one operation waits and another is being delivered.
     operation on_its_way, waits;
     own.async_acquire(2, elsewhere(on_its_way));
     own.async_acquire(9, counted(waits));

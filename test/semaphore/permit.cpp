@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #include <asio_semaphore/permit.hpp>
 
 #include <asio_semaphore/async_semaphore.hpp>
@@ -232,21 +235,21 @@ BOOST_AUTO_TEST_CASE(merge_with_an_empty_permit_on_either_side) {
     BOOST_TEST(empty.count() == 2);
     BOOST_TEST(!held);
     permit of_other = other.try_acquire_permit(1);
-    held.merge(std::move(of_other)); // moved-from: belongs to no semaphore
+    held.merge(std::move(of_other)); // a moved-from permit belongs to no semaphore
     BOOST_TEST(held.count() == 1);
     held.reset();
     BOOST_TEST(other.available() == 5);
-    held.merge(std::move(empty)); // reset: as well
+    held.merge(std::move(empty)); // the same after reset
     BOOST_TEST(held.count() == 2);
     BOOST_TEST(held.forget() == 2);
-    held.merge(other.try_acquire_permit(1)); // forgotten: as well
+    held.merge(other.try_acquire_permit(1)); // the same after forget
     held.reset();
     BOOST_TEST(other.available() == 5);
 }
 
 BOOST_AUTO_TEST_CASE(merge_beyond_what_a_count_can_tell_changes_neither) {
     constexpr auto most = std::numeric_limits<std::ptrdiff_t>::max();
-    permit adopted(semaphore, std::adopt_lock, most); // by misuse; forgotten below
+    permit adopted(semaphore, std::adopt_lock, most); // a misuse; forgotten below
     permit held = semaphore.try_acquire_permit();
     BOOST_CHECK_THROW(adopted.merge(std::move(held)), std::invalid_argument);
     BOOST_CHECK_THROW(held.merge(std::move(adopted)), std::invalid_argument);

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #include <asio_semaphore/async_semaphore.hpp>
 
 #include "fixture.hpp"
@@ -134,7 +137,7 @@ BOOST_AUTO_TEST_CASE(hands_over_in_one_step) {
     semaphore.release();
     BOOST_TEST(semaphore.available() == 0);
     BOOST_TEST(semaphore.waiting() == 1u);
-    // The permit is the first's already: what would not fit if it were still about, fits.
+    // The first waiter already owns the permit. Otherwise a second one would exceed the maximum.
     semaphore.release();
     BOOST_TEST(semaphore.available() == 0);
     BOOST_TEST(semaphore.waiting() == 0u);

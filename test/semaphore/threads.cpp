@@ -1,6 +1,9 @@
-// What holds between threads: what happens before a release is visible after the acquire that it
-// satisfies, permits are conserved, every operation completes once, and of two things that race
-// exactly one wins.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// Guarantees between threads. Everything that happens before a release is visible after the acquire
+// that it satisfies. No permit is lost or invented, every operation completes exactly once, and
+// exactly one side wins each race.
 
 #include <asio_semaphore/async_semaphore.hpp>
 
@@ -30,7 +33,7 @@ using namespace std::chrono_literals;
 
 constexpr int rounds = 1000;
 
-// An io_context that several threads run, or a thread_pool.
+// A context with several threads: an io_context or a thread_pool.
 struct threaded_io_context {
     explicit threaded_io_context(int n) {
         for (int i = 0; i < n; ++i)
@@ -54,8 +57,8 @@ struct threaded_pool {
     asio::thread_pool context;
 };
 
-// What the holders of the permits do to each other, on plain variables: with one permit that is
-// sound only if a release happens before the acquire that it satisfies.
+// The holders of permits change plain variables. With one permit, that is correct only if a release
+// happens before the acquire that it satisfies.
 struct shared_account {
     long long plain = 0;
     std::atomic<int> inside{0};
@@ -117,7 +120,7 @@ void workers_take_turns(std::ptrdiff_t permits, bool plain_is_guarded) {
         all.push_back({semaphore, account, failures, plain_is_guarded, i % 2 == 0, turns});
     for (worker& w : all)
         w.next();
-    // Beside them, one that never waits.
+    // In addition, this thread uses only try_acquire_permit.
     int tried = 0;
     for (int i = 0; i < 1000; ++i) {
         if (permit held = semaphore.try_acquire_permit()) {
@@ -139,7 +142,7 @@ void workers_take_turns(std::ptrdiff_t permits, bool plain_is_guarded) {
         BOOST_TEST(account.plain == workers * turns + tried);
 }
 
-// Runs first and second at the same time, often, each round with a new `Round`.
+// Runs first and second at the same time, in many rounds, each with a new `Round`.
 template <typename Round>
 void race() {
     std::optional<Round> round;
@@ -164,7 +167,7 @@ void race() {
     other.join();
 }
 
-// One permit is out, and one operation waits for it.
+// The only permit is held, and one operation waits for it.
 struct one_waits {
     asio::io_context context;
     std::optional<async_semaphore> semaphore{std::in_place, context, 1};
@@ -237,7 +240,7 @@ BOOST_AUTO_TEST_CASE(a_permit_on_its_way_is_never_seen_nor_snatched) {
     async_semaphore semaphore(threads.context, 0);
     std::atomic<bool> stop{false};
     std::function<void(error_code, permit)> again = [&](error_code, permit held) {
-        // The next one waits before this one gives back: the queue is never empty.
+        // The next operation waits before this one returns its permit, so the queue is never empty.
         if (!stop)
             semaphore.async_acquire_permit(again);
         held.reset();
@@ -479,7 +482,7 @@ BOOST_AUTO_TEST_CASE(a_debt_made_while_permits_come_back_is_exact) {
             BOOST_TEST(semaphore->available() == 1);
         }
     };
-    // One permit too few went back: as much as the waiter holds, or waits for.
+    // One permit too few returned. It is the one that the waiter holds or waits for.
     race<round>();
 }
 

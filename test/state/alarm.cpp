@@ -1,5 +1,8 @@
-// Deadlines in the state layer, with the time passed in: who is timed out, and what the timer is
-// set for.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// Deadlines in the state layer: which waiters time out, and for which time the timer is set. The
+// test passes the time.
 
 #include <asio_semaphore/detail/state/alarm.hpp>
 
@@ -27,12 +30,12 @@ constexpr time_point at(int t) {
 
 constexpr long off = -1;
 
-/// For messages.
+/// Makes a time readable in messages of Boost.Test.
 long ticks(time_point t) {
     return t == never ? off : static_cast<long>(t.time_since_epoch().count());
 }
 
-/// An executor with a timer, by hand.
+/// An executor with a timer, both driven by the test.
 class hand_made_alarm final : public asio_semaphore::detail::alarm<threads> {
 public:
     using alarm::alarm;
@@ -45,7 +48,7 @@ public:
     }
     void shut() noexcept override { is_shut = true; }
 
-    /// Runs what has been posted.
+    /// Runs the posted functions.
     void run() {
         for (; posts > 0; --posts) {
             if (claim())
@@ -79,7 +82,7 @@ struct fixture : state_fixture {
         s->install_alarm(std::move(made));
     }
 
-    /// As an initiation does.
+    /// Does what an initiation does.
     outcome enqueue(hand_made_timed_waiter& w) {
         const time_point deadline = w.at;
         outcome result = s->enqueue(w);
@@ -178,7 +181,7 @@ BOOST_AUTO_TEST_CASE(the_timer_stays_as_it_is_where_the_earliest_leaves) {
     BOOST_TEST(five.ended_as(outcome::granted));
     timer->run();
     BOOST_TEST(timer->set_for == 5);
-    timer->fire(at(5)); // for nothing
+    timer->fire(at(5)); // no deadline has passed
     BOOST_TEST(nine.untouched());
     BOOST_TEST(timer->set_for == 9);
     timer->fire(at(9));
@@ -216,7 +219,7 @@ BOOST_AUTO_TEST_CASE(the_timer_stays_on_for_who_comes_before_it_is_switched_off)
 
 BOOST_AUTO_TEST_CASE(a_timer_whose_waiter_has_left_already_is_not_set) {
     enqueue(five);
-    s->release(1); // before the executor has run
+    s->release(1); // before the executor runs
     BOOST_TEST(timer->posts == 1);
     timer->run();
     BOOST_TEST(timer->times_set == 0);
@@ -238,7 +241,7 @@ BOOST_AUTO_TEST_CASE(a_timer_is_set_for_who_is_about_to_enter_the_queue) {
         timer->post();
         timer->run();
         BOOST_TEST(timer->set_for == 7);
-        // The waiter does not enter, after all.
+        // The waiter does not enter the queue.
     }
     BOOST_TEST(timer->posts == 1);
     timer->run();
@@ -286,7 +289,7 @@ BOOST_AUTO_TEST_CASE(one_thread_touches_the_timer_and_looks_again_for_the_others
     time_point t;
     BOOST_TEST_REQUIRE(timer->next(t));
     BOOST_TEST(ticks(t) == 9);
-    BOOST_TEST(s->enqueue(five) == outcome::queued); // the thread that touches it will see
+    BOOST_TEST(s->enqueue(five) == outcome::queued); // the thread that uses the timer will see it
     timer->posted();
     BOOST_TEST(!timer->claim());
     BOOST_TEST(!timer->expire(at(1)));
@@ -384,7 +387,7 @@ BOOST_AUTO_TEST_CASE(a_shutdown_waits_for_who_touches_the_timer) {
     std::thread shutter([&] { states->shutdown(); });
     while (s->is_open())
         std::this_thread::yield();
-    // Time for a shutdown that does not wait.
+    // If the shutdown did not wait, it would have time to end here.
     for (int i = 0; i < 1000; ++i)
         std::this_thread::yield();
     const bool was_shut = timer->is_shut;

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #include <asio_semaphore/detail/state/cancellation_link.hpp>
 
 #include "hand_made_waiter.hpp"
@@ -189,14 +192,15 @@ BOOST_AUTO_TEST_CASE(a_link_may_die_when_its_waiter_has_ended_however_it_did) {
             canceller->attach(*w);
             s->enqueue(*w);
             one.end(*s, *states);
-            w.reset(); // the link must not reach for it any more
+            w.reset(); // the link must not use the waiter any more
             canceller->fire();
             canceller.reset();
         }
     }
 }
 
-// Those whom a call is ending can be found until their turn comes; here by one who is ended first.
+// While a call ends many waiters, the later ones can still be cancelled, here by the end of an
+// earlier one.
 BOOST_AUTO_TEST_CASE(a_link_may_fire_or_die_when_its_waiter_is_about_to_be_ended) {
     const auto s = make(0);
     link_type early(s);
@@ -218,12 +222,12 @@ BOOST_AUTO_TEST_CASE(a_link_may_fire_or_die_when_its_waiter_is_about_to_be_ended
 }
 
 BOOST_AUTO_TEST_CASE(a_link_may_die_inside_the_end_that_it_caused) {
-    // On the heap: AddressSanitizer sees whoever reaches for it afterwards.
+    // On the heap, so that AddressSanitizer reports a later use.
     auto s = make(0);
     auto canceller = std::make_unique<link_type>(s);
     canceller->attach(a);
     s->enqueue(a);
-    s.reset(); // as the semaphore that was destroyed without an end of its own
+    s.reset(); // as if the semaphore had been destroyed without abort
     a.on_end = [&](state_pointer) {
         canceller.reset();
     };
@@ -237,7 +241,7 @@ BOOST_AUTO_TEST_CASE(a_link_keeps_its_state_alive) {
     link_type canceller(s);
     canceller.attach(a);
     s->enqueue(a);
-    s->abort(); // as the semaphore that dies
+    s->abort(); // as the destructor of the semaphore does
     s.reset();
     canceller.fire();
     BOOST_TEST(a.ended_as(outcome::aborted));

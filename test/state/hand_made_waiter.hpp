@@ -1,7 +1,10 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
-// A waiter without an operation behind it, for driving the state layer by hand. It notes what the
-// state layer did with it, and lets go of its reference to the state as an operation does.
+// A waiter without an operation, for direct tests of the state layer. It records what the state
+// layer did with it, and releases its reference to the state as an operation does.
 
 #include <asio_semaphore/detail/state/semaphore_state.hpp>
 
@@ -20,39 +23,40 @@ namespace test {
 
 using namespace asio_semaphore::detail;
 
-/// What a permit does that gives back: it lets go of its own reference, too.
+/// Returns permits as a permit object does: the call also releases the reference.
 template <typename Threads>
 void put_back(boost::intrusive_ptr<semaphore_state<Threads>> state, std::ptrdiff_t n) {
     state.detach()->put_back(n);
 }
 
-/// @tparam Waiter of the state layer: waiter or timed_waiter
+/// @tparam Waiter a waiter type of the state layer: waiter or timed_waiter
 template <typename Threads, template <typename> class Waiter>
 class basic_hand_made_waiter final : public Waiter<Threads> {
 public:
     using state_type = semaphore_state<Threads>;
     using state_pointer = boost::intrusive_ptr<state_type>;
 
-    /// @param args those of the state layer's waiter
+    /// @param args further arguments of the waiter's constructor
     template <typename... Args>
     explicit basic_hand_made_waiter(std::ptrdiff_t n, Args... args) noexcept :
         Waiter<Threads>(n, args...) {}
     basic_hand_made_waiter(const basic_hand_made_waiter&) = delete;
     basic_hand_made_waiter& operator=(const basic_hand_made_waiter&) = delete;
 
-    /// How often it was handed to its executor, and how often destroyed.
+    /// How often the waiter was submitted to its executor, and how often destroyed.
     int submitted = 0, destroyed = 0;
-    /// How often it was told to hold outstanding work, and whether the thread runs its executor.
+    /// How often the waiter was told to hold outstanding work, and whether the thread runs its
+    /// executor.
     int told_to_work = 0;
     bool inside = false;
 
-    /// Runs instead of noting `submitted` alone, with the reference that came along.
+    /// If set, runs at the submission, and gets the reference.
     std::function<void(state_pointer)> on_end;
 
     bool untouched() const { return submitted == 0 && destroyed == 0; }
     bool ended_as(outcome o) const { return submitted == 1 && destroyed == 0 && this->result == o; }
 
-    /// What an executor does that drops an operation: its permits go back.
+    /// Behaves as if the executor dropped the operation: its permits return.
     void drop_when_submitted() {
         on_end = [this](state_pointer owner) {
             if (this->result == outcome::granted)

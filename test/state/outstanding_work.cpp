@@ -1,5 +1,8 @@
-// Who holds outstanding work on the semaphore's executor, so that it goes on running while somebody
-// waits.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// Which waiter holds outstanding work on the semaphore's executor, so that the context keeps
+// running while an operation waits.
 
 #include "hand_made_waiter.hpp"
 
@@ -13,7 +16,7 @@ using namespace test;
 
 struct fixture : state_fixture {
     state_pointer s = make(0);
-    // They do not hold work by themselves.
+    // These waiters hold no work themselves.
     hand_made_waiter a{1, false}, b{1, false}, c{1, false};
 };
 
@@ -71,7 +74,7 @@ BOOST_AUTO_TEST_CASE(outside_the_last_holds_work_until_it_is_submitted) {
     for (auto* w : {&a, &b, &c})
         s->enqueue(*w);
     b.on_end = [&](state_pointer of_b) {
-        BOOST_TEST(b.told_to_work == 1); // before it is submitted
+        BOOST_TEST(b.told_to_work == 1); // told before the submission
         of_b->release(0);
     };
     s->release(2);
@@ -90,8 +93,9 @@ BOOST_AUTO_TEST_CASE(a_thread_inside_is_work_enough) {
     s->release(1);
 }
 
-// A handler that is dropped while it is submitted runs another context, which gives back there: the
-// grant has to wait for the first submission, and that context may be over by then.
+// A dropped handler runs another context during its submission, and that context returns permits.
+// The grant has to wait for the end of the first submission. By then the other context may have
+// ended.
 BOOST_AUTO_TEST_CASE(a_thread_in_the_middle_of_a_submission_is_not_inside) {
     const auto other = make(0);
     a.on_end = [&](state_pointer) {
@@ -109,8 +113,8 @@ BOOST_AUTO_TEST_CASE(a_thread_in_the_middle_of_a_submission_is_not_inside) {
     other->release(1);
 }
 
-// A call that lets others in while it ends many: whoever they take, somebody holds work for the
-// rest.
+// A call that ends many waiters lets other calls in between. Whichever waiters they take, another
+// waiter must hold work for the rest.
 BOOST_AUTO_TEST_CASE(while_many_are_ended_somebody_holds_work) {
     std::deque<hand_made_waiter> many;
     for (int i = 0; i < 2500; ++i)
@@ -119,7 +123,7 @@ BOOST_AUTO_TEST_CASE(while_many_are_ended_somebody_holds_work) {
         int holding = 0;
         for (const hand_made_waiter& w : many)
             holding += w.told_to_work;
-        // The one of the queue, and the last of each of the critical sections.
+        // The holder of the queue, and the last waiter of each critical section.
         BOOST_TEST(holding == 4);
         BOOST_TEST(many.back().told_to_work == 1);
     };
@@ -129,7 +133,7 @@ BOOST_AUTO_TEST_CASE(while_many_are_ended_somebody_holds_work) {
 
 BOOST_AUTO_TEST_CASE(who_holds_work_anyway_is_not_told_to) {
     hand_made_waiter own{1};
-    own.inside = true; // nobody asks
+    own.inside = true; // must not matter
     s->enqueue(own);
     s->enqueue(a);
     BOOST_TEST(a.told_to_work == 0);

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #include <asio_semaphore/detail/state/semaphore_state.hpp>
 
 #include "hand_made_waiter.hpp"
@@ -115,7 +118,8 @@ BOOST_AUTO_TEST_CASE(a_debt_has_a_bottom) {
     BOOST_TEST(a.ended_as(outcome::granted));
 }
 
-// From the bottom of a debt to the largest maximum is twice as far as a 32-bit ptrdiff_t can tell.
+// The distance from the largest debt to the largest maximum is twice the range of a 32-bit
+// ptrdiff_t.
 BOOST_AUTO_TEST_CASE(a_debt_is_paid_below_the_largest_maximum_too) {
     const auto s = make(0);
     BOOST_TEST(s->reduce(state::max()));
@@ -228,7 +232,7 @@ BOOST_AUTO_TEST_CASE(a_chain_of_dropped_operations_does_not_grow_the_stack) {
     int depth = 0, deepest = 0;
     for (int i = 0; i < 100000; ++i) {
         auto& w = *waiters.emplace_back(std::make_unique<hand_made_waiter>(1));
-        // Each passes a permit of the other semaphore on, so that the chain runs through both.
+        // Each releases the other semaphore, so that the chain alternates between the two.
         const auto& other = i % 2 == 0 ? t : s;
         w.on_end = [&depth, &deepest, other](state_pointer) {
             deepest = std::max(deepest, ++depth);
@@ -257,7 +261,7 @@ BOOST_AUTO_TEST_CASE(whoever_is_submitted_may_let_the_last_reference_go) {
     address->enqueue(a);
     address->enqueue(b);
     {
-        const state_pointer caller(address); // as a permit that gives back holds
+        const state_pointer caller(address); // a permit object would hold this reference
         address->release(2);
     }
     BOOST_TEST(a.submitted == 1);
@@ -273,7 +277,7 @@ BOOST_AUTO_TEST_CASE(a_waiter_in_the_queue_holds_no_reference_and_a_taken_one_do
     s->enqueue(a);
     s->release(1);
     s.reset();
-    BOOST_TEST(kept->available() == 0); // dead, were it not for the taken waiter
+    BOOST_TEST(kept->available() == 0); // only the taken waiter keeps the state alive
     put_back(kept, 1);
     BOOST_TEST(kept->available() == 1);
 }

@@ -1,6 +1,10 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #include <asio_semaphore/detail/state/state_registry.hpp>
 
-// The bodies, also where the library is compiled: it has them for its own threads alone.
+// Include the bodies even if the library is compiled: the compiled library contains them only for
+// its own threads parameter.
 #include <asio_semaphore/detail/state/impl/semaphore_state.ipp>
 
 #include "hand_made_waiter.hpp"
@@ -82,7 +86,7 @@ BOOST_AUTO_TEST_CASE(a_waiter_that_is_destroyed_may_give_back_permits_of_every_s
     const auto s = make(0), t = make(0);
     a.on_end = [&](state_pointer) {
         put_back(s, 1);
-        put_back(t, 2); // would serve b, were not all states shut first
+        put_back(t, 2); // does not serve b, because all states are shut first
     };
     s->enqueue(a);
     t->enqueue(b);
@@ -140,7 +144,7 @@ BOOST_AUTO_TEST_CASE(a_state_that_has_died_is_not_shut) {
     std::vector<state_pointer> some;
     for (int i = 0; i < 5; ++i)
         some.push_back(make(0));
-    // From the front, the back and the middle: the rest stay listed.
+    // Remove one at the front, the back and the middle. The others stay listed.
     for (const std::size_t gone : {std::size_t(0), std::size_t(3), std::size_t(1)})
         some.erase(some.begin() + static_cast<std::ptrdiff_t>(gone));
     some[0]->enqueue(a);
@@ -157,7 +161,7 @@ BOOST_AUTO_TEST_CASE(shutdown_waits_for_a_submission_that_another_thread_is_in_t
         submitting = true;
         while (!shutting)
             std::this_thread::yield();
-        // Time for a shutdown that does not wait to come back.
+        // If the shutdown did not wait, it would have time to return here.
         for (int i = 0; i < 1000; ++i)
             std::this_thread::yield();
         submitted = true;
@@ -176,7 +180,7 @@ BOOST_AUTO_TEST_CASE(shutdown_waits_for_a_submission_that_another_thread_is_in_t
     BOOST_TEST(b.destroyed == 1);
 }
 
-// A thread of a higher priority that only yields would never let the other one go on.
+// If a thread with a higher priority only yielded, the other thread might never run.
 BOOST_AUTO_TEST_CASE(the_longer_a_shutdown_waits_the_more_it_gives_way) {
     static std::atomic<int> most_looks{0};
     struct patient : threads {

@@ -1,5 +1,8 @@
-// The state layer on locks and atomics that report what it does with them: which values anybody
-// could ever have read, which paths take a lock, and when a state is freed.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// The state layer with locks and atomics that report their use: which values another thread could
+// have read, which paths take a lock, and when a state is freed.
 
 #include <asio_semaphore/detail/state/semaphore_state.hpp>
 // The bodies, also where the library is compiled: it has them for its own threads alone.
@@ -19,19 +22,20 @@
 namespace {
 
 struct watch {
-    int locks = 0;                         // taken
-    int locked = 0;                        // held now
-    int states = 0;                        // mutexes that exist beside the registries' own
-    std::vector<std::ptrdiff_t> available; // every count that a reader could have seen
+    int locks = 0;                         // how often a lock was taken
+    int locked = 0;                        // locks that are held now
+    int states = 0;                        // mutexes that exist, except those of registries
+    std::vector<std::ptrdiff_t> available; // every count that another thread could have read
     std::uint64_t lifetime = 0;            // of the state whose references changed last
-    std::function<void()> on_unlock;       // called once, by whoever unlocks next
+    std::function<void()> on_unlock;       // called once, at the next unlock
 
     std::uint64_t sections() const { return lifetime >> 40; }
 };
 
 watch seen;
 
-// What the threads of a program are, except that there is one, and that it is watched.
+// The threads parameter of the state layer, for one thread, with locks and atomics that are
+// watched.
 struct watched {
     class mutex {
     public:
@@ -81,7 +85,7 @@ struct watched {
         }
 
     private:
-        // What is added to is a lifetime, or the references of a registry.
+        // Only lifetimes and the references of registries are added to.
         T count(T value) noexcept {
             if constexpr (std::is_same_v<T, std::uint64_t>)
                 seen.lifetime = value;
@@ -90,7 +94,7 @@ struct watched {
         T set(T value) noexcept {
             const T old = value_;
             value_ = value;
-            // The word of counts and flags is the only signed one.
+            // Only the word of counts and flags is signed.
             if constexpr (std::is_same_v<T, std::int64_t>)
                 seen.available.push_back(static_cast<std::ptrdiff_t>(value >> 2));
             return old;
@@ -266,12 +270,12 @@ BOOST_AUTO_TEST_CASE(other_threads_are_let_in_while_many_are_ended) {
     const struct {
         const char* name;
         void (*end)(state&, registry&);
-        int locks; // beside one for each thousand
+        int locks; // besides one for each thousand
     } ends[] = {
         {"cancel", [](state& x, registry&) { x.cancel(); }, 0},
         {"close", [](state& x, registry&) { x.close(); }, 0},
         {"abort", [](state& x, registry&) { x.abort(); }, 0},
-        // To list, to shut, to look for an alarm; and twice the registry's.
+        // To list, to shut, to look for an alarm, and twice for the registry.
         {"shutdown", [](state&, registry& r) { r.shutdown(); }, 4},
     };
     for (const auto& e : ends) {
@@ -297,7 +301,7 @@ BOOST_AUTO_TEST_CASE(who_comes_while_many_are_cancelled_waits) {
     for (int i = 0; i < 2500; ++i)
         s->enqueue(many.emplace_back(1));
     seen.on_unlock = [&] {
-        BOOST_TEST(seen.sections() == 1u); // a shutdown would wait
+        BOOST_TEST(seen.sections() == 1u); // a shutdown would wait for this section
         BOOST_TEST(s->waiting() == 1500u);
         BOOST_TEST(s->enqueue(a) == outcome::queued);
     };
@@ -308,7 +312,7 @@ BOOST_AUTO_TEST_CASE(who_comes_while_many_are_cancelled_waits) {
     s->release(1);
     BOOST_TEST(a.ended_as(outcome::granted));
     s.reset();
-    BOOST_TEST(seen.states == 0); // each was counted once
+    BOOST_TEST(seen.states == 0); // each reference was counted once
 }
 
 BOOST_AUTO_TEST_CASE(a_state_is_freed_with_its_last_reference_and_not_before) {
@@ -340,7 +344,7 @@ BOOST_AUTO_TEST_CASE(a_state_is_not_freed_while_it_submits) {
     };
     b.on_end = [&](state_pointer of_b) {
         of_b.reset();
-        alive_at_b = seen.states; // the section is not over yet
+        alive_at_b = seen.states; // the section has not ended yet
     };
     s->enqueue(a);
     s->enqueue(b);
@@ -362,8 +366,8 @@ BOOST_AUTO_TEST_CASE(references_that_a_shutdown_takes_are_given_back) {
 }
 
 BOOST_AUTO_TEST_CASE(a_shutdown_in_the_middle_of_a_submission_does_not_wait_for_itself) {
-    // What an executor drops may own another context, to which it has just given back a permit, or
-    // its own.
+    // A dropped handler may own another context, to which it has just returned a permit, or its own
+    // context.
     const boost::intrusive_ptr<registry> others(new registry);
     const state_pointer s = make(0), t(new state(0, 9, others), false);
     waiter_type of_t{1}, waits_at_t{1};

@@ -1,7 +1,10 @@
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
 # asio_semaphore_nervous_test(<label> <name> <label>...)
 #
-# A test once more, with threads that hesitate at every lock and atomic of the state layer, so that more overlaps. That replaces a
-# header of the library, hence takes the header-only one, whichever the other tests use.
+# Builds a test a second time, with threads that pause at random at the locks and atomics of the state layer, so that more operations
+# overlap. To do that it replaces a header of the library. So it uses the header-only target, whichever target the other tests use.
 include_guard()
 function(asio_semaphore_nervous_test label name)
     set(target test_${label}_${name}_nervous)

@@ -1,6 +1,9 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
-// What the randomised tests take from the environment: where chance begins, and how long to go on.
+// Options of the randomised tests from the environment: the seed, and the duration.
 
 #include <atomic>
 #include <chrono>
@@ -16,13 +19,13 @@ inline std::string environment(const char* name) {
     return value == nullptr ? std::string() : value;
 }
 
-/// ASIO_SEMAPHORE_TEST_SECONDS, or what the test takes by itself.
+/// ASIO_SEMAPHORE_TEST_SECONDS or, without that, the test's own duration.
 inline std::chrono::duration<double> time_to_run(double otherwise) {
     const std::string given = environment("ASIO_SEMAPHORE_TEST_SECONDS");
     return std::chrono::duration<double>(given.empty() ? otherwise : std::stod(given));
 }
 
-/// Small and fast; the same numbers on every platform.
+/// A small and fast generator, with the same numbers on every platform.
 class random {
 public:
     explicit random(std::uint64_t seed) noexcept : state_(seed) {}
@@ -33,7 +36,7 @@ public:
         z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
         return z ^ (z >> 31);
     }
-    /// Below @p n.
+    /// A number below @p n.
     std::size_t below(std::size_t n) noexcept { return static_cast<std::size_t>((*this)() % n); }
     bool one_in(std::size_t n) noexcept { return below(n) == 0; }
 
@@ -41,20 +44,20 @@ private:
     std::uint64_t state_;
 };
 
-/// Where chance begins for the hesitations of the next threads; see chance_of_this_thread.
+/// The seed of the pauses of the next thread; see chance_of_this_thread.
 inline std::atomic<std::uint64_t>& next_thread() {
     static std::atomic<std::uint64_t> seed{1};
     return seed;
 }
 
-/// How the thread hesitates, where it does (nervous/asio_semaphore/detail/state/threads.hpp). Apart
-/// from what it does, which must not depend on that.
+/// Decides where the thread pauses (nervous/asio_semaphore/detail/state/threads.hpp). Separate from
+/// the generator of the test, so that the pauses do not change what the test does.
 inline random& chance_of_this_thread() {
     thread_local random chance(next_thread().fetch_add(1, std::memory_order_relaxed));
     return chance;
 }
 
-/// ASIO_SEMAPHORE_TEST_SEED, or one that differs from run to run: for all that is left to chance.
+/// Returns the seed of the test: ASIO_SEMAPHORE_TEST_SEED or, without that, a random one.
 inline std::uint64_t seed() {
     const std::string given = environment("ASIO_SEMAPHORE_TEST_SEED");
     std::random_device device;

@@ -1,11 +1,14 @@
-// Everything at once, on many threads, for as long as one likes:
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// All operations at the same time, on many threads, for any duration:
 //   test_stress_soak -- --minutes 30
-// Round after round: clients that acquire in every way on semaphores of several executors, by
-// themselves or with_permit, threads that cancel, reduce, release and close, semaphores that are
-// moved, closed and destroyed meanwhile, and contexts that go with operations waiting. After each
-// round nothing may be missing.
+// The test runs in rounds. Clients acquire permits in every way, on semaphores with several kinds
+// of executors, directly or with with_permit. Threads cancel, reduce, release and close. Meanwhile
+// semaphores are moved, closed and destroyed, and contexts are destroyed while operations wait.
+// After each round, the test checks that no permit and no completion is missing.
 //
-// The seed stands at the start, and at the end what there was, also where that is a failure.
+// The test prints the seed at the start, and a summary at the end, even after a failure.
 
 #include <asio_semaphore/async_semaphore.hpp>
 #include <asio_semaphore/with_permit.hpp>
@@ -83,7 +86,7 @@ struct statistics {
 };
 statistics stats;
 
-/// The end of whatever fails: an assertion, a check of ours, a sanitizer.
+/// Prints the summary after any failure: an assertion, a check of this test, a sanitizer.
 void print_failure() {
     stats.print("failed");
 }
@@ -94,7 +97,7 @@ void print_failures() {
 #endif
 }
 
-/// Boost.Test's checks are not for many threads.
+/// The checks of Boost.Test do not support several threads.
 [[noreturn]] void fail(const std::string& what) {
     std::fprintf(stderr, "soak: %s\n", what.c_str());
     std::abort();
@@ -104,7 +107,7 @@ void require(bool holds, const char* what) {
         fail(what);
 }
 
-/// Waits for something that must come, however slow the machine is.
+/// Waits for a condition that must become true, even on a slow machine.
 template <typename Condition, typename Describe>
 void await(Condition condition, Describe describe) {
     const auto patience = clock_type::now() + std::chrono::minutes(2);
@@ -128,7 +131,7 @@ void count(error_code ec) {
         fail("an operation ended with: " + ec.message());
 }
 
-/// A handler that is called once, or destroyed.
+/// A part of a handler, which must be called once or destroyed.
 class once {
 public:
     once() { ++stats.started; }
@@ -154,10 +157,10 @@ struct limited {
     async_semaphore semaphore;
     const std::ptrdiff_t capacity;
     std::atomic<std::ptrdiff_t> in_use{0};
-    std::uint64_t plain = 0; // of the semaphore with one permit: guarded by that
+    std::uint64_t plain = 0; // guarded by the semaphore, if that has one permit
 };
 
-/// Permits in use, somebody else's or its own.
+/// Permits in use. The object owns them, or another party does.
 class usage {
 public:
     usage(limited& of, std::ptrdiff_t n) : of_(&of), n_(n) {
@@ -181,10 +184,10 @@ public:
 private:
     limited* of_ = nullptr;
     std::ptrdiff_t n_;
-    permit held_; // given back last
+    permit held_; // the last member to be destroyed
 };
 
-/// An operation that takes a moment, under a limit.
+/// A short operation for with_permit.
 template <typename Token>
 auto async_use(
     const asio::any_io_executor& executor, limited& of, std::ptrdiff_t n, Token&& token) {
@@ -215,7 +218,7 @@ public:
         for (auto& t : troublemakers)
             t.join();
 
-        // Everybody comes to the end of what is under way, without anybody cancelling.
+        // All operations in progress must end without a cancellation.
         stopping_ = true;
         await(
             [&] {
@@ -245,7 +248,7 @@ public:
     }
 
 private:
-    /// Starts one operation after the other.
+    /// Starts each operation when the one before has ended.
     class client {
     public:
         client(round_of_stress& round, stress::random random) : round_(round), random_(random) {}
@@ -255,7 +258,7 @@ private:
                 ++round_.finished_;
                 return;
             }
-            // The signal is ours and the troublemakers': one at a time.
+            // The troublemakers use the signal too, so the mutex serialises its use.
             const std::lock_guard<std::mutex> lock(mutex_);
             limited& l = *round_.limits_[random_.below(round_.limits_.size())];
             const auto n = static_cast<std::ptrdiff_t>(
@@ -315,7 +318,7 @@ private:
             }
         };
 
-        /// The end of an operation with a permit, which is back.
+        /// The handler of an operation under a limit, whose permit has returned.
         struct user {
             client& self;
             once handler;
@@ -353,7 +356,7 @@ private:
 
         round_of_stress& round_;
         std::mutex mutex_;
-        stress::random random_;            // used by one operation after the other
+        stress::random random_;            // only one operation at a time uses it
         asio::cancellation_signal signal_; // guarded by mutex_
     };
 
@@ -443,7 +446,7 @@ private:
             std::this_thread::yield();
     }
 
-    /// A context that goes while operations wait, and others release to its semaphores.
+    /// A context that is destroyed while operations wait, and others release to its semaphores.
     void short_lived_context(stress::random& random) {
         ++stats.contexts;
         auto context = std::make_unique<asio::io_context>();

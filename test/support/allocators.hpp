@@ -1,13 +1,16 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
-// Allocators that count, fail on demand, or own one single block.
+// Allocators that count, that fail on demand, or that own a single block.
 
 #include <cstddef>
 #include <new>
 
 namespace support {
 
-/// What the allocators of one family have done, and when they shall fail.
+/// What all copies of an allocator have done, and when they fail.
 struct memory_book {
     int allocated = 0;
     int freed = 0;
@@ -54,7 +57,7 @@ private:
     memory_book* book_;
 };
 
-/// Memory for one block at a time: asking for a second one while it is out throws.
+/// Memory for one block at a time. A second allocation before the deallocation throws.
 class one_block {
 public:
     void* allocate(std::size_t size) {

@@ -1,12 +1,16 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
-// The least that a completion handler may be, in a namespace that catches every unqualified call.
+// A completion handler that meets only the minimum requirements, in a namespace whose functions
+// catch every unqualified call.
 
 #include <support/handlers.hpp>
 
 namespace hostile {
 
-/// Only movable and callable as an rvalue; everything else that it could be asked for is a trap.
+/// Can only be moved, and called as an rvalue. Any other use does not compile.
 class handler {
 public:
     explicit handler(support::result& to) noexcept : recorded_(to) {}
@@ -39,7 +43,7 @@ void operator,(const handler&, T&&) = delete;
 template <typename T>
 void operator,(T&&, const handler&) = delete;
 
-// What argument-dependent lookup would find, if the library or Asio called these unqualified.
+// Argument-dependent lookup would find these, if the library or Asio called them unqualified.
 template <typename... T>
 void move(T&&...) = delete;
 template <typename... T>

@@ -1,2 +1,5 @@
-// Asio's TLS, once.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// Compiles Asio's TLS once.
 #include <boost/asio/ssl/impl/src.hpp>

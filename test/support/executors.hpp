@@ -1,6 +1,9 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
-// Executors that keep book, and executors that misbehave.
+// Executors that count, and executors that misbehave.
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/execution.hpp>
@@ -20,11 +23,11 @@
 
 namespace support {
 
-/// What the executors of one family have seen.
+/// The counts of all copies of a tracker_executor.
 class tracking {
 public:
-    std::atomic<int> work{0};      ///< outstanding work: executors alive that track it
-    std::atomic<int> submitted{0}; ///< functions given to execute
+    std::atomic<int> work{0};      ///< outstanding work: executors that exist and track it
+    std::atomic<int> submitted{0}; ///< functions passed to execute
     std::atomic<int> ran{0};
 
     /// Whether the calling thread is inside a function that one of the executors runs.
@@ -33,7 +36,7 @@ public:
         return std::find(all.begin(), all.end(), this) != all.end();
     }
 
-    /// While it lives, on_stack() of its thread.
+    /// During its lifetime, on_stack() is true on its thread.
     class scope {
     public:
         explicit scope(const tracking& t) { stack().push_back(&t); }
@@ -49,7 +52,7 @@ private:
     }
 };
 
-/// Passes everything on to another executor, and keeps book in a tracking, which outlives it.
+/// Forwards everything to another executor, and counts in a tracking, which must outlive it.
 template <typename Inner = boost::asio::io_context::executor_type, bool Tracked = false>
 class tracker_executor {
 public:
@@ -60,7 +63,7 @@ public:
         inner_(other.inner_), book_(other.book_) {
         start();
     }
-    /// Takes the work along: Asio does not destroy some of the executors that it has moved from.
+    /// Moves the work too, because Asio does not destroy some of the executors that it moved from.
     tracker_executor(tracker_executor&& other) noexcept :
         inner_(std::move(other.inner_)), book_(std::exchange(other.book_, nullptr)) {}
     tracker_executor& operator=(tracker_executor other) noexcept {
@@ -128,22 +131,22 @@ struct executor_failure : std::runtime_error {
     executor_failure() : std::runtime_error("the executor") {}
 };
 
-/// How a wayward_executor treats what it is given, and what it keeps.
+/// How a wayward_executor treats functions, and the functions that it keeps.
 class ways {
 public:
     enum class way {
-        pass_on,    ///< to the context
-        drop,       ///< destroyed inside execute, without being run
-        fail,       ///< execute throws
-        hold,       ///< kept, until somebody asks for it
-        run_inline, ///< run inside execute, whatever was required
+        pass_on,    ///< forward them to the context
+        drop,       ///< destroy them inside execute without running them
+        fail,       ///< throw from execute
+        hold,       ///< keep them until run_held_in_reverse or drop_held
+        run_inline, ///< run them inside execute, although blocking.never is required
     };
 
     way now = way::pass_on;
     int seen = 0;
 
     std::size_t held() const { return held_.size(); }
-    /// Runs what was held, the newest first.
+    /// Runs the held functions, the newest first.
     void run_held_in_reverse() {
         while (!held_.empty()) {
             const auto f = std::move(held_.back());
@@ -153,7 +156,7 @@ public:
     }
     void drop_held() {
         while (!held_.empty()) {
-            const auto f = std::move(held_.back()); // dies last: it may have more held
+            const auto f = std::move(held_.back()); // its destructor may add to held_
             held_.pop_back();
         }
     }
@@ -197,7 +200,7 @@ private:
     std::vector<std::unique_ptr<holding_base>> held_;
 };
 
-/// An I/O executor that drops, throws, holds back, reorders or runs inline what it is given.
+/// An I/O executor that drops, holds, reorders or runs inline the functions it gets, or throws.
 class wayward_executor {
 public:
     wayward_executor(boost::asio::io_context& context, ways& how) noexcept :
@@ -228,7 +231,8 @@ private:
     ways* how_;
 };
 
-/// As little as an associated or immediate executor may be: it runs inline, and knows no property.
+/// Meets only the minimum requirements of an associated or immediate executor: it runs functions
+/// inline, and supports no property.
 struct minimal_executor {
     int* ran;
 

@@ -1,5 +1,8 @@
-// Linked into a program, in place of the C library's: accept() as it is while the process, and then
-// the system, has no file descriptor left. It works from the fourth call on.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// Replaces accept() of the C library in a program. The first three calls fail as if first the
+// process and then the system had no file descriptor left. Later calls work.
 
 #include <atomic>
 #include <cerrno>

@@ -1,7 +1,10 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
-// Counts what goes through the global operator new. Defines it: for one translation unit of a
-// program.
+// Counts the calls of the global operator new. Defines that operator, so include this in only one
+// translation unit of a program.
 
 #include <cstddef>
 #include <cstdlib>
@@ -21,7 +24,7 @@ inline void* counted(void* p) {
 
 } // namespace support
 
-// Not inlined: the compiler would see new matched with free.
+// Not inlined, because the compiler would warn about new paired with free.
 
 [[gnu::noinline]] void* operator new(std::size_t size) {
     return support::counted(std::malloc(size == 0 ? 1 : size));

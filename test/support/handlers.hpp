@@ -1,6 +1,9 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
-// Completion handlers that write down what became of them.
+// Completion handlers that record how they ended.
 
 #include <asio_semaphore/permit.hpp>
 
@@ -17,7 +20,7 @@
 
 namespace support {
 
-/// What became of one operation.
+/// The result of one operation.
 struct result {
     int calls = 0;
     int dropped = 0; ///< handlers that were destroyed without having been called
@@ -32,8 +35,8 @@ struct result {
     bool was_dropped() const { return calls == 0 && dropped == 1; }
 };
 
-/// A handler for both signatures that fills in a result. Move-only; the binders of older Boosts
-/// call it as an lvalue.
+/// A handler for both signatures that fills in a result. It is move-only, but can be called as an
+/// lvalue, because the binders of older Boost versions do that.
 class recording {
 public:
     explicit recording(result& to) noexcept : to_(&to) {}
@@ -58,7 +61,8 @@ private:
     result* to_;
 };
 
-/// Runs an action when the handler that owns it is destroyed: called or not, moved or not.
+/// Runs an action once, when the handler that owns it is destroyed, whether or not the handler was
+/// called or moved.
 template <typename Action>
 class at_exit {
 public:
@@ -110,7 +114,7 @@ private:
 
 using fragile = basic_fragile<recording>;
 
-/// What handlers carry: it is counted, and may own objects.
+/// An object for handlers to carry. Counts its instances, and may own another object.
 class witness {
 public:
     inline static int alive = 0;
@@ -127,7 +131,7 @@ private:
     std::shared_ptr<void> object_;
 };
 
-/// Runs what is ready, whether or not the context has run out of work before or does so now.
+/// Runs the ready handlers, even if the context was stopped because it ran out of work.
 inline std::size_t poll(boost::asio::io_context& context) {
     context.restart();
     const std::size_t ran = context.poll();

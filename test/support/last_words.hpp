@@ -1,8 +1,10 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
-// What a program says when it dies in the middle of a test, of whatever: an assertion, a signal,
-// std::terminate, a sanitizer's finding, or because it did not come to its end. So that what it was
-// doing can be done again.
+// Prints a text when a program dies during a test, so that the test can be repeated. Covers
+// assertions, signals, std::terminate, errors that a sanitizer finds, and tests that do not end.
 
 #include <array>
 #include <csignal>
@@ -26,8 +28,8 @@
 
 namespace support {
 
-/// While it lives, inside of a test case: around that, Boost.Test catches signals on its own
-/// account, and goes on doing so when this has spoken.
+/// Works during its lifetime. Create it inside a test case. Outside the test case, Boost.Test
+/// handles signals itself; after the text has been printed, its handler runs too.
 class last_words {
 public:
     last_words() noexcept {
@@ -49,8 +51,8 @@ public:
             ::sigaction(signals[i], &before()[i], nullptr);
     }
 
-    /// From now on they are these. What takes longer than @p seconds has no end. Kept where no
-    /// failing allocator and no damaged heap can reach them.
+    /// Sets the text. A test that then takes longer than @p seconds counts as endless. The text is
+    /// in static memory, where no failing allocator and no damaged heap can affect it.
     static void are(const char* words, unsigned seconds = 20) noexcept {
         std::snprintf(text().data(), text().size(), "%s", words);
         ::alarm(seconds);
@@ -60,7 +62,7 @@ public:
     }
 
 private:
-    // Where a sanitizer looks after memory errors, it has more to say about them.
+    // A sanitizer handles the signals of memory errors itself, and reports more about them.
 #if defined(SUPPORT_HAS_SANITIZER)
     static constexpr std::array signals{SIGABRT, SIGALRM, SIGTERM};
 #else
@@ -91,8 +93,8 @@ private:
             if (signals[i] == signal)
                 ::sigaction(signal, &before()[i], nullptr);
         }
-        // Delivered on return. An instruction that faults comes again by itself, and then the next
-        // handler learns where.
+        // The raised signal is delivered on return. A faulting instruction faults again by itself,
+        // so the previous handler sees its address.
         if (signal == SIGABRT || signal == SIGALRM || signal == SIGTERM)
             std::raise(signal);
     }

@@ -1,8 +1,11 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
-// Assertions of the library that misuse runs into. To be included before all else, by one file a
-// program: header-only, the assertion is ours to handle here. The compiled library has Boost's own,
-// which ends the program, or none.
+// Checks the library's assertions against misuse. Include this first, in only one file of a
+// program. With the header-only library, the handler here catches a failed assertion. The compiled
+// library uses Boost's own handler, which ends the program, or has no assertions.
 
 #if !defined(ASIO_SEMAPHORE_SEPARATE_COMPILATION)
 #define BOOST_ENABLE_ASSERT_HANDLER
@@ -22,7 +25,8 @@ namespace support {
 [[maybe_unused]] inline int assertions = 0;
 [[maybe_unused]] inline std::string said;
 
-/// Checks that it is noticed, once; where the message can be read, that @p hint is in it.
+/// Checks that the misuse fails exactly one assertion and, if the message is available, that it
+/// contains @p hint.
 inline void with_misuse(void (*misuse)(), [[maybe_unused]] const char* hint) {
 #if defined(BOOST_ENABLE_ASSERT_HANDLER)
     assertions = 0;

@@ -1,7 +1,10 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
-// What the tests of the objects share: a context that is stepped by hand, and operations that
-// remember what became of them.
+// Shared by the tests of the I/O objects: a context that a test runs step by step, and operations
+// that record how they ended.
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
@@ -13,7 +16,7 @@
 
 namespace support {
 
-/// One asynchronous operation, seen through its handler, which is handed a Holding or nothing.
+/// One asynchronous operation, observed through its handler, which gets a Holding or nothing.
 template <typename Holding>
 class operation {
     using error_code = boost::system::error_code;
@@ -44,26 +47,26 @@ public:
 
     operation() = default;
 
-    /// The handler to start the operation with.
+    /// The handler for the initiating function.
     handler on_completion() const { return handler(record_); }
-    /// The same, cancelled through @p slot.
+    /// The same, with the cancellation slot @p slot.
     auto on_completion(boost::asio::cancellation_slot slot) const {
         return boost::asio::bind_cancellation_slot(slot, on_completion());
     }
 
     bool called() const { return record_->calls > 0; }
     int calls() const { return record_->calls; }
-    /// Its handler exists and has not been called.
+    /// The handler exists and has not been called.
     bool pending() const { return !called() && record_.use_count() > 1; }
-    /// Its handler has been destroyed without being called.
+    /// The handler has been destroyed without being called.
     bool abandoned() const { return !called() && record_.use_count() == 1; }
-    /// Called once, and no handler is left that could be called again.
+    /// The handler has been called once, and no copy is left that could be called again.
     bool completed() const { return calls() == 1 && record_.use_count() == 1; }
     bool completed_with(error_code ec) const { return completed() && record_->ec == ec; }
     bool granted() const { return completed_with({}); }
-    /// Granted, and handed what it asked for.
+    /// Granted, and the handler got what the operation asked for.
     bool admitted() const { return granted() && record_->held; }
-    /// With an error, and handed nothing.
+    /// Completed with an error, and the handler got nothing.
     bool failed(error_code ec) const { return completed_with(ec) && !record_->held; }
     error_code error() const { return record_->ec; }
     Holding& held() const { return record_->held; }
@@ -73,7 +76,7 @@ private:
 };
 
 struct stepped_context {
-    /// Runs what is ready, and says whether the context has any work left.
+    /// Runs the ready handlers, and returns whether the context has work left.
     bool poll() {
         context.restart();
         context.poll();

@@ -1,7 +1,10 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
-// The outcomes of the state layer by their names. A switch without a default: the compiler names an
-// outcome that is missing.
+// The names of the state layer's outcomes. The switch has no default, so the compiler warns about a
+// missing outcome.
 
 #include <asio_semaphore/detail/state/wait_queue.hpp>
 

@@ -1,1 +1,4 @@
-// Only carries the precompiled header.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// CMake needs a source file for the precompiled header.

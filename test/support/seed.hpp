@@ -1,6 +1,9 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
-// Where chance begins in a randomised test.
+// The seed of a randomised test.
 
 #include <boost/test/unit_test.hpp>
 
@@ -11,7 +14,7 @@
 
 namespace test {
 
-/// ASIO_SEMAPHORE_TEST_SEED, or one that differs from run to run; printed.
+/// Returns and prints the seed: ASIO_SEMAPHORE_TEST_SEED or, without that, a random one.
 inline std::uint32_t seed() {
     const char* const given = std::getenv("ASIO_SEMAPHORE_TEST_SEED");
     const std::uint32_t chosen =

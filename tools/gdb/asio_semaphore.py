@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
 """Shows semaphores and permits, limiters and admissions in gdb.
 
     (gdb) source tools/gdb/asio_semaphore.py

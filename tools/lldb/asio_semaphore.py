@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
 """Shows semaphores and permits, limiters and admissions in lldb.
 
     (lldb) command script import tools/lldb/asio_semaphore.py

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
 # An overlay port that builds the tree it lies in:
 #
 #   vcpkg install asio-semaphore --overlay-ports=<this tree>/packaging/vcpkg

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
 """The chart: what an operation takes as a multiple of its baseline, and how that grows with the number that waits."""
 
 import math

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
 """Puts tables into the pages that show them: between the comments <!-- \\measured NAME --> and <!-- \\end -->."""
 
 import os

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
 """The tables for maintainers: ratios to a baseline of the same round, next to the goals, with the codes of both."""
 
 from reporting.results import ANY, IO, LIMITER, LIMITER_BY_HAND, OURS, PEERS, PERMITS, PLACES, Spread, ratio, table

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
 """The tables for users: nanoseconds, each next to asio::post and to other solutions, in words."""
 
 from reporting.results import (BY_HAND, LIMITER, LIMITER_BY_HAND, OURS, PEERS, PERMITS, PLACES, Spread, nanoseconds,

@@ -1,7 +1,11 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
-// Netflix's laws, to compare with (https://github.com/Netflix/concurrency-limits): written anew
-// after its sources, with its defaults. Vegas is in vegas.hpp.
+// Netflix's limit algorithms, for comparison (https://github.com/Netflix/concurrency-limits). They
+// are re-implemented from Netflix's sources, with Netflix's defaults. Vegas is in
+// example/17_vegas.hpp.
 
 #include <asio_semaphore/limiter/limit_algorithm.hpp>
 
@@ -65,7 +69,7 @@ class gradient2 {
 public:
     double operator()(const limit_sample& s) {
         const double latency = seconds(s.latency);
-        if (samples_ < 10) { // the warm-up of its average over 600
+        if (samples_ < 10) { // warm-up of the average over 600 samples
             sum_ += latency;
             average_ = sum_ / ++samples_;
         } else
@@ -83,7 +87,7 @@ private:
     int samples_ = 0;
 };
 
-// WindowedLimit: shows a law the average of a second.
+// WindowedLimit: passes the average of each second to an algorithm.
 template <typename Law>
 class windowed {
 public:

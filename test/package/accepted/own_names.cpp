@@ -1,5 +1,8 @@
-// A program's own functions may have the names of those inside the library: a call with one of its
-// objects finds the program's alone.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// A program may have functions with the same names as functions inside the library. A call with an
+// object of the library must find only the function of the program.
 
 #include <asio_semaphore.hpp>
 

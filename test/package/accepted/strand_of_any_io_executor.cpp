@@ -1,5 +1,8 @@
-// asio::make_strand(socket.get_executor()) is a strand of an any_io_executor: a handler can be
-// bound to it, and a semaphore can run on it.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// asio::make_strand(socket.get_executor()) returns a strand of an any_io_executor. A handler can be
+// bound to such a strand, and a semaphore can use it as its executor.
 
 #include <asio_semaphore.hpp>
 

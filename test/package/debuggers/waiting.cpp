@@ -1,5 +1,8 @@
-// What the debuggers print: a semaphore with three waiting operations, one without, and permits; a
-// limiter with two waiting requests, and admissions. stop_here() is where they stop.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// The objects that the debuggers print: a semaphore with three waiting operations, others without,
+// permits, a limiter with two waiting requests, and admissions. They stop at stop_here().
 
 #include <asio_semaphore.hpp>
 
@@ -17,7 +20,7 @@ using asio_semaphore::async_semaphore;
 using asio_semaphore::permit;
 using boost::system::error_code;
 
-// A handler with a name to look for.
+// A handler whose name the output must show.
 struct patient_client {
     int number;
     void operator()(error_code, permit) const {}

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #include <asio_semaphore.hpp>
 #include <asio_semaphore/fleet/with_permit.hpp>
 
@@ -6,7 +9,7 @@
 #include <chrono>
 #include <cstdio>
 
-// No server is needed for an answer.
+// This operation times out even without a server.
 int main() {
     boost::asio::io_context context;
     asio_semaphore::fleet_client client(context.get_executor());

@@ -1,5 +1,8 @@
-// The library as a program may use it, in as little as any configuration of the matrix allows: no
-// C++20, exceptions, run-time types or threads unless they are there. Says what went wrong.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// Uses the library in every configuration of the matrix. It needs no C++20, exceptions, RTTI or
+// threads, but uses them where the configuration has them. Prints what went wrong.
 
 #include <asio_semaphore.hpp>
 
@@ -13,7 +16,7 @@
 #include <utility>
 
 #if defined(BOOST_NO_EXCEPTIONS)
-// What Boost asks of a program that is compiled without exceptions.
+// Without exceptions, Boost requires the program to define these functions.
 namespace boost {
 void throw_exception(const std::exception&) {
     std::abort();
@@ -64,7 +67,7 @@ void every_operation(asio::io_context& context, const Executor& executor) {
     semaphore.async_acquire(all.bare());
     semaphore.async_acquire(2, all.bare());
     semaphore.async_acquire_for(1h, all.bare());
-    semaphore.async_acquire_for(0s, 1, all.bare()); // late
+    semaphore.async_acquire_for(0s, 1, all.bare()); // times out
     semaphore.async_acquire_permit(all.owned());
     semaphore.async_acquire_permit(
         2, asio::bind_cancellation_slot(signal.slot(), all.owned())); // cancelled
@@ -84,7 +87,7 @@ void every_operation(asio::io_context& context, const Executor& executor) {
     context.poll();
     CHECK(all.granted == 3 && all.failed == 2);
     CHECK(semaphore.waiting() == 4u);
-    semaphore.release(); // those with permits hand it on
+    semaphore.release(); // each permit object passes the permit to the next operation
     context.poll();
     CHECK(all.granted == 7 && all.failed == 2);
     CHECK(semaphore.available() == 1);

@@ -1,4 +1,7 @@
-// One program is either header-only or linked with the compiled library.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// A program must use either the header-only or the compiled library, not both.
 // refused: uses asio_semaphore either header-only or compiled: link one of its two targets
 
 #ifndef CORRECT

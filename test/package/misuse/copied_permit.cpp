@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // A permit has one owner.
 // refused: (deleted function|deleted (copy )?constructor).*permit
 

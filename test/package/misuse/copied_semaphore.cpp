@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // A semaphore can be moved, not copied.
 // refused: (deleted function|deleted (copy )?constructor).*basic_async_semaphore
 

@@ -1,4 +1,7 @@
-// A handler gets a permit of its own: it cannot take it by lvalue reference, and so lose it.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// A handler owns the permit that it gets, so it cannot take it by lvalue reference.
 // refused: function for call to .*async_acquire_permit|the handler must be callable
 
 #include <asio_semaphore.hpp>

@@ -1,4 +1,7 @@
-// Who ignores a permit gives it back in the same line.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// A permit that is ignored returns in the same line.
 // refused: ignoring return(ed)? value.*nodiscard
 
 #include <asio_semaphore.hpp>

@@ -1,4 +1,7 @@
-// What is split off and ignored goes back at once.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// If the result of split is ignored, its permits return at once.
 // refused: ignoring return(ed)? value.*nodiscard
 
 #include <asio_semaphore.hpp>

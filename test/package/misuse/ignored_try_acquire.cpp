@@ -1,4 +1,7 @@
-// Who ignores whether a permit was acquired cannot know whether to release it.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// Code that ignores whether it acquired a permit cannot know whether to release one.
 // refused: ignoring return(ed)? value.*nodiscard
 
 #include <asio_semaphore.hpp>

@@ -1,4 +1,8 @@
-// A semaphore's executor has to run functions later, and to belong to an execution context.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// A semaphore's executor must be able to run functions later, and must belong to an execution
+// context.
 // refused: must belong to an execution context and be able to run a function later
 
 #include <asio_semaphore.hpp>

@@ -1,4 +1,7 @@
-// A permit without a name gives back what it adopts in the same line.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// A permit object without a name returns the adopted permit in the same line.
 // refused: ignoring .*nodiscard
 
 #include <asio_semaphore.hpp>

@@ -1,4 +1,7 @@
-// A handler takes what the operation completes with.
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
+// A handler must accept the arguments of the completion signature.
 // refused: function for call to .*async_acquire_permit|the handler must be callable
 
 #include <asio_semaphore.hpp>

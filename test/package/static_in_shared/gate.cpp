@@ -1,8 +1,11 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #include <asio_semaphore.hpp>
 
 #include <boost/asio/io_context.hpp>
 
-// How many of n acquires a semaphore of three permits grants.
+// Returns how many of n acquires a semaphore with three permits grants.
 extern "C" [[gnu::visibility("default")]] int gate_admits(int n) {
     boost::asio::io_context context;
     asio_semaphore::async_semaphore semaphore(context, 3);

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #include "second.hpp"
 
 #include <cstdio>
@@ -28,7 +31,7 @@ VISIBLE int first_checks() {
     REQUIRE(granted == 1);
     REQUIRE(semaphore.available() == 1);
 
-    // A completion of the other library is queued still when the context goes.
+    // A completion of the other library is still queued when the context is destroyed.
     held = semaphore.try_acquire_permit();
     second_waits(semaphore, granted);
     held.reset();

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #include "second.hpp"
 
 const void* second_service(boost::asio::io_context& context) {

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
 #include <asio_semaphore.hpp>
@@ -11,7 +14,7 @@
 
 #define VISIBLE [[gnu::visibility("default")]]
 
-/// Drops whatever it is given.
+/// Destroys every function without running it.
 struct VISIBLE dropping_executor {
     boost::asio::execution_context& query(boost::asio::execution::context_t) const noexcept {
         return *context;
@@ -33,7 +36,7 @@ struct VISIBLE dropping_executor {
 };
 using dropping_semaphore = asio_semaphore::basic_async_semaphore<dropping_executor>;
 
-// What the second library does with objects of the first one.
+// Functions of the second library that use objects of the first one.
 VISIBLE const void* second_service(boost::asio::io_context& context);
 VISIBLE bool second_says_closed(const boost::system::error_code& ec);
 VISIBLE boost::system::error_code second_error();

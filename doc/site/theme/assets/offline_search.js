@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // Search without a server: a page from the disk may neither fetch the index nor start a worker. So the index comes as a
 // script, and what the worker would do happens in a frame.
 

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
 // A permit of a fleet's limit, from the request on, below the object. Fleet layer; see lines.hpp.

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
 // The connection to Redis or Valkey. Fleet layer; the only header that knows Boost.Redis. The

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
 // Deadlines, and the timer of a waiting line's alarm. Asio layer. The timer lives on the executor

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
 #include <asio_semaphore/fleet/openmetrics.hpp>
@@ -16,7 +19,7 @@ inline void write_openmetrics(
     detail::openmetrics::exposition text(prefix, labels);
 
     text.gauge("held", "Permits that are held, each counted once.", to_string(s.held));
-    text.gauge("waiting", "Requests that wait.", to_string(s.waiting));
+    text.gauge("waiting", "Waiting requests.", to_string(s.waiting));
 
     text.counter("granted", "Requests that were granted.", s.granted);
     text.family("refused", "counter", "Requests that were not granted.");

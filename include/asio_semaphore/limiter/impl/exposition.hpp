@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
 // OpenMetrics 1.0 text: numbers, labels and families, for whatever statistics are written.

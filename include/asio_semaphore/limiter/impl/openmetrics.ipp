@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
 #include <asio_semaphore/limiter/openmetrics.hpp>
@@ -18,15 +21,14 @@ ASIO_SEMAPHORE_DECL void write_openmetrics(
     const limiter_statistics& s = statistics;
     exposition text(prefix, labels);
 
-    text.gauge(
-        "limit", "The current limit; the limiter enforces its integer part.", number(s.limit));
-    text.gauge("in_flight", "The sum of the weights of running requests.", to_string(s.in_flight));
+    text.gauge("limit", "The limit in force; its integer part is enforced.", number(s.limit));
+    text.gauge("in_flight", "The total weight of the running requests.", to_string(s.in_flight));
     text.gauge("running", "Running requests.", to_string(s.running));
     text.gauge("waiting", "Waiting requests.", to_string(s.waiting));
-    text.gauge("keys", "Keys that have running or waiting requests.", to_string(s.keys));
+    text.gauge("keys", "Keys with running or waiting requests.", to_string(s.keys));
     text.gauge(
-        "expected_wait_seconds", "How long a new request has to wait.", seconds(s.expected_wait),
-        "seconds");
+        "expected_wait_seconds", "The time that a new request can expect to wait.",
+        seconds(s.expected_wait), "seconds");
 
     text.family("admitted", "counter", "Requests that were admitted.");
     for (std::size_t p = 0; p < s.priorities.size(); ++p)
@@ -53,18 +55,16 @@ ASIO_SEMAPHORE_DECL void write_openmetrics(
     text.add("_total", {{"outcome", "overloaded"}}, to_string(s.overloaded));
     text.add("_total", {{"outcome", "ignored"}}, to_string(s.ignored));
 
-    text.counter("unreported", "Ignored admissions that ended without a finish.", s.unreported);
+    text.counter("unreported", "Admissions that ended without a call of finish().", s.unreported);
     text.counter(
-        "over_limit",
-        "Requests that a dry run admitted although the limit would have held them back.",
-        s.over_limit);
+        "over_limit", "Admissions by a dry run that the limit would have held back.", s.over_limit);
     text.counter(
         "algorithm_failures", "Exceptions from the algorithm and from on_limit_change.",
         s.algorithm_failures);
 
     text.histogram("wait_seconds", "How long admitted requests waited.", s.wait);
     text.histogram(
-        "latency_seconds", "How long successful requests took, if there is an algorithm.",
+        "latency_seconds", "How long successful requests ran; measured if there is an algorithm.",
         s.latency);
 
     std::move(text).write(out);

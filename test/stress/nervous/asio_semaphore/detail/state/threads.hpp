@@ -1,8 +1,11 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #pragma once
 
-// Found before the library's header of this name by the stress tests that want it: the same seam,
-// but before and after everything that the state layer does with a lock or an atomic its thread may
-// be made to wait. What takes nanoseconds otherwise then overlaps with everything.
+// Replaces the library's header of the same name in some stress tests. Before and after each
+// operation on a lock or an atomic of the state layer, the thread may have to wait. So operations
+// that otherwise take nanoseconds overlap with operations of other threads.
 
 #include <stress/options.hpp>
 
@@ -16,7 +19,7 @@
 
 namespace asio_semaphore::detail {
 
-/// Now and then lets other threads run.
+/// Sometimes lets other threads run.
 inline void nervous_moment() noexcept {
     stress::random& chance = stress::chance_of_this_thread();
     if (chance.one_in(16))
