@@ -138,13 +138,14 @@ end
 local names = {'schema', 'made', 'rolls', 'limit', 'seq', 'held', 'nl', 'nq', 'nc', 'last', 'quar',
     'maxl', 'kept', 'head', 'e:' .. me}
 local fields = call('HMGET', M, unpack(names))
-local m, before = {}, {}
-for i = 1, #names do
-    local name = names[i]
-    local number = tonumber(fields[i] or nil)
-    m[name], before[name] = number, number
-end
+local has_schema, is_schema_known = fields[1], fields[1] == ARGV[1]
 local head_before = fields[14]
+local m = {schema = 0, made = 0, rolls = 0, limit = 0, seq = 0, held = 0, nl = 0, nq = 0, nc = 0,
+    last = 0, quar = 0, maxl = 0, kept = 0} -- as large as it is going to be
+for i = 1, #names do
+    local number = tonumber(fields[i] or nil)
+    m[names[i]], fields[i] = number, number or false
+end
 local leases, fences = call('ZCARD', L), call('ZCARD', F)
 local places, clients = call('ZCARD', Q), call('ZCARD', C)
 
@@ -160,9 +161,9 @@ local function not_executed(status)
         {}, {}, {}}
 end
 
-local is_new = not fields[1] and call('EXISTS', M) == 0
+local is_new = not has_schema and call('EXISTS', M) == 0
 if not is_new then
-    if fields[1] ~= ARGV[1] then
+    if not is_schema_known then
         m = {}
         return not_executed(INCOMPATIBLE)
     end
@@ -306,21 +307,15 @@ end
 -- that gets many at a time becomes a tree by a member that is too long for a list, and stays one.
 local MANY, LONG = 16, string.rep('-', 100)
 
--- Scores and members, and members. Adds before it removes, so that no key vanishes in between.
-local function write(key, added, number, removed, is_new)
-    if number > MANY then
-        added[2 * number + 1], added[2 * number + 2] = added[1], added[2]
-        added[1], added[2] = 0, LONG
-        removed[#removed + 1] = LONG
-    end
-    call_for_all('ZADD', key, added)
-    if is_new and number > 0 then begin_idle_time(key) end
-    call_for_all('ZREM', key, removed)
+local function make_tree(added)
+    added[#added + 1], added[#added + 2] = added[1], added[2]
+    added[1], added[2] = 0, LONG
 end
 
+-- Adds before it removes, so that no key vanishes in between.
 local function write_leases()
     if lease_changes == 0 then return end
-    local expiries, numbers, over, over_too, added, removed = {}, {}, {}, {}, 0, 0
+    local expiries, numbers, over, added, removed = {}, {}, {}, 0, 0
     local last, last_text
     for k = 1, lease_changes do
         local i = changed_leases[k]
@@ -333,11 +328,22 @@ local function write_leases()
             added = added + 1
         elseif ends_stored[i] then
             removed = removed + 1
-            over[removed], over_too[removed] = id, id
+            over[removed] = id
         end
     end
-    write(L, expiries, added, over, leases_stored == 0)
-    write(F, numbers, added, over_too, leases_stored == 0)
+    if added > MANY then
+        make_tree(expiries)
+        make_tree(numbers)
+        over[removed + 1] = LONG
+    end
+    call_for_all('ZADD', L, expiries)
+    call_for_all('ZADD', F, numbers)
+    if leases_stored == 0 and added > 0 then
+        begin_idle_time(L)
+        begin_idle_time(F)
+    end
+    call_for_all('ZREM', L, over)
+    call_for_all('ZREM', F, over)
     ends_stored, changed_leases, lease_changes, leases_stored = {}, {}, 0, leases
 end
 
@@ -354,7 +360,13 @@ local function write_places()
             left[removed] = ids[i]
         end
     end
-    write(Q, arrived, added, left, places_stored == 0)
+    if added > MANY then
+        make_tree(arrived)
+        left[removed + 1] = LONG
+    end
+    call_for_all('ZADD', Q, arrived)
+    if places_stored == 0 and added > 0 then begin_idle_time(Q) end
+    call_for_all('ZREM', Q, left)
     placed_stored, changed_places, place_changes, places_stored = {}, {}, 0, places
 end
 
@@ -618,13 +630,13 @@ next_expiry = next_expiry and max(0, next_expiry - now) or -1
 if head ~= head_before and head ~= '' and head ~= me then tell(head, 'H ' .. text(next_expiry)) end
 
 m.seq = m.seq + 1
-local is_idle_time_due = now - m.kept >= DAY / 2 or now < m.kept or m.maxl ~= before.maxl
+local is_idle_time_due = now - m.kept >= DAY / 2 or now < m.kept or m.maxl ~= fields[12]
 if is_idle_time_due then m.kept = now end
 m.limit, m.nl, m.nq, m.nc, m.last = limit, leases, places, clients, now
 local changed = {}
 for i = 1, 13 do
     local name = names[i]
-    if m[name] ~= before[name] then
+    if (m[name] or false) ~= fields[i] then
         table.insert(changed, name)
         table.insert(changed, text(m[name]))
     end
