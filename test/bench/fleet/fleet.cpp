@@ -91,15 +91,13 @@ constexpr int widths[] = {1, 4, 16, 64, 256};
 
 // A limit that lets so many be asked for at a time.
 fleet_semaphore wide(member& m, int width) {
-    fleet_options options;
-    options.window = static_cast<std::size_t>(width);
-    return fleet_semaphore(m.context, m.client, "wide-" + std::to_string(width), width, options);
+    return {m.context, m.client, "wide-" + std::to_string(width), width, options_with(width)};
 }
 
 // Calls for one permit after the other, each of which waits for its answer.
 void count_trips(member& m, redis_admin& server, results& to) {
     constexpr int permits = 500;
-    fleet_semaphore limit(m.context, m.client, "trips", permits);
+    fleet_semaphore limit(m.context, m.client, "trips", permits, options_with(1));
     m.acquire(limit).reset();
     m.inspect(limit);
     std::deque<fleet_permit> held;
@@ -208,9 +206,8 @@ void measure_batches(
 // What the server has to do for permits that are held while nothing happens.
 void measure_holding(
     std::uint16_t port, redis_admin& server, int permits, int leases, results& to) {
-    fleet_options options;
+    fleet_options options = options_with(512);
     options.lease = 1000ms;
-    options.window = 512;
     member m(port);
     fleet_semaphore limit(m.context, m.client, "held-" + std::to_string(permits), permits, options);
     std::deque<fleet_permit> held;
@@ -259,6 +256,10 @@ int main(int argc, char** argv) {
         }
     }
 
+    if (!test::has_redis_server()) {
+        std::cerr << test::redis_server_program() << " is not installed\n";
+        return 77;
+    }
     hand_over other; // forks, hence comes before any thread
     second_thread second;
     test::redis_server server;
@@ -277,7 +278,7 @@ int main(int argc, char** argv) {
         std::deque<fleet_semaphore> limits;
         for (const int width : widths)
             limits.push_back(wide(m, width));
-        fleet_semaphore limit(m.context, m.client, "many", at_a_time);
+        fleet_semaphore limit(m.context, m.client, "many", at_a_time, options_with(at_a_time));
         pings.measure(each / 10);
         other.measure(m, each / 10);
         acquire_and_release(m, limit, at_a_time, each / 10);

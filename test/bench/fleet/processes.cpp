@@ -166,7 +166,7 @@ struct hand_over::shared {
 class hand_over::player {
 public:
     player(shared& s, int me, fleet_client& client, asio::io_context& context) :
-        shared_(s), me_(me), limit_(context, client, "hand-over", 1) {}
+        shared_(s), me_(me), limit_(context, client, "hand-over", 1, options_with(1)) {}
 
     void start(std::function<void()> on_end) {
         on_end_ = std::move(on_end);

@@ -61,6 +61,14 @@ struct member {
 
 boost::redis::config config_for(std::uint16_t port);
 
+/// So many asked for at a time. The server is new, and has lost nothing.
+inline fleet_options options_with(int window) {
+    fleet_options options;
+    options.window = static_cast<std::size_t>(window);
+    options.after_loss = fleet_options::recovery::immediate;
+    return options;
+}
+
 /// @p width operations at a time that acquire a permit, give it back and acquire again, for so
 /// long; until everything is back in the server.
 /// @return a permit's acquire and release are one operation
