@@ -174,6 +174,8 @@ public:
         wait();
     }
 
+    fleet_semaphore& limit() { return limit_; }
+
 private:
     void wait() {
         limit_.async_acquire_permit([this](error_code ec, fleet_permit p) {
@@ -265,6 +267,7 @@ std::vector<double> hand_over::measure(member& m, std::chrono::milliseconds time
             shared_->is_over = true;
         return is_done;
     });
+    m.inspect(mine_->limit()); // the other process waits for what was given back last
     char answer = 0;
     read_all(answers_, &answer, 1);
     std::vector<double> times;
