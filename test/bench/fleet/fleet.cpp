@@ -284,7 +284,7 @@ int main(int argc, char** argv) {
         acquire_and_release(m, limit, at_a_time, each / 10);
         std::vector<std::string> names;
         if (theirs)
-            names = {"redis-semaphore", "bottleneck"};
+            names = {"redis-semaphore", "redis-semaphore, pipelined", "bottleneck"};
         for (const std::string& name : names)
             theirs->measure(name, at_a_time, each);
 

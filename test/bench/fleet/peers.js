@@ -1,7 +1,7 @@
 'use strict';
 
-// The peers of the fleet's benchmark. Reads lines from standard input: a peer's name, how many
-// acquire and release at a time, for how many milliseconds. Answers each with the number of
+// The peers of the fleet's benchmark. Reads lines from standard input: how many acquire and
+// release at a time, for how many milliseconds, a peer's name. Answers each with the number of
 // permits that were acquired and released, and the seconds that took.
 //
 //   node peers.js PORT
@@ -27,20 +27,23 @@ async function measure(turns, milliseconds) {
     return [acquired, (performance.now() - begin) / 1000];
 }
 
-// Each returns what makes so many turns at a time. Auto-pipelining: what is asked in one turn of
-// the event loop is written at once, which is faster here than ioredis's default.
+function redisSemaphore(name, options) {
+    const client = new Redis({ port, ...options });
+    return (width) => Array.from({ length: width }, () => {
+        const semaphore = new Semaphore(client, `${name}-${width}`, width);
+        return async () => {
+            await semaphore.acquire();
+            await semaphore.release();
+        };
+    });
+}
+
+// Each returns what makes so many turns at a time.
 const peers = {
-    'redis-semaphore': async () => {
-        const client = new Redis({ port, enableAutoPipelining: true });
-        return (width) => Array.from({ length: width }, () => {
-            const semaphore = new Semaphore(client, 'redis-semaphore', width);
-            return async () => {
-                await semaphore.acquire();
-                await semaphore.release();
-            };
-        });
-    },
-    bottleneck: async () => {
+    'redis-semaphore': () => redisSemaphore('plain', {}),
+    // What is asked in one turn of the event loop is written at once.
+    'redis-semaphore, pipelined': () => redisSemaphore('pipelined', { enableAutoPipelining: true }),
+    bottleneck: () => {
         const limiters = new Map();
         return (width) => {
             if (!limiters.has(width)) {
@@ -49,7 +52,7 @@ const peers = {
                     maxConcurrent: width,
                     datastore: 'ioredis',
                     clearDatastore: true,
-                    clientOptions: { port, enableAutoPipelining: true },
+                    clientOptions: { port },
                 }));
             }
             const limiter = limiters.get(width);
@@ -62,8 +65,9 @@ const peers = {
 async function main() {
     const ready = {};
     for await (const line of readline.createInterface({ input: process.stdin })) {
-        const [name, width, milliseconds] = line.split(' ');
-        ready[name] ??= await peers[name]();
+        const [width, milliseconds, ...words] = line.split(' ');
+        const name = words.join(' ');
+        ready[name] ??= peers[name]();
         const [acquired, seconds] = await measure(ready[name](Number(width)), Number(milliseconds));
         console.log(`${acquired} ${seconds}`);
     }

@@ -321,7 +321,7 @@ std::string peers::read_line() {
 
 measurement peers::measure(const std::string& who, int width, std::chrono::milliseconds time) {
     const std::string line =
-        who + ' ' + std::to_string(width) + ' ' + std::to_string(time.count()) + '\n';
+        std::to_string(width) + ' ' + std::to_string(time.count()) + ' ' + who + '\n';
     write_all(input_, line.data(), line.size());
     std::istringstream answer(read_line());
     measurement m;

@@ -6,6 +6,7 @@
 
 import os
 import sys
+import textwrap
 
 OPERATIONS_GOAL = 100_000
 PEERS_GOAL = 5
@@ -65,7 +66,7 @@ def goals(r):
            mark(calls < 1.05 and messages < 1.05) + " half a round trip each"]
     yield ["R2", "acquires and releases a second, one process, 64 at a time",
            r.cell("R2", "ours: acquires a second", 2), mark(ours >= OPERATIONS_GOAL) + f" {OPERATIONS_GOAL:,}"]
-    for peer in ("redis-semaphore", "bottleneck"):
+    for peer in ("redis-semaphore", "redis-semaphore, pipelined", "bottleneck"):
         if ("R2", f"ours / {peer}") in r.all:
             times = r.median("R2", f"ours / {peer}")
             yield ["R2", f"the same by {peer}; ours / its",
@@ -93,12 +94,13 @@ def section(r, about):
     yield "## The fleet"
     yield ""
     yield (f"`test/bench/fleet/run` on commit {about['commit']}: {about['compiler']}; one server, Redis {about['server'].split()[-1]}, "
-           f"with its defaults, on the loopback interface; {about['machine']}. Medians of the rounds, with quartiles.")
+           f"without persistence, on the loopback interface; {about['machine']}. Medians of the rounds, with quartiles.")
     yield ""
     yield from table(["", "what", "measured", "goal"], goals(r))
     yield ("An acquire and the release of its permit count as two operations. The peers, "
            f"{about['peers']}, run in the same rounds on the same server: 64 loops in one Node process, each of which acquires, releases "
-           "and begins again, with ioredis writing together what one turn of the event loop asks for. An operation pair of ours takes "
+           "and begins again; pipelined: ioredis writes together what one turn of the event loop asks for (`enableAutoPipelining`). A pair "
+           "of operations of ours takes "
            f"{figure(r.median('R2', 'us, client, an acquire and release'))} µs of the client's processor and "
            f"{figure(r.median('R2', 'us, server, an acquire and release'))} µs of the server's.")
     yield ""
@@ -112,14 +114,16 @@ def section(r, about):
     yield ""
     yield "R5, the server's time for a call, where so many acquire and release at a time:"
     yield ""
-    yield from table(["at a time", "commands a call", "µs a call", "µs a command", "operations a second", "server busy"], batches(r))
+    rows = list(table(["at a time", "commands a call", "µs a call", "µs a command", "operations a second", "server busy"], batches(r)))
+    yield from rows[:-1]
 
 
 def main():
     directory = sys.argv[1]
     with open(os.path.join(directory, "about.txt")) as file:
         about = dict(line.rstrip("\n").split(" ", 1) for line in file)
-    print("\n".join(section(Results(os.path.join(directory, "fleet.tsv")), about)).rstrip())
+    for line in section(Results(os.path.join(directory, "fleet.tsv")), about):
+        print(line if line.startswith("|") else textwrap.fill(line, 140, break_long_words=False, break_on_hyphens=False))
 
 
 if __name__ == "__main__":
