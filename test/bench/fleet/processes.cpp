@@ -85,7 +85,8 @@ member::member(std::uint16_t port) : client(context.get_executor(), config_for(p
 
 void member::run_until(const std::function<bool()>& is_so) {
     while (!is_so())
-        context.run_one();
+        if (context.run_one() == 0)
+            fail("the client has ended");
 }
 
 fleet_permit member::acquire(fleet_semaphore& limit) {

@@ -55,8 +55,7 @@ local presence, lease = tonumber(ARGV[4]), tonumber(ARGV[5])
 local flags, seen, clock = ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9])
 local call, try, max, min = redis.call, redis.pcall, math.max, math.min
 
--- Plain digits up to 2^53, where tostring would round. The first way is faster; a server of 32 bits
--- cannot go it.
+-- Plain digits up to 2^53, where tostring would round. '%d' is faster, where integers have 64 bits.
 local digits = string.format('%d', 2^53) == '9007199254740992' and '%d' or '%.0f'
 local function text(number) return string.format(digits, number) end
 
@@ -67,14 +66,14 @@ end
 
 local function score(key, id) return tonumber(call('ZSCORE', key, id) or nil) end
 
--- In pieces that Lua can pass.
+-- In portions, since Lua passes only so many arguments.
 local function call_for_all(command, key, words)
     for from = 1, #words, 2000 do
         call(command, key, unpack(words, from, min(from + 1999, #words)))
     end
 end
 
--- The same for many, in the same order; false where there is none.
+-- Those of many, in the same order; false where there is none.
 local function scores(key, ids)
     local found = {}
     for from = 1, #ids, 2000 do
@@ -89,8 +88,8 @@ end
 
 -- ---- Whether the call is executed at all. Reads only; a key of another type ends it here.
 
--- A request goes by its index here.
-local ids, counts, lengths, requests = {}, {}, {}, 0
+-- Requests are known by an index, which is faster than a name.
+local ids, counts, lengths, requests = {}, {}, {}, 0 -- requests: how many
 local index_of = {} -- of the caller's, by what follows the client's name
 local function add_request(id, n, length, word)
     requests = requests + 1
@@ -277,8 +276,8 @@ local limit = m.limit
 -- Unused keys vanish after a day; or later, where renewals are further apart.
 local function begin_idle_time(key) call('PEXPIRE', key, text(max(DAY, 2 * m.maxl))) end
 
--- Of the requests by their indices: when the lease ends, the fencing number, the place; false or
--- nil where there is none. And what the server still has of those that have changed since.
+-- By request: when its lease ends, its fencing number, its place; false or nil where there is none.
+-- What is stored differs for those that have changed, until it is written.
 local ends, fences_of, placed = {}, {}, {}
 local ends_stored, placed_stored = {}, {}
 local changed_leases, changed_places = {}, {} -- indices
