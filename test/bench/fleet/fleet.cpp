@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 // Measures the fleet on a server of its own, beside its peers. The results go to standard output,
 // tab separated: the row, what was measured, its median and quartiles over the rounds. Progress
 // goes to standard error.

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 'use strict';
 
 // The peers of the fleet's benchmark. Reads lines from standard input: how many acquire and

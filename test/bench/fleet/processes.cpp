@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The asio_semaphore authors
+// SPDX-License-Identifier: BSL-1.0
+
 #include "processes.hpp"
 
 #include <boost/asio/buffer.hpp>

@@ -1,4 +1,7 @@
 #!/usr/bin/env python3
+# SPDX-FileCopyrightText: The asio_semaphore authors
+# SPDX-License-Identifier: BSL-1.0
+
 """Makes of what bench_fleet has measured the section "The fleet" of doc/performance.md.
 
     report.py RESULTS      a directory with fleet.tsv and about.txt; prints Markdown
