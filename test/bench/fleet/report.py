@@ -2,7 +2,7 @@
 # SPDX-FileCopyrightText: The asio_semaphore authors
 # SPDX-License-Identifier: BSL-1.0
 
-"""Makes of what bench_fleet has measured the section "The fleet" of doc/performance.md.
+"""Writes the sections on the fleet of doc/performance.md and doc/performance_goals.md from what bench_fleet measured.
 
     report.py RESULTS      a directory with fleet.tsv and about.txt; prints Markdown
 """
@@ -11,6 +11,7 @@ import os
 import sys
 import textwrap
 
+PEERS = ("redis-semaphore", "redis-semaphore, pipelined", "bottleneck")
 OPERATIONS_GOAL = 100_000
 PEERS_GOAL = 5
 
@@ -51,10 +52,10 @@ def mark(is_met):
 
 
 def table(header, rows):
-    yield "| " + " | ".join(header) + " |"
+    yield ("| " + " | ".join(header) + " |").replace("|  |", "| |")
     yield "|" + "---|" * len(header)
     for row in rows:
-        yield "| " + " | ".join(row) + " |"
+        yield ("| " + " | ".join(row) + " |").replace("|  |", "| |")
     yield ""
 
 
@@ -69,7 +70,7 @@ def goals(r):
            mark(calls < 1.05 and messages < 1.05) + " half a round trip each"]
     yield ["R2", "acquires and releases a second, one process, 64 at a time",
            r.cell("R2", "ours: acquires a second", 2), mark(ours >= OPERATIONS_GOAL) + f" {OPERATIONS_GOAL:,}"]
-    for peer in ("redis-semaphore", "redis-semaphore, pipelined", "bottleneck"):
+    for peer in PEERS:
         if ("R2", f"ours / {peer}") in r.all:
             times = r.median("R2", f"ours / {peer}")
             yield ["R2", f"the same by {peer}; ours / its",
@@ -93,40 +94,59 @@ def batches(r):
         ] + [f"{100 * r.median('R5', f'{width}: server busy'):.0f} %"]
 
 
-def section(r, about):
-    yield "## The fleet"
+def about_line(about):
+    yield (f"Commit {about['commit']}; {about['compiler']}; Redis {about['server']}; {about['peers']}; {about['machine']}.")
     yield ""
-    yield (f"`test/bench/fleet/run` on commit {about['commit']}: {about['compiler']}; one server, Redis {about['server'].split()[-1]}, "
-           f"without persistence, on the loopback interface; {about['machine']}. Medians of the rounds, with quartiles.")
+
+
+def for_users(r, about):
+    yield "## A limit for a fleet"
     yield ""
+    yield ("`test/bench/fleet/run` measures `fleet_semaphore` next to two npm packages, on one Redis server without persistence and over the "
+           "loopback interface, in turns. Each number is the median of the rounds, with the quartiles in brackets.")
+    yield ""
+    yield from about_line(about)
+    yield ("One process acquires 64 permits at a time, releases each of them and acquires again. An acquire and a release are two operations. "
+           "Pipelined: ioredis writes all commands of one turn of the event loop at once (`enableAutoPipelining`).")
+    yield ""
+    yield from table(["", "operations a second", "`fleet_semaphore` / it"],
+                     [["**`fleet_semaphore`**", "**" + r.cell("R2", "ours: acquires a second", 2) + "**", ""]] +
+                     [[peer, r.cell("R2", f"{peer}: acquires a second", 2), r.cell("R2", f"ours / {peer}")]
+                      for peer in PEERS if ("R2", f"ours / {peer}") in r.all])
+    yield (f"An acquire with its release takes {figure(r.median('R2', 'us, client, an acquire and release'))} µs of the client's processor "
+           f"and {figure(r.median('R2', 'us, server, an acquire and release'))} µs of the server's. The server's time for a call depends on "
+           "how many operations go at a time:")
+    yield ""
+    yield from table(["at a time", "commands a call", "µs a call", "µs a command", "operations a second", "server busy"], batches(r))
+    yield ("Two processes hand one permit to each other. The time is that from `reset` in one process to the handler in the other; next to it "
+           "is a `PING` of Boost.Redis on the same server.")
+    yield ""
+    yield from table(["", "p50, µs", "p99, µs"], [
+        ["hand-over", r.cell("R3", "us, p50"), r.cell("R3", "us, p99")],
+        ["`PING`", r.cell("R3", "us, PING, Boost.Redis"), r.cell("R3", "us, PING, Boost.Redis, p99")]])
+
+
+def for_maintainers(r, about):
+    yield "## Fleet"
+    yield ""
+    yield from about_line(about)
     yield from table(["", "what", "measured", "goal"], goals(r))
-    yield ("An acquire and the release of its permit count as two operations. The peers, "
-           f"{about['peers']}, run in the same rounds on the same server: 64 loops in one Node process, each of which acquires, releases "
-           "and begins again; pipelined: ioredis writes together what one turn of the event loop asks for (`enableAutoPipelining`). A pair "
-           "of operations of ours takes "
-           f"{figure(r.median('R2', 'us, client, an acquire and release'))} µs of the client's processor and "
-           f"{figure(r.median('R2', 'us, server, an acquire and release'))} µs of the server's.")
-    yield ""
-    yield ("The time of a hand-over is that from `reset` in one process to the handler in the other, each of which has the only permit in "
-           f"turns. The `PING` beside it is Boost.Redis's own, {figure(r.median('R3', 'us, PING, Boost.Redis'))} µs; without an event loop, "
-           f"from a blocking connection, it takes {figure(r.median('R3', 'us, PING, blocking'))} µs. The script takes "
-           f"{figure(r.median('R3', 'us, server, a call'))} µs of the hand-over.")
-    yield ""
-    yield ("A call renews 512 permits at most, and each is renewed every third of a lease. "
-           f"Such a call takes the server {figure(r.median('R4', '500 permits: us a call, server') / 1000)} ms for 500 permits.")
-    yield ""
-    yield "R5, the server's time for a call, where so many acquire and release at a time:"
-    yield ""
-    rows = list(table(["at a time", "commands a call", "µs a call", "µs a command", "operations a second", "server busy"], batches(r)))
-    yield from rows[:-1]
+    yield (f"The server spends {figure(r.median('R3', 'us, server, a call'))} µs of a hand-over in the script. The `PING` is Boost.Redis's; "
+           f"from a blocking connection it takes {figure(r.median('R3', 'us, PING, blocking'))} µs. A client renews its permits every third "
+           "of a lease, give or take a tenth, with 512 commands a call at most: a thousand permits need two calls each time. Such a call with "
+           f"500 renewals takes the server {figure(r.median('R4', '500 permits: us a call, server') / 1000)} ms.")
 
 
 def main():
     directory = sys.argv[1]
     with open(os.path.join(directory, "about.txt")) as file:
         about = dict(line.rstrip("\n").split(" ", 1) for line in file)
-    for line in section(Results(os.path.join(directory, "fleet.tsv")), about):
-        print(line if line.startswith("|") else textwrap.fill(line, 140, break_long_words=False, break_on_hyphens=False))
+    results = Results(os.path.join(directory, "fleet.tsv"))
+    for page, section in (("doc/performance.md", for_users), ("doc/performance_goals.md", for_maintainers)):
+        print(f"<!-- {page} -->\n")
+        for line in section(results, about):
+            print(line if line.startswith("|") else textwrap.fill(line, 140, break_long_words=False, break_on_hyphens=False))
+        print()
 
 
 if __name__ == "__main__":
