@@ -3,7 +3,8 @@
 
 // A server to start from. It refuses requests that it cannot serve in time, shares its capacity
 // fairly among clients, serves /metrics for Prometheus, and shuts down gracefully. 10_world.hpp has
-// the rest of the program: accept loop, database and clients.
+// the rest of the program: accept loop, database and clients. With a port as its argument the
+// server runs until Ctrl-C; without one it serves six clients of its own, and ends.
 
 #include "10_world.hpp"
 
@@ -29,7 +30,8 @@ response metrics(const limiter& limit) {
     std::ostringstream text;
     asio_semaphore::write_openmetrics(text, limit.statistics(), "http");
     response page(http::status::ok, 11, text.str());
-    page.set(http::field::content_type, "application/openmetrics-text; version=1.0.0");
+    page.set(
+        http::field::content_type, "application/openmetrics-text; version=1.0.0; charset=utf-8");
     return page;
 }
 
@@ -49,13 +51,19 @@ asio::awaitable<void> session(boost::beast::tcp_stream stream, limiter& limit, d
     }
 }
 
-int main() {
+int main(int argc, char** argv) {
     asio::io_context context;
-    tcp::acceptor acceptor(context, {asio::ip::address_v4::loopback(), 0});
+    const auto port = static_cast<asio::ip::port_type>(argc > 1 ? std::stoi(argv[1]) : 0);
+    tcp::acceptor acceptor(context, {asio::ip::address_v4::loopback(), port});
     database db(context);
     limiter limit(context, 3, {.max_wait = 10ms, .max_per_key = 2});
     serve(acceptor, [&](auto stream) { return session(std::move(stream), limit, db); });
-    asio::co_spawn(context, clients(acceptor.local_endpoint(), db), asio::detached);
+    if (argc > 1) {
+        db.take(1s);
+        std::cout << "listening on http://" << acceptor.local_endpoint() << '/' << std::endl;
+    } else {
+        asio::co_spawn(context, clients(acceptor.local_endpoint(), db), asio::detached);
+    }
     asio::signal_set signals(context, SIGINT, SIGTERM);
     signals.async_wait([&](error_code, int) { acceptor.close(), limit.close(); });
     context.run(); // returns when all admitted requests have been answered

@@ -6,6 +6,7 @@
 // The surroundings of the server in 10_server.cpp: an accept loop, a database that is slow until
 // be_quick() is called, and clients at two addresses. All of them wait for one another, never for a
 // time to pass, so the output does not depend on the speed of the machine.
+// For other clients, take() sets how long a query takes.
 
 #include <boost/asio.hpp>
 #include <boost/beast/core.hpp>
@@ -61,17 +62,24 @@ public:
 
     asio::awaitable<std::string> query(error_code& ec) {
         ++queries;
-        error_code quick;
-        co_await slow_.async_wait(redirect_error(use_awaitable, quick));
-        ec = {};
+        if (time_ > 0s) {
+            asio::steady_timer rows(slow_.get_executor(), time_);
+            co_await rows.async_wait(redirect_error(use_awaitable, ec));
+        } else {
+            error_code quick;
+            co_await slow_.async_wait(redirect_error(use_awaitable, quick));
+            ec = {};
+        }
         co_return "rows\n";
     }
     void be_quick() { slow_.expires_at(asio::steady_timer::time_point::min()); }
+    void take(std::chrono::seconds time) { time_ = time; }
 
     int queries = 0;
 
 private:
     asio::steady_timer slow_;
+    std::chrono::seconds time_ = 0s; // of a query; 0: until be_quick()
 };
 
 inline asio::awaitable<response> get(tcp::endpoint server, std::string from, std::string target) {

@@ -10,15 +10,23 @@ from guides import EXAMPLES, HIDE_NAVIGATION, fail, slug, without_license
 # Programs that have no comment of their own, because the README or a guide shows them.
 FIRST = {
     "00_readme": "The program of the README: a hundred coroutines, no more than three of them at a time.",
-    "00_limiter": "A limiter that turns away what cannot be done in time. [Semaphore or limiter](semaphore_or_limiter.md) explains it.",
+    "00_limiter": "A limiter that refuses requests that it cannot admit in time. [Semaphore or limiter](semaphore_or_limiter.md) explains it.",
 }
 TITLES = {"00_readme": "First semaphore", "00_limiter": "First limiter"}
 GROUPS = {"00_": "The first two", "01_": "A semaphore in programs of each kind", "10_": "A limiter in a server"}
 
 INTRODUCTION = f"""{HIDE_NAVIGATION}# Examples
 
-Each program shows one idea, and is short enough to be read at once. The tests run them all, and compare what they print with what stands
-here. `test/run -- -L example` builds and runs them; the programs are then in `build/test/example`.
+Each program shows one idea in a few lines. The tests run all of them, and compare the output with the one on this page.
+To build and run them, start in the checkout:
+
+```
+cmake -S . -B build/examples -DASIO_SEMAPHORE_BUILD_TESTS=OFF
+cmake --build build/examples
+ctest --test-dir build/examples -L example
+```
+
+The programs are then in `build/examples/example`.
 """
 
 

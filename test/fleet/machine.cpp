@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <atomic>
 #include <memory>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -505,6 +506,27 @@ BOOST_AUTO_TEST_CASE(a_dead_socket_can_hold_a_request_for_longer_than_a_lease) {
     BOOST_TEST(w.machine.is_empty());
 }
 
+BOOST_AUTO_TEST_CASE(what_a_dead_socket_holds_can_be_executed_until_there_is_a_new_one) {
+    world w;
+    w.connect();
+    auto r = w.acquire();
+    BOOST_TEST(w.say() == "A1");
+    w.disconnect();
+    w.withdraw(r);
+    w.pass(2s);
+    w.connect();
+    for (const auto d : {0ms, 799ms}) { // the place may become a lease
+        w.pass(d);
+        BOOST_TEST(w.say() == "R1");
+        w.hear_failure(failure::rejected);
+        BOOST_TEST(!w.machine.is_empty());
+    }
+    w.pass(34ms);
+    BOOST_TEST(w.say() == "R1");
+    w.hear_failure(failure::rejected);
+    BOOST_TEST(w.machine.is_empty());
+}
+
 BOOST_AUTO_TEST_CASE(a_place_stays_for_as_long_as_the_client_is_present) {
     world w;
     w.connect();
@@ -727,9 +749,11 @@ BOOST_AUTO_TEST_CASE(leases_are_renewed_at_a_third_give_or_take_a_tenth_all_in_o
     auto a = w.hold(1);
     w.pass(100ms);
     auto b = w.hold(2);
+    std::set<std::chrono::nanoseconds> thirds;
     for (int i = 0; i < 100; ++i) {
         const fleet::time_point before = i == 0 ? w.now - 100ms : w.now;
         w.pass();
+        thirds.insert(w.now - before);
         BOOST_TEST((w.now - before >= 120ms - 1us));
         BOOST_TEST((w.now - before <= 146667us));
         BOOST_TEST(w.say() == "N1 N2");
@@ -739,6 +763,7 @@ BOOST_AUTO_TEST_CASE(leases_are_renewed_at_a_third_give_or_take_a_tenth_all_in_o
         BOOST_TEST(w.ms_left(a) == 360);
         BOOST_TEST(w.ms_left(b) == 360);
     }
+    BOOST_TEST(thirds.size() > 10u); // clients that start together do not renew in step
     BOOST_TEST(w.machine.counts_of(*w.in).renewals == 200u);
     BOOST_TEST(w.machine.counts_of(*w.in).renewals_late == 0u);
     w.give_back(a);
@@ -1496,6 +1521,26 @@ BOOST_AUTO_TEST_CASE(a_call_says_the_highest_number_that_was_heard) { // F29
     BOOST_TEST(w.events() == "granted 1");
 }
 
+BOOST_AUTO_TEST_CASE(who_was_silent_for_half_a_day_proves_nothing) {
+    world w;
+    w.connect();
+    for (const bool is_longer : {false, true}) {
+        auto r = w.hold(7);
+        w.give_back(r);
+        w.say();
+        w.hear({w.plain(verdict::released)});
+        w.pass(is_longer ? 12h + 1ns : 12h);
+        r = w.acquire();
+        w.say();
+        BOOST_TEST(w.said.seen == (is_longer ? 0u : 7u));
+        w.hear({w.granted(7)});
+        w.events();
+        w.give_back(r);
+        w.say();
+        w.hear({w.plain(verdict::released)});
+    }
+}
+
 BOOST_AUTO_TEST_CASE(recovery_without_a_quarantine_is_asked_for) {
     fleet_options options = world::default_options();
     options.after_loss = fleet_options::recovery::immediate;
@@ -1538,6 +1583,20 @@ BOOST_AUTO_TEST_CASE(a_server_that_is_not_available_is_a_matter_of_the_next_conn
     w.connect();
     BOOST_TEST(w.say() == "N1 A2");
     BOOST_TEST(w.events() == "");
+}
+
+BOOST_AUTO_TEST_CASE(a_server_that_will_not_have_the_client_ends_who_asks) {
+    world w;
+    w.connect();
+    auto queued = w.queue();
+    w.acquire();
+    BOOST_TEST(w.say() == "A2");
+    w.inspect();
+    w.disconnect();
+    w.machine.refused();
+    BOOST_TEST(w.events() == "failed 2 rejected, failed 3 rejected");
+    w.connect();
+    BOOST_TEST(w.say() == "R2 W1");
 }
 
 // No server.

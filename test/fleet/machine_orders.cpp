@@ -60,7 +60,7 @@ enum class action {
     deliver,    // the client reads a reply or a push
     end_first,  // cancels the first request, or gives its permit back
     end_second, // likewise for the second
-    deadline,   // the deadline of the permit that was granted first
+    deadline,   // the deadline of a permit that was granted at the start
     disconnect,
     connect,
     renew,   // the machine's next time

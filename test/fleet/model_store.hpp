@@ -118,12 +118,12 @@ public:
     }
 
     /// Ends the connection; a reply that was held back is lost. reconnect connects again.
-    void cut() {
-        boost::asio::post(strand_, [self = shared_from_this()] {
+    void cut(boost::system::error_code reason = boost::asio::error::eof) {
+        boost::asio::post(strand_, [self = shared_from_this(), reason] {
             self->held_.reset();
             ++self->connection_;
             if (self->leave() && self->user_ != nullptr)
-                self->user_->disconnected(boost::asio::error::eof);
+                self->user_->disconnected(reason);
         });
     }
     void reconnect() {

@@ -109,6 +109,22 @@ BOOST_AUTO_TEST_CASE(who_waits_for_a_loss_after_the_client_has_closed_is_aborted
     BOOST_TEST(released.calls == 1);
 }
 
+BOOST_AUTO_TEST_CASE(a_release_behind_a_close_is_answered_although_waits_for_the_loss_are_aborted) {
+    fleet_semaphore limit(context, a.client, "x", 1);
+    run_client();
+    ended first, waited, released, closed;
+    limit.async_acquire_permit(recording(first));
+    poll();
+    first.held.async_wait_lost(recording(waited));
+    a.client.async_close(recording(closed));
+    first.held.async_release(recording(released));
+    poll();
+    BOOST_TEST(waited.failed(asio::error::operation_aborted));
+    BOOST_TEST(released.failed(fleet_error::lost));
+    BOOST_TEST(closed.succeeded());
+    BOOST_TEST(held() == 0);
+}
+
 BOOST_AUTO_TEST_CASE(closing_without_a_connection_waits_until_the_leases_have_ended) {
     fleet_semaphore limit(context, a.client, "x", 1, short_lease());
     run_client();
@@ -234,6 +250,11 @@ BOOST_AUTO_TEST_CASE(permits_of_a_client_whose_context_is_blocked_end_by_the_clo
     first.held.async_wait_lost(asio::bind_executor(context, recording(waited)));
     BOOST_TEST(run_until(context, [&] { return !first.held.valid(); }));
     BOOST_TEST((first.held.remaining() == 0ns));
+    BOOST_TEST(waited.pending());
+    ended asks; // a wait that starts now needs only the clock
+    first.held.async_wait_lost(asio::bind_executor(context, recording(asks)));
+    poll();
+    BOOST_TEST(asks.failed(fleet_error::lost));
     BOOST_TEST(waited.pending());
     own.restart();
     BOOST_TEST(run_until(own, [&] { return poll(), !waited.pending(); }));
@@ -682,7 +703,7 @@ BOOST_AUTO_TEST_CASE(a_pool_may_end_with_everything_under_way) {
 
 // The line of a semaphore has a timer, and therefore copies of its executor.
 BOOST_AUTO_TEST_CASE(the_last_of_a_semaphores_executors_goes_with_no_lock_held) {
-    // On a thread of its own, which would wait for a lock that this thread holds.
+    // On a thread of its own, which would have to wait if this thread held a lock.
     const auto asked = std::make_shared<std::promise<void>>();
     auto answer = asked->get_future();
     bool was_free = false;

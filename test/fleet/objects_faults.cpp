@@ -254,6 +254,23 @@ BOOST_AUTO_TEST_CASE(an_executor_that_runs_inline_does_not_grow_the_stack_nor_ho
     BOOST_TEST(is_empty());
 }
 
+BOOST_AUTO_TEST_CASE(who_is_cancelled_by_whoever_was_granted_beside_it_gives_the_permit_back) {
+    basic_fleet_semaphore<wayward_executor> two(wayward_executor(context, how), a.client, "y", 2);
+    fleet_permit held_now;
+    ended second;
+    two.async_acquire_permit([&](error_code ec, fleet_permit p) {
+        BOOST_TEST(!ec);
+        held_now = std::move(p);
+        two.cancel(); // the server has granted both, in one answer
+    });
+    two.async_acquire_permit(recording(second));
+    how.now = ways::way::run_inline;
+    poll();
+    BOOST_TEST(second.failed(asio::error::operation_aborted));
+    BOOST_TEST(held_now.valid());
+    BOOST_TEST(held("y") == 1);
+}
+
 // F54.
 
 BOOST_AUTO_TEST_CASE(very_many_wait_here_and_few_of_them_in_the_server) {
@@ -365,6 +382,26 @@ BOOST_AUTO_TEST_CASE(while_the_server_is_away_those_fail_who_are_to_fail) {
     poll();
     BOOST_TEST(back.granted());
     BOOST_TEST(held("y") == 1);
+}
+
+BOOST_AUTO_TEST_CASE(a_server_that_will_not_have_the_client_rejects_who_asks) {
+    auto held_now = take();
+    ended queued, asks;
+    limit.async_acquire_permit(recording(queued));
+    poll();
+    server.holds_replies = true;
+    limit.async_acquire_permit(recording(asks));
+    poll();
+    a.store.lock()->cut(make_error_code(boost::system::errc::permission_denied));
+    poll();
+    BOOST_TEST(asks.failed(fleet_error::rejected));
+    BOOST_TEST(queued.pending());
+    server.holds_replies = false;
+    a.store.lock()->reconnect();
+    poll();
+    held_now.reset();
+    poll();
+    BOOST_TEST(queued.granted());
 }
 
 BOOST_AUTO_TEST_CASE(a_client_that_never_connects_counts_from_its_start) {

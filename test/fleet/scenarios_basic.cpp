@@ -794,6 +794,46 @@ BOOST_AUTO_TEST_CASE(F62_what_is_asked_while_a_call_is_under_way_goes_with_the_n
     BOOST_TEST(a->client.statistics().calls == trips + 2);
 }
 
+BOOST_AUTO_TEST_CASE(a_permit_costs_one_call_and_a_hand_over_one_call_and_one_message) {
+    proxy line_a(server.port()), line_b(server.port());
+    auto a = start(line_a.port()), b = start(line_b.port());
+    fleet_semaphore of_a(context, a->client, "x", 1, options_with(long_lease));
+    fleet_semaphore of_b(context, b->client, "x", 1, options_with(long_lease));
+    for (fleet_semaphore* limit : {&of_a, &of_b}) {
+        acquire(*limit).reset();
+        BOOST_TEST(becomes_empty(*limit));
+    }
+    const auto calls_a = line_a.count(proxy::calls), calls_b = line_b.count(proxy::calls);
+    const auto pushes_a = line_a.count(proxy::pushes), pushes_b = line_b.count(proxy::pushes);
+
+    fleet_permit first = acquire(of_a);
+    BOOST_TEST(line_a.count(proxy::calls) == calls_a + 1);
+
+    // Who gives back waits for nothing: neither for the server, nor until it has been told.
+    ended waits;
+    queue(of_b, waits);
+    BOOST_TEST(line_b.count(proxy::calls) == calls_b + 1);
+    line_a.hold(proxy::to_server);
+    const auto executed = calls_of_all();
+    first.reset();
+    BOOST_TEST(!first);
+    BOOST_TEST(line_a.wait_for(proxy::calls, calls_a + 2));
+    BOOST_TEST(calls_of_all() == executed);
+    line_a.let_go(proxy::to_server);
+    BOOST_TEST(until_ended(waits));
+    BOOST_TEST(waits.granted());
+    BOOST_TEST(calls_of_all() == executed + 1);
+    BOOST_TEST(line_b.count(proxy::calls) == calls_b + 1);
+    BOOST_TEST(line_b.count(proxy::pushes) == pushes_b + 1);
+
+    BOOST_TEST(release(waits.held) == error_code());
+    BOOST_TEST(calls_of_all() == executed + 2);
+    BOOST_TEST(line_a.count(proxy::calls) == calls_a + 2);
+    BOOST_TEST(line_b.count(proxy::calls) == calls_b + 2);
+    BOOST_TEST(line_a.count(proxy::pushes) == pushes_a);
+    BOOST_TEST(line_b.count(proxy::pushes) == pushes_b + 1);
+}
+
 BOOST_AUTO_TEST_CASE(F64_two_limits_share_a_connection_and_not_a_failure) {
     proxy line(server.port());
     auto a = start(line.port());

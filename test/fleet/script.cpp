@@ -218,6 +218,15 @@ BOOST_AUTO_TEST_CASE(fencing_numbers_grow_from_grant_to_grant) {
     }
 }
 
+BOOST_AUTO_TEST_CASE(grants_of_one_call_have_a_fencing_number_each) {
+    scene s;
+    process a(s, "a");
+    const auto both = a.call({{verb::acquire, a.of(1)}, {verb::acquire, a.of(2)}});
+    BOOST_TEST(both.results[1].what == verdict::granted);
+    BOOST_TEST(both.results[1].fence > both.results[0].fence);
+    check_consistency(s);
+}
+
 // F03
 BOOST_AUTO_TEST_CASE(a_request_for_three_at_the_head_holds_back_one_for_one) {
     scene s;
@@ -297,6 +306,13 @@ BOOST_AUTO_TEST_CASE(every_command_may_come_again) {
     BOOST_TEST((s.state().places == places));
     BOOST_TEST(a.give_back(1, 2).what == verdict::released);
     BOOST_TEST(a.give_back(1, 2).what == verdict::unknown);
+    check_consistency(s);
+    // With room for another, too.
+    const auto waited = b.ask(1);
+    BOOST_TEST(waited.what == verdict::granted);
+    BOOST_TEST((b.acquire(1) == waited));
+    BOOST_TEST((b.try_acquire(1) == waited));
+    BOOST_TEST(s.state().m->held == 1);
     check_consistency(s);
 }
 
@@ -598,6 +614,7 @@ BOOST_AUTO_TEST_CASE(who_has_been_silent_for_its_presence_loses_the_place) {
     a.give_back(1);
     BOOST_TEST(b.heard_grant().serial == 1u);
     BOOST_TEST(s.state().places.empty());
+    BOOST_TEST(s.state().presences.size() == 2u);
     BOOST_TEST(gone.heard().empty());
     BOOST_TEST(gone.ask(1).what == verdict::unknown);
     check_consistency(s);

@@ -108,6 +108,9 @@ elseif(Boost_VERSION AND Boost_VERSION VERSION_LESS 1.91)
 endif()
 
 package_consumer(add_subdirectory)
+if(CMAKE_SYSTEM_NAME STREQUAL "Linux") # the server's clients have several addresses of the loopback interface
+    package_consumer(copied_server)
+endif()
 package_consumer(fetch_content)
 package_consumer(boost_in_parent ARGUMENTS "-Dsays=asio_semaphore is not installed: Boost is built along with it")
 package_consumer(dependent ARGUMENTS -Dconfigures_only=ON)

@@ -32,6 +32,9 @@
 //   and everything after it passes: a call that wants something new begins with HSET, and one that
 //   only gives back, renews or asks with HDEL, which is never refused. So what is held can always
 //   be given back.
+// - What the commands and the queue do to :l, :f and :q is noted first, and written by one command
+//   for each key and kind of change: before one of these keys is read as a whole, and at the end.
+//   The server executes nothing else meanwhile.
 // - The work of a call is bounded by its commands and by the numbers at the script's beginning;
 //   has_more asks for another call. Only the repair of lost data, a clock that goes back by more
 //   than a lease, and a limit that is set look at everything.
@@ -52,8 +55,9 @@ local presence, lease = tonumber(ARGV[4]), tonumber(ARGV[5])
 local flags, seen, clock = ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9])
 local call, try, max, min = redis.call, redis.pcall, math.max, math.min
 
--- Plain digits up to 2^53, where tostring would round.
-local function text(number) return string.format('%.0f', number) end
+-- Plain digits up to 2^53, where tostring would round. '%d' is faster, where integers have 64 bits.
+local digits = string.format('%d', 2^53) == '9007199254740992' and '%d' or '%.0f'
+local function text(number) return string.format(digits, number) end
 
 local function parts(id)
     local client, serial, n, length = string.match(id, '^([^.]+)%.(%d+)%.(%d+)%.(%d+)$')
@@ -62,44 +66,85 @@ end
 
 local function score(key, id) return tonumber(call('ZSCORE', key, id) or nil) end
 
--- ---- Whether the call is executed at all. Reads only; a key of another type ends it here.
+-- In portions, since Lua passes only so many arguments.
+local function call_for_all(command, key, words)
+    for from = 1, #words, 2000 do
+        call(command, key, unpack(words, from, min(from + 1999, #words)))
+    end
+end
 
-local verbs = {A = true, T = true, R = true, N = true, W = true, L = true, I = true}
-local commands, wants_memory, at = {}, false, 10
-while ARGV[at] do
-    local verb, word = ARGV[at], ARGV[at + 1]
-    local c = {verb = verb}
-    if verb == 'L' then
-        c.limit = tonumber(word)
-        at = at + 2
-    elseif verb == 'I' then
-        at = at + 1
-    else
-        local n, length = string.match(word or '', '^%d+%.(%d+)%.(%d+)$')
-        c.id, c.n, c.length = me .. '.' .. (word or ''), tonumber(n), tonumber(length)
-        at = at + 2
-        if verb == 'N' then
-            c.fence, c.void_after = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
-            at = at + 2
+-- Those of many, in the same order; false where there is none.
+local function scores(key, ids)
+    local found = {}
+    for from = 1, #ids, 2000 do
+        local to = min(from + 1999, #ids)
+        local all = try('ZMSCORE', key, unpack(ids, from, to))
+        for i = from, to do -- one by one where the server does not know it, or denies it
+            found[i] = all.err and score(key, ids[i]) or tonumber(all[i - from + 1] or nil) or false
         end
     end
-    local is_whole = c.n or c.limit or verb == 'I'
-    if not (verbs[verb] and is_whole and (c.void_after or verb ~= 'N')) then
-        return redis.error_reply('ERR not a command of the fleet: ' .. verb)
+    return found
+end
+
+-- ---- Whether the call is executed at all. Reads only; a key of another type ends it here.
+
+-- Requests are known by an index, which is faster than a name.
+local ids, counts, lengths, requests = {}, {}, {}, 0 -- requests: how many
+local index_of = {} -- of the caller's, by what follows the client's name
+local function add_request(id, n, length, word)
+    requests = requests + 1
+    ids[requests], counts[requests], lengths[requests] = id, n, length
+    if word then index_of[word] = requests end
+    return requests
+end
+
+-- Commands: of a request, or with a number of their own.
+local verbs = {A = 0, T = 0, R = 0, W = 0, N = 2, L = 0, I = -1} -- words that follow the first
+local said, subject, fence_given, void_after = {}, {}, {}, {}
+local wants_memory, at, size = false, 10, 0
+local tails = {} -- of names: what follows the serial, which most have in common
+while ARGV[at] do
+    local verb, word = ARGV[at], ARGV[at + 1] or ''
+    local is_whole = verb == 'I'
+    size = size + 1
+    said[size] = verb
+    if verb == 'L' then
+        subject[size] = tonumber(word)
+        is_whole = subject[size]
+    elseif verbs[verb] and not is_whole then
+        local i = index_of[word]
+        if not i then
+            local tail = string.match(word, '^%d+(%..*)$')
+            local t = tail and tails[tail]
+            if tail and not t then
+                local n, length = string.match(tail, '^%.(%d+)%.(%d+)$')
+                t = {tonumber(n), tonumber(length)}
+                tails[tail] = t
+            end
+            i = t and t[1] and add_request(me .. '.' .. word, t[1], t[2], word)
+        end
+        subject[size], is_whole = i, i
+        if verb == 'N' then
+            fence_given[size], void_after[size] = tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
+            is_whole = i and void_after[size]
+        end
     end
+    if not is_whole then return redis.error_reply('ERR not a command of the fleet: ' .. verb) end
     wants_memory = wants_memory or verb == 'A' or verb == 'T' or verb == 'L'
-    table.insert(commands, c)
+    at = at + 2 + verbs[verb]
 end
 
 local names = {'schema', 'made', 'rolls', 'limit', 'seq', 'held', 'nl', 'nq', 'nc', 'last', 'quar',
     'maxl', 'kept', 'head', 'e:' .. me}
 local fields = call('HMGET', M, unpack(names))
-local m, before = {}, {}
-for i, name in ipairs(names) do
-    local number = tonumber(fields[i] or nil)
-    m[name], before[name] = number, number
-end
+local has_schema, is_schema_known = fields[1], fields[1] == ARGV[1]
 local head_before = fields[14]
+local m = {schema = 0, made = 0, rolls = 0, limit = 0, seq = 0, held = 0, nl = 0, nq = 0, nc = 0,
+    last = 0, quar = 0, maxl = 0, kept = 0} -- as large as it is going to be
+for i = 1, #names do
+    local number = tonumber(fields[i] or nil)
+    m[names[i]], fields[i] = number, number or false
+end
 local leases, fences = call('ZCARD', L), call('ZCARD', F)
 local places, clients = call('ZCARD', Q), call('ZCARD', C)
 
@@ -115,9 +160,9 @@ local function not_executed(status)
         {}, {}, {}}
 end
 
-local is_new = not fields[1] and call('EXISTS', M) == 0
+local is_new = not has_schema and call('EXISTS', M) == 0
 if not is_new then
-    if fields[1] ~= ARGV[1] then
+    if not is_schema_known then
         m = {}
         return not_executed(INCOMPATIBLE)
     end
@@ -135,7 +180,9 @@ end
 -- ---- The first write.
 
 if not wants_memory then call('HDEL', M, '') end
-call('HSET', M, 'e:' .. me, text(connection))
+if wants_memory or m['e:' .. me] ~= connection then
+    call('HSET', M, 'e:' .. me, text(connection))
+end
 
 -- ---- What has happened to the clock and to the data since the last call.
 
@@ -229,62 +276,160 @@ local limit = m.limit
 -- Unused keys vanish after a day; or later, where renewals are further apart.
 local function begin_idle_time(key) call('PEXPIRE', key, text(max(DAY, 2 * m.maxl))) end
 
-local function drop(id, n)
-    if call('ZREM', L, id) == 0 then return false end
-    call('ZREM', F, id)
-    m.held, leases = m.held - n, leases - 1
-    return true
+-- By request: when its lease ends, its fencing number, its place; false or nil where there is none.
+-- What is stored differs for those that have changed, until it is written.
+local ends, fences_of, placed = {}, {}, {}
+local ends_stored, placed_stored = {}, {}
+local changed_leases, changed_places = {}, {} -- indices
+local lease_changes, place_changes = 0, 0     -- how many
+local leases_stored, places_stored            -- how many there are
+
+local function set_lease(i, expiry, fence)
+    if ends_stored[i] == nil then
+        ends_stored[i] = ends[i] or false
+        lease_changes = lease_changes + 1
+        changed_leases[lease_changes] = i
+    end
+    ends[i], fences_of[i] = expiry, fence
 end
 
--- Not if it is held already; then nil.
-local function hold(id, n, length, fence)
-    local expiry = now + length
-    if call('ZADD', L, 'NX', text(expiry), id) == 0 then return nil end
-    call('ZADD', F, text(fence), id)
-    m.maxl = max(m.maxl, length)
-    if leases == 0 then
+local function set_place(i, place)
+    if placed_stored[i] == nil then
+        placed_stored[i] = placed[i] or false
+        place_changes = place_changes + 1
+        changed_places[place_changes] = i
+    end
+    placed[i] = place
+end
+
+-- A small sorted set is a list, which the server searches from the beginning for each member. One
+-- that gets many at a time becomes a tree by a member that is too long for a list, and stays one.
+local MANY, LONG = 16, string.rep('-', 100)
+
+local function make_tree(added)
+    added[#added + 1], added[#added + 2] = added[1], added[2]
+    added[1], added[2] = 0, LONG
+end
+
+-- Adds before it removes, so that no key vanishes in between.
+local function write_leases()
+    if lease_changes == 0 then return end
+    local expiries, numbers, over, added, removed = {}, {}, {}, 0, 0
+    local last, last_text
+    for k = 1, lease_changes do
+        local i = changed_leases[k]
+        local id, expiry = ids[i], ends[i]
+        if expiry then
+            if expiry ~= last then last, last_text = expiry, text(expiry) end
+            local at = 2 * added
+            expiries[at + 1], expiries[at + 2] = last_text, id
+            numbers[at + 1], numbers[at + 2] = text(fences_of[i]), id
+            added = added + 1
+        elseif ends_stored[i] then
+            removed = removed + 1
+            over[removed] = id
+        end
+    end
+    if added > MANY then
+        make_tree(expiries)
+        make_tree(numbers)
+        over[removed + 1] = LONG
+    end
+    call_for_all('ZADD', L, expiries)
+    call_for_all('ZADD', F, numbers)
+    if leases_stored == 0 and added > 0 then
         begin_idle_time(L)
         begin_idle_time(F)
     end
-    m.held, leases = m.held + n, leases + 1
-    return expiry
+    call_for_all('ZREM', L, over)
+    call_for_all('ZREM', F, over)
+    ends_stored, changed_leases, lease_changes, leases_stored = {}, {}, 0, leases
 end
 
-local function grant(id, n, length)
-    local expiry = hold(id, n, length, m.seq + 1)
-    if not expiry then return nil end
+local function write_places()
+    if place_changes == 0 then return end
+    local arrived, left, added, removed = {}, {}, 0, 0
+    for k = 1, place_changes do
+        local i = changed_places[k]
+        if placed[i] then
+            arrived[2 * added + 1], arrived[2 * added + 2] = text(placed[i]), ids[i]
+            added = added + 1
+        elseif placed_stored[i] then
+            removed = removed + 1
+            left[removed] = ids[i]
+        end
+    end
+    if added > MANY then
+        make_tree(arrived)
+        left[removed + 1] = LONG
+    end
+    call_for_all('ZADD', Q, arrived)
+    if places_stored == 0 and added > 0 then begin_idle_time(Q) end
+    call_for_all('ZREM', Q, left)
+    placed_stored, changed_places, place_changes, places_stored = {}, {}, 0, places
+end
+
+local function drop(i)
+    if not ends[i] then return false end
+    set_lease(i, false)
+    m.held, leases = m.held - counts[i], leases - 1
+    return true
+end
+
+local function hold(i, fence)
+    local length = lengths[i]
+    set_lease(i, now + length, fence)
+    if length > m.maxl then m.maxl = length end
+    m.held, leases = m.held + counts[i], leases + 1
+    return now + length
+end
+
+local function grant(i)
     m.seq = m.seq + 1
-    return m.seq, expiry
+    return m.seq, hold(i, m.seq)
 end
 
 -- When the lease ends, or nil. Ends what should have ended, where the sweep has not got so far.
-local function held_until(id, n)
-    local expiry = score(L, id)
-    if expiry and expiry <= now then
-        drop(id, n)
-        return nil
-    end
-    return expiry
+local function held_until(i)
+    local expiry = ends[i]
+    if expiry and expiry <= now then drop(i) end
+    return ends[i] or nil
 end
 
-local function leave(id)
-    if places == 0 then return false end
-    local had = call('ZREM', Q, id)
-    places = places - had
-    return had == 1
+local function fence_of(i) return fences_of[i] or score(F, ids[i]) end
+
+local function leave(i)
+    if not placed[i] then return false end
+    set_place(i, false)
+    places = places - 1
+    return true
+end
+
+-- One that is in the queue.
+local function waiting_request(id, client, n, length)
+    local word = client == me and string.sub(id, #me + 2)
+    local i = word and index_of[word] or add_request(id, n, length, word)
+    placed[i] = placed[i] or true
+    return i
 end
 
 clients = clients + call('ZADD', C, text(now + presence), me)
 local ended = call('ZRANGEBYSCORE', L, '-inf', text(now), 'LIMIT', 0, LEASES_SWEPT)
 for _, id in ipairs(ended) do
     local _, _, n = parts(id)
-    drop(id, n)
+    m.held, leases = m.held - n, leases - 1
 end
+call_for_all('ZREM', L, ended)
+call_for_all('ZREM', F, ended)
 local has_more = #ended == LEASES_SWEPT
 for _, client in ipairs(call('ZRANGEBYSCORE', C, '-inf', text(now), 'LIMIT', 0, CLIENTS_DROPPED)) do
     clients = clients - call('ZREM', C, client)
     call('HDEL', M, 'e:' .. client)
 end
+
+if leases > 0 then ends = scores(L, ids) end
+if places > 0 then placed = scores(Q, ids) end
+leases_stored, places_stored = leases, places
 
 -- ---- What other clients are told, and what became of the caller's requests that wait.
 
@@ -301,10 +446,10 @@ local results, granted, exceeded = {}, {}, {}
 local pending, is_pending = {}, {} -- commands whose result is known once the queue was served
 local outcome, mine_in_order = {}, {} -- of the caller's requests that waited
 
-local function came_out(id, client, serial, verdict, fence, expiry)
+local function came_out(i, client, serial, verdict, fence, expiry)
     if client == me then
-        outcome[id] = {verdict, fence, expiry, serial}
-        table.insert(mine_in_order, id)
+        outcome[i] = {verdict, fence, expiry, serial}
+        mine_in_order[#mine_in_order + 1] = i
     elseif verdict == GRANTED then
         tell(client, 'G ' .. text(serial) .. ' ' .. text(fence) .. ' ' .. text(expiry))
     else
@@ -314,82 +459,80 @@ end
 
 -- ---- Commands. Each may come again, and is answered as before.
 
+local filled = 0 -- of results
+
 local function result(verdict, first, second)
-    local size = #results
-    results[size + 1], results[size + 2], results[size + 3] = verdict, first or 0, second or 0
+    results[filled + 1], results[filled + 2], results[filled + 3] = verdict, first or 0, second or 0
+    filled = filled + 3
 end
 
-local function queued(id, is_try)
-    table.insert(pending, {at = #results + 1, id = id, is_try = is_try})
-    is_pending[id] = true
+local function queued(i, is_try)
+    pending[#pending + 1] = {at = filled + 1, request = i, is_try = is_try}
+    is_pending[i] = true
     result(QUEUED)
 end
 
-local function is_free(n) return places == 0 and m.held + n <= limit and now >= m.quar end
-
-local function acquire(id, n, length, is_try)
-    if is_free(n) then -- most often: no look at what is there before
-        local fence, expiry = grant(id, n, length)
-        if fence then return result(GRANTED, fence, expiry) end
-    end
-    local expiry = held_until(id, n)
-    if expiry then return result(GRANTED, score(F, id), expiry) end
+local function acquire(i, is_try)
+    local expiry, n = held_until(i), counts[i]
+    if expiry then return result(GRANTED, fence_of(i), expiry) end
     if n > limit then return result(EXCEEDS) end
-    if is_free(n) then return result(GRANTED, grant(id, n, length)) end -- it had expired
-    if not (places > 0 and score(Q, id)) then
-        m.seq = m.seq + 1
-        call('ZADD', Q, text(m.seq), id)
-        if places == 0 then begin_idle_time(Q) end
-        places = places + 1
-        outcome[id] = nil
+    if places == 0 and m.held + n <= limit and now >= m.quar then
+        return result(GRANTED, grant(i))
     end
-    queued(id, is_try)
+    if not placed[i] then
+        m.seq = m.seq + 1
+        set_place(i, m.seq)
+        places = places + 1
+        outcome[i] = nil
+    end
+    queued(i, is_try)
 end
 
 local execute = {}
 
-function execute.A(id, n, length) acquire(id, n, length, false) end
+function execute.A(i) acquire(i, false) end
 
 -- Waits until the queue has been served, and no longer.
-function execute.T(id, n, length) acquire(id, n, length, true) end
+function execute.T(i) acquire(i, true) end
 
-function execute.R(id, n)
-    if has_more then held_until(id, n) end
-    result(drop(id, n) and RELEASED or leave(id) and WITHDRAWN or UNKNOWN)
+function execute.R(i)
+    held_until(i)
+    result(drop(i) and RELEASED or leave(i) and WITHDRAWN or UNKNOWN)
 end
 
-function execute.N(id, n, length, c)
-    local is_held = held_until(id, n)
+function execute.N(i, c)
+    local is_held, fence = held_until(i), fence_given[c]
     -- The permit counts as lost at its holder: it must not come back.
-    if now > c.void_after then
-        if is_held then drop(id, n) end
+    if now > void_after[c] then
+        drop(i)
         return result(GONE)
     end
-    if not is_held and m.held + n > limit then return result(GONE) end
+    if not is_held and m.held + counts[i] > limit then return result(GONE) end
     -- The holder knows its fencing number better than a server that has lost data.
-    m.seq = max(m.seq, c.fence)
+    m.seq = max(m.seq, fence)
     if is_held then
-        call('ZADD', L, text(now + length), id)
-        call('ZADD', F, text(c.fence), id)
-        return result(RENEWED, 0, now + length)
+        set_lease(i, now + lengths[i], fence)
+        return result(RENEWED, 0, now + lengths[i])
     end
-    leave(id)
-    result(READMITTED, 0, hold(id, n, length, c.fence))
+    leave(i)
+    result(READMITTED, 0, hold(i, fence))
 end
 
-function execute.W(id, n)
-    local expiry = held_until(id, n)
-    if expiry then return result(GRANTED, score(F, id), expiry) end
-    if score(Q, id) then queued(id, false) else result(UNKNOWN) end
+function execute.W(i)
+    local expiry = held_until(i)
+    if expiry then return result(GRANTED, fence_of(i), expiry) end
+    if placed[i] then queued(i, false) else result(UNKNOWN) end
 end
 
-function execute.L(_, _, _, c)
-    limit = c.limit
+function execute.L(wanted)
+    limit = wanted
+    write_places()
     for _, id in ipairs(call('ZRANGE', Q, 0, -1)) do
-        local client, serial, n = parts(id)
+        local client, serial, n, length = parts(id)
         if n > limit then
-            leave(id)
-            came_out(id, client, serial, EXCEEDS)
+            local i = waiting_request(id, client, n, length)
+            leave(i)
+            came_out(i, client, serial, EXCEEDS)
         end
     end
     result(DONE)
@@ -397,11 +540,12 @@ end
 
 -- While holders may be missing, nobody is turned away for being below the lowest number.
 function execute.I()
+    write_leases()
     local lowest = now >= m.quar and call('ZRANGE', F, 0, 0, 'WITHSCORES')[2]
     result(DONE, clients, tonumber(lowest or 0))
 end
 
-for _, c in ipairs(commands) do execute[c.verb](c.id, c.n, c.length, c) end
+for c = 1, size do execute[said[c]](subject[c], c) end
 
 -- ---- The queue. The first that can be reached is the head; what does not fit there holds back all
 -- behind it. Who is gone loses the place; who is away keeps it, and is passed over.
@@ -425,9 +569,10 @@ local function serve()
     local away = 0
     head = ''
     while away < places do
-        local ids = call('ZRANGE', Q, away, away + 15)
-        if #ids == 0 then return end -- never; but a script that has written cannot be stopped
-        for _, id in ipairs(ids) do
+        write_places()
+        local waiting = call('ZRANGE', Q, away, away + 15)
+        if #waiting == 0 then return end -- never; but a script that has written cannot be stopped
+        for _, id in ipairs(waiting) do
             local client, serial, n, length = parts(id)
             local where = reach_of(client)
             if where == 'away' then
@@ -441,10 +586,9 @@ local function serve()
                 return
             else
                 served = served + 1
-                leave(id)
-                if where == 'here' then
-                    came_out(id, client, serial, GRANTED, grant(id, n, length))
-                end
+                local i = waiting_request(id, client, n, length)
+                leave(i)
+                if where == 'here' then came_out(i, client, serial, GRANTED, grant(i)) end
             end
         end
     end
@@ -453,21 +597,21 @@ end
 serve()
 local has_withdrawn = false
 for _, p in ipairs(pending) do
-    if p.is_try and leave(p.id) then has_withdrawn = true end
+    if p.is_try and leave(p.request) then has_withdrawn = true end
 end
 if has_withdrawn then serve() end -- what they held back
 
 for _, p in ipairs(pending) do
-    local o = outcome[p.id]
+    local o = outcome[p.request]
     if o then
         results[p.at], results[p.at + 1], results[p.at + 2] = o[1], o[2] or 0, o[3] or 0
     elseif p.is_try then
         results[p.at] = REFUSED
     end
 end
-for _, id in ipairs(mine_in_order) do
-    if not is_pending[id] then
-        local o = outcome[id]
+for _, i in ipairs(mine_in_order) do
+    if not is_pending[i] then
+        local o = outcome[i]
         if o[1] == GRANTED then
             for _, number in ipairs({o[4], o[2], o[3]}) do table.insert(granted, number) end
         else
@@ -478,18 +622,20 @@ end
 
 -- ---- The end.
 
+write_leases()
+write_places()
 local next_expiry = call('ZRANGE', L, 0, 0, 'WITHSCORES')[2]
 next_expiry = next_expiry and max(0, next_expiry - now) or -1
 if head ~= head_before and head ~= '' and head ~= me then tell(head, 'H ' .. text(next_expiry)) end
 
 m.seq = m.seq + 1
-local is_idle_time_due = now - m.kept >= DAY / 2 or now < m.kept or m.maxl ~= before.maxl
+local is_idle_time_due = now - m.kept >= DAY / 2 or now < m.kept or m.maxl ~= fields[12]
 if is_idle_time_due then m.kept = now end
 m.limit, m.nl, m.nq, m.nc, m.last = limit, leases, places, clients, now
 local changed = {}
 for i = 1, 13 do
     local name = names[i]
-    if m[name] ~= before[name] then
+    if (m[name] or false) ~= fields[i] then
         table.insert(changed, name)
         table.insert(changed, text(m[name]))
     end
