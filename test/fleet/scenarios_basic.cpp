@@ -809,7 +809,7 @@ BOOST_AUTO_TEST_CASE(a_permit_costs_one_call_and_a_hand_over_one_call_and_one_me
     fleet_permit first = acquire(of_a);
     BOOST_TEST(line_a.count(proxy::calls) == calls_a + 1);
 
-    // Who gives back waits for nothing: neither for the server, nor until it has been told.
+    // A release does not wait: neither for the server's answer, nor until the call is sent.
     ended waits;
     queue(of_b, waits);
     BOOST_TEST(line_b.count(proxy::calls) == calls_b + 1);

@@ -1,14 +1,14 @@
 // SPDX-FileCopyrightText: The asio_semaphore authors
 // SPDX-License-Identifier: BSL-1.0
 
-// Measures the fleet on a server of its own, beside its peers. The results go to standard output,
-// tab separated: the row, what was measured, its median and quartiles over the rounds. Progress
-// goes to standard error.
+// Measures the fleet and its peers on a server of its own. Writes the results to standard output,
+// separated by tabs: the row, what was measured, and its median and quartiles over the rounds.
+// Writes the progress to standard error.
 //
 //   bench_fleet [--rounds N] [--each MS] [--hold LEASES] [--peers COMMAND...]
 //
-// --each: how long to measure each thing in a round. --hold: for how many leases permits are held
-// while nothing happens. --peers: what starts the peers, such as: node peers.js
+// --each: how long each measurement of a round lasts. --hold: for how many leases permits are held
+// while nothing else happens. --peers: the command that starts the peers, such as node peers.js
 
 #include "processes.hpp"
 
@@ -31,7 +31,7 @@ using namespace bench;
 using namespace std::chrono_literals;
 using test::redis_admin;
 
-// What the server has done so far, by its own account.
+// The server's own counts of what it has done so far.
 struct server_counts {
     explicit server_counts(redis_admin& server) {
         const std::string all = server.command("INFO", "commandstats").string;
@@ -70,7 +70,7 @@ double percentile(std::vector<double> figures, double part) {
 
 class results {
 public:
-    /// A figure of one round.
+    /// Adds a value of one round.
     void add(const std::string& row, const std::string& what, double figure) {
         const std::string name = row + '\t' + what;
         if (all_.count(name) == 0)
@@ -92,12 +92,12 @@ private:
 constexpr int at_a_time = 64;
 constexpr int widths[] = {1, 4, 16, 64, 256};
 
-// A limit that lets so many be asked for at a time.
+// Returns a limit that allows this many requests at a time.
 fleet_semaphore wide(member& m, int width) {
     return {m.context, m.client, "wide-" + std::to_string(width), width, options_with(width)};
 }
 
-// Calls for one permit after the other, each of which waits for its answer.
+// Counts the calls for one permit after the other, each of which waits for its answer.
 void count_trips(member& m, redis_admin& server, results& to) {
     constexpr int permits = 500;
     fleet_semaphore limit(m.context, m.client, "trips", permits, options_with(1));
@@ -126,7 +126,7 @@ std::vector<double> ping(redis_admin& server, std::chrono::milliseconds time) {
     }
 }
 
-// By the client library that the fleet uses, on a connection of its own.
+// Sends PING by the client library that the fleet uses, on a connection of its own.
 class async_ping {
 public:
     async_ping(member& m, std::uint16_t port) :
@@ -135,7 +135,7 @@ public:
             m.context.get_executor(), boost::redis::logger(boost::redis::logger::level::err)) {
         request_.push("PING");
         boost::redis::config config = config_for(port);
-        config.health_check_interval = 0s; // nobody runs the context while others measure
+        config.health_check_interval = 0s; // the context does not run during other measurements
         connection_.async_run(config, asio::detached);
     }
 
@@ -186,11 +186,11 @@ void measure_hand_over(
     to.add("R3", "us, server, a call", (after.microseconds - before.microseconds) / number);
 }
 
-// The server's time for a call, and what is in it.
+// Measures the server's time for a call, and the commands in a call.
 void measure_batches(
     member& m, redis_admin& server, fleet_semaphore& limit, int width,
     std::chrono::milliseconds each, results& to) {
-    acquire_and_release(m, limit, width, each / 10); // until the connection's first call is over
+    acquire_and_release(m, limit, width, each / 10); // completes the connection's first call
     const server_counts before(server);
     const auto commands = m.client.statistics().commands;
     const measurement all = acquire_and_release(m, limit, width, each);
@@ -206,7 +206,7 @@ void measure_batches(
     to.add("R5", of + ": server busy", time * 1e-6 / seconds(all.time));
 }
 
-// What the server has to do for permits that are held while nothing happens.
+// Measures the server's work for permits that are held while nothing else happens.
 void measure_holding(
     std::uint16_t port, redis_admin& server, int permits, int leases, results& to) {
     fleet_options options = options_with(512);
@@ -263,7 +263,7 @@ int main(int argc, char** argv) {
         std::cerr << test::redis_server_program() << " is not installed\n";
         return 77;
     }
-    hand_over other; // forks, hence comes before any thread
+    hand_over other; // forks, so it comes before any thread
     second_thread second;
     test::redis_server server;
     redis_admin admin(server.port());

@@ -55,7 +55,7 @@ struct pipe_ends {
     int out, in;
 };
 
-// Forks; the child ends with this process.
+// Forks. The child ends with this process.
 ::pid_t fork_child() {
     const ::pid_t parent = ::getpid();
     const ::pid_t child = ::fork();
@@ -153,14 +153,14 @@ acquire_and_release(member& m, fleet_semaphore& limit, int width, std::chrono::m
     return {wall::now() - begin, all.operations};
 }
 
-// What both processes see.
+// The memory that both processes share.
 struct hand_over::shared {
     static constexpr std::size_t room = 1 << 18;
     struct record {
         std::size_t count = 0;
         std::array<std::int64_t, room> times;
     };
-    // Written by who holds the permit.
+    // The process that holds the permit writes these members.
     std::atomic<std::int64_t> given_back_at{0};
     std::atomic<int> given_back_by{0};
     std::atomic<bool> is_over{false};
@@ -215,7 +215,7 @@ hand_over::hand_over() {
     commands_ = commands.in;
     answers_ = answers.out;
     if (fork_child() == 0) {
-        ::close(commands_); // so that the parent's end is the only one
+        ::close(commands_); // so that only the parent has this end
         run_other(commands.out, answers.in);
     }
     ::close(commands.out);
@@ -271,7 +271,7 @@ std::vector<double> hand_over::measure(member& m, std::chrono::milliseconds time
             shared_->is_over = true;
         return is_done;
     });
-    m.inspect(mine_->limit()); // the other process waits for what was given back last
+    m.inspect(mine_->limit()); // the other process waits for the last release
     char answer = 0;
     read_all(answers_, &answer, 1);
     std::vector<double> times;

@@ -3,8 +3,8 @@
 
 #pragma once
 
-// The processes of the fleet's benchmark: a client and its context, operations that go on without
-// a pause, a second process that permits are handed over to, and the peers' Node process.
+// The processes of the fleet's benchmark: a client and its context, operations without a pause, a
+// second process for hand-overs, and the peers' Node process.
 
 #include <bench/harness.hpp>
 
@@ -35,7 +35,7 @@ using asio_semaphore::fleet_semaphore;
 using asio_semaphore::fleet_status;
 using boost::system::error_code;
 
-/// The same in all processes of the machine.
+/// A clock that all processes of the machine share.
 using wall = std::chrono::steady_clock;
 
 /// Ends the benchmark.
@@ -46,11 +46,11 @@ inline void require(error_code ec) {
         fail(ec.message());
 }
 
-/// A process's client, on the context of the thread that uses it.
+/// A client of this process, on the context of the thread that uses it.
 struct member {
     explicit member(std::uint16_t port);
 
-    /// Runs handlers until it is so.
+    /// Runs handlers until the condition holds.
     void run_until(const std::function<bool()>& is_so);
 
     /// Waits for the server's answers.
@@ -64,7 +64,8 @@ struct member {
 
 boost::redis::config config_for(std::uint16_t port);
 
-/// So many asked for at a time. The server is new, and has lost nothing.
+/// Options that allow this many requests at a time. The server is new and has lost no data, so no
+/// quarantine is needed.
 inline fleet_options options_with(int window) {
     fleet_options options;
     options.window = static_cast<std::size_t>(window);
@@ -72,17 +73,17 @@ inline fleet_options options_with(int window) {
     return options;
 }
 
-/// @p width operations at a time that acquire a permit, give it back and acquire again, for so
-/// long; until everything is back in the server.
-/// @return a permit's acquire and release are one operation
+/// @p width loops acquire and release a permit for this long. Returns when the server has all
+/// permits back.
+/// @return the measurement; an acquire and its release are one operation
 measurement
 acquire_and_release(member& m, fleet_semaphore& limit, int width, std::chrono::milliseconds time);
 
-/// One permit that goes to and fro between this process and another, each of which gives it back as
-/// soon as it is granted, and waits for it again.
+/// One permit that passes back and forth between this process and another. Each process releases it
+/// as soon as it is granted, and acquires it again.
 class hand_over {
 public:
-    /// Starts the other process. To be made before the process has a second thread.
+    /// Starts the other process. Must be constructed before this process has a second thread.
     hand_over();
     ~hand_over();
     hand_over(const hand_over&) = delete;
@@ -90,8 +91,9 @@ public:
 
     /// Tells the other process which server to use.
     void connect(std::uint16_t port);
-    /// For so long. @return the time of each hand-over, from the call of reset in one process to
-    /// the handler's call in the other; ns
+    /// Hands over for this long.
+    /// @return the time of each hand-over, from the call of reset in one process to the handler's
+    /// call in the other; ns
     std::vector<double> measure(member& m, std::chrono::milliseconds time);
 
 private:
@@ -108,13 +110,13 @@ private:
 /// The peers, in a process of their own.
 class peers {
 public:
-    /// @param command starts it; a port is appended
+    /// @param command the command that starts them; a port is appended
     peers(std::vector<std::string> command, std::uint16_t port);
     ~peers();
     peers(const peers&) = delete;
     peers& operator=(const peers&) = delete;
 
-    /// As acquire_and_release.
+    /// Like acquire_and_release.
     measurement measure(const std::string& who, int width, std::chrono::milliseconds time);
 
 private:
