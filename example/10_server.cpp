@@ -10,6 +10,10 @@
 
 #include <asio_semaphore.hpp>
 
+#include <charconv>
+#include <stdexcept>
+#include <string_view>
+
 using asio_semaphore::limiter;
 
 asio::awaitable<response> query(limiter& limit, std::uint64_t client, database& db) {
@@ -51,9 +55,14 @@ asio::awaitable<void> session(boost::beast::tcp_stream stream, limiter& limit, d
     }
 }
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
+    const std::string_view word = argc > 1 ? argv[1] : "0";
+    asio::ip::port_type port = 0;
+    const auto read = std::from_chars(word.data(), word.data() + word.size(), port);
+    if (read.ec != std::errc() || read.ptr != word.data() + word.size())
+        throw std::invalid_argument("not a port: " + std::string(word));
+
     asio::io_context context;
-    const auto port = static_cast<asio::ip::port_type>(argc > 1 ? std::stoi(argv[1]) : 0);
     tcp::acceptor acceptor(context, {asio::ip::address_v4::loopback(), port});
     database db(context);
     limiter limit(context, 3, {.max_wait = 10ms, .max_per_key = 2});
@@ -66,5 +75,8 @@ int main(int argc, char** argv) {
     }
     asio::signal_set signals(context, SIGINT, SIGTERM);
     signals.async_wait([&](error_code, int) { acceptor.close(), limit.close(); });
-    context.run(); // returns when all admitted requests have been answered
+    context.run();                  // returns when all admitted requests have been answered
+} catch (const std::exception& e) { // such as a port that is in use
+    std::cerr << "10_server: " << e.what() << '\n';
+    return 1;
 }
