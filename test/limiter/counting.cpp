@@ -89,6 +89,38 @@ BOOST_AUTO_TEST_CASE(L83_the_sums_are_right_after_every_step) {
     BOOST_TEST(arrivals == 12u);
 }
 
+// The algorithm runs before the place goes back. Until then the admission runs, and has not ended.
+BOOST_AUTO_TEST_CASE(the_sums_are_right_while_the_algorithm_runs) {
+    auto o = with_law(options(10, 1000));
+    o.on_limit_change = [this](double, double) {
+        check_counts();
+    };
+    lim(2, o);
+    int looks = 0;
+    law = [&](const limit_sample& sample) {
+        ++looks;
+        check_counts();
+        const auto all = s->statistics();
+        BOOST_TEST(all.running == 2u);
+        BOOST_TEST(all.succeeded + all.overloaded == (looks == 1 ? 0u : 1u));
+        BOOST_TEST(all.latency.count() == all.succeeded);
+        if (looks == 2)
+            throw 1;
+        return sample.limit + 1;
+    };
+    client &a = admit(), &b = admit();
+    admit();
+    after(milliseconds(3));
+    finish(a);
+    check_counts();
+    finish(b, ended::overloaded);
+    check_counts();
+    BOOST_TEST(looks == 2);
+    BOOST_TEST(s->statistics().succeeded == 1u);
+    BOOST_TEST(s->statistics().overloaded == 1u);
+    BOOST_TEST((s->statistics().latency.sum == milliseconds(3)));
+}
+
 BOOST_AUTO_TEST_CASE(who_is_evicted_or_cancelled_at_once_counts) {
     lim(1, options(1, 100));
     admit();

@@ -30,8 +30,10 @@ class BOOST_SYMBOL_VISIBLE limiter_state final : public admission_line<Threads> 
     using line = admission_line<Threads>;
 
 public:
+    using typename line::duration;
     using typename line::registry_type;
     using typename line::spare_record;
+    using typename line::taken_type;
 
     /// Starts with one reference. @throws std::invalid_argument
     limiter_state(
@@ -77,10 +79,11 @@ private:
     void finish_shown(const place& p, asio_semaphore::outcome result, bool is_reported) noexcept;
     void finish_unshown(const place& p, asio_semaphore::outcome result, bool is_reported) noexcept;
     bool end_admission(ending& e) noexcept;
-    void show(showing shown, const place* held) noexcept;
+    void show(showing shown, const ending* held) noexcept;
     void tell(double from, double to) noexcept;
 
     // Under mutex_.
+    void end_now(const ending& e, time_point now, duration latency, taken_type& taken) noexcept;
     bool make_room(ending& e) noexcept;
     bool take_sample(showing& shown, bool goes_on) noexcept;
 

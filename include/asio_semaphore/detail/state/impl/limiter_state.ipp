@@ -69,7 +69,7 @@ struct limiter_state<Threads>::ending {
     bool drops = false;
 
     showing shown = {};            // what this thread must show the algorithm, if anything
-    bool keeps_place = false;      // the place goes back only after that
+    bool keeps_place = false;      // the admission ends only after that
     bool is_forgotten = false;     // the program never calls finish
     spare_record excess = nullptr; // freed with the mutex unlocked, as all of this
 };
@@ -101,7 +101,7 @@ BOOST_NOINLINE void limiter_state<Threads>::finish_shown(
         "a limiter with an algorithm has ended 1,000 admissions without being told how: call "
         "admission::finish, or the limit will never move");
     if (e.shown.algorithm)
-        show(std::move(e.shown), e.keeps_place ? &p : nullptr);
+        show(std::move(e.shown), e.keeps_place ? &e : nullptr);
 }
 
 // For a limiter without an algorithm.
@@ -131,10 +131,6 @@ bool limiter_state<Threads>::end_admission(ending& e) noexcept {
     const bool is_left = is_shown_ || !samples_.empty();
     if (is_sample && is_left && !make_room(e))
         return false;
-    counts_.finish(e.result, e.is_reported);
-    if (e.result == ended::success)
-        counts_.succeed_after(now - p.since);
-    e.is_forgotten = !e.is_reported && counts_.are_all_unreported(1000);
     e.excess.reset(records_.take_excess());
     if (is_sample) {
         // A limit that was lowered below what is in flight counts as reached, too.
@@ -156,8 +152,19 @@ bool limiter_state<Threads>::end_admission(ending& e) noexcept {
         if (!is_shown_)
             take_sample(e.shown, true);
     }
-    line::give_back(p, now, here.taken);
+    end_now(e, now, now - p.since, here.taken);
+    e.is_forgotten = !e.is_reported && counts_.are_all_unreported(1000);
     return true;
+}
+
+// Counts the end, and takes the place back: both in one critical section, see Conservation.
+template <typename Threads>
+void limiter_state<Threads>::end_now(
+    const ending& e, time_point now, duration latency, taken_type& taken) noexcept {
+    counts_.finish(e.result, e.is_reported);
+    if (e.result == asio_semaphore::outcome::success)
+        counts_.succeed_after(latency);
+    line::give_back(e.given, now, taken);
 }
 
 // Returns true if there is room for a sample, or if the sample is dropped: there is no memory, or
@@ -194,7 +201,8 @@ bool limiter_state<Threads>::take_sample(showing& shown, bool goes_on) noexcept 
 // meanwhile. No thread is kept here forever: after a number of samples, if others keep reporting,
 // the next of them shows the rest.
 template <typename Threads>
-void limiter_state<Threads>::show(showing shown, const place* held) noexcept {
+void limiter_state<Threads>::show(showing shown, const ending* held) noexcept {
+    const duration latency = shown.sample.latency; // of held
     for (int shows = 0;; ++shows) {
         double to = 0;
         bool fails = false;
@@ -219,7 +227,7 @@ void limiter_state<Threads>::show(showing shown, const place* held) noexcept {
             to = limit_;
             changes = to != from;
             if (held != nullptr)
-                line::give_back(*std::exchange(held, nullptr), now, here.taken);
+                end_now(*std::exchange(held, nullptr), now, latency, here.taken);
             else if (changes)
                 line::settle(now, here.taken);
             if (!changes)
