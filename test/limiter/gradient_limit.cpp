@@ -362,6 +362,18 @@ BOOST_AUTO_TEST_CASE(L80_what_was_refused_at_once_counts_as_overload_and_is_no_l
     BOOST_TEST(f.window({.latency = 20}) == 75, close_to);
 }
 
+// The first raise has an effect only after requests as long as those before it have finished.
+BOOST_AUTO_TEST_CASE(a_latency_as_long_as_the_clock_can_count_overflows_nothing) {
+    constexpr auto latency = limit_sample::duration::max() - 30min;
+    hand_fed f(gradient_limit(), 20);
+    for (int i = 0; i < 100; ++i) {
+        f.pass(50);
+        const auto peak = static_cast<std::ptrdiff_t>(f.limit);
+        f.limit = f.law({f.now, latency, outcome::success, peak, true, f.limit});
+    }
+    BOOST_TEST(f.limit == 40);
+}
+
 BOOST_AUTO_TEST_CASE(what_died_elsewhere_in_good_time_is_an_ordinary_sample) {
     auto f = experienced(100, 10, without_relearning());
     BOOST_TEST(f.window({.latency = 14, .overloaded_every = 1}) == 110, close_to);

@@ -27,8 +27,11 @@ inline double in_seconds(limit_sample::duration d) {
     return std::chrono::duration<double>(d).count();
 }
 
+/// At most thirty years, because the result is added to a time.
 inline limit_sample::duration from_seconds(double s) {
-    return std::chrono::duration_cast<limit_sample::duration>(std::chrono::duration<double>(s));
+    constexpr double longest = 1e9;
+    return std::chrono::duration_cast<limit_sample::duration>(
+        std::chrono::duration<double>(std::min(s, longest)));
 }
 
 /// A limit, with the latency and the throughput measured under it.
