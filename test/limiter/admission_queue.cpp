@@ -441,6 +441,40 @@ BOOST_AUTO_TEST_CASE(a_key_enters_with_the_least_service_of_those_present) {
     BOOST_TEST(record(d).served() == 27);
 }
 
+// Its record is gone, and with it what it has had. Otherwise keys that come back, one request at a
+// time, would precede a key that stays for as long as there are two of them.
+BOOST_AUTO_TEST_CASE(what_keys_have_had_that_left_moves_the_time) {
+    hold(a), hold(a);
+    wait(a);
+    give_back(a, 100);
+    hold(b), hold(c); // each enters at 100
+    hold(b);
+    wait(b);
+    queue.hold(*queue.find(a), 1);
+    give_back(a, 60); // a stays, at 160, and so moves nothing
+    BOOST_TEST(record(d).served() == 100);
+    leave(*queue.find(d));
+    give_back(c, 30); // c leaves, one of three
+    BOOST_TEST(record(d).served() == 110);
+    leave(*queue.find(d));
+    hold(c);
+    give_back(c, 300); // further than anybody is
+    BOOST_TEST(record(d).served() == 160);
+}
+
+BOOST_AUTO_TEST_CASE(the_time_is_that_of_the_least_once_nobody_waits) {
+    hold(a), hold(b), hold(a);
+    give_back(a, 100);
+    queued_request& r = wait(a);
+    serve(c, 150);
+    BOOST_TEST(record(d).served() == 50);
+    leave(*queue.find(d));
+    abandon(r);
+    serve(c, 150);
+    wait(a);
+    BOOST_TEST(record(d).served() == 0);
+}
+
 BOOST_AUTO_TEST_CASE(L40_a_key_that_comes_back_brings_no_credit) {
     hold(b), hold(b);
     serve(a, 1);
@@ -889,8 +923,7 @@ struct random_walk {
             expected.forget_the_idle();
         }
         const std::uint64_t arrival = subject.wait(key, priority, weight).arrival();
-        expected.keys[key] = expected.of(key);
-        expected.waiting.push_back({arrival, priority, weight, key});
+        expected.join({arrival, priority, weight, key});
     }
     void grant() {
         const auto* const next = expected.candidate();
@@ -917,10 +950,7 @@ struct random_walk {
         // Only a few values, so that keys often have equal service.
         const double service = static_cast<double>((1 + below(3)) * std::uint64_t(ended.weight));
         subject.give_back(ended.key, service, ended.weight);
-        model::share& share = expected.keys.at(ended.key);
-        share.held -= ended.weight;
-        share.served += service;
-        --share.running;
+        expected.give_back(ended.key, ended.weight, service);
     }
     void turn() {
         expected.newest_first = !expected.newest_first;

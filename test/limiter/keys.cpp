@@ -6,6 +6,8 @@
 
 #include "limiter_fixture.hpp"
 
+#include <map>
+
 namespace {
 
 using namespace test;
@@ -156,6 +158,35 @@ BOOST_AUTO_TEST_CASE(L34_more_keys_than_slots) {
     after(milliseconds(1));
     finish(longest());
     BOOST_TEST(runs(*of_t0[0]));
+}
+
+// Two or more such others were always ahead: they left and came back with nothing had.
+BOOST_AUTO_TEST_CASE(a_key_that_stays_has_a_share_beside_keys_that_come_back) {
+    struct {
+        std::ptrdiff_t limit;
+        std::uint64_t others;
+    } const houses[] = {{1, 2}, {1, 10}, {4, 20}};
+    for (const auto& house : houses) {
+        lim(house.limit, options(100, 1'000'000));
+        for (int i = 0; i < 10; ++i)
+            admit(of(a));
+        for (std::uint64_t i = 1; i <= house.others; ++i)
+            admit(of(a + i));
+        const double rounds = 100;
+        std::map<std::uint64_t, double> ended;
+        for (int i = 0; i < rounds * static_cast<double>(house.others + 1); ++i) {
+            after(milliseconds(1));
+            client& c = longest();
+            finish(c);
+            ++ended[c.asked.key];
+            admit(of(c.asked.key));
+        }
+        BOOST_TEST_CONTEXT(house.limit << ", " << house.others) {
+            BOOST_TEST(ended[a] > 0.7 * rounds);
+            for (std::uint64_t i = 1; i <= house.others; ++i)
+                BOOST_TEST(ended[a + i] > 0.7 * rounds);
+        }
+    }
 }
 
 BOOST_AUTO_TEST_CASE(L35_key_cap) {

@@ -281,8 +281,7 @@ public:
         }
         if (was_empty)
             empty_until = now;
-        keys[r.key] = of(r.key);
-        waiting.push_back(arrival);
+        join(arrival);
         if (is_eviction)
             settle(now);
     }
@@ -314,10 +313,7 @@ public:
         running.erase(found);
         // "a return adds max(time held, 1 tick) * weight"
         const auto ticks = a.is_timed ? std::max<duration::rep>(held.count(), 1) : 1;
-        share& s = keys.at(a.key);
-        s.held -= a.weight;
-        --s.running;
-        s.served += static_cast<double>(ticks) * static_cast<double>(a.weight);
+        give_back(a.key, a.weight, static_cast<double>(ticks) * static_cast<double>(a.weight));
         forget_the_idle();
         settle(now);
     }

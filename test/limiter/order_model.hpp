@@ -34,6 +34,7 @@ public:
     bool newest_first = false;
     std::vector<Request> waiting; // in order of arrival
     std::map<std::uint64_t, share> keys;
+    double time = 0; // V
 
     std::size_t count(const std::function<bool(const Request&)>& is_one) const {
         return static_cast<std::size_t>(std::count_if(waiting.begin(), waiting.end(), is_one));
@@ -52,17 +53,41 @@ public:
             else
                 ++k;
         }
+        forget_the_time();
     }
-    // "a key enters with V, the least `served` of those present"
+    double served(bool most) const {
+        const auto by_service = [](auto& one, auto& other) {
+            return one.second.served < other.second.served;
+        };
+        if (keys.empty())
+            return 0;
+        return most ? std::max_element(keys.begin(), keys.end(), by_service)->second.served
+                    : std::min_element(keys.begin(), keys.end(), by_service)->second.served;
+    }
+    // "a key enters with V, not less than the least and not more than the most `served` of those
+    // present"
     share of(std::uint64_t key) const {
         if (const auto found = keys.find(key); found != keys.end())
             return found->second;
         share entering;
-        if (!keys.empty())
-            entering.served = std::min_element(keys.begin(), keys.end(), [](auto& a, auto& b) {
-                                  return a.second.served < b.second.served;
-                              })->second.served;
+        entering.served =
+            std::min(std::max(waiting.empty() ? 0 : time, served(false)), served(true));
         return entering;
+    }
+    void join(const Request& r) {
+        forget_the_time();
+        keys[r.key] = of(r.key);
+        waiting.push_back(r);
+    }
+    void give_back(std::uint64_t key, std::ptrdiff_t weight, double service) {
+        share& s = keys.at(key);
+        // "V grows, whenever a key leaves while requests wait, by the service of its last
+        // admission, divided by the number of those present; V starts anew once nobody waits"
+        if (s.running == 1 && waits(key) == 0 && !waiting.empty())
+            time = std::max(time, served(false)) + service / static_cast<double>(keys.size());
+        s.held -= weight;
+        --s.running;
+        s.served += service;
     }
 
     // "the first in that order whose key is below its cap (held + weight <= max_per_key, or the
@@ -129,6 +154,10 @@ public:
     }
 
 private:
+    void forget_the_time() {
+        if (waiting.empty())
+            time = 0;
+    }
     const Request* last(const std::function<bool(const Request&)>& is_one) const {
         const auto found = std::find_if(waiting.rbegin(), waiting.rend(), is_one);
         return found == waiting.rend() ? nullptr : &*found;

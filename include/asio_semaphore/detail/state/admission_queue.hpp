@@ -13,7 +13,8 @@
 // key's share changes with each grant, and all its requests change their places with it. So
 // requests stand in backlogs, one for each key and priority, and the backlogs are ordered, each by
 // the first of its requests that the key's cap lets through. `served` is the virtual time of fair
-// queuing.
+// queuing: a key enters with the service that a key with its fair share has had by now. Otherwise
+// keys that leave and come back, one request at a time, would always precede a key that stays.
 //
 // Rules for callers:
 //   - A key's record enters before it is used. Key 0 has a record here, which enters by itself.
@@ -160,8 +161,7 @@ public:
 
     /// The record of a key that is present, else null; for key 0 never null.
     key_record* find(std::uint64_t key) noexcept;
-    /// Adds the record of a key that is not present. Its service starts at the least service of the
-    /// keys that are present.
+    /// Adds the record of a key that is not present. Its service starts at the virtual time.
     void enter(key_record& record) noexcept;
     /// Removes the record if its key neither holds nor waits. True: it has left, and the caller may
     /// free it. Never true for key 0.
@@ -258,7 +258,10 @@ private:
     static queued_backlog& backlog_of(const queued_request& r) noexcept {
         return r.record->backlogs_[static_cast<std::size_t>(r.priority())];
     }
+    double least_service() const noexcept;
+    double most_service() const noexcept;
     double virtual_time() const noexcept;
+    void advance(double service) noexcept;
     std::ptrdiff_t room(const key_record& record) const noexcept;
     void make_present(key_record& record) noexcept;
     void expect_present(key_record& record) noexcept;
@@ -282,6 +285,9 @@ private:
     ordered_set<queued_backlog, by_turn, turn_node> order_;     // the backlogs with a next
     std::array<priority_class, priorities> classes_;
     key_record nobodys_{0};
+    // While requests wait: the service of a key that has had its fair share, unless keys that are
+    // present have all had more, or all less. Else 0.
+    double time_ = 0;
 };
 
 } // namespace asio_semaphore::detail

@@ -138,13 +138,32 @@ ASIO_SEMAPHORE_DECL bool admission_queue::leave(key_record& record) noexcept {
     return true;
 }
 
-// If nobody is present, the time starts again at 0: there is nobody to be ahead of or behind. So
-// its values never become so large that adding a short admission no longer changes them.
-ASIO_SEMAPHORE_DECL double admission_queue::virtual_time() const noexcept {
+ASIO_SEMAPHORE_DECL double admission_queue::least_service() const noexcept {
     if (present_.empty())
         return nobodys_.is_present_ ? nobodys_.served_ : 0;
     const double keys = present_.first().served_;
     return nobodys_.is_present_ ? std::min(keys, nobodys_.served_) : keys;
+}
+
+ASIO_SEMAPHORE_DECL double admission_queue::most_service() const noexcept {
+    if (present_.empty())
+        return nobodys_.is_present_ ? nobodys_.served_ : 0;
+    const double keys = present_.last().served_;
+    return nobodys_.is_present_ ? std::max(keys, nobodys_.served_) : keys;
+}
+
+// If nobody is present, the time starts again at 0: there is nobody to be ahead of or behind. So
+// its values never become so large that adding a short admission no longer changes them. A key
+// never enters behind all others: a single long admission would otherwise keep newcomers out.
+ASIO_SEMAPHORE_DECL double admission_queue::virtual_time() const noexcept {
+    return std::clamp(time_, least_service(), most_service());
+}
+
+// What a key that leaves has just had is forgotten with its record. The time remembers its part, as
+// in fair queuing: shared by all who are present. While nobody waits, nobody lacks a share.
+ASIO_SEMAPHORE_DECL void admission_queue::advance(double service) noexcept {
+    const auto present = static_cast<double>(keys_ + (nobodys_.is_present_ ? 1 : 0));
+    time_ = std::max(time_, least_service()) + service / present;
 }
 
 ASIO_SEMAPHORE_DECL void admission_queue::make_present(key_record& record) noexcept {
@@ -299,7 +318,8 @@ ASIO_SEMAPHORE_DECL void admission_queue::remove(queued_request& r) noexcept {
     intrusive_list::remove(r);
     --of(r.priority()).size;
     --r.record->waiting_;
-    --size_;
+    if (--size_ == 0)
+        time_ = 0;
 }
 
 ASIO_SEMAPHORE_DECL void
@@ -329,6 +349,8 @@ ASIO_SEMAPHORE_DECL void admission_queue::hold(key_record& record, std::ptrdiff_
 ASIO_SEMAPHORE_DECL void
 admission_queue::give_back(key_record& record, std::ptrdiff_t weight, double service) noexcept {
     BOOST_ASSERT(record.running_ > 0 && record.held_ >= weight);
+    if (size_ > 0 && record.running_ == 1 && record.waiting_ == 0)
+        advance(service);
     --record.running_;
     record.served_ += service;
     if (&record != &nobodys_)
