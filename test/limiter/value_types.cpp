@@ -176,6 +176,20 @@ BOOST_AUTO_TEST_CASE(equal_values_have_equal_keys_and_others_have_others) {
     BOOST_TEST(keys.size() == 100000u);
 }
 
+BOOST_AUTO_TEST_CASE(the_key_of_a_pointer_to_characters_is_that_of_the_text) {
+    const char one[] = "tenant";
+    char another[] = "tenant";
+    const char* const first = one;
+    char* const second = another;
+    const auto expected = key_of(std::string("tenant"));
+    BOOST_TEST(key_of(first) == expected);
+    BOOST_TEST(key_of(second) == expected);
+    BOOST_TEST(key_of(one) == expected);
+    BOOST_TEST(key_of(another) == expected);
+    BOOST_TEST(key_of("tenant") == expected);
+    BOOST_TEST(key_of("tenanu") != expected);
+}
+
 BOOST_AUTO_TEST_CASE(no_key_is_0) {
     BOOST_TEST(key_of(0) != 0u);
     BOOST_TEST(key_of(client{0}) != 0u);

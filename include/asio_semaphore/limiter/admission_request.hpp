@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <string_view>
+#include <type_traits>
 
 namespace asio_semaphore {
 
@@ -41,12 +43,23 @@ constexpr std::uint64_t mixed(std::uint64_t x) noexcept {
     return x ^ (x >> 31);
 }
 
+/// A value as it is hashed. A pointer to characters stands for the text: its hash would be that of
+/// the address, and every request would have a key of its own.
+template <typename T>
+decltype(auto) hashed_as(const T& value) {
+    using pointer = std::decay_t<T>;
+    if constexpr (std::is_same_v<pointer, char*> || std::is_same_v<pointer, const char*>)
+        return std::string_view(value);
+    else
+        return (value);
+}
+
 } // namespace detail
 
 /// Makes a key of a value that has a `std::hash`: the address of a client, the name of a tenant, a
 /// host.
 /**
- * @param value the value
+ * @param value the value; a `const char*` is a text that ends with a null character
  * @return the key; never 0
  *
  * Values with equal hashes share a key, and so the share of that key. If clients choose the values,
@@ -57,7 +70,8 @@ constexpr std::uint64_t mixed(std::uint64_t x) noexcept {
  */
 template <typename T>
 std::uint64_t key_of(const T& value) {
-    const std::uint64_t key = detail::mixed(std::hash<T>()(value));
+    const auto& hashed = detail::hashed_as(value);
+    const std::uint64_t key = detail::mixed(std::hash<std::decay_t<decltype(hashed)>>()(hashed));
     return key != 0 ? key : 1;
 }
 
