@@ -85,7 +85,8 @@ namespace asio_semaphore {
  * The arrival of a request fixes how long it may wait: its own `max_wait`, or the limiter's; but no
  * longer than `busy_wait`, if that is set and the queue is a standing one. A queue is a standing
  * one if it has not been empty within the limiter's `max_wait`. The deadline covers the wait in the
- * queue, never the work. A request that `busy_wait` ends completes with @ref error::shed, any other
+ * queue, never the work. At its deadline, a request that found a standing queue completes with @ref
+ * error::shed if `busy_wait` is set, even if its own `max_wait` was shorter; any other completes
  * with `boost::asio::error::timed_out`. All deadlines share one timer on `get_executor()`: they end
  * waits only while the context of that executor runs. No request is admitted after its deadline,
  * however late the timer is.
