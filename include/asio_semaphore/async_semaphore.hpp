@@ -226,7 +226,8 @@ public:
     /// The number of operations in the queue.
     std::size_t waiting() const noexcept { return state_ ? state_->waiting() : 0; }
 
-    /// False once @ref close has been called, and for a moved-from semaphore.
+    /// False once @ref close has been called or the execution context is destroyed, and for a
+    /// moved-from semaphore.
     bool is_open() const noexcept { return state_ && state_->is_open(); }
 
     /// Acquires one permit; the caller gives it back with @ref release.

@@ -456,6 +456,7 @@ BOOST_FIXTURE_TEST_CASE(the_limiter_may_outlive_its_context, shutdown_fixture) {
     operation late, lazy_one;
     auto lazy = limit->async_admit(asio::deferred);
     context.reset();
+    BOOST_TEST(!limit->is_open());
     BOOST_TEST(!limit->try_admit());
     limit->set_limit(3);
     BOOST_TEST(limit->limit() == 3.0);

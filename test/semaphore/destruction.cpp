@@ -301,6 +301,16 @@ BOOST_AUTO_TEST_CASE(an_operation_started_after_its_context_has_gone_is_destroye
     BOOST_TEST(semaphore->available() == 1);
 }
 
+BOOST_AUTO_TEST_CASE(without_its_context_a_semaphore_is_closed) {
+    semaphore.emplace(*doomed, 2, 2);
+    permit held = semaphore->try_acquire_permit();
+    doomed.reset();
+    BOOST_TEST(!semaphore->is_open());
+    BOOST_TEST(!semaphore->try_acquire());
+    held.reset();
+    BOOST_TEST(semaphore->available() == 2);
+}
+
 BOOST_AUTO_TEST_CASE(a_context_that_goes_leaves_semaphores_of_other_contexts_alone) {
     semaphore.emplace(*doomed, 0);
     async_semaphore other(context, 0);

@@ -368,7 +368,8 @@ public:
             state_->close();
     }
 
-    /// False once @ref close has been called, and for a moved-from limiter.
+    /// False once @ref close has been called or the execution context is destroyed, and for a
+    /// moved-from limiter.
     bool is_open() const noexcept { return state_ && state_->is_open(); }
 
     /// Waits until nothing runs and nothing waits for admission. For a graceful shutdown, call @ref
