@@ -189,6 +189,27 @@ BOOST_AUTO_TEST_CASE(a_key_that_stays_has_a_share_beside_keys_that_come_back) {
     }
 }
 
+BOOST_AUTO_TEST_CASE(while_newest_come_first_a_new_key_precedes_the_old_ones) {
+    for (const queue_order order : {queue_order::lifo, queue_order::adaptive}) {
+        auto o = options(10, 100);
+        o.order = order;
+        lim(1, o);
+        client* running = &admit(of(a));
+        admission_request patient = of(a); // this key stays
+        patient.max_wait = std::chrono::hours(1);
+        admit(patient);
+        after(milliseconds(100)); // a standing queue
+        for (std::uint64_t key = 2; key < 10; ++key) {
+            client& newest = admit(of(key));
+            after(milliseconds(1));
+            finish(*running);
+            BOOST_TEST_REQUIRE(runs(newest));
+            running = &newest;
+            admit(of(key + 100)); // waits from now on
+        }
+    }
+}
+
 BOOST_AUTO_TEST_CASE(L35_key_cap) {
     lim(10, capped(3));
     client& a1 = admit(of(a));

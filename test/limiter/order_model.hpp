@@ -65,13 +65,14 @@ public:
                     : std::min_element(keys.begin(), keys.end(), by_service)->second.served;
     }
     // "a key enters with V, not less than the least and not more than the most `served` of those
-    // present"
+    // present; while newest come first, with the least"
     share of(std::uint64_t key) const {
         if (const auto found = keys.find(key); found != keys.end())
             return found->second;
         share entering;
-        entering.served =
-            std::min(std::max(waiting.empty() ? 0 : time, served(false)), served(true));
+        entering.served = waiting.empty() || newest_first
+                              ? served(false)
+                              : std::min(std::max(time, served(false)), served(true));
         return entering;
     }
     void join(const Request& r) {

@@ -156,7 +156,8 @@ ASIO_SEMAPHORE_DECL double admission_queue::most_service() const noexcept {
 // its values never become so large that adding a short admission no longer changes them. A key
 // never enters behind all others: a single long admission would otherwise keep newcomers out.
 ASIO_SEMAPHORE_DECL double admission_queue::virtual_time() const noexcept {
-    return std::clamp(time_, least_service(), most_service());
+    // While the newest come first, the arrival must decide between keys that have just come.
+    return newest_first_ ? least_service() : std::clamp(time_, least_service(), most_service());
 }
 
 // What a key that leaves has just had is forgotten with its record. The time remembers its part, as
