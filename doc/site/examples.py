@@ -24,7 +24,7 @@ To build and run them, start in the checkout:
 
 ```
 cmake -S . -B build/examples -DASIO_SEMAPHORE_BUILD_TESTS=OFF
-cmake --build build/examples
+cmake --build build/examples -j "$(nproc)"
 ctest --test-dir build/examples -L example
 ```
 
