@@ -362,7 +362,7 @@ BOOST_AUTO_TEST_CASE(L80_what_was_refused_at_once_counts_as_overload_and_is_no_l
     BOOST_TEST(f.window({.latency = 20}) == 75, close_to);
 }
 
-BOOST_AUTO_TEST_CASE(what_died_elsewhere_in_good_time_is_an_ordinary_sample) {
+BOOST_AUTO_TEST_CASE(a_timeout_after_quick_service_is_an_ordinary_sample) {
     auto f = experienced(100, 10, without_relearning());
     BOOST_TEST(f.window({.latency = 14, .overloaded_every = 1}) == 110, close_to);
     f.limit = 100;
