@@ -26,16 +26,23 @@ from guides import fail
 PHONE, DESK = 390, 1280
 TIMEOUT = 120  # seconds, for one answer; the machine may be busy
 
-# Common queries, each with a page that has to be among the first five results.
+# Common queries, each with a page that has to be among the first three results.
 SEARCHES = {
-    "timeout": "deadlines.html",
-    "deadlock": None,
-    "metrics": "metrics.html",
     "limit per client": "clients.html",
+    "coroutine does not continue": "troubleshooting.html",
     "why does my coroutine not continue": "troubleshooting.html",
-    "async mutex": "recipes.html",
-    "circuit breaker": "recipes.html",
+    "timeout": "deadlines.html",
+    "deadlock": "troubleshooting.html",
+    "metrics": "metrics.html",
     "rate limit": "recipes.html",
+    "connection pool": "recipes.html",
+    "double release": "faq.html",
+    "shutdown": "shutdown.html",
+    "priority": "clients.html",
+    "redis failover": "fleet.html",
+    "circuit breaker": "recipes.html",
+    "async mutex": "recipes.html",
+    "mutex": "recipes.html",
     "async_admit": "reference/",
 }
 # Pages to take screenshots of.
@@ -209,7 +216,7 @@ def look_for_words(browser, site, pictures):
         browser.evaluate(enter % json.dumps(words))
         links = browser.until(f"(links => links.length && links)({found})") or []
         browser.picture(pictures / f"search-{words.replace(' ', '-')}.png")
-        first = list(dict.fromkeys(link.removeprefix(site.as_uri() + "/").split("?")[0].split("#")[0] for link in links))[:5]
+        first = list(dict.fromkeys(link.removeprefix(site.as_uri() + "/").split("?")[0].split("#")[0] for link in links))[:3]
         if not first:
             yield f"the search finds nothing for {words!r}"
         elif page and not any(link.startswith(page) for link in first):

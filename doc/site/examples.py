@@ -11,9 +11,11 @@ from guides import EXAMPLES, HIDE_NAVIGATION, fail, slug, without_license
 FIRST = {
     "00_readme": "The program of the README: a hundred coroutines, no more than three of them at a time.",
     "00_limiter": "A limiter that refuses requests that it cannot admit in time. [Semaphore or limiter](semaphore_or_limiter.md) explains it.",
+    "00_fleet": "One limit for several processes. [Fleet-wide limits](fleet.md#quick-start) says how to build it. Two of it run here, started at "
+                "the same time.",
 }
-TITLES = {"00_readme": "First semaphore", "00_limiter": "First limiter"}
-GROUPS = {"00_": "The first two", "01_": "A semaphore in programs of each kind", "10_": "A limiter in a server"}
+TITLES = {"00_readme": "First semaphore", "00_limiter": "First limiter", "00_fleet": "First fleet semaphore"}
+GROUPS = {"00_": "First programs", "01_": "A semaphore in programs of each kind", "10_": "A limiter in a server"}
 
 INTRODUCTION = f"""{HIDE_NAVIGATION}# Examples
 
@@ -22,7 +24,7 @@ To build and run them, start in the checkout:
 
 ```
 cmake -S . -B build/examples -DASIO_SEMAPHORE_BUILD_TESTS=OFF
-cmake --build build/examples
+cmake --build build/examples -j "$(nproc)"
 ctest --test-dir build/examples -L example
 ```
 
@@ -53,7 +55,8 @@ def block(path, code):
 
 def page_text():
     page, shown = INTRODUCTION, set()
-    steps = sorted(EXAMPLES.glob("[0-9][0-9]_*.cpp"), key=lambda p: (p.stem[:3], p.stem != "00_readme", p.stem))
+    first = list(FIRST)
+    steps = sorted(EXAMPLES.glob("[0-9][0-9]_*.cpp"), key=lambda p: (p.stem[:3], first.index(p.stem) if p.stem in first else 0, p.stem))
     for path in steps:
         group = GROUPS.pop(path.stem[:3], None)
         if group:

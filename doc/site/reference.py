@@ -222,9 +222,10 @@ class Reference:
             text = re.sub(r'<div class="compoundTemplParams">.*?</div>', "", (html / page).read_text(), flags=re.S)
             overview = re.search(r'<div class="textblock">(.*?)\n</div>', text, re.S)
             name = entries.pop(0)[0] if not entries[0][2] else "Namespace asio_semaphore"
-            # The page stands there twice: the search puts what comes first of a page's sections in its place.
+            # The page stands there twice: the search puts what comes first of a page's sections in its place. A title of one rare word
+            # counts for so much that without the second one "rate limit" would find limiter_options before the guides.
             for location in (page, page + "#top"):
-                yield {"location": location, "title": name, "text": plain(overview[1]) if overview else ""}
+                yield {"location": location, "title": f"{name} (reference)", "text": plain(overview[1]) if overview else ""}
             for name, url, anchor in entries:
                 block = re.search(rf'<a id="{anchor}" .*?<div class="memdoc">(.*?)</div>\n</div>', text, re.S)
                 yield {"location": url, "title": name, "text": plain(block[1]) if block else ""}

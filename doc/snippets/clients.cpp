@@ -104,7 +104,7 @@ BOOST_AUTO_TEST_CASE(shares) {
     BOOST_TEST(admitted[0].admitted == 2u);
 }
 
-BOOST_AUTO_TEST_CASE(who_is_busy) {
+BOOST_AUTO_TEST_CASE(the_busiest_clients) {
     limiter limit(context, 3);
     admission one = limit.try_admit({.key = key_of(1)}), two = limit.try_admit({.key = key_of(2)}),
               three = limit.try_admit({.key = key_of(2)});

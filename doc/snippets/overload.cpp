@@ -108,7 +108,7 @@ asio_semaphore::outcome of_status(int status) {
 
 BOOST_FIXTURE_TEST_SUITE(doc_overload, fixture)
 
-BOOST_AUTO_TEST_CASE(who_is_refused_is_told_so) {
+BOOST_AUTO_TEST_CASE(a_refused_request_completes_with_the_reason) {
     //! [bounded]
     limiter limit(
         context, 2,

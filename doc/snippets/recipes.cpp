@@ -216,7 +216,7 @@ BOOST_AUTO_TEST_CASE(each_client_has_its_own_limit_and_is_forgotten) {
     BOOST_TEST(clients.statistics().keys == 0u); // nothing is kept of an idle client
 }
 
-BOOST_AUTO_TEST_CASE(a_bounded_queue_holds_up_who_pushes) {
+BOOST_AUTO_TEST_CASE(a_full_queue_makes_push_wait) {
     bounded_queue<int> queue(context.get_executor(), 2);
     int pushed = 0;
     start([&]() -> awaitable<void> {

@@ -493,7 +493,7 @@ BOOST_AUTO_TEST_CASE(the_live_page_has_nothing_from_outside_and_names_the_client
         data.body());
 }
 
-BOOST_AUTO_TEST_CASE(what_is_no_request_for_work_is_told_so) {
+BOOST_AUTO_TEST_CASE(a_request_for_no_work_gets_an_error) {
     running_server server({"--limit", "1"});
     BOOST_TEST(server.connect().get("/nowhere").result_int() == 404u);
     BOOST_TEST(server.connect().get("/nowhere?/").result_int() == 404u);

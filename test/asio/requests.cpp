@@ -320,7 +320,7 @@ BOOST_AUTO_TEST_CASE(a_handler_that_is_dropped_gives_back) {
     BOOST_TEST(g.state->told == "dropped ");
 }
 
-BOOST_AUTO_TEST_CASE(what_an_operation_ran_with_is_told_how_it_went) {
+BOOST_AUTO_TEST_CASE(a_ticket_is_told_how_its_operation_ended) {
     using asio::error::connection_reset;
     const error_code reset = connection_reset;
     const auto told = [this](auto start) {

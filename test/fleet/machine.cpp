@@ -143,7 +143,7 @@ BOOST_AUTO_TEST_CASE(a_limit_is_forgotten_once_it_is_closed_and_nothing_is_left_
     BOOST_TEST(!r->is_valid(w.now));
 }
 
-BOOST_AUTO_TEST_CASE(closing_the_last_object_ends_who_waits) {
+BOOST_AUTO_TEST_CASE(closing_the_last_object_ends_its_waiting_requests) {
     world w;
     w.connect();
     bool mismatch = false;
@@ -358,7 +358,7 @@ BOOST_AUTO_TEST_CASE(no_permits_at_all_and_fewer_are_no_request) {
 
 // Cancellation.
 
-BOOST_AUTO_TEST_CASE(who_was_not_said_leaves_without_a_word) {
+BOOST_AUTO_TEST_CASE(a_request_that_was_not_sent_leaves_without_a_call) {
     world w;
     w.connect();
     auto r = w.acquire();
@@ -826,7 +826,7 @@ BOOST_AUTO_TEST_CASE(a_renewal_counts_from_before_it_was_handed_out) {
     BOOST_TEST(w.ms_left(r) == 360 - 50);
 }
 
-BOOST_AUTO_TEST_CASE(a_renewal_does_not_bring_back_who_was_told_no) {
+BOOST_AUTO_TEST_CASE(a_renewal_does_not_bring_back_a_permit_reported_as_lost) {
     world w;
     w.connect();
     auto r = w.hold();
@@ -858,7 +858,7 @@ BOOST_AUTO_TEST_CASE(a_renewal_that_is_answered_after_the_deadline_brings_nothin
     BOOST_TEST(w.machine.counts_of(*w.in).renewals == 0u);
 }
 
-BOOST_AUTO_TEST_CASE(asking_and_renewing_at_once_agree_on_who_was_first) {
+BOOST_AUTO_TEST_CASE(is_valid_and_a_renewal_at_the_same_time_agree_on_the_order) {
     world w;
     w.connect();
     auto r = w.hold();
@@ -952,7 +952,7 @@ BOOST_AUTO_TEST_CASE(lost_data_is_answered_by_all_leases_and_all_who_wait) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(a_push_for_who_asks_again_counts_from_there) {
+BOOST_AUTO_TEST_CASE(a_push_counts_from_the_request_that_was_sent_again) {
     world w;
     w.connect();
     auto r = w.queue();
@@ -1064,7 +1064,7 @@ BOOST_AUTO_TEST_CASE(whoever_is_held_for_max_hold_is_renewed_no_more) { // F59
 
 // Release.
 
-BOOST_AUTO_TEST_CASE(what_the_server_says_of_a_give_back_is_told_who_asked) {
+BOOST_AUTO_TEST_CASE(the_answer_to_a_release_reaches_its_caller) {
     world w;
     w.connect();
     auto a = w.hold();
@@ -1383,7 +1383,7 @@ BOOST_AUTO_TEST_CASE(who_may_not_wait_is_rejected_where_the_server_refuses) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(what_does_not_pass_by_itself_ends_all_who_wait) {
+BOOST_AUTO_TEST_CASE(a_permanent_failure_ends_all_waiting_requests) {
     struct {
         failure failed;
         fleet::call_status status;
@@ -1585,7 +1585,7 @@ BOOST_AUTO_TEST_CASE(a_server_that_is_not_available_is_a_matter_of_the_next_conn
     BOOST_TEST(w.events() == "");
 }
 
-BOOST_AUTO_TEST_CASE(a_server_that_will_not_have_the_client_ends_who_asks) {
+BOOST_AUTO_TEST_CASE(a_server_that_refuses_the_client_ends_its_requests) {
     world w;
     w.connect();
     auto queued = w.queue();
@@ -1672,7 +1672,7 @@ BOOST_AUTO_TEST_CASE(without_a_server_some_are_admitted_by_the_process_alone) { 
     BOOST_TEST(w.machine.counts_of(*w.in).held == 1u);
 }
 
-BOOST_AUTO_TEST_CASE(what_fits_nowhere_here_holds_up_nobody_who_does) {
+BOOST_AUTO_TEST_CASE(a_request_too_large_for_the_local_permits_holds_up_no_other) {
     world w(with_mode(fleet_options::unreachable::admit_locally, 2));
     w.machine.running(w.now);
     w.pass(1'000ms);
@@ -1820,7 +1820,7 @@ BOOST_AUTO_TEST_CASE(a_machine_that_goes_forgets_its_tickets) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(what_happened_is_counted) {
+BOOST_AUTO_TEST_CASE(every_outcome_is_counted) {
     world w;
     w.connect();
     auto a = w.acquire();

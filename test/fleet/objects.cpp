@@ -99,7 +99,7 @@ BOOST_AUTO_TEST_CASE(a_free_permit_is_granted_and_goes_back) {
     BOOST_TEST(server.look_at("x").held == 0);
 }
 
-BOOST_AUTO_TEST_CASE(a_permit_goes_to_who_waits_next_without_polling) {
+BOOST_AUTO_TEST_CASE(a_permit_goes_to_the_next_request_without_polling) {
     fleet_semaphore limit(context, a.client, "x", 1);
     run_client();
     acquire first, second;

@@ -384,7 +384,7 @@ BOOST_AUTO_TEST_CASE(while_the_server_is_away_those_fail_who_are_to_fail) {
     BOOST_TEST(held("y") == 1);
 }
 
-BOOST_AUTO_TEST_CASE(a_server_that_will_not_have_the_client_rejects_who_asks) {
+BOOST_AUTO_TEST_CASE(a_server_that_refuses_the_client_rejects_its_requests) {
     auto held_now = take();
     ended queued, asks;
     limit.async_acquire_permit(recording(queued));

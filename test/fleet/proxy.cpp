@@ -146,7 +146,7 @@ BOOST_AUTO_TEST_CASE(a_connection_made_while_commands_are_held_back_reaches_the_
     BOOST_TEST(read(late, pong.size()) == pong);
 }
 
-BOOST_AUTO_TEST_CASE(what_is_swallowed_is_gone_and_nobody_is_told) {
+BOOST_AUTO_TEST_CASE(a_swallowed_reply_is_lost_without_notice) {
     line l;
     l.between.swallow(proxy::to_server);
     l.between.swallow(proxy::to_client);

@@ -60,7 +60,7 @@ struct stranger {
 BOOST_FIXTURE_TEST_SUITE(
     fleet_scenarios_basic, basic, *boost::unit_test::precondition(test::with_redis_server))
 
-BOOST_AUTO_TEST_CASE(F01_a_permit_goes_to_who_waits_in_the_call_that_gives_it_back) {
+BOOST_AUTO_TEST_CASE(F01_a_release_grants_the_waiting_request_in_the_same_call) {
     auto a = start(), b = start();
     fleet_semaphore of_a(context, a->client, "x", 2, options_with(long_lease));
     fleet_semaphore of_b(context, b->client, "x", 2, options_with(long_lease));
@@ -150,7 +150,7 @@ BOOST_AUTO_TEST_CASE(F05_a_head_that_is_cancelled_lets_those_behind_it_in) {
     BOOST_TEST(fourth.pending());
 }
 
-BOOST_AUTO_TEST_CASE(F06_who_will_not_wait_overtakes_nobody) {
+BOOST_AUTO_TEST_CASE(F06_a_request_that_may_not_wait_overtakes_nobody) {
     auto a = start(), b = start();
     fleet_semaphore of_a(context, a->client, "x", 3, options_with(long_lease));
     fleet_semaphore of_b(context, b->client, "x", 3, options_with(long_lease));
@@ -286,7 +286,7 @@ BOOST_AUTO_TEST_CASE(F13_expired_leases_go_with_any_clients_next_call) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(F14_who_renews_what_the_server_lost_is_put_back_where_there_is_room) {
+BOOST_AUTO_TEST_CASE(F14_a_renewal_of_a_lease_that_the_server_lost_is_readmitted_if_there_is_room) {
     auto a = make();
     fleet_semaphore of_a(context, a->client, "x", 2, options_with(3'000ms));
     a->run();
@@ -349,7 +349,7 @@ BOOST_AUTO_TEST_CASE(F16_closing_a_client_leaves_nothing_of_it) {
     BOOST_TEST(late.failed(error::closed));
 }
 
-BOOST_AUTO_TEST_CASE(F16_who_has_waited_for_longer_than_a_lease_leaves_nothing_behind_either) {
+BOOST_AUTO_TEST_CASE(F16_a_request_that_waited_longer_than_a_lease_leaves_nothing_behind_either) {
     auto a = make(), b = make();
     fleet_semaphore of_a(context, a->client, "x", 1, options_with(2'000ms));
     fleet_semaphore of_b(context, b->client, "x", 1, options_with(200ms));
@@ -409,7 +409,7 @@ BOOST_AUTO_TEST_CASE(F24_an_acquire_of_many_that_times_out_takes_nothing) {
     BOOST_TEST(rest.count() == 3);
 }
 
-BOOST_AUTO_TEST_CASE(F25_two_permits_given_back_at_once_admit_who_wants_two) {
+BOOST_AUTO_TEST_CASE(F25_two_permits_released_at_once_admit_a_request_for_two) {
     auto a = start(), b = start();
     fleet_semaphore of_a(context, a->client, "x", 2, options_with(long_lease));
     fleet_semaphore of_b(context, b->client, "x", 2, options_with(long_lease));
@@ -768,7 +768,7 @@ BOOST_AUTO_TEST_CASE(F61_a_thousand_permits_are_renewed_by_two_calls) {
     BOOST_TEST(limit.statistics().lost_by_deadline == 0u);
 }
 
-BOOST_AUTO_TEST_CASE(F62_what_is_asked_while_a_call_is_under_way_goes_with_the_next) {
+BOOST_AUTO_TEST_CASE(F62_requests_made_while_a_call_is_under_way_go_with_the_next) {
     proxy line(server.port());
     auto a = start(line.port());
     fleet_semaphore limit(context, a->client, "x", 64, options_with(long_lease));

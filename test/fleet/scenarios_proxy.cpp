@@ -251,7 +251,7 @@ BOOST_AUTO_TEST_CASE(F26_the_first_in_the_queue_asks_when_a_lease_ends) {
     BOOST_TEST((waits.at - before < 10 * 400ms));
 }
 
-BOOST_AUTO_TEST_CASE(F38_a_partition_is_survived_or_told_before_anybody_else_is_granted) {
+BOOST_AUTO_TEST_CASE(F38_a_partition_is_survived_or_reported_before_another_process_is_granted) {
     constexpr auto lease = 2'000ms, margin = lease / 10;
     auto a = make(line.port()), b = make();
     fleet_semaphore of_a(context, a->client, "x", 1, options_with(lease));

@@ -123,7 +123,7 @@ BOOST_AUTO_TEST_SUITE(
 
 // ---- Killed and stopped.
 
-BOOST_AUTO_TEST_CASE(F21_who_asked_a_server_that_died_is_granted_after_the_quarantine) {
+BOOST_AUTO_TEST_CASE(F21_a_request_to_a_server_that_died_is_granted_after_the_quarantine) {
     constexpr auto lease = 1'000ms;
     scenario s;
     make_limit(s, 1, lease);
@@ -204,7 +204,7 @@ BOOST_AUTO_TEST_CASE(F28_a_server_that_has_lost_everything_grants_nothing_new_fo
     BOOST_TEST((e.at - restarted >= lease));
 }
 
-BOOST_AUTO_TEST_CASE(F29_lost_writes_are_proved_by_who_has_seen_more) {
+BOOST_AUTO_TEST_CASE(F29_a_client_that_has_seen_more_proves_lost_writes) {
     constexpr auto lease = 2'000ms;
     redis_server_options persistent;
     persistent.is_persistent = true;
@@ -591,7 +591,7 @@ BOOST_AUTO_TEST_CASE(F49_a_client_that_is_gone_says_nothing_to_its_log) {
 
 // ---- The server refuses the client.
 
-BOOST_AUTO_TEST_CASE(F50_what_a_user_is_denied_is_rejected_or_done_without) {
+BOOST_AUTO_TEST_CASE(F50_a_command_that_the_user_may_not_call_is_rejected_or_not_needed) {
     scenario s;
     redis_admin admin = s.admin();
     const auto user = [&](const char* name, const char* denied) {
@@ -719,7 +719,7 @@ BOOST_AUTO_TEST_CASE(F53_a_slot_that_another_server_has_is_clustered) {
     BOOST_TEST(e.failed(fleet_error::clustered));
 }
 
-BOOST_AUTO_TEST_CASE(F67_only_a_server_that_proves_who_it_is_is_connected_to) {
+BOOST_AUTO_TEST_CASE(F67_the_client_connects_only_to_a_server_that_proves_its_identity) {
     const certificates issued;
     scenario s(issued.for_server());
     boost::redis::config config = config_for(s.server.port());

@@ -411,7 +411,7 @@ BOOST_AUTO_TEST_CASE(any_call_reclaims_what_has_expired) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(an_expired_lease_serves_who_waits_in_the_call_that_finds_it) {
+BOOST_AUTO_TEST_CASE(an_expired_lease_grants_the_waiting_request_in_the_call_that_finds_it) {
     scene s;
     s.limit = 1;
     process a(s, "a"), b(s, "b");
@@ -582,7 +582,7 @@ BOOST_AUTO_TEST_CASE(who_comes_back_in_time_is_ahead_of_who_came_later) {
     BOOST_TEST(c.ask(1).what == verdict::queued);
 }
 
-BOOST_AUTO_TEST_CASE(many_places_of_who_is_away_do_not_hold_back_who_is_not) {
+BOOST_AUTO_TEST_CASE(many_places_of_an_absent_client_do_not_hold_back_present_ones) {
     scene s;
     s.limit = 1;
     process a(s, "a"), b(s, "b");
@@ -674,7 +674,7 @@ BOOST_AUTO_TEST_CASE(three_more_permits_wake_three_processes_at_once) {
 }
 
 // F30
-BOOST_AUTO_TEST_CASE(another_limit_is_a_conflict_for_who_insists_and_changes_nothing) {
+BOOST_AUTO_TEST_CASE(another_limit_is_a_conflict_if_the_call_is_strict_and_changes_nothing) {
     scene s;
     s.limit = 10;
     process a(s, "a"), b(s, "b");

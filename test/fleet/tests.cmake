@@ -58,6 +58,9 @@ foreach(name IN ITEMS processes servers long)
     add_dependencies(test_fleet_scenarios_${name} fleet_worker fleet_server_clock)
 endforeach()
 
+# The benchmark and the ways to consume the package, which test/run leaves out, have the label fleet_more.
+add_custom_target(tests_fleet_more)
+
 # The tests with several threads, for ThreadSanitizer.
 add_custom_target(tests_fleet_threads)
 foreach(name IN ITEMS objects_threads objects_ends store)

@@ -193,7 +193,7 @@ BOOST_AUTO_TEST_CASE(of_different_limiters_are_exchanged) {
     BOOST_TEST(limit.in_flight() == 0);
 }
 
-BOOST_AUTO_TEST_CASE(that_comes_back_admits_who_waits_once) {
+BOOST_AUTO_TEST_CASE(that_comes_back_admits_one_waiting_request) {
     operation first, second, third;
     admission a = limit.try_admit(), b = limit.try_admit();
     for (const operation* o : {&first, &second, &third})
@@ -505,7 +505,7 @@ BOOST_AUTO_TEST_CASE(the_constructor_refuses_options_that_make_no_sense) {
     BOOST_TEST(hasty.is_open());
 }
 
-BOOST_AUTO_TEST_CASE(a_dry_run_admits_everybody_and_counts_whom_it_would_have_held_back) {
+BOOST_AUTO_TEST_CASE(a_dry_run_admits_all_and_counts_those_it_would_have_held_back) {
     limiter_options o = patient(0);
     o.enforce = false;
     limiter own(context, 1, o);

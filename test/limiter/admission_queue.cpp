@@ -311,7 +311,7 @@ BOOST_AUTO_TEST_CASE(L34_with_more_keys_than_places_each_has_its_turn) {
     CHECK_ARRIVALS(granted, 10, 11, 12, 13, 14, 15, 16, 17, 1);
 }
 
-BOOST_AUTO_TEST_CASE(L41_who_holds_long_waits_behind_who_holds_short) {
+BOOST_AUTO_TEST_CASE(L41_a_key_that_holds_long_waits_behind_one_that_holds_short) {
     wait(a);
     BOOST_TEST(grant() == 1u);
     wait(a);
@@ -491,7 +491,7 @@ BOOST_AUTO_TEST_CASE(a_key_that_comes_back_brings_no_debt) {
     BOOST_TEST(queue.find(a)->served() == 10);
 }
 
-BOOST_AUTO_TEST_CASE(who_waits_is_present) {
+BOOST_AUTO_TEST_CASE(a_waiting_client_counts_as_present) {
     hold(a);
     wait(b);
     queue.give_back(*queue.find(a), 1, 50);
@@ -612,7 +612,7 @@ BOOST_AUTO_TEST_CASE(an_arrival_is_before_its_equals_while_newest_come_first) {
     BOOST_TEST(!would_be_candidate(b, 1));
 }
 
-BOOST_AUTO_TEST_CASE(an_arrival_passes_whom_the_order_puts_behind_it) {
+BOOST_AUTO_TEST_CASE(an_arrival_overtakes_requests_that_the_order_puts_behind_it) {
     hold(a);
     wait(a, 1);
     BOOST_TEST(would_be_candidate(a, 0));

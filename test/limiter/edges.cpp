@@ -419,7 +419,7 @@ BOOST_AUTO_TEST_CASE(who_is_next_once_an_overdue_request_has_left_is_granted_at_
     BOOST_TEST(runs(heavy));
 }
 
-BOOST_AUTO_TEST_CASE(L95_who_admits_again_keeps_the_stack_flat) {
+BOOST_AUTO_TEST_CASE(L95_a_handler_that_admits_again_keeps_the_stack_flat) {
     for (const bool has_law : {false, true}) {
         const int many = has_law ? 100'000 : 1'000'000;
         lim(1, has_law ? with_law(options(10, 1000)) : options(10, 1000));

@@ -374,7 +374,7 @@ BOOST_AUTO_TEST_CASE(a_latency_as_long_as_the_clock_can_count_overflows_nothing)
     BOOST_TEST(f.limit == 40);
 }
 
-BOOST_AUTO_TEST_CASE(what_died_elsewhere_in_good_time_is_an_ordinary_sample) {
+BOOST_AUTO_TEST_CASE(a_timeout_after_quick_service_is_an_ordinary_sample) {
     auto f = experienced(100, 10, without_relearning());
     BOOST_TEST(f.window({.latency = 14, .overloaded_every = 1}) == 110, close_to);
     f.limit = 100;

@@ -270,7 +270,7 @@ BOOST_AUTO_TEST_CASE(the_cap_does_not_apply_to_key_0) {
     BOOST_TEST(keys() == 0u);
 }
 
-BOOST_AUTO_TEST_CASE(T140_who_is_at_its_cap_delays_no_other_key) {
+BOOST_AUTO_TEST_CASE(T140_a_key_at_its_cap_delays_no_other_key) {
     lim(10, capped(1));
     admit(of(b));
     client& blocked = admit(of(b));

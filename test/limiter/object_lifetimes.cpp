@@ -253,7 +253,7 @@ BOOST_AUTO_TEST_CASE(a_lazy_operation_follows_its_limiter) {
     a.held().finish();
 }
 
-BOOST_AUTO_TEST_CASE(destruction_aborts_who_waits) {
+BOOST_AUTO_TEST_CASE(destruction_aborts_waiting_requests) {
     std::optional<limiter> own(std::in_place, context, 1, patient());
     admission held = own->try_admit();
     operation o[3];
@@ -283,7 +283,7 @@ BOOST_AUTO_TEST_CASE(a_grant_on_its_way_outlives_the_limiter) {
     now.held().finish();
 }
 
-BOOST_AUTO_TEST_CASE(close_ends_who_waits_and_leaves_who_runs) {
+BOOST_AUTO_TEST_CASE(close_ends_waiting_requests_and_leaves_running_ones) {
     limiter own(context, 2, patient());
     admission a = own.try_admit(), b = own.try_admit();
     operation o[3], later, later_none;
@@ -333,7 +333,7 @@ BOOST_AUTO_TEST_CASE(what_ends_after_close_is_counted_and_shown_to_no_algorithm)
     BOOST_TEST(own.statistics().succeeded == 2u);
 }
 
-BOOST_AUTO_TEST_CASE(cancel_ends_who_waits_now_and_nobody_else) {
+BOOST_AUTO_TEST_CASE(cancel_ends_the_requests_that_wait_now_and_no_others) {
     limiter own(context, 1, patient());
     admission held = own.try_admit();
     operation a, b, later;

@@ -128,7 +128,7 @@ BOOST_AUTO_TEST_CASE(wider_than_its_share_it_runs_alone) {
     BOOST_TEST(runs(admit(at_priority(0, 4))));
 }
 
-BOOST_AUTO_TEST_CASE(L27_who_is_at_its_share_holds_back_nobody_above) {
+BOOST_AUTO_TEST_CASE(L27_a_priority_at_its_share_holds_back_no_higher_one) {
     lim(5, shared({1, .8, .8, .2}));
     admit(at_priority(3));
     client& low = admit(at_priority(3));

@@ -304,7 +304,7 @@ BOOST_AUTO_TEST_CASE(L12_one_evicted) {
     check_counts();
 }
 
-BOOST_AUTO_TEST_CASE(L13_who_is_out_of_time_frees_its_place) {
+BOOST_AUTO_TEST_CASE(L13_a_request_out_of_time_frees_its_place) {
     lim(1, options(1, 10));
     admit();
     client& b = admit();
@@ -389,7 +389,7 @@ BOOST_AUTO_TEST_CASE(L14_T126_cancel_frees_the_place) {
     check_counts();
 }
 
-BOOST_AUTO_TEST_CASE(L15_T133_who_left_does_not_block_the_smaller) {
+BOOST_AUTO_TEST_CASE(L15_T133_a_request_that_left_does_not_block_smaller_ones) {
     lim(2, options(10, 1000));
     admit();
     auto two = of(0, 2);

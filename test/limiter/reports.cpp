@@ -126,7 +126,7 @@ BOOST_AUTO_TEST_CASE(L77_latency_excludes_waiting) {
     BOOST_TEST((s->statistics().wait.sum == milliseconds(500)));
 }
 
-BOOST_AUTO_TEST_CASE(L78_who_was_cancelled_says_nothing) {
+BOOST_AUTO_TEST_CASE(L78_a_cancelled_request_says_nothing) {
     lim(5, with_law(options(10, 1000)));
     law = [](const limit_sample&) {
         return 1.0;

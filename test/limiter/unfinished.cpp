@@ -55,7 +55,7 @@ BOOST_FIXTURE_TEST_CASE(one_that_was_finished_is_enough, fixture) {
     BOOST_TEST(assertions == 0);
 }
 
-BOOST_FIXTURE_TEST_CASE(a_fixed_limit_needs_to_be_told_nothing, fixture) {
+BOOST_FIXTURE_TEST_CASE(a_fixed_limit_needs_no_reports, fixture) {
     assertions = 0;
     limiter limit(context, 1, patient());
     drop(limit, 2000);

@@ -128,7 +128,7 @@ BOOST_AUTO_TEST_CASE(bounds_go_up_by_1_2_5_from_a_tenth_of_a_millisecond_to_50_s
     }
 }
 
-BOOST_AUTO_TEST_CASE(a_bucket_contains_its_bound_and_not_what_is_longer) {
+BOOST_AUTO_TEST_CASE(a_bucket_contains_its_bound_and_no_longer_time) {
     using duration = duration_histogram::duration;
     for (std::size_t i = 0; i < 18; ++i) {
         duration_histogram h;

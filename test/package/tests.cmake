@@ -100,7 +100,7 @@ if(ASIO_SEMAPHORE_FLEET)
         ARGUMENTS -Dinstalls=${package_prefix}.fleet)
     set_tests_properties(package/install_fleet PROPERTIES FIXTURES_SETUP installed_fleet)
     package_consumer(fleet NEEDS installed_fleet OPTIONS -DCMAKE_PREFIX_PATH=${package_prefix}.fleet)
-    set_tests_properties(package/install_fleet package/fleet PROPERTIES LABELS fleet)
+    set_tests_properties(package/install_fleet package/fleet PROPERTIES LABELS fleet_more)
 elseif(Boost_VERSION AND Boost_VERSION VERSION_LESS 1.91)
     package_consumer(fleet_old_boost SOURCE ${PROJECT_SOURCE_DIR}
         OPTIONS -DASIO_SEMAPHORE_FLEET=ON -DASIO_SEMAPHORE_BUILD_TESTS=OFF -DASIO_SEMAPHORE_BUILD_EXAMPLES=OFF
@@ -135,7 +135,7 @@ if(ASIO_SEMAPHORE_FLEET)
     package_consumer(vcpkg_consumer_fleet SOURCE ${package_source}/fleet NEEDS vcpkg_port_fleet
         OPTIONS -DCMAKE_PREFIX_PATH=${package_build}/vcpkg_port_fleet/packages/asio-semaphore
         ARGUMENTS -Dconfigures_only=ON)
-    set_tests_properties(package/vcpkg_port_fleet package/vcpkg_consumer_fleet PROPERTIES LABELS fleet)
+    set_tests_properties(package/vcpkg_port_fleet package/vcpkg_consumer_fleet PROPERTIES LABELS fleet_more)
 endif()
 find_program(ASIO_SEMAPHORE_PYTHON python3)
 if(ASIO_SEMAPHORE_PYTHON)
@@ -146,7 +146,7 @@ if(ASIO_SEMAPHORE_PYTHON)
         package_test(conan_recipe_fleet COMMAND ${ASIO_SEMAPHORE_PYTHON} ${package_source}/conan_recipe.py
             ${PROJECT_SOURCE_DIR}/packaging/conan/conanfile.py ${package_build}/conan_fleet ${CMAKE_GENERATOR} ${parent}
             ${PROJECT_VERSION} fleet)
-        set_tests_properties(package/conan_recipe_fleet PROPERTIES LABELS fleet)
+        set_tests_properties(package/conan_recipe_fleet PROPERTIES LABELS fleet_more)
     endif()
 else()
     message(STATUS "Test package/conan_recipe: not there, python3 was not found")

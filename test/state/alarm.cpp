@@ -204,7 +204,7 @@ BOOST_AUTO_TEST_CASE(the_timer_is_switched_off_when_the_last_deadline_leaves) {
     BOOST_TEST(timer->posts == 0);
 }
 
-BOOST_AUTO_TEST_CASE(the_timer_stays_on_for_who_comes_before_it_is_switched_off) {
+BOOST_AUTO_TEST_CASE(the_timer_stays_on_for_an_operation_that_comes_before_it_is_switched_off) {
     enqueue(five);
     timer->run();
     s->release(1);
@@ -225,7 +225,7 @@ BOOST_AUTO_TEST_CASE(a_timer_whose_waiter_has_left_already_is_not_set) {
     BOOST_TEST(timer->times_set == 0);
 }
 
-BOOST_AUTO_TEST_CASE(a_timer_is_set_for_who_is_about_to_enter_the_queue) {
+BOOST_AUTO_TEST_CASE(a_timer_is_set_for_an_operation_about_to_enter_the_queue) {
     {
         const hand_made_alarm::expectation expected(*timer, at(5));
         timer->post();
@@ -325,7 +325,7 @@ BOOST_AUTO_TEST_CASE(many_who_run_out_of_time_at_once) {
     BOOST_TEST(timer->set_for == off);
 }
 
-BOOST_AUTO_TEST_CASE(a_deadline_ends_who_is_cancelled_no_second_time) {
+BOOST_AUTO_TEST_CASE(a_deadline_does_not_end_a_cancelled_request_again) {
     link_type canceller(s);
     canceller.attach(five);
     enqueue(five);
@@ -380,7 +380,7 @@ BOOST_AUTO_TEST_CASE(a_deadline_that_passes_while_a_shutdown_waits_ends_nobody) 
     BOOST_TEST(five.destroyed == 1);
 }
 
-BOOST_AUTO_TEST_CASE(a_shutdown_waits_for_who_touches_the_timer) {
+BOOST_AUTO_TEST_CASE(a_shutdown_waits_for_the_thread_that_touches_the_timer) {
     enqueue(five);
     timer->posts = 0;
     BOOST_TEST_REQUIRE(timer->claim());

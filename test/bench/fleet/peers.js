@@ -3,9 +3,10 @@
 
 'use strict';
 
-// The peers of the fleet's benchmark. Reads lines from standard input: how many acquire and
-// release at a time, for how many milliseconds, a peer's name. Answers each with the number of
-// permits that were acquired and released, and the seconds that took.
+// The peers of the fleet's benchmark. Each line of standard input asks for one measurement: the
+// number of loops that acquire and release at the same time, the milliseconds to go on for, and
+// the name of the peer. The answer is a line with the number of permits that were acquired and
+// released, and the seconds that this took.
 //
 //   node peers.js PORT
 
@@ -16,7 +17,8 @@ const { Semaphore } = require('redis-semaphore');
 
 const port = Number(process.argv[2]);
 
-// So many loops, each of which takes one turn after the other.
+// Runs a loop for each of the turns, all at the same time. A loop awaits its turn again and again
+// until the time is over.
 async function measure(turns, milliseconds) {
     let acquired = 0;
     const begin = performance.now();
@@ -41,10 +43,11 @@ function redisSemaphore(name, options) {
     });
 }
 
-// Each returns what makes so many turns at a time.
+// Each value is a function that connects the peer. It returns another function, which makes as
+// many turns as are to run at a time. A turn is an acquire and a release.
 const peers = {
     'redis-semaphore': () => redisSemaphore('plain', {}),
-    // What is asked in one turn of the event loop is written at once.
+    // ioredis writes all commands of one turn of the event loop at once.
     'redis-semaphore, pipelined': () => redisSemaphore('pipelined', { enableAutoPipelining: true }),
     bottleneck: () => {
         const limiters = new Map();

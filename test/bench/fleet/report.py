@@ -109,7 +109,7 @@ def for_users(r, about):
     yield ("One process acquires 64 permits at a time, releases each of them and acquires again. An acquire and a release are two operations. "
            "Pipelined: ioredis writes all commands of one turn of the event loop at once (`enableAutoPipelining`).")
     yield ""
-    yield from table(["", "operations a second", "`fleet_semaphore` / it"],
+    yield from table(["", "operations a second", "times that of the peer"],
                      [["**`fleet_semaphore`**", "**" + r.cell("R2", "ours: acquires a second", 2) + "**", ""]] +
                      [[peer, r.cell("R2", f"{peer}: acquires a second", 2), r.cell("R2", f"ours / {peer}")]
                       for peer in PEERS if ("R2", f"ours / {peer}") in r.all])

@@ -1,8 +1,9 @@
 // SPDX-FileCopyrightText: The asio_semaphore authors
 // SPDX-License-Identifier: BSL-1.0
 
-// Uses the library in every configuration of the matrix. It needs no C++20, exceptions, RTTI or
-// threads, but uses them where the configuration has them. Prints what went wrong.
+// Uses the semaphore and the limiter in every configuration of the matrix. It needs no C++20,
+// exceptions, RTTI or threads, but uses them where the configuration has them. Prints what went
+// wrong.
 
 #include <asio_semaphore.hpp>
 
@@ -13,6 +14,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <mutex>
+#include <sstream>
+#include <string>
 #include <utility>
 
 #if defined(BOOST_NO_EXCEPTIONS)
@@ -147,6 +150,45 @@ void adapters(asio::io_context& context) {
 #endif
 }
 
+void admissions(asio::io_context& context) {
+    limiter_options options;
+    options.max_waiting = 2;
+    options.max_wait = 1h;
+    options.max_per_key = 1;
+    options.algorithm = gradient_limit();
+    limiter limit(context, 2, options);
+    admission_request of_ann;
+    of_ann.key = 1;
+    int admitted = 0, refused = 0;
+    const auto count = [&](error_code ec, admission place) {
+        ++(ec == condition::overload && !place ? refused : admitted);
+        place.finish(ec);
+    };
+    admission first = limit.try_admit(of_ann);
+    CHECK(first && !limit.try_admit(of_ann));
+    for (int i = 0; i < 3; ++i) // two wait for the place of their key, one finds the queue full
+        limit.async_admit(of_ann, count);
+    context.restart();
+    context.poll();
+    CHECK(admitted == 0 && refused == 1);
+    first.finish(outcome::success);
+    context.run();
+    CHECK(admitted == 2 && refused == 1);
+
+    asio::steady_timer timer(context, asio::steady_timer::time_point::min());
+    timer.async_wait(with_permit(limit, [&](error_code ec) { admitted += !ec; }));
+    limit.async_wait_idle([&](error_code ec) { admitted += !ec; });
+    context.restart();
+    context.run();
+    CHECK(admitted == 4);
+    limit.set_limit(1);
+    limit.close();
+    CHECK(!limit.is_open() && limit.statistics().in_flight == 0);
+    std::ostringstream page;
+    write_openmetrics(page, limit.statistics(), "matrix");
+    CHECK(page.str().find("matrix_limit 1\n") != std::string::npos);
+}
+
 #if !defined(BOOST_ASIO_DISABLE_THREADS)
 void threads() {
     asio::thread_pool pool(2);
@@ -190,6 +232,7 @@ int main() {
     every_operation(context, asio::make_strand(context));
     permits(context);
     adapters(context);
+    admissions(context);
 #if !defined(BOOST_ASIO_DISABLE_THREADS)
     threads();
 #endif
