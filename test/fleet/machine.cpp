@@ -321,6 +321,28 @@ BOOST_AUTO_TEST_CASE(who_does_not_wait_ends_with_the_connection) {
     BOOST_TEST(w.say() == "R1 R2");
 }
 
+BOOST_AUTO_TEST_CASE(who_does_not_wait_does_not_wait_for_the_server_to_recover) {
+    for (const failure failed : {failure::busy, failure::refused, failure::unavailable})
+        BOOST_TEST_CONTEXT(static_cast<int>(failed)) {
+            world w;
+            w.connect();
+            auto patient = w.acquire();
+            w.acquire(1, world::purpose::try_acquire);
+            BOOST_TEST(w.say() == "A1 T2");
+            w.acquire(1, world::purpose::try_acquire); // would be said after the pause
+            w.hear_failure(failed);
+            BOOST_TEST(w.events() == "failed 2 timed_out, failed 3 timed_out");
+            auto r = w.make(1, world::purpose::try_acquire);
+            BOOST_TEST(to_text(w.start(r)) == "timed_out");
+            w.pass();
+            BOOST_TEST(w.say() == "A1"); // the call of the try has done nothing
+            w.hear({w.granted(1)});
+            BOOST_TEST(w.events() == "granted 1");
+            BOOST_TEST(to_text(w.start(r)) == "queued");
+            BOOST_TEST(w.say() == "T4");
+        }
+}
+
 BOOST_AUTO_TEST_CASE(who_does_not_wait_overtakes_nobody_here) {
     fleet_options options = world::default_options();
     options.window = 2;
@@ -1081,6 +1103,29 @@ BOOST_AUTO_TEST_CASE(the_answer_to_a_release_reaches_its_caller) {
     BOOST_TEST(w.machine.is_empty());
 }
 
+BOOST_AUTO_TEST_CASE(a_give_back_whose_answer_was_lost_is_no_loss) {
+    for (const bool has_lost_data : {false, true})
+        BOOST_TEST_CONTEXT(has_lost_data) {
+            world w;
+            w.connect();
+            auto said = w.hold();
+            auto not_said = w.hold();
+            w.give_back(said, true);
+            BOOST_TEST(w.say() == "R1");
+            w.give_back(not_said, true);
+            w.disconnect(); // the server may have executed the call
+            w.connect();
+            BOOST_TEST(w.say() == "R1 R2");
+            w.answer.rolls += has_lost_data ? 1 : 0;
+            w.hear({w.plain(verdict::unknown), w.plain(verdict::unknown)});
+            // A server that has lost data may have granted the permit to somebody else.
+            BOOST_TEST(
+                w.events() == (has_lost_data ? "released 1 lost, released 2 lost"
+                                             : "released 1 granted, released 2 lost"));
+            BOOST_TEST(w.machine.is_empty());
+        }
+}
+
 BOOST_AUTO_TEST_CASE(a_give_back_that_the_server_does_not_answer_is_told_at_the_deadline) {
     world w;
     w.connect();
@@ -1366,6 +1411,33 @@ BOOST_AUTO_TEST_CASE(what_makes_room_is_not_held_back_by_a_refusal) {
     BOOST_TEST(w.say() == "A3");
 }
 
+BOOST_AUTO_TEST_CASE(a_full_server_can_be_inspected) {
+    for (const auto mode : {fleet_options::unreachable::wait, fleet_options::unreachable::fail})
+        BOOST_TEST_CONTEXT(static_cast<int>(mode)) {
+            const bool waits = mode == fleet_options::unreachable::wait;
+            world w(with_mode(mode));
+            w.connect();
+            w.acquire();
+            w.inspect();
+            BOOST_TEST(w.say() == "A1 I");
+            w.hear_failure(failure::refused);
+            BOOST_TEST(w.events() == (waits ? "" : "failed 1 rejected"));
+            BOOST_TEST(w.say() == "I");
+            w.hear({w.plain(verdict::done)});
+            BOOST_TEST(w.events() == "done 2");
+            w.inspect();
+            if (waits) { // what was just refused is asked for again
+                BOOST_TEST(w.say() == "A1 I");
+                w.hear_failure(failure::refused);
+            }
+            BOOST_TEST(w.say() == "I");
+            w.hear_failure(failure::refused); // by a server that executes no script
+            BOOST_TEST(w.events() == (waits ? "" : "failed 3 rejected"));
+            BOOST_TEST(w.say() == "-");
+            BOOST_TEST(w.pass() == (waits ? 33 : -1));
+        }
+}
+
 BOOST_AUTO_TEST_CASE(who_may_not_wait_is_rejected_where_the_server_refuses) {
     using mode = fleet_options::unreachable;
     for (const auto& options : {with_mode(mode::fail), with_mode(mode::admit_locally, 2)}) {
@@ -1436,6 +1508,31 @@ BOOST_AUTO_TEST_CASE(a_permanent_failure_ends_all_waiting_requests) {
             w.say();
             w.hear(all(w.said.commands.size(), w.granted(3)));
             BOOST_TEST(w.events() == "granted 7");
+        }
+}
+
+BOOST_AUTO_TEST_CASE(
+    what_a_server_that_executes_nothing_holds_is_forgotten_when_it_has_ended_there) {
+    for (const fleet::call_status status :
+         {fleet::call_status::stale, fleet::call_status::conflict,
+          fleet::call_status::incompatible})
+        BOOST_TEST_CONTEXT(static_cast<int>(status)) {
+            world w;
+            w.connect();
+            auto r = w.acquire();
+            BOOST_TEST(w.say() == "A1");
+            w.disconnect(); // the server may have executed the call
+            BOOST_TEST(w.withdraw(r));
+            w.connect();
+            int calls = 0;
+            for (; !w.machine.is_empty() && calls < 100; ++calls) {
+                BOOST_TEST_REQUIRE(w.say() == "R1");
+                w.hear_status(status);
+                if (!w.machine.is_empty())
+                    w.pass();
+            }
+            BOOST_TEST(calls < 30);
+            BOOST_TEST(w.pass() == -1);
         }
 }
 

@@ -177,6 +177,22 @@ BOOST_AUTO_TEST_CASE(F19_a_grant_that_was_never_heard_of_is_granted_again_as_the
     BOOST_TEST(limit.statistics().granted == 2u);
 }
 
+BOOST_AUTO_TEST_CASE(a_release_that_was_executed_unheard_is_no_loss) {
+    auto a = start(line.port());
+    fleet_semaphore limit(context, a->client, "x", 1, options_with(long_lease));
+    fleet_permit held = acquire(limit);
+    line.refuse();
+    line.cut_after(proxy::calls, 1);
+    ended released;
+    held.async_release(asio::bind_executor(context, released.handler()));
+    BOOST_TEST(becomes_size("asem:{x}:l", 0));
+    BOOST_TEST(until([&] { return !is_connected(*a); }));
+    BOOST_TEST(released.pending());
+    line.refuse(false);
+    BOOST_TEST(until_ended(released));
+    BOOST_TEST(released.ec == error_code());
+}
+
 BOOST_AUTO_TEST_CASE(F20_a_session_survives_a_cut_after_every_call_and_every_answer) {
     for (const proxy::item where : {proxy::replies, proxy::calls}) {
         bool was_cut = true;

@@ -15,6 +15,7 @@
 #include <deque>
 #include <filesystem>
 #include <set>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -587,6 +588,47 @@ BOOST_AUTO_TEST_CASE(F49_a_client_that_is_gone_says_nothing_to_its_log) {
         BOOST_TEST(lines == before, "after " << steps << " steps");
     }
     BOOST_TEST(lines > 0u);
+}
+
+// A client goes on although its log throws. The exceptions leave the context's run.
+BOOST_AUTO_TEST_CASE(a_log_that_throws_stops_neither_calls_nor_connections) {
+    scenario s;
+    s.admin().command("SET", "asem:{text}:m", "text");
+    asio::io_context context;
+    int lines = 0, thrown = 0;
+    const auto until = [&](auto is_so) {
+        const auto end = lease_clock::now() + 30s;
+        while (!is_so() && lease_clock::now() < end) {
+            try {
+                context.restart();
+                context.run_one_for(20ms);
+            } catch (const std::domain_error&) {
+                ++thrown;
+            }
+        }
+        return is_so();
+    };
+    fleet_client client(
+        context.get_executor(), config_for(s.server.port()), std::nullopt, [&](std::string_view) {
+            ++lines;
+            throw std::domain_error("log");
+        });
+    fleet_semaphore limit(context, client, "x", 1, options_with(long_lease));
+    fleet_semaphore other(context, client, "text", 1, options_with(long_lease));
+    client.async_run(asio::detached);
+
+    ended refused;
+    other.async_acquire_permit(refused.handler());
+    BOOST_TEST(until([&] { return !refused.pending(); }));
+    BOOST_TEST(refused.failed(fleet_error::rejected));
+    BOOST_TEST(until([&] { return lines == 1 && thrown == 1; }));
+    s.server.restart(); // the end of the connection has a line, too
+    ended granted;
+    limit.async_acquire_permit(granted.handler());
+    BOOST_TEST(until([&] { return !granted.pending(); }));
+    BOOST_TEST(granted.granted());
+    BOOST_TEST(lines > 1);
+    BOOST_TEST(thrown == lines);
 }
 
 // ---- The server refuses the client.

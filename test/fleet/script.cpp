@@ -1299,6 +1299,47 @@ BOOST_AUTO_TEST_CASE(who_may_not_publish_is_told_by_the_first_call_which_writes_
     admin.command("ACL", "DELUSER", "guest");
 }
 
+// Whatever a user is denied, the first call finds out before anything depends on it.
+BOOST_AUTO_TEST_CASE(a_user_who_is_denied_a_command_leaves_nothing_half_done) {
+    const std::vector<std::string> commands{
+        "publish", "evalsha", "eval",          "time",    "exists", "hmget",
+        "hset",    "hdel",    "hkeys",         "zadd",    "zrem",   "zscore",
+        "zcard",   "zrange",  "zrangebyscore", "pexpire", "del"};
+    for (const auto& denied : commands) {
+        for (const bool is_made : {false, true})
+            BOOST_TEST_CONTEXT("-" << denied << (is_made ? "" : ", a new limit")) {
+                scene s;
+                auto& admin = s.script.admin;
+                admin.command("ACL", "DELUSER", "guest");
+                admin.command(
+                    "ACL", "SETUSER", "guest", "on", ">secret", "~asem:*", "&asem:c:*", "+@all",
+                    "-" + denied);
+                process holder(s, "b");
+                if (is_made)
+                    holder.acquire(1);
+                test::script_server guest(server().port());
+                guest.admin.command("AUTH", "guest", "secret");
+
+                fleet::call call = s.call({{verb::acquire, {1, 2, lease}}});
+                call.is_first = true;
+                const auto said = guest.raw("a", 1, call, s.now);
+                if (said.is_error()) {
+                    BOOST_TEST((fleet::to_failure(said.string) == fleet::failure::rejected), said);
+                    BOOST_TEST(admin.command("ZCARD", test::key("x", 'l')).as_number() == is_made);
+                    admin.command("ACL", "SETUSER", "guest", "+" + denied);
+                }
+                const auto answer = guest.execute("a", 1, call, s.now);
+                BOOST_TEST_REQUIRE((answer.status == call_status::ok));
+                BOOST_TEST(
+                    (answer.results[0].what == (is_made ? verdict::queued : verdict::granted)));
+                BOOST_TEST(answer.rolls == 0u);
+                BOOST_TEST(answer.quarantine == 0);
+                check_consistency(s);
+            }
+    }
+    scene().script.admin.command("ACL", "DELUSER", "guest");
+}
+
 BOOST_AUTO_TEST_CASE(a_replica_executes_nothing) {
     test::redis_server_options options;
     options.arguments = {"--replicaof", "127.0.0.1 " + std::to_string(server().port())};

@@ -750,6 +750,17 @@ BOOST_AUTO_TEST_CASE(a_socket_in_the_file_system_will_do) {
     BOOST_REQUIRE(s.is_connected(2));
 }
 
+BOOST_AUTO_TEST_CASE(a_socket_whose_path_is_too_long_is_refused) {
+    asio::io_context context;
+    boost::redis::config c;
+    c.unix_socket = std::string(1000, 'x');
+    BOOST_CHECK_THROW(
+        redis_store(
+            asio::make_strand(asio::any_io_executor(context.get_executor())), c, std::nullopt,
+            client),
+        std::invalid_argument);
+}
+
 BOOST_AUTO_TEST_CASE(any_number_of_threads_may_run_it) {
     redis_server server;
     redis_admin admin(server.port());

@@ -81,10 +81,12 @@ public:
      * @param tls the TLS context, which is needed if the configuration asks for TLS; it has to
      * verify the server
      * @param log receives, on the client's executor, the reason why a connection failed, and the
-     * text with which the server refused a call
+     * text with which the server refused a call; what it throws leaves the function that runs the
+     * executor's context, and the client goes on. If another thread runs the context, a call of it
+     * may still be under way when the client is destroyed
      *
      * @throws std::invalid_argument if the configuration asks for TLS, and there is no context that
-     * verifies the server
+     * verifies the server; and if the path of its unix socket is too long
      */
     explicit fleet_client(
         const executor_type& executor, boost::redis::config config = {},

@@ -286,8 +286,8 @@ public:
      *
      * Completes when the server grants the request, when the time is over, when the operation is
      * cancelled, or when the semaphore or its client is closed or destroyed. With a time of zero or
-     * less, it asks the server once and never enters the server's queue; without a connection it
-     * times out at once.
+     * less, it asks the server once and never enters the server's queue; it times out at once
+     * without a connection, and when the server is busy or full.
      *
      * @par Completion Signature
      * @code void(boost::system::error_code, fleet_permit) @endcode

@@ -137,12 +137,12 @@ public:
     /// The time of the next call; at_once and never are possible.
     time_point call_time() const noexcept {
         time_point next = never;
-        const bool has_newcomers = may_ask() || !settings.empty() || !inspections.empty();
-        if (has_newcomers)
+        if (may_ask() || !settings.empty())
             next = asks_pause;
         if (!asked.empty())
             next = std::min(next, std::max(asks_pause, pause));
-        if (!rests.empty() || stray_count != 0 || !due.empty() || asks() || calls_again)
+        if (!rests.empty() || stray_count != 0 || !due.empty() || !inspections.empty() || asks() ||
+            calls_again)
             next = std::min(next, pause);
         next = std::min(next, std::max(pause, std::min(beat_at, head_at)));
         return next;
@@ -200,7 +200,7 @@ public:
     time_point beat_at = never;      // when to renew all leases, and ask about all queued requests
     time_point head_at = never;      // when the first in the queue, which is ours, may fit
     time_point pause = at_once;      // no repetition before this time
-    time_point asks_pause = at_once; // no new request before this time
+    time_point asks_pause = at_once; // nothing that needs memory before this time
     time_point last_call = at_once;  // the last one that may have been executed
     std::chrono::nanoseconds back_off{0};
 

@@ -190,6 +190,8 @@ private:
     void admit_locally(limit&, time_point now) noexcept;
     void fail_all(limit&, outcome how) noexcept;
     void fail_asking(limit&, outcome how) noexcept;
+    void fail_inspections(limit&, outcome how) noexcept;
+    void fail_tries(limit&) noexcept;
     void exceed(limit&, std::uint64_t serial) noexcept;
     void expire(limit&, time_point now) noexcept;
     void repeat_all(limit&) noexcept;
@@ -198,9 +200,9 @@ private:
     // Calls.
     std::size_t fill_size(const limit&) const noexcept;
     void fill(limit&, call&, saying&, time_point now) noexcept;
-    void undo(saying&) noexcept;
     void hear(saying&, const reply&, time_point now) noexcept;
     void hear_failure(saying&, failure, time_point now) noexcept;
+    void not_executed(saying&, time_point now) noexcept;
     void hear_result(
         const saying&, said_command&, const answer&, const result&, time_point now) noexcept;
     std::chrono::nanoseconds third_of(const limit&) noexcept;

@@ -52,7 +52,7 @@ public:
     using executor_type = boost::asio::strand<boost::asio::any_io_executor>;
 
     /// @throws std::invalid_argument TLS without a context, or with one that does not verify the
-    /// peer
+    /// peer; a unix socket whose path is too long
     redis_store(
         executor_type strand, boost::redis::config config,
         std::optional<boost::asio::ssl::context> context, std::string client);

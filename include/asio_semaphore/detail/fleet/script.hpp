@@ -27,7 +27,8 @@
 // Rules on which all of it rests:
 // - Nothing is written before everything that can refuse the call has been asked: the types of the
 //   keys, schema, connection, limit, form of the commands, PUBLISH, memory. After the first write
-//   the server stops no script.
+//   the server stops no script, except at a command that it denies the user: the first call of a
+//   connection tries all of them while nothing depends on it.
 // - The first write decides about memory. A server that is full refuses it where it may need some,
 //   and everything after it passes: a call that wants something new begins with HSET, and one that
 //   only gives back, renews or asks with HDEL, which is never refused. So what is held can always
@@ -160,7 +161,10 @@ local function not_executed(status)
         {}, {}, {}}
 end
 
-local is_new = not has_schema and call('EXISTS', M) == 0
+-- New, or left behind by a call that the server stopped at a command that it denied.
+local remains = not has_schema and call('EXISTS', M) == 1 and call('HKEYS', M) or {}
+local is_new = not has_schema
+for _, name in ipairs(remains) do is_new = is_new and string.sub(name, 1, 2) == 'e:' end
 if not is_new then
     if not is_schema_known then
         m = {}
@@ -172,7 +176,12 @@ if not is_new then
         return not_executed(CONFLICT)
     end
 end
-if string.find(flags, 'f', 1, true) then
+-- A denied command would stop a later call half-way: the first one tries all.
+local is_first = string.find(flags, 'f', 1, true)
+if is_first then
+    call('ZRANGE', L, 0, 0)
+    call('ZRANGEBYSCORE', L, 1, 0)
+    call('ZSCORE', C, me)
     local published = try('PUBLISH', 'asem:c:' .. me, '')
     if type(published) == 'table' and published.err then return published end
 end
@@ -182,6 +191,16 @@ end
 if not wants_memory then call('HDEL', M, '') end
 if wants_memory or m['e:' .. me] ~= connection then
     call('HSET', M, 'e:' .. me, text(connection))
+end
+if is_first then
+    call('HDEL', M, '')
+    call('ZREM', C, '')
+    call('ZADD', C, 'XX', 0, '')
+    local idle_time = text(max(DAY, 2 * max(m.maxl or 0, lease)))
+    for _, key in ipairs(KEYS) do call('PEXPIRE', key, idle_time) end
+end
+for _, name in ipairs(remains) do
+    if is_new and name ~= 'e:' .. me then call('HDEL', M, name) end
 end
 
 -- ---- What has happened to the clock and to the data since the last call.

@@ -132,6 +132,7 @@ private:
     bool may_exist_ = false; // serial_ may be in the server
     bool rests_as_place_ = false;
     bool tells_rest_ = false;  // an event reports the end of the rest
+    bool may_be_back_ = false; // the server may have taken the rest back, and the answer was lost
     bool is_known_ = false;    // the machine holds a reference
     unsigned char events_ = 0; // events not yet taken, as bits
     outcome failed_how_ = outcome::granted;

@@ -15,6 +15,7 @@
 #include <boost/core/no_exceptions_support.hpp>
 #include <boost/system/errc.hpp>
 
+#include <exception>
 #include <optional>
 #include <random>
 #include <utility>
@@ -261,8 +262,18 @@ inline void client_state::pushed(const push& p) {
 
 inline void client_state::log(std::string_view text) {
     // Whatever the log writes to may be gone together with the client object.
-    if (log_ && !is_ended_)
+    if (!log_ || is_ended_)
+        return;
+    BOOST_TRY {
         log_(text);
+    }
+    BOOST_CATCH(...) {
+        // The client goes on; the exception leaves whatever runs the context.
+        asio::post(parts_->on->strand, [error = std::current_exception()] {
+            std::rethrow_exception(error);
+        });
+    }
+    BOOST_CATCH_END
 }
 
 } // namespace asio_semaphore::detail::fleet

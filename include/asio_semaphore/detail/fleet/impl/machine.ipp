@@ -156,7 +156,7 @@ inline outcome machine::start(limit& in, ticket& t, time_point now) {
         }
     }
     const bool tries = t.purpose_ == purpose::try_acquire;
-    if (tries && (!is_connected_ || in.wait_count() >= in.options.window))
+    if (tries && (!is_connected_ || in.asks_pause > now || in.wait_count() >= in.options.window))
         return refuse(outcome::timed_out);
     if (is_unreachable && in.options.when_unreachable == mode::fail)
         return refuse(outcome::unreachable);
@@ -252,22 +252,23 @@ inline void machine::disconnected(time_point now) {
     lost_at_ = now;
     const std::vector<saying> unanswered = std::move(under_way_);
     under_way_.clear();
+    for (const saying& s : unanswered)
+        for (const said_command& said : s.commands)
+            if (said.what == verb::give_back && said.of != nullptr && said.of->rest_ == said.serial)
+                said.of->may_be_back_ = true;
     for (auto next = limits_.begin(); next != limits_.end();) {
         limit& in = *next++->second;
-        for (limit::request_set* const line : {&in.asked, &in.waiting})
-            for (auto t = line->begin(); t != line->end();) {
-                ticket& tries = *t++;
-                if (tries.purpose_ == ticket::purpose::try_acquire)
-                    fail(tries, outcome::timed_out);
-            }
+        fail_tries(in);
         expire(in, now);
         forget_if_idle(in);
     }
 }
 
 inline void machine::refused() noexcept {
-    for (auto& [name, record] : limits_)
+    for (auto& [name, record] : limits_) {
         fail_asking(*record, outcome::rejected);
+        fail_inspections(*record, outcome::rejected);
+    }
 }
 
 inline time_point machine::next_time() const noexcept {

@@ -131,11 +131,9 @@ inline void machine::fill(limit& in, call& c, saying& s, time_point now) noexcep
             say(*t, 0, verb::set_limit).limit = t->count_;
             s.has_asks = true;
         }
-        for (auto t = in.inspections.begin(); t != in.inspections.end() && has_room(); ++t) {
-            say(*t, 0, verb::inspect);
-            s.has_asks = true;
-        }
     }
+    for (auto t = in.inspections.begin(); t != in.inspections.end() && has_room(); ++t)
+        say(*t, 0, verb::inspect);
 }
 
 inline std::vector<call> machine::next_calls(time_point now) {
@@ -202,8 +200,8 @@ inline void machine::replied(std::vector<reply> replies, time_point now) {
         forget_if_idle(*s.in);
 }
 
-// The call has done nothing.
-inline void machine::undo(saying& s) noexcept {
+// The call has done nothing. What the server does not take back ends there by itself.
+inline void machine::not_executed(saying& s, time_point now) noexcept {
     limit& in = *s.in;
     in.ask_from = std::min(in.ask_from, s.asked_from);
     in.last_call = s.before;
@@ -216,17 +214,17 @@ inline void machine::undo(saying& s) noexcept {
         else if (t.serial_ == said.serial)
             t.may_exist_ = false;
     }
-}
-
-inline void machine::hear_failure(saying& s, failure failed, time_point now) noexcept {
-    limit& in = *s.in;
-    ++counts_.rejected;
-    undo(s);
     for (auto next = in.rests.begin(); next != in.rests.end();) {
         ticket& t = *next++;
         if (rest_ends(t) <= now)
             end_rest(t, outcome::lost);
     }
+}
+
+inline void machine::hear_failure(saying& s, failure failed, time_point now) noexcept {
+    limit& in = *s.in;
+    ++counts_.rejected;
+    not_executed(s, now);
     switch (failed) {
     case failure::none:
         break;
@@ -237,9 +235,11 @@ inline void machine::hear_failure(saying& s, failure failed, time_point now) noe
         in.pause = in.asks_pause = now + busy_pause;
         break;
     case failure::refused:
-        // What makes room may go through all the same.
+        // What needs no memory may go through all the same.
         if (!s.has_asks) {
             in.pause = now + in.lease / 12;
+            if (in.options.when_unreachable != fleet_options::unreachable::wait)
+                fail_inspections(in, outcome::rejected);
         } else if (in.options.when_unreachable == fleet_options::unreachable::wait) {
             const std::chrono::nanoseconds longer = std::max<std::chrono::nanoseconds>(
                 2 * in.back_off, std::chrono::nanoseconds(busy_pause));
@@ -255,6 +255,8 @@ inline void machine::hear_failure(saying& s, failure failed, time_point now) noe
         in.pause = now + in.lease / 12;
         break;
     }
+    if (in.asks_pause > now)
+        fail_tries(in);
 }
 
 inline void machine::hear_result(
@@ -307,7 +309,9 @@ inline void machine::hear_result(
         break;
     case verb::give_back:
         if (t.rest_ == said.serial)
-            end_rest(t, r.what == verdict::unknown ? outcome::lost : outcome::granted);
+            end_rest(
+                t,
+                r.what == verdict::unknown && !t.may_be_back_ ? outcome::lost : outcome::granted);
         break;
     case verb::renew:
         if (t.state_ != state::held)
@@ -342,7 +346,7 @@ inline void machine::hear(saying& s, const reply& heard, time_point now) noexcep
     }
     const answer& a = heard.said;
     if (a.status != call_status::ok) {
-        undo(s);
+        not_executed(s, now);
         in.pause = now + in.lease / 12;
     }
     switch (a.status) {
@@ -350,6 +354,7 @@ inline void machine::hear(saying& s, const reply& heard, time_point now) noexcep
         ++counts_.stale;
         wants_reconnect_ = true;
         in.asks_pause = in.pause;
+        fail_tries(in);
         return;
     case call_status::conflict:
         in.has_conflict = true;
@@ -363,6 +368,9 @@ inline void machine::hear(saying& s, const reply& heard, time_point now) noexcep
     }
 
     const bool has_lost_data = in.was_heard && (in.made != a.made || in.rolls != a.rolls);
+    if (has_lost_data)
+        for (ticket& t : in.rests)
+            t.may_be_back_ = false;
     in.was_heard = true;
     in.is_first = false;
     in.last_call = now;

@@ -106,6 +106,7 @@ inline void machine::end_rest(ticket& t, outcome how) noexcept {
     in.rests.erase(in.rests.iterator_to(t));
     in.remember(t, t.rest_);
     t.rest_ = 0;
+    t.may_be_back_ = false;
     if (std::exchange(t.tells_rest_, false)) {
         t.released_how_ = how;
         tell(t, event::released);
@@ -259,6 +260,16 @@ inline void machine::admit_locally(limit& in, time_point now) noexcept {
     }
 }
 
+// Those who want to be asked about once cannot be now.
+inline void machine::fail_tries(limit& in) noexcept {
+    for (limit::request_set* const line : {&in.asked, &in.waiting})
+        for (auto t = line->begin(); t != line->end();) {
+            ticket& tries = *t++;
+            if (tries.purpose_ == ticket::purpose::try_acquire)
+                fail(tries, outcome::timed_out);
+        }
+}
+
 // The server has taken a request out of the queue, since the limit is below what it wants.
 inline void machine::exceed(limit& in, std::uint64_t serial) noexcept {
     if (ticket* const t = in.find_said(serial)) {
@@ -272,15 +283,20 @@ inline void machine::fail_all(limit& in, outcome how) noexcept {
     while (!in.queued.empty())
         fail(*in.queued.begin(), how);
     fail_asking(in, how);
+    fail_inspections(in, how);
 }
 
 inline void machine::fail_asking(limit& in, outcome how) noexcept {
     for (limit::request_set* const line : {&in.asked, &in.waiting})
         while (!line->empty())
             fail(*line->begin(), how);
-    for (limit::place_list* const line : {&in.settings, &in.inspections})
-        while (!line->empty())
-            fail(line->front(), how);
+    while (!in.settings.empty())
+        fail(in.settings.front(), how);
+}
+
+inline void machine::fail_inspections(limit& in, outcome how) noexcept {
+    while (!in.inspections.empty())
+        fail(in.inspections.front(), how);
 }
 
 // Ends what has ended by the clock.

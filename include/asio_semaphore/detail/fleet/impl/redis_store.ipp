@@ -7,7 +7,9 @@
 #include <asio_semaphore/detail/fleet/script.hpp>
 
 #include <boost/asio/error.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
 #include <boost/system/errc.hpp>
+#include <boost/system/system_error.hpp>
 
 #include <openssl/evp.h>
 #include <openssl/ssl.h>
@@ -58,6 +60,17 @@ inline bool is_error(boost::redis::resp3::type t) noexcept {
     return t == type::simple_error || t == type::blob_error;
 }
 
+// Boost.Redis would throw when it connects, which nobody could catch.
+inline void check_path([[maybe_unused]] const std::string& unix_socket) {
+#if defined(BOOST_ASIO_HAS_LOCAL_SOCKETS)
+    try {
+        boost::asio::local::stream_protocol::endpoint endpoint(unix_socket);
+    } catch (const boost::system::system_error&) {
+        throw std::invalid_argument("asio_semaphore: the path of the unix socket is too long");
+    }
+#endif
+}
+
 // Where in an SSL_CTX the store is found.
 inline int certificate_index() {
     static const int index = SSL_CTX_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
@@ -82,6 +95,7 @@ inline redis_store::redis_store(
         boost::redis::logger(boost::redis::logger::level::err, [this](auto, std::string_view line) {
             why_.emplace_back(line);
         })) {
+    store_detail::check_path(config_.unix_socket);
     // T5, T6: we connect again, not Boost.Redis.
     config_.reconnect_wait_interval = std::chrono::seconds(0);
     boost::redis::any_adapter adapter{boost::redis::any_adapter::impl_t(
