@@ -6,6 +6,7 @@
 #include <asio_semaphore/config.hpp>
 #include <asio_semaphore/detail/state/semaphore_state.hpp>
 
+#include <boost/config.hpp>
 #include <boost/smart_ptr/intrusive_ptr.hpp>
 
 #include <cstddef>
@@ -76,7 +77,8 @@ public:
     permit& operator=(permit&& other) noexcept;
 
     /// Gives the permits back.
-    ~permit() {
+    // Forced inline, so that a permit can live in registers.
+    BOOST_FORCEINLINE ~permit() {
         if (state_ != nullptr)
             give_back();
     }
@@ -131,14 +133,10 @@ private:
             count_ = n;
         }
     }
-    permit(state_pointer&& state, std::ptrdiff_t n) noexcept {
-        if (n > 0 && state) {
-            state_ = state.detach();
-            count_ = n;
-        }
-    }
+    /// @pre n > 0 and state != nullptr
+    permit(state_pointer&& state, std::ptrdiff_t n) noexcept : state_(state.detach()), count_(n) {}
     static std::ptrdiff_t non_negative(std::ptrdiff_t n);
-    void give_back() noexcept {
+    BOOST_FORCEINLINE void give_back() noexcept {
         // Emptied first: giving back may run user code that uses this permit again.
         state_type* const state = std::exchange(state_, nullptr);
         state->put_back(std::exchange(count_, 0));

@@ -429,4 +429,54 @@ BOOST_AUTO_TEST_CASE(nor_with_try_acquire) {
     BOOST_TEST(support::news == before);
 }
 
+/// A handler all of whose operations are of one type.
+struct again {
+    basic_async_semaphore<asio::any_io_executor>* semaphore;
+    asio::io_context* context;
+    int* calls;
+    int more = 0; // how many it starts
+    int runs = 0; // how many of the others it lets run inside itself
+    bool throws = false;
+
+    void operator()(error_code) {
+        ++*calls;
+        for (int i = 0; i < more; ++i)
+            semaphore->async_acquire(again{semaphore, context, calls});
+        semaphore->release();
+        for (int i = 0; i < runs; ++i)
+            context->poll_one();
+        if (throws)
+            throw std::runtime_error("of the handler");
+    }
+};
+
+// The thread keeps the memory of the operation while it calls the handler.
+BOOST_AUTO_TEST_CASE(a_handler_may_start_any_number_of_operations_run_others_or_throw) {
+    for (const bool on_strand : {false, true}) {
+        BOOST_TEST_CONTEXT("on a strand: " << on_strand) {
+            asio::any_io_executor executor = context.get_executor();
+            if (on_strand)
+                executor = asio::make_strand(context);
+            basic_async_semaphore<asio::any_io_executor> limit(executor, 0);
+            int calls = 0;
+            for (const int more : {0, 1, 3})
+                for (const int runs : {0, 2})
+                    for (const bool throws : {false, true})
+                        limit.async_acquire(again{&limit, &context, &calls, more, runs, throws});
+            limit.release();
+            for (bool is_done = false; !is_done;) {
+                try {
+                    support::poll(context);
+                    is_done = true;
+                } catch (const std::runtime_error&) {
+                    // The handlers that are left run in the next round.
+                }
+            }
+            BOOST_TEST(calls == 12 + (1 + 3) * 4);
+            BOOST_TEST(limit.waiting() == 0u);
+            BOOST_TEST(limit.available() == 1);
+        }
+    }
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -97,6 +97,9 @@ void measure_handlers(bool ours) {
     report(
         "W9 blocks, hand-over", Subject::name,
         blocks_each([](long n) { run_chains<Subject>(n, 1000, 1); }), none);
+    report(
+        "W9 blocks, hand-over, a strand", Subject::name,
+        blocks_each([](long n) { run_chains<Subject, on_strand>(n, 1000, 1); }), none);
     const auto one = waiter<Subject>([](Subject& s, auto handler) { s.acquire(handler); });
     report("W9 blocks, waiter", Subject::name, static_cast<double>(one.blocks), ours ? 1 : -1);
     report("W9 bytes, waiter", Subject::name, static_cast<double>(one.bytes), ours ? 128 : -1);

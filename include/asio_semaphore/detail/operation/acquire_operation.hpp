@@ -12,7 +12,8 @@
 // The thread that takes the operation out of the queue owns it. From the grant on, the completion
 // or delivery owns what is granted, and gives it back if destroyed instead of run. The operation's
 // memory is freed before the handler is called or destroyed, because a part of the handler may own
-// that memory. The operation's route holds the operation's outstanding work.
+// that memory; see spare_block for memory that no handler can own. The operation's route holds the
+// operation's outstanding work.
 
 #include <asio_semaphore/config.hpp>
 #include <asio_semaphore/detail/operation/completion.hpp>
@@ -136,14 +137,62 @@ public:
             slot.template emplace<slot_canceller>(state).attach(operation);
 
         const outcome result = Request::enqueue(executor, state, operation);
-        if (result == outcome::queued)
-            own.release(); // the queue owns it; it may be gone by now
-        else
-            own.end(state, executor, result);
+        own.release();
+        if (result != outcome::queued) // else the queue owns it; it may be gone by now
+            end(operation, executor, state, result);
     }
 
 private:
     class delivery;
+
+    /// Whether the memory is Asio's, because the handler has no allocator of its own.
+    static constexpr bool is_recycled =
+        std::is_same_v<allocator_type, asio::recycling_allocator<acquire_operation>>;
+
+    /// A free block that a thread keeps while it calls the handler, for an operation of the same
+    /// type that the handler starts. Asio's own cache has room for two blocks a thread, and a
+    /// strand already needs two for its functions.
+    class spare_block {
+    public:
+        spare_block() noexcept = default;
+        spare_block(const spare_block&) = delete;
+        spare_block& operator=(const spare_block&) = delete;
+        BOOST_FORCEINLINE ~spare_block() {
+            if (block_ == nullptr || kept() != block_)
+                return; // taken
+            kept() = nullptr;
+            allocator_type().deallocate(block_, 1);
+        }
+
+        /// False if the thread already keeps one: it calls this handler inside another.
+        bool try_keep(acquire_operation* block) noexcept {
+            if (kept() != nullptr)
+                return false;
+            kept() = block_ = block;
+            return true;
+        }
+
+        /// Null if the thread keeps none.
+        static acquire_operation* take() noexcept { return std::exchange(kept(), nullptr); }
+
+    private:
+        static acquire_operation*& kept() noexcept {
+            return threads::thread_pointer<acquire_operation>();
+        }
+
+        acquire_operation* block_ = nullptr;
+    };
+
+    /// For memory that belongs to a handler, and for handlers that are not called.
+    struct no_spare_block {
+        static bool try_keep(acquire_operation*) noexcept { return false; }
+        static acquire_operation* take() noexcept { return nullptr; }
+    };
+
+    using spare_type = std::conditional_t<is_recycled, spare_block, no_spare_block>;
+
+    // Destructors are forced inline where a call of one, even if it is never reached, would keep
+    // the object in memory instead of in registers.
 
     /// The operation's block, from the handler's allocator: destroyed and freed at the end of the
     /// scope, unless released.
@@ -152,46 +201,33 @@ private:
             allocator(asio::get_associated_allocator(handler, asio::recycling_allocator<void>())) {}
         memory(const memory&) = delete;
         memory& operator=(const memory&) = delete;
-        ~memory() {
+        BOOST_FORCEINLINE ~memory() {
             if (block != nullptr)
-                give_up();
+                give_up(allocator, block, operation);
         }
 
         template <typename... Args>
         void construct(Args&&... args) {
-            block = allocator_traits::allocate(allocator, 1);
+            block = spare_type::take();
+            if (block == nullptr)
+                block = allocator_traits::allocate(allocator, 1);
             operation =
                 ::new (static_cast<void*>(block)) acquire_operation(std::forward<Args>(args)...);
         }
 
-        acquire_operation* release() noexcept {
+        void release() noexcept { block = operation = nullptr; }
+
+        template <typename Spare>
+        void free(Spare& spare) noexcept {
+            std::exchange(operation, nullptr)->~acquire_operation();
+            if (!spare.try_keep(block))
+                allocator_traits::deallocate(allocator, block, 1);
             block = nullptr;
-            return std::exchange(operation, nullptr);
         }
 
-        /// Submits the operation, which has not been queued, or drops it.
-        template <typename Executor>
-        BOOST_NOINLINE void
-        end(const state_pointer& state, const Executor& executor, outcome result) {
-            operation->state = state_pointer(state).detach();
-            operation->result = result;
-            delivery delivered(release());
-            if (result == outcome::abandoned)
-                return;
-            if constexpr (has_immediate_executor<Handler>)
-                detail::dispatch_immediately(
-                    delivered.operation().handler_, executor, std::move(delivered));
-            else
-                acquire_operation::submit(std::move(delivered));
-        }
-
-        void free() noexcept {
-            if (operation != nullptr)
-                std::exchange(operation, nullptr)->~acquire_operation();
-            allocator_traits::deallocate(allocator, std::exchange(block, nullptr), 1);
-        }
-
-        BOOST_NOINLINE void give_up() noexcept {
+        BOOST_NOINLINE static void give_up(
+            allocator_type allocator, acquire_operation* block,
+            acquire_operation* operation) noexcept {
             std::optional<Handler> handler; // destroyed last: it may own the memory
             BOOST_TRY {
                 if (operation != nullptr)
@@ -201,7 +237,9 @@ private:
                 // The handler stays where it is.
             }
             BOOST_CATCH_END
-            free();
+            if (operation != nullptr)
+                operation->~acquire_operation();
+            allocator_traits::deallocate(allocator, block, 1);
         }
 
         allocator_type allocator;
@@ -260,7 +298,23 @@ private:
     void hold_work() noexcept override { route_.hold_work(); }
     bool is_inside() const noexcept override { return route_.is_inside(); }
 
-    static void submit(delivery&& delivered) {
+    /// Submits an operation that has not been queued, or drops it.
+    template <typename Executor>
+    BOOST_NOINLINE static void
+    end(acquire_operation& operation, const Executor& executor, const state_pointer& state,
+        outcome result) {
+        operation.state = state_pointer(state).detach();
+        operation.result = result;
+        delivery delivered(&operation);
+        if (result == outcome::abandoned)
+            return;
+        if constexpr (has_immediate_executor<Handler>)
+            detail::dispatch_immediately(operation.handler_, executor, std::move(delivered));
+        else
+            acquire_operation::submit(std::move(delivered));
+    }
+
+    BOOST_FORCEINLINE static void submit(delivery&& delivered) {
         acquire_operation& operation = delivered.operation();
         const auto allocator =
             asio::get_associated_allocator(operation.handler_, asio::recycling_allocator<void>());
@@ -285,10 +339,11 @@ private:
         const outcome result = operation->result;
         typename Request::holding held = Request::hold(
             state_pointer(static_cast<state_type*>(operation->state), false), *operation);
+        std::conditional_t<IsCalled, spare_type, no_spare_block> spare;
         memory own(operation->handler_);
         own.block = own.operation = operation;
         Handler handler(std::move(operation->handler_));
-        own.free();
+        own.free(spare);
         if constexpr (IsCalled) {
             BOOST_ASIO_HANDLER_INVOCATION_BEGIN((detail::error_code_of<Request>(result)));
             detail::call_handler<Request>(handler, result, held);
@@ -312,8 +367,9 @@ BOOST_FORCEINLINE void start_waiting(
         acquire_operation<Request, Handler, io_context_route>::start(
             handler, executor, *shared, state, std::move(request));
     else
-        acquire_operation<Request, Handler, general_route<Executor, handler_executor>>::start(
-            handler, executor, associated, state, std::move(request));
+        acquire_operation<
+            Request, Handler, general_route<Executor, handler_executor, has_executor<Handler>>>::
+            start(handler, executor, associated, state, std::move(request));
 }
 
 template <typename Handler, typename Executor, typename StatePointer, typename Request>

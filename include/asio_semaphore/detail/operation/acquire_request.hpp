@@ -64,7 +64,8 @@ struct acquire_request {
         return permit_access::make(state, result == outcome::granted ? n : 0);
     }
     BOOST_FORCEINLINE static permit hold(state_pointer&& state, const waiter<threads>& w) noexcept {
-        return permit_access::make(std::move(state), w.result == outcome::granted ? w.count : 0);
+        return w.result == outcome::granted ? permit_access::make(std::move(state), w.count)
+                                            : permit();
     }
 
     std::ptrdiff_t n;

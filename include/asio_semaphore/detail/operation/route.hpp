@@ -139,8 +139,12 @@ private:
     std::optional<busy_executor<IoExecutor>> other_;
 };
 
+/// The handler's executor is the semaphore's.
+struct no_io_work {};
+
 /// For every other pair.
-template <typename IoExecutor, typename HandlerExecutor>
+/// @tparam IsOwn whether the handler has an executor of its own; else it has the semaphore's
+template <typename IoExecutor, typename HandlerExecutor, bool IsOwn>
 class general_route {
 public:
     /// Work is held from the start: holding it may call an executor of the user's, which must not
@@ -155,9 +159,9 @@ public:
     static bool is_inside() noexcept { return false; }
 
     template <typename Allocator, typename Function>
-    void submit(const Allocator& allocator, Function&& f) {
+    BOOST_FORCEINLINE void submit(const Allocator& allocator, Function&& f) {
         // The function may take the route with it, but the work must last until it is submitted.
-        const auto io = std::move(io_work_);
+        [[maybe_unused]] const auto io = std::move(io_work_);
         if constexpr (is_direct) {
             detail::post_to(handler_work_.get_executor(), std::forward<Function>(f), allocator);
         } else {
@@ -169,12 +173,15 @@ public:
 private:
     static constexpr bool is_direct =
         is_posted_to<HandlerExecutor> || std::is_same_v<HandlerExecutor, IoExecutor>;
-    using io_work_type =
-        std::conditional_t<is_direct, io_work<IoExecutor>, busy_executor<IoExecutor>>;
+    using io_work_type = std::conditional_t<
+        !IsOwn, no_io_work,
+        std::conditional_t<is_direct, io_work<IoExecutor>, busy_executor<IoExecutor>>>;
 
     static io_work_type
     work_on(const IoExecutor& io_executor, const HandlerExecutor& handler_executor) {
-        if constexpr (is_direct)
+        if constexpr (!IsOwn)
+            return {};
+        else if constexpr (is_direct)
             return io_work_type(io_executor, !detail::is_same(io_executor, handler_executor));
         else
             return io_work_type(io_executor);
