@@ -24,8 +24,12 @@ namespace asio_semaphore::detail::fleet {
 /// The layout of the keys. The script never writes to keys of another layout.
 inline constexpr int schema = 1;
 
-/// The largest number of commands in a call.
+/// The largest number of commands in a call, apart from renewals.
 inline constexpr std::size_t commands_at_a_time = 512;
+
+/// The largest number of renewals in a call, besides the other commands. They are cheap, and so a
+/// client with a thousand permits makes three calls in the time of a lease.
+inline constexpr std::size_t renewals_at_a_time = 1024;
 
 /// The name of one request of this client, and of the lease that it becomes. As text it is
 /// CLIENT.SERIAL.N.LEASE, which tells the server everything that it needs.
