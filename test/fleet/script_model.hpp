@@ -258,6 +258,8 @@ private:
         }
         answer_.has_more = swept == server_.leases_swept;
         for (const auto& command : call_.commands) {
+            if (command.what == fleet::verb::set_limit || command.what == fleet::verb::inspect)
+                continue;
             const auto named = keys_.leases.find(fleet::to_text(me_, command.of));
             if (named != keys_.leases.end() && named->second <= now_)
                 drop(named->first);
