@@ -1108,6 +1108,20 @@ BOOST_AUTO_TEST_CASE(a_key_that_holds_something_else_is_left_alone) {
     }
 }
 
+BOOST_AUTO_TEST_CASE(results_that_come_together_keep_their_numbers) {
+    scene s;
+    s.limit = 3;
+    process a(s, "a");
+    const auto first =
+        a.call({{verb::acquire, a.of(1)}, {verb::acquire, a.of(2)}, {verb::acquire, a.of(3)}});
+    const auto again =
+        a.call({{verb::acquire, a.of(3)}, {verb::acquire, a.of(1)}, {verb::acquire, a.of(2)}});
+    for (const std::size_t i : {0u, 1u, 2u}) {
+        BOOST_TEST(first.results[i].what == verdict::granted);
+        BOOST_TEST((again.results[(i + 1) % 3] == first.results[i]));
+    }
+}
+
 BOOST_AUTO_TEST_CASE(what_is_no_command_is_refused_before_anything_is_written) {
     scene s;
     process a(s, "a");
