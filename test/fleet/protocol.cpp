@@ -48,7 +48,7 @@ const list some_head{0, 5000, 4000000, 1, 10, 4000007, 3, 2, 400, 1, 250, 1};
 const std::vector<command> some_commands{
     {verb::acquire, {1, 1, 400}}, {verb::inspect}, {verb::renew, {2, 3, 400}, 7, 5200}};
 
-const list some_results{1, 4000005, 5400, 11, 6, 4000001, 9, 0, 5400};
+const list some_results{1, 1, 4000005, 5400, 1, 11, 6, 4000001, 1, 9, 0, 5400};
 
 } // namespace
 
@@ -102,22 +102,80 @@ BOOST_AUTO_TEST_CASE(a_call_names_the_five_keys_and_then_says_who_calls_and_what
         "9007199254740991",
         "0",
         "A",
-        "1.2.400",
+        ".2.400",
+        "1",
         "T",
-        "2.1.400",
+        ".1.400",
+        "2",
         "R",
-        "3.1.400",
+        ".1.400",
+        "3",
         "N",
-        "4.1.400",
-        "77",
+        ".1.400",
         "1234",
+        "4",
+        "77",
         "W",
-        "5.1.400",
+        ".1.400",
+        "5",
         "L",
         "12",
         "I"};
     const auto words = fleet::to_arguments(c, "c0ffee", 3);
     BOOST_TEST(words == expected, boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(like_commands_are_said_together_and_consecutive_ones_as_one_word) {
+    const auto said = [](const std::vector<command>& commands) {
+        fleet::call c;
+        c.name = "x";
+        c.commands = commands;
+        const auto words = fleet::to_arguments(c, "a", 1);
+        std::string text;
+        for (std::size_t i = 15; i < words.size(); ++i)
+            text += (i == 15 ? "" : " ") + words[i];
+        return text;
+    };
+    BOOST_TEST(said({}) == "");
+    BOOST_TEST(
+        said(
+            {{verb::give_back, {7, 1, 400}},
+             {verb::give_back, {8, 1, 400}},
+             {verb::give_back, {9, 1, 400}},
+             {verb::give_back, {11, 1, 400}},
+             {verb::give_back, {10, 1, 400}},
+             {verb::give_back, {11, 2, 400}},
+             {verb::acquire, {12, 2, 400}},
+             {verb::acquire, {13, 2, 500}},
+             {verb::acquire, {14, 2, 500}}}) ==
+        "R .1.400 7+2 11 10 R .2.400 11 A .2.400 12 A .2.500 13+1");
+    // Of renewals the fences, too, and the time after which they are void.
+    BOOST_TEST(
+        said(
+            {{verb::renew, {7, 1, 400}, 70, 9},
+             {verb::renew, {8, 1, 400}, 71, 9},
+             {verb::renew, {9, 1, 400}, 73, 9},
+             {verb::renew, {10, 1, 400}, 74, 8}}) == "N .1.400 9 7+1 70 9 73 N .1.400 8 10 74");
+    BOOST_TEST(said({{verb::inspect}, {verb::inspect}}) == "I I");
+    BOOST_TEST(said({{verb::set_limit, {}, 0, 0, 5}, {verb::set_limit, {}, 0, 0, 5}}) == "L 5 L 5");
+}
+
+BOOST_AUTO_TEST_CASE(equal_results_come_together_and_the_fences_of_grants_grow) {
+    const std::vector<command> commands(5, command{verb::acquire, {1, 1, 400}});
+    const auto a =
+        fleet::to_answer(nodes(some_head, {2, 1, 70, 5400, 2, 2, 0, 0, 1, 1, 72, 5400}), commands);
+    BOOST_TEST_REQUIRE(a.has_value());
+    BOOST_TEST_REQUIRE(a->results.size() == 5u);
+    for (const std::size_t i : {0u, 1u, 4u}) {
+        const std::uint64_t fence = i == 4 ? 72 : 70 + i;
+        BOOST_TEST((a->results[i] == fleet::result{verdict::granted, fence, 5400, 0, 0}));
+    }
+    BOOST_TEST((a->results[2].what == verdict::queued));
+    BOOST_TEST((a->results[3].what == verdict::queued));
+    for (const std::int64_t wrong : {-1, 0, 1, 3, 6}) {
+        const auto odd = nodes(some_head, {2, 1, 70, 5400, 2, 2, 0, 0, wrong, 1, 72, 5400});
+        BOOST_TEST(fleet::to_answer(odd, commands).has_value() == (wrong == 1));
+    }
 }
 
 BOOST_AUTO_TEST_CASE(flags_and_a_clock_of_the_tests_own_stand_in_the_call) {
@@ -196,7 +254,7 @@ BOOST_AUTO_TEST_CASE(what_is_not_the_scripts_answer_is_none) {
     BOOST_TEST(!fleet::to_answer(good, other_commands));
     for (const std::int64_t wrong : {-1, 0, 12}) {
         auto results = some_results;
-        results[3] = wrong;
+        results[5] = wrong;
         BOOST_TEST(!fleet::to_answer(nodes(some_head, results), some_commands));
     }
     for (const std::int64_t wrong : {-1, 4}) {
@@ -206,7 +264,7 @@ BOOST_AUTO_TEST_CASE(what_is_not_the_scripts_answer_is_none) {
     }
     // A wrong size must not lead to an allocation before its numbers have been read.
     auto huge = nodes(some_head, some_results);
-    huge[huge.size() - 2].size = std::size_t(3) << 50;
+    huge[huge.size() - 2].size = std::size_t(4) << 50;
     BOOST_TEST(!fleet::to_answer(huge, some_commands));
 }
 

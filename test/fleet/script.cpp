@@ -1001,7 +1001,7 @@ BOOST_AUTO_TEST_CASE(a_clock_that_goes_back_by_less_than_a_lease_stands_still) {
     const auto then = s.now;
     s.now -= 100;
     BOOST_TEST(b.call().now == then);
-    BOOST_TEST(b.call().next_expiry == lease);
+    BOOST_TEST(s.state().leases.begin()->second == then + lease);
     s.now = then + lease - 1;
     BOOST_TEST(b.call().held == 1);
     s.now += 1;
@@ -1108,21 +1108,42 @@ BOOST_AUTO_TEST_CASE(a_key_that_holds_something_else_is_left_alone) {
     }
 }
 
+BOOST_AUTO_TEST_CASE(results_that_come_together_keep_their_numbers) {
+    scene s;
+    s.limit = 3;
+    process a(s, "a");
+    const auto first =
+        a.call({{verb::acquire, a.of(1)}, {verb::acquire, a.of(2)}, {verb::acquire, a.of(3)}});
+    const auto again =
+        a.call({{verb::acquire, a.of(3)}, {verb::acquire, a.of(1)}, {verb::acquire, a.of(2)}});
+    for (const std::size_t i : {0u, 1u, 2u}) {
+        BOOST_TEST(first.results[i].what == verdict::granted);
+        BOOST_TEST((again.results[(i + 1) % 3] == first.results[i]));
+    }
+}
+
 BOOST_AUTO_TEST_CASE(what_is_no_command_is_refused_before_anything_is_written) {
     scene s;
     process a(s, "a");
     a.acquire(1);
     const contents before(s);
-    const std::vector<std::vector<std::string>> wrong{{"Q", "1.1.400"},
-                                                      {""},
-                                                      {"A"},
-                                                      {"A", "1.1"},
-                                                      {"R", "1.x.400"},
-                                                      {"N", "1.1.400"},
-                                                      {"N", "1.1.400", "5"},
-                                                      {"L"},
-                                                      {"L", "x"},
-                                                      {"I", "I", "Z"}};
+    const std::vector<std::vector<std::string>> wrong{
+        {"Q", ".1.400", "1"},
+        {""},
+        {"1.1.400"},
+        {"1+x"},
+        {"1+2000"},
+        {"A"},
+        {"A", ".1.400"},
+        {"A", ".1", "1"},
+        {"R", ".x.400", "1"},
+        {"R", ".1.400", "-1"},
+        {"N", ".1.400", "5"},
+        {"N", ".1.400", "5", "1"},
+        {"N", ".1.400", "x", "1", "5"},
+        {"L"},
+        {"L", "x"},
+        {"I", "I", "Z"}};
     for (const auto& words : wrong) {
         auto line = fleet::to_arguments(s.call({{verb::give_back, a.of(1)}}), "a", 1, s.now);
         line.insert(line.begin(), {"EVAL", fleet::script_text});

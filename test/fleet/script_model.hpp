@@ -257,6 +257,13 @@ private:
             ++swept;
         }
         answer_.has_more = swept == server_.leases_swept;
+        for (const auto& command : call_.commands) {
+            if (command.what == fleet::verb::set_limit || command.what == fleet::verb::inspect)
+                continue;
+            const auto named = keys_.leases.find(fleet::to_text(me_, command.of));
+            if (named != keys_.leases.end() && named->second <= now_)
+                drop(named->first);
+        }
         std::size_t dropped = 0;
         for (const auto& [client, until] : by_score(keys_.presences)) {
             if (until > now_ || dropped == server_.clients_dropped)
@@ -465,7 +472,7 @@ private:
 
     void finish() {
         answer_.next_expiry = -1;
-        if (!keys_.leases.empty())
+        if (!keys_.leases.empty() && !head_.empty())
             answer_.next_expiry =
                 std::max<std::int64_t>(0, by_score(keys_.leases).front().second - now_);
         if (head_ != m().head && !head_.empty() && head_ != me_)

@@ -205,7 +205,7 @@ private:
     void not_executed(saying&, time_point now) noexcept;
     void hear_result(
         const saying&, said_command&, const answer&, const result&, time_point now) noexcept;
-    std::chrono::nanoseconds third_of(const limit&) noexcept;
+    std::chrono::nanoseconds first_third_of(const limit&) noexcept;
 
     const std::string client_;
     std::map<std::string, std::unique_ptr<limit>, std::less<>> limits_;

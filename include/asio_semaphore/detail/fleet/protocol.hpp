@@ -24,8 +24,12 @@ namespace asio_semaphore::detail::fleet {
 /// The layout of the keys. The script never writes to keys of another layout.
 inline constexpr int schema = 1;
 
-/// The largest number of commands in a call.
+/// The largest number of commands in a call, apart from renewals.
 inline constexpr std::size_t commands_at_a_time = 512;
+
+/// The largest number of renewals in a call, besides the other commands. They are cheap, and so a
+/// client with a thousand permits makes three calls in the time of a lease.
+inline constexpr std::size_t renewals_at_a_time = 1024;
 
 /// The name of one request of this client, and of the lease that it becomes. As text it is
 /// CLIENT.SERIAL.N.LEASE, which tells the server everything that it needs.
@@ -123,10 +127,12 @@ struct answer {
     std::uint64_t made = 0;  // when the limit was made, us; a new value means lost data
     std::uint64_t rolls = 0; // proven losses of data
     std::int64_t limit = 0;
-    std::uint64_t seq = 0;         // grows
-    std::int64_t held = 0;         // permits
-    std::int64_t waiting = 0;      // requests
-    std::int64_t next_expiry = -1; // ms from now until the earliest lease ends; -1 if none is held
+    std::uint64_t seq = 0;    // grows
+    std::int64_t held = 0;    // permits
+    std::int64_t waiting = 0; // requests
+    // If a request waits that can be reached: ms from now until the earliest lease ends. Else, and
+    // if none is held, -1.
+    std::int64_t next_expiry = -1;
     bool is_head_mine = false;
     std::int64_t quarantine = 0; // its remaining time, ms
     bool has_more = false;       // sweeping or granting stopped half-way: call again

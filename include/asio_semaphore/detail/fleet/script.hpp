@@ -17,12 +17,14 @@
 //          asem:{NAME}:f  zset: request -> fencing number, the same members
 //          asem:{NAME}:q  zset: request -> place
 //          asem:{NAME}:c  zset: client -> until when it counts as alive, ms; each has an e:CLIENT
-//   ARGV   schema client connection presence lease limit flags seen clock, then the commands:
-//          A|T|R|W SERIAL.N.LEASE   N SERIAL.N.LEASE FENCE VOID_AFTER   L LIMIT   I
+//   ARGV   schema client connection presence lease limit flags seen clock, then the commands, like
+//          ones together:
+//          A|T|R|W .N.LEASE SERIAL...   N .N.LEASE VOID_AFTER (SERIAL FENCE)...   L LIMIT   I
+//          SERIAL+MORE stands for that serial and so many more that follow it, as do the fences;
 //          flags: s strict, i immediate, f first; clock: ms, or 0 for the server's own
 //   reply  status now made rolls limit seq held waiting next_expiry is_head_mine quarantine
-//          has_more, [verdict and two numbers for each command], [serial, fence and expiry of each
-//          grant], [serials]
+//          has_more, [how many commands, their verdict and two numbers, of which the first grows by
+//          1 from grant to grant], [serial, fence and expiry of each grant], [serials]
 //
 // Rules on which all of it rests:
 // - Nothing is written before everything that can refuse the call has been asked: the types of the
@@ -55,13 +57,14 @@ local me, connection = ARGV[2], tonumber(ARGV[3])
 local presence, lease = tonumber(ARGV[4]), tonumber(ARGV[5])
 local flags, seen, clock = ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9])
 local call, try, max, min = redis.call, redis.pcall, math.max, math.min
+local format, match = string.format, string.match
 
 -- Plain digits up to 2^53, where tostring would round. '%d' is faster, where integers have 64 bits.
 local digits = string.format('%d', 2^53) == '9007199254740992' and '%d' or '%.0f'
-local function text(number) return string.format(digits, number) end
+local function text(number) return format(digits, number) end
 
 local function parts(id)
-    local client, serial, n, length = string.match(id, '^([^.]+)%.(%d+)%.(%d+)%.(%d+)$')
+    local client, serial, n, length = match(id, '^([^.]+)%.(%d+)%.(%d+)%.(%d+)$')
     return client, tonumber(serial), tonumber(n), tonumber(length)
 end
 
@@ -74,14 +77,15 @@ local function call_for_all(command, key, words)
     end
 end
 
--- Those of many, in the same order; false where there is none.
+-- Those of many, in the same order, as text; false where there is none.
 local function scores(key, ids)
     local found = {}
     for from = 1, #ids, 2000 do
         local to = min(from + 1999, #ids)
         local all = try('ZMSCORE', key, unpack(ids, from, to))
+        if from == 1 and to == #ids and not all.err then return all end
         for i = from, to do -- one by one where the server does not know it, or denies it
-            found[i] = all.err and score(key, ids[i]) or tonumber(all[i - from + 1] or nil) or false
+            found[i] = all[i - from + 1] or all.err and call('ZSCORE', key, ids[i])
         end
     end
     return found
@@ -91,48 +95,58 @@ end
 
 -- Requests are known by an index, which is faster than a name.
 local ids, counts, lengths, requests = {}, {}, {}, 0 -- requests: how many
-local index_of = {} -- of the caller's, by what follows the client's name
-local function add_request(id, n, length, word)
+local index_of = {}
+local function add_request(id, n, length)
     requests = requests + 1
     ids[requests], counts[requests], lengths[requests] = id, n, length
-    if word then index_of[word] = requests end
+    index_of[id] = requests
     return requests
 end
 
 -- Commands: of a request, or with a number of their own.
-local verbs = {A = 0, T = 0, R = 0, W = 0, N = 2, L = 0, I = -1} -- words that follow the first
-local said, subject, fence_given, void_after = {}, {}, {}, {}
-local wants_memory, at, size = false, 10, 0
-local tails = {} -- of names: what follows the serial, which most have in common
+local is_verb = {A = true, T = true, R = true, W = true, N = true, L = true, I = true}
+local groups, subject, fence_given = {}, {}, {}
+local size, wants_memory, at = 0, false, 10
 while ARGV[at] do
-    local verb, word = ARGV[at], ARGV[at + 1] or ''
-    local is_whole = verb == 'I'
-    size = size + 1
-    said[size] = verb
+    local verb, common = ARGV[at], ARGV[at + 1] or ''
+    local group = {verb = verb, from = size + 1}
+    local is_whole = is_verb[verb]
+    at = at + 1
     if verb == 'L' then
-        subject[size] = tonumber(word)
+        size, at = size + 1, at + 1
+        subject[size] = tonumber(common)
         is_whole = subject[size]
-    elseif verbs[verb] and not is_whole then
-        local i = index_of[word]
-        if not i then
-            local tail = string.match(word, '^%d+(%..*)$')
-            local t = tail and tails[tail]
-            if tail and not t then
-                local n, length = string.match(tail, '^%.(%d+)%.(%d+)$')
-                t = {tonumber(n), tonumber(length)}
-                tails[tail] = t
+    elseif verb == 'I' then
+        size = size + 1
+    elseif is_whole then
+        local n, length = match(common, '^%.(%d+)%.(%d+)$')
+        n, length, at = tonumber(n), tonumber(length), at + 1
+        if verb == 'N' then group.void_after, at = tonumber(ARGV[at]), at + 1 end
+        is_whole = n and (verb ~= 'N' or group.void_after)
+        while is_whole and ARGV[at] and not is_verb[ARGV[at]] do
+            local word, fence = ARGV[at], 0
+            local first, more = match(word, '^(%d+)%+?(%d*)$')
+            local number = tonumber(first)
+            more = more == '' and 0 or tonumber(more)
+            if verb == 'N' then fence, at = tonumber(ARGV[at + 1]), at + 1 end
+            is_whole = first and more < 2000 and fence
+            if not is_whole then break end
+            for k = 0, more do
+                local serial = more == 0 and first or format(digits, number + k)
+                local id = me .. '.' .. serial .. common
+                size = size + 1
+                subject[size] = index_of[id] or add_request(id, n, length)
+                fence_given[size] = fence + k
             end
-            i = t and t[1] and add_request(me .. '.' .. word, t[1], t[2], word)
-        end
-        subject[size], is_whole = i, i
-        if verb == 'N' then
-            fence_given[size], void_after[size] = tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
-            is_whole = i and void_after[size]
+            at = at + 1
         end
     end
-    if not is_whole then return redis.error_reply('ERR not a command of the fleet: ' .. verb) end
+    if not is_whole or size < group.from then
+        return redis.error_reply('ERR not a command of the fleet: ' .. verb)
+    end
     wants_memory = wants_memory or verb == 'A' or verb == 'T' or verb == 'L'
-    at = at + 2 + verbs[verb]
+    group.to = size
+    groups[#groups + 1] = group
 end
 
 local names = {'schema', 'made', 'rolls', 'limit', 'seq', 'held', 'nl', 'nq', 'nc', 'last', 'quar',
@@ -288,7 +302,7 @@ else
         data_was_lost()
     end
 end
-local limit = m.limit
+local limit, held, seq = m.limit, m.held, m.seq
 
 -- ---- Leases and places. A key vanishes with its last member, and its idle time with it.
 
@@ -296,29 +310,22 @@ local limit = m.limit
 local function begin_idle_time(key) call('PEXPIRE', key, text(max(DAY, 2 * m.maxl))) end
 
 -- By request: when its lease ends, its fencing number, its place; false or nil where there is none.
--- What is stored differs for those that have changed, until it is written.
+-- What is stored differs for those that have changed, until it is written. What was read is text.
 local ends, fences_of, placed = {}, {}, {}
-local ends_stored, placed_stored = {}, {}
 local changed_leases, changed_places = {}, {} -- indices
 local lease_changes, place_changes = 0, 0     -- how many
 local leases_stored, places_stored            -- how many there are
 
 local function set_lease(i, expiry, fence)
-    if ends_stored[i] == nil then
-        ends_stored[i] = ends[i] or false
-        lease_changes = lease_changes + 1
-        changed_leases[lease_changes] = i
-    end
     ends[i], fences_of[i] = expiry, fence
+    lease_changes = lease_changes + 1
+    changed_leases[lease_changes] = i
 end
 
 local function set_place(i, place)
-    if placed_stored[i] == nil then
-        placed_stored[i] = placed[i] or false
-        place_changes = place_changes + 1
-        changed_places[place_changes] = i
-    end
     placed[i] = place
+    place_changes = place_changes + 1
+    changed_places[place_changes] = i
 end
 
 -- A small sorted set is a list, which the server searches from the beginning for each member. One
@@ -340,16 +347,15 @@ local function write_leases()
         local id, expiry = ids[i], ends[i]
         if expiry then
             if expiry ~= last then last, last_text = expiry, text(expiry) end
-            local at = 2 * added
-            expiries[at + 1], expiries[at + 2] = last_text, id
-            numbers[at + 1], numbers[at + 2] = text(fences_of[i]), id
-            added = added + 1
-        elseif ends_stored[i] then
+            expiries[added + 1], expiries[added + 2] = last_text, id
+            numbers[added + 1], numbers[added + 2] = format(digits, fences_of[i]), id
+            added = added + 2
+        else
             removed = removed + 1
             over[removed] = id
         end
     end
-    if added > MANY then
+    if added > 2 * MANY then
         make_tree(expiries)
         make_tree(numbers)
         over[removed + 1] = LONG
@@ -362,7 +368,7 @@ local function write_leases()
     end
     call_for_all('ZREM', L, over)
     call_for_all('ZREM', F, over)
-    ends_stored, changed_leases, lease_changes, leases_stored = {}, {}, 0, leases
+    changed_leases, lease_changes, leases_stored = {}, 0, leases
 end
 
 local function write_places()
@@ -371,48 +377,37 @@ local function write_places()
     for k = 1, place_changes do
         local i = changed_places[k]
         if placed[i] then
-            arrived[2 * added + 1], arrived[2 * added + 2] = text(placed[i]), ids[i]
-            added = added + 1
-        elseif placed_stored[i] then
+            arrived[added + 1], arrived[added + 2] = text(placed[i]), ids[i]
+            added = added + 2
+        else
             removed = removed + 1
             left[removed] = ids[i]
         end
     end
-    if added > MANY then
+    if added > 2 * MANY then
         make_tree(arrived)
         left[removed + 1] = LONG
     end
     call_for_all('ZADD', Q, arrived)
     if places_stored == 0 and added > 0 then begin_idle_time(Q) end
     call_for_all('ZREM', Q, left)
-    placed_stored, changed_places, place_changes, places_stored = {}, {}, 0, places
+    changed_places, place_changes, places_stored = {}, 0, places
 end
 
 local function drop(i)
     if not ends[i] then return false end
     set_lease(i, false)
-    m.held, leases = m.held - counts[i], leases - 1
+    held, leases = held - counts[i], leases - 1
     return true
 end
 
 local function hold(i, fence)
     local length = lengths[i]
-    set_lease(i, now + length, fence)
+    local expiry = now + length
+    set_lease(i, expiry, fence)
     if length > m.maxl then m.maxl = length end
-    m.held, leases = m.held + counts[i], leases + 1
-    return now + length
-end
-
-local function grant(i)
-    m.seq = m.seq + 1
-    return m.seq, hold(i, m.seq)
-end
-
--- When the lease ends, or nil. Ends what should have ended, where the sweep has not got so far.
-local function held_until(i)
-    local expiry = ends[i]
-    if expiry and expiry <= now then drop(i) end
-    return ends[i] or nil
+    held, leases = held + counts[i], leases + 1
+    return expiry
 end
 
 local function fence_of(i) return fences_of[i] or score(F, ids[i]) end
@@ -425,9 +420,8 @@ local function leave(i)
 end
 
 -- One that is in the queue.
-local function waiting_request(id, client, n, length)
-    local word = client == me and string.sub(id, #me + 2)
-    local i = word and index_of[word] or add_request(id, n, length, word)
+local function waiting_request(id, n, length)
+    local i = index_of[id] or add_request(id, n, length)
     placed[i] = placed[i] or true
     return i
 end
@@ -436,7 +430,7 @@ clients = clients + call('ZADD', C, text(now + presence), me)
 local ended = call('ZRANGEBYSCORE', L, '-inf', text(now), 'LIMIT', 0, LEASES_SWEPT)
 for _, id in ipairs(ended) do
     local _, _, n = parts(id)
-    m.held, leases = m.held - n, leases - 1
+    held, leases = held - n, leases - 1
 end
 call_for_all('ZREM', L, ended)
 call_for_all('ZREM', F, ended)
@@ -449,6 +443,9 @@ end
 if leases > 0 then ends = scores(L, ids) end
 if places > 0 then placed = scores(Q, ids) end
 leases_stored, places_stored = leases, places
+for i = 1, has_more and requests or 0 do -- what the sweep has not got to
+    if ends[i] and tonumber(ends[i]) <= now then drop(i) end
+end
 
 -- ---- What other clients are told, and what became of the caller's requests that wait.
 
@@ -461,7 +458,8 @@ local function tell(client, words)
     table.insert(told[client], words)
 end
 
-local results, granted, exceeded = {}, {}, {}
+local verdicts, firsts, seconds = {}, {}, {} -- by command: its result
+local granted, exceeded = {}, {}
 local pending, is_pending = {}, {} -- commands whose result is known once the queue was served
 local outcome, mine_in_order = {}, {} -- of the caller's requests that waited
 
@@ -478,93 +476,92 @@ end
 
 -- ---- Commands. Each may come again, and is answered as before.
 
-local filled = 0 -- of results
-
-local function result(verdict, first, second)
-    results[filled + 1], results[filled + 2], results[filled + 3] = verdict, first or 0, second or 0
-    filled = filled + 3
+local function result(c, verdict, first, second)
+    verdicts[c], firsts[c], seconds[c] = verdict, first, second
 end
 
-local function queued(i, is_try)
-    pending[#pending + 1] = {at = filled + 1, request = i, is_try = is_try}
+local function queued(c, i, is_try)
+    pending[#pending + 1] = {command = c, request = i, is_try = is_try}
     is_pending[i] = true
-    result(QUEUED)
+    result(c, QUEUED)
 end
 
-local function acquire(i, is_try)
-    local expiry, n = held_until(i), counts[i]
-    if expiry then return result(GRANTED, fence_of(i), expiry) end
-    if n > limit then return result(EXCEEDS) end
-    if places == 0 and m.held + n <= limit and now >= m.quar then
-        return result(GRANTED, grant(i))
+local function acquire(c, i, is_try)
+    if ends[i] then return result(c, GRANTED, fence_of(i), tonumber(ends[i])) end
+    local n = counts[i]
+    if n > limit then return result(c, EXCEEDS) end
+    if places == 0 and held + n <= limit and now >= m.quar then
+        seq = seq + 1
+        return result(c, GRANTED, seq, hold(i, seq))
     end
     if not placed[i] then
-        m.seq = m.seq + 1
-        set_place(i, m.seq)
+        seq = seq + 1
+        set_place(i, seq)
         places = places + 1
         outcome[i] = nil
     end
-    queued(i, is_try)
+    queued(c, i, is_try)
 end
 
 local execute = {}
 
-function execute.A(i) acquire(i, false) end
+function execute.A(c, i) acquire(c, i, false) end
 
 -- Waits until the queue has been served, and no longer.
-function execute.T(i) acquire(i, true) end
+function execute.T(c, i) acquire(c, i, true) end
 
-function execute.R(i)
-    held_until(i)
-    result(drop(i) and RELEASED or leave(i) and WITHDRAWN or UNKNOWN)
+function execute.R(c, i)
+    verdicts[c] = drop(i) and RELEASED or leave(i) and WITHDRAWN or UNKNOWN
 end
 
-function execute.N(i, c)
-    local is_held, fence = held_until(i), fence_given[c]
+function execute.N(c, i, void_after)
+    local is_held, fence = ends[i], fence_given[c]
     -- The permit counts as lost at its holder: it must not come back.
-    if now > void_after[c] then
+    if now > void_after then
         drop(i)
-        return result(GONE)
+        return result(c, GONE)
     end
-    if not is_held and m.held + counts[i] > limit then return result(GONE) end
+    if not is_held and held + counts[i] > limit then return result(c, GONE) end
     -- The holder knows its fencing number better than a server that has lost data.
-    m.seq = max(m.seq, fence)
+    if fence > seq then seq = fence end
     if is_held then
         set_lease(i, now + lengths[i], fence)
-        return result(RENEWED, 0, now + lengths[i])
+        return result(c, RENEWED, 0, now + lengths[i])
     end
     leave(i)
-    result(READMITTED, 0, hold(i, fence))
+    result(c, READMITTED, 0, hold(i, fence))
 end
 
-function execute.W(i)
-    local expiry = held_until(i)
-    if expiry then return result(GRANTED, fence_of(i), expiry) end
-    if placed[i] then queued(i, false) else result(UNKNOWN) end
+function execute.W(c, i)
+    if ends[i] then return result(c, GRANTED, fence_of(i), tonumber(ends[i])) end
+    if placed[i] then queued(c, i, false) else result(c, UNKNOWN) end
 end
 
-function execute.L(wanted)
+function execute.L(c, wanted)
     limit = wanted
     write_places()
     for _, id in ipairs(call('ZRANGE', Q, 0, -1)) do
         local client, serial, n, length = parts(id)
         if n > limit then
-            local i = waiting_request(id, client, n, length)
+            local i = waiting_request(id, n, length)
             leave(i)
             came_out(i, client, serial, EXCEEDS)
         end
     end
-    result(DONE)
+    result(c, DONE)
 end
 
 -- While holders may be missing, nobody is turned away for being below the lowest number.
-function execute.I()
+function execute.I(c)
     write_leases()
     local lowest = now >= m.quar and call('ZRANGE', F, 0, 0, 'WITHSCORES')[2]
-    result(DONE, clients, tonumber(lowest or 0))
+    result(c, DONE, clients, tonumber(lowest or 0))
 end
 
-for c = 1, size do execute[said[c]](subject[c], c) end
+for _, group in ipairs(groups) do
+    local execute_one, void_after = execute[group.verb], group.void_after
+    for c = group.from, group.to do execute_one(c, subject[c], void_after) end
+end
 
 -- ---- The queue. The first that can be reached is the head; what does not fit there holds back all
 -- behind it. Who is gone loses the place; who is away keeps it, and is passed over.
@@ -597,7 +594,7 @@ local function serve()
             if where == 'away' then
                 away = away + 1
                 if away == PLACES_PASSED_OVER then return end
-            elseif where == 'here' and (now < m.quar or m.held + n > limit) then
+            elseif where == 'here' and (now < m.quar or held + n > limit) then
                 head = client
                 return
             elseif served == PLACES_SERVED then
@@ -605,9 +602,12 @@ local function serve()
                 return
             else
                 served = served + 1
-                local i = waiting_request(id, client, n, length)
+                local i = waiting_request(id, n, length)
                 leave(i)
-                if where == 'here' then came_out(i, client, serial, GRANTED, grant(i)) end
+                if where == 'here' then
+                    seq = seq + 1
+                    came_out(i, client, serial, GRANTED, seq, hold(i, seq))
+                end
             end
         end
     end
@@ -623,9 +623,9 @@ if has_withdrawn then serve() end -- what they held back
 for _, p in ipairs(pending) do
     local o = outcome[p.request]
     if o then
-        results[p.at], results[p.at + 1], results[p.at + 2] = o[1], o[2] or 0, o[3] or 0
+        result(p.command, o[1], o[2], o[3])
     elseif p.is_try then
-        results[p.at] = REFUSED
+        result(p.command, REFUSED)
     end
 end
 for _, i in ipairs(mine_in_order) do
@@ -643,14 +643,15 @@ end
 
 write_leases()
 write_places()
-local next_expiry = call('ZRANGE', L, 0, 0, 'WITHSCORES')[2]
+local next_expiry = head ~= '' and call('ZRANGE', L, 0, 0, 'WITHSCORES')[2] -- for the head alone
 next_expiry = next_expiry and max(0, next_expiry - now) or -1
 if head ~= head_before and head ~= '' and head ~= me then tell(head, 'H ' .. text(next_expiry)) end
 
-m.seq = m.seq + 1
+seq = seq + 1
 local is_idle_time_due = now - m.kept >= DAY / 2 or now < m.kept or m.maxl ~= fields[12]
 if is_idle_time_due then m.kept = now end
-m.limit, m.nl, m.nq, m.nc, m.last = limit, leases, places, clients, now
+m.limit, m.held, m.seq, m.last = limit, held, seq, now
+m.nl, m.nq, m.nc = leases, places, clients
 local changed = {}
 for i = 1, 13 do
     local name = names[i]
@@ -673,7 +674,22 @@ for _, client in ipairs(told_in_order) do
     try('PUBLISH', 'asem:c:' .. client,
         #name .. ' ' .. name .. ' ' .. table.concat(told[client], ' '))
 end
-return {OK, now, m.made, m.rolls, limit, m.seq, m.held, places, next_expiry,
+
+-- Equal results that follow each other go together.
+local results, group = {}, -3
+local verdict, next_first, second
+for c = 1, size do
+    local v, first = verdicts[c], firsts[c] or 0
+    if v == verdict and first == next_first and seconds[c] == second then
+        results[group] = results[group] + 1
+    else
+        group, verdict, second = group + 4, v, seconds[c]
+        results[group], results[group + 1] = 1, v
+        results[group + 2], results[group + 3] = first, second or 0
+    end
+    next_first = v == GRANTED and first + 1 or first
+end
+return {OK, now, m.made, m.rolls, limit, seq, held, places, next_expiry,
     head == me and 1 or 0, max(0, m.quar - now), has_more and 1 or 0, results, granted, exceeded}
 )lua";
 

@@ -34,19 +34,20 @@ inline bool machine::has_calls(time_point now) const noexcept {
 
 // An upper bound of the commands in the next call.
 inline std::size_t machine::fill_size(const limit& in) const noexcept {
-    std::size_t size = in.lease_count + in.wait_count() + in.stray_count;
+    std::size_t size = in.wait_count() + in.stray_count;
     for (auto t = in.rests.begin(); t != in.rests.end() && size < commands_at_a_time; ++t)
         ++size;
     for (const limit::place_list* const line : {&in.settings, &in.inspections})
         for (auto t = line->begin(); t != line->end() && size < commands_at_a_time; ++t)
             ++size;
-    return std::min(size, commands_at_a_time);
+    return std::min(size, commands_at_a_time) + std::min(in.lease_count, renewals_at_a_time);
 }
 
 // @pre there is room for all
 inline void machine::fill(limit& in, call& c, saying& s, time_point now) noexcept {
+    std::size_t renewals = 0;
     const auto has_room = [&] {
-        return c.commands.size() < commands_at_a_time;
+        return c.commands.size() - renewals < commands_at_a_time;
     };
     const auto say = [&](ticket& t, std::uint64_t serial, verb what) -> command& {
         command said{what};
@@ -69,7 +70,7 @@ inline void machine::fill(limit& in, call& c, saying& s, time_point now) noexcep
 
     if (in.beat_at <= now) {
         repeat_all(in);
-        in.beat_at = now + third_of(in);
+        in.beat_at = now + (in.is_first ? first_third_of(in) : in.lease / 3);
     }
     const bool is_for_head = in.head_at <= now;
     if (is_for_head)
@@ -88,7 +89,7 @@ inline void machine::fill(limit& in, call& c, saying& s, time_point now) noexcep
         c.commands.push_back(said);
         s.commands.push_back({nullptr, said.of.serial, verb::give_back, false});
     }
-    for (auto next = in.due.begin(); next != in.due.end() && has_room();) {
+    for (auto next = in.due.begin(); next != in.due.end() && renewals < renewals_at_a_time;) {
         ticket& t = *next++;
         if (in.options.max_hold > 0ms && now > t.held_since_ + in.options.max_hold) {
             limit::leave_place(t);
@@ -100,6 +101,7 @@ inline void machine::fill(limit& in, call& c, saying& s, time_point now) noexcep
         said.void_after =
             t.expiry_ - std::chrono::duration_cast<std::chrono::milliseconds>(in.margin).count();
         t.last_said_ = now;
+        ++renewals;
     }
     if (!in.has_beats())
         in.beat_at = never;
@@ -402,7 +404,7 @@ inline void machine::hear(saying& s, const reply& heard, time_point now) noexcep
     else if (a.is_head_mine && a.next_expiry >= 0)
         in.head_at = now + std::max(std::chrono::milliseconds(a.next_expiry), 1ms);
     if (in.beat_at == never && in.has_beats())
-        in.beat_at = s.at + third_of(in);
+        in.beat_at = s.at + first_third_of(in);
     if (has_lost_data) {
         ++in.counts.repairs;
         if (in.has_beats())
@@ -431,19 +433,20 @@ inline void machine::pushed(const push& heard, time_point now) {
             in.head_at = in.quarantine_end > now ? in.quarantine_end : never;
     }
     if (in.beat_at == never && in.has_beats())
-        in.beat_at = now + third_of(in);
+        in.beat_at = now + first_third_of(in);
     forget_if_idle(in);
 }
 
-// A third of the lease, give or take a tenth, so that a fleet does not renew in step.
-inline std::chrono::nanoseconds machine::third_of(const limit& in) noexcept {
+// Beats are a third of the lease apart: no more, since a push may be lost (P5), and no less, since
+// each costs a call. The first one of a connection, or of new permits, comes up to a fifth earlier,
+// so that clients that start together do not renew in step.
+inline std::chrono::nanoseconds machine::first_third_of(const limit& in) noexcept {
     random_ += 0x9e3779b97f4a7c15;
     std::uint64_t mixed = random_;
     mixed = (mixed ^ mixed >> 30) * 0xbf58476d1ce4e5b9;
     mixed = (mixed ^ mixed >> 27) * 0x94d049bb133111eb;
     mixed ^= mixed >> 31;
-    const auto percent = static_cast<std::int64_t>(90 + mixed % 21);
-    return in.lease / 300 * percent;
+    return in.lease / 3 - in.lease / 15 / 1024 * static_cast<std::int64_t>(mixed % 1024);
 }
 
 } // namespace asio_semaphore::detail::fleet

@@ -59,31 +59,58 @@ private:
     std::string_view rest_;
 };
 
-// The part of a request's name without the client's name, which each call has only once.
-inline std::string short_text(const request_name& name) {
-    return std::to_string(name.serial) + '.' + std::to_string(name.n) + '.' +
-           std::to_string(name.lease);
+// What the names of like requests end with.
+inline std::string common_text(const request_name& name) {
+    return '.' + std::to_string(name.n) + '.' + std::to_string(name.lease);
 }
 
-inline void append(const command& c, std::vector<std::string>& words) {
-    words.emplace_back(1, static_cast<char>(c.what));
-    switch (c.what) {
-    case verb::acquire:
-    case verb::try_acquire:
-    case verb::give_back:
-    case verb::ask:
-        words.push_back(short_text(c.of));
-        break;
-    case verb::renew:
-        words.push_back(short_text(c.of));
-        words.push_back(std::to_string(c.fence));
-        words.push_back(std::to_string(c.void_after));
-        break;
-    case verb::set_limit:
-        words.push_back(std::to_string(c.limit));
-        break;
-    case verb::inspect:
-        break;
+inline bool names_request(const command& c) noexcept {
+    return c.what != verb::set_limit && c.what != verb::inspect;
+}
+
+/// Whether both are commands of one group.
+inline bool are_alike(const command& a, const command& b) noexcept {
+    return a.what == b.what && a.of.n == b.of.n && a.of.lease == b.of.lease &&
+           a.void_after == b.void_after && names_request(a);
+}
+
+/// Whether b is what the command after a usually is.
+inline bool follows(const command& a, const command& b) noexcept {
+    return b.of.serial == a.of.serial + 1 && (a.what != verb::renew || b.fence == a.fence + 1);
+}
+
+/// Appends like commands: what they have in common, then the serials.
+inline void
+append_group(const command* first, const command* end, std::vector<std::string>& words) {
+    words.push_back(common_text(first->of));
+    if (first->what == verb::renew)
+        words.push_back(std::to_string(first->void_after));
+    while (first != end) {
+        const command* last = first;
+        while (last + 1 != end && follows(*last, last[1]))
+            ++last;
+        words.push_back(std::to_string(first->of.serial));
+        if (last != first)
+            words.back() += '+' + std::to_string(last - first);
+        if (first->what == verb::renew)
+            words.push_back(std::to_string(first->fence));
+        first = last + 1;
+    }
+}
+
+inline void append(const std::vector<command>& commands, std::vector<std::string>& words) {
+    const command* next = commands.data();
+    const command* const end = next + commands.size();
+    while (next != end) {
+        const command* const first = next++;
+        words.emplace_back(1, static_cast<char>(first->what));
+        if (first->what == verb::set_limit)
+            words.push_back(std::to_string(first->limit));
+        if (!names_request(*first))
+            continue;
+        while (next != end && are_alike(*first, *next))
+            ++next;
+        append_group(first, next, words);
     }
 }
 
@@ -124,13 +151,18 @@ private:
     std::size_t depth_ = 0;
 };
 
-inline bool take_result(numbers& in, const command& of, result& r) noexcept {
+// Reads the result of one command, or equal results of several.
+inline bool
+take_results(numbers& in, const std::vector<command>& commands, std::vector<result>& results) {
+    std::size_t count = 0;
     std::int64_t what = 0, first = 0, second = 0;
-    if (!in.take(what) || !in.take(first) || !in.take(second))
+    if (!in.take(count) || !in.take(what) || !in.take(first) || !in.take(second))
         return false;
-    if (what < static_cast<std::int64_t>(verdict::granted) ||
+    if (count == 0 || count > commands.size() - results.size() ||
+        what < static_cast<std::int64_t>(verdict::granted) ||
         what > static_cast<std::int64_t>(verdict::done))
         return false;
+    result r;
     r.what = static_cast<verdict>(what);
     switch (r.what) {
     case verdict::granted:
@@ -140,13 +172,18 @@ inline bool take_result(numbers& in, const command& of, result& r) noexcept {
         r.expiry = second;
         break;
     case verdict::done:
-        if (of.what == verb::inspect) {
+        if (commands[results.size()].what == verb::inspect) {
             r.clients = first;
             r.lowest_fence = static_cast<std::uint64_t>(second);
         }
         break;
     default:
         break;
+    }
+    for (; count != 0; --count) {
+        results.push_back(r);
+        if (r.what == verdict::granted)
+            ++r.fence;
     }
     return true;
 }
@@ -165,7 +202,8 @@ inline std::string random_client_name() {
 }
 
 inline std::string to_text(std::string_view client, const request_name& name) {
-    return std::string(client) + '.' + protocol_detail::short_text(name);
+    return std::string(client) + '.' + std::to_string(name.serial) +
+           protocol_detail::common_text(name);
 }
 
 inline std::string channel_of(std::string_view client) {
@@ -175,7 +213,6 @@ inline std::string channel_of(std::string_view client) {
 inline std::vector<std::string>
 to_arguments(const call& c, std::string_view client, std::uint64_t connection, std::int64_t clock) {
     std::vector<std::string> words{"5"};
-    words.reserve(15 + 2 * c.commands.size());
     for (const char* const key : {"m", "l", "f", "q", "c"})
         words.push_back("asem:{" + c.name + "}:" + key);
     words.push_back(std::to_string(schema));
@@ -194,8 +231,7 @@ to_arguments(const call& c, std::string_view client, std::uint64_t connection, s
     words.push_back(std::move(flags));
     words.push_back(std::to_string(c.seen));
     words.push_back(std::to_string(clock));
-    for (const command& each : c.commands)
-        protocol_detail::append(each, words);
+    protocol_detail::append(c.commands, words);
     return words;
 }
 
@@ -216,13 +252,16 @@ to_answer(const std::vector<reply_node>& nodes, const std::vector<command>& comm
         return std::nullopt;
     a.status = static_cast<call_status>(status);
 
-    if (!in.take_list(1, size) || size != (a.status == call_status::ok ? 3 * commands.size() : 0))
+    if (!in.take_list(1, size) || size % 4 != 0)
         return std::nullopt;
-    a.results.resize(size / 3);
-    for (std::size_t i = 0; i < a.results.size(); ++i) {
-        if (!protocol_detail::take_result(in, commands[i], a.results[i]))
+    if (a.status == call_status::ok)
+        a.results.reserve(commands.size());
+    for (; size != 0; size -= 4) {
+        if (!protocol_detail::take_results(in, commands, a.results))
             return std::nullopt;
     }
+    if (a.results.size() != (a.status == call_status::ok ? commands.size() : 0))
+        return std::nullopt;
     // Does not resize before it has read the numbers, so that a wrong size allocates nothing.
     if (!in.take_list(1, size) || size % 3 != 0)
         return std::nullopt;
