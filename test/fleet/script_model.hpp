@@ -260,9 +260,10 @@ private:
         for (const auto& command : call_.commands) {
             if (command.what == fleet::verb::set_limit || command.what == fleet::verb::inspect)
                 continue;
-            const auto named = keys_.leases.find(fleet::to_text(me_, command.of));
-            if (named != keys_.leases.end() && named->second <= now_)
-                drop(named->first);
+            const std::string id = fleet::to_text(me_, command.of);
+            const auto lease = keys_.leases.find(id);
+            if (lease != keys_.leases.end() && lease->second <= now_)
+                drop(id);
         }
         std::size_t dropped = 0;
         for (const auto& [client, until] : by_score(keys_.presences)) {
