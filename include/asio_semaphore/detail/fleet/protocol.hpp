@@ -30,6 +30,8 @@ inline constexpr std::size_t commands_at_a_time = 512;
 /// The largest number of renewals in a call, besides the other commands. They are cheap, and so a
 /// client with a thousand permits makes three calls in the time of a lease.
 inline constexpr std::size_t renewals_at_a_time = 1024;
+static_assert(
+    renewals_at_a_time < 2000 && commands_at_a_time < 2000, "the script's longest SERIAL+MORE");
 
 /// The name of one request of this client, and of the lease that it becomes. As text it is
 /// CLIENT.SERIAL.N.LEASE, which tells the server everything that it needs.
