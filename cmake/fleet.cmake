@@ -34,9 +34,11 @@ set(fleet_bodies
     include/asio_semaphore/detail/fleet/impl/limit_line.ipp
     include/asio_semaphore/detail/fleet/impl/machine.ipp
     include/asio_semaphore/detail/fleet/impl/machine_calls.ipp
+    include/asio_semaphore/detail/fleet/impl/machine_replies.ipp
     include/asio_semaphore/detail/fleet/impl/machine_tickets.ipp
     include/asio_semaphore/detail/fleet/impl/protocol.ipp
     include/asio_semaphore/detail/fleet/impl/redis_store.ipp
+    include/asio_semaphore/detail/fleet/impl/redis_store_calls.ipp
     include/asio_semaphore/detail/fleet/impl/ticket.ipp
     include/asio_semaphore/fleet/impl/fleet_error.ipp
     include/asio_semaphore/fleet/impl/openmetrics.ipp)

@@ -517,10 +517,6 @@ void simulation::kill(std::size_t place) {
 void simulation::pump(client& c) {
     if (!c.is_connected)
         return;
-    if (c.machine->wants_reconnect()) {
-        disconnect(c);
-        return;
-    }
     if (!c.machine->has_calls(local(c)))
         return;
     std::vector<fleet::call> calls = c.machine->next_calls(local(c));
@@ -540,13 +536,18 @@ void simulation::pump(client& c) {
 void simulation::hear(client& c) {
     client::downward heard = std::move(c.down.front());
     c.down.pop_front();
+    const bool is_last =
+        std::any_of(heard.replies.begin(), heard.replies.end(), fleet::is_for_another_connection);
     if (heard.push)
         c.machine->pushed(*heard.push, local(c));
     else
         c.machine->replied(std::move(heard.replies), local(c));
     heed(c);
     check_leases(c);
-    pump(c);
+    if (is_last)
+        disconnect(c);
+    else
+        pump(c);
 }
 
 // P2: handles the client's events.

@@ -51,8 +51,8 @@ foreach(file IN LISTS files)
         if(file MATCHES "/detail/fleet/" AND header MATCHES "^boost/redis" AND NOT name STREQUAL "redis_store")
             message(SEND_ERROR "${file} includes Boost.Redis, which only the store may use: ${header}")
         endif()
-        if(file MATCHES "/detail/fleet/(impl/)?(script|protocol|ticket|limit|machine|machine_calls|machine_tickets)\\.[hi]pp$"
-            AND header MATCHES "^boost/asio|/detail/operation/|/detail/fleet/(lines|lease|limit_line|client_state|store|redis_store|requests|end_requests)\\.")
+        if(file MATCHES "/detail/fleet/(impl/)?(script|protocol|ticket|limit|machine|machine_calls|machine_replies|machine_tickets)\\.[hi]pp$"
+            AND header MATCHES "^boost/asio|/detail/operation/|/detail/fleet/(lines|lease|limit_line|client_state|store|redis_store|redis_store_calls|requests|end_requests)\\.")
             message(SEND_ERROR "${file} must not use Asio, and includes ${header}")
         endif()
         if(NOT file MATCHES "/fleet/" AND header MATCHES "/fleet/")

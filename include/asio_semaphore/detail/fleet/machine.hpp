@@ -102,8 +102,6 @@ public:
     void refused() noexcept;
     std::uint64_t connection() const noexcept { return connection_; }
     bool is_connected() const noexcept { return is_connected_; }
-    /// An answer has shown that another connection is needed.
-    bool wants_reconnect() const noexcept { return wants_reconnect_; }
     /// Whether next_calls has something to say, or has to see whether it has: not while calls are
     /// under way.
     bool has_calls(time_point now) const noexcept;
@@ -218,7 +216,6 @@ private:
     time_point connected_at_;
     time_point handed_out_at_;
     bool is_connected_ = false;
-    bool wants_reconnect_ = false;
     bool is_closed_ = false;
     fleet_client_statistics counts_;
 };
@@ -227,4 +224,5 @@ private:
 
 #include <asio_semaphore/detail/fleet/impl/machine.ipp>
 #include <asio_semaphore/detail/fleet/impl/machine_calls.ipp>
+#include <asio_semaphore/detail/fleet/impl/machine_replies.ipp>
 #include <asio_semaphore/detail/fleet/impl/machine_tickets.ipp>

@@ -178,6 +178,11 @@ struct reply {
     std::string text; // the server's error, if something failed
 };
 
+/// Whether only another connection can get an answer to the call: the store reconnects.
+inline bool is_for_another_connection(const reply& r) noexcept {
+    return r.failed == failure::unavailable || r.said.status == call_status::stale;
+}
+
 /// A node of the server's reply as RESP3 delivers it, depth first.
 struct reply_node {
     std::size_t depth = 0;

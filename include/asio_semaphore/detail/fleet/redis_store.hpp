@@ -152,3 +152,4 @@ private:
 } // namespace asio_semaphore::detail::fleet
 
 #include <asio_semaphore/detail/fleet/impl/redis_store.ipp>
+#include <asio_semaphore/detail/fleet/impl/redis_store_calls.ipp>

@@ -228,7 +228,6 @@ inline void machine::connected(time_point now) {
     ++connection_;
     ++counts_.connections;
     is_connected_ = true;
-    wants_reconnect_ = false;
     connected_at_ = now;
     lost_at_.reset();
     for (auto& [name, record] : limits_) {

@@ -4,20 +4,16 @@
 #pragma once
 
 #include <asio_semaphore/detail/fleet/redis_store.hpp>
-#include <asio_semaphore/detail/fleet/script.hpp>
 
 #include <boost/asio/error.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/system/errc.hpp>
 #include <boost/system/system_error.hpp>
 
-#include <openssl/evp.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
 #include <algorithm>
-#include <array>
-#include <charconv>
 #include <stdexcept>
 #include <utility>
 
@@ -27,20 +23,6 @@ namespace store_detail {
 
 inline constexpr std::chrono::milliseconds first_wait{50};
 inline constexpr std::chrono::milliseconds last_wait{2'000};
-
-// Under which the server keeps the script; empty where OpenSSL may not do SHA-1.
-inline std::string sha1_of(std::string_view text) {
-    std::array<unsigned char, EVP_MAX_MD_SIZE> digest;
-    unsigned size = 0;
-    if (EVP_Digest(text.data(), text.size(), digest.data(), &size, EVP_sha1(), nullptr) != 1)
-        return {};
-    std::string hex;
-    for (unsigned i = 0; i != size; ++i) {
-        hex += "0123456789abcdef"[digest[i] >> 4];
-        hex += "0123456789abcdef"[digest[i] & 15];
-    }
-    return hex;
-}
 
 inline bool begins_with(std::string_view text, std::string_view with) noexcept {
     return text.substr(0, with.size()) == with;
@@ -329,143 +311,6 @@ inline void redis_store::collect_push(
             messages_.push_back({message::subscribed, {}});
         break;
     }
-}
-
-inline void redis_store::send(std::vector<call> calls, std::uint64_t connection) {
-    if (!is_running_)
-        return; // `disconnected` is on its way
-    calls_ = std::move(calls);
-    number_ = connection;
-    replies_.assign(calls_.size(), reply());
-    std::vector<std::size_t> all(calls_.size());
-    for (std::size_t i = 0; i != all.size(); ++i)
-        all[i] = i;
-    execute(std::move(all), false);
-}
-
-// T8: nothing of it waits for anything in the server. As text, which is long, the script is sent
-// with the first call of those that the server could not execute without it.
-inline void redis_store::execute(std::vector<std::size_t> which, bool is_repeated) {
-    static const std::string sha1 = store_detail::sha1_of(script_text);
-    request_.clear();
-    // T2, T3: as it is anyway; a connection's end is the end of its requests.
-    request_.get_config().cancel_if_unresponded = true;
-    for (const std::size_t i : which) {
-        const std::vector<std::string> arguments = to_arguments(calls_[i], client_, number_);
-        if (sha1.empty() || (is_repeated && i == which.front()))
-            request_.push_range("EVAL", script_text, arguments.begin(), arguments.end());
-        else
-            request_.push_range("EVALSHA", sha1, arguments.begin(), arguments.end());
-    }
-    raw_.assign(which.size(), raw_reply());
-    arriving_ = 0;
-    if (!is_repeated) // otherwise the first replies still wait to be reported
-        messages_before_.reset();
-    ++requests_;
-    // T4: the adapter takes error replies for replies. T1: no cancellation slot, no deadline.
-    connection_.async_exec(
-        request_,
-        boost::redis::any_adapter(boost::redis::any_adapter::impl_t(
-            [this](auto event, const auto& node, boost::system::error_code&) {
-                collect_reply(event, node);
-            })),
-        [self = shared_from_this(), which = std::move(which),
-         is_repeated](boost::system::error_code error, std::size_t) mutable {
-            self->on_executed(error, std::move(which), is_repeated);
-        });
-}
-
-// Called while Boost.Redis reads.
-inline void redis_store::collect_reply(
-    boost::redis::any_adapter::parse_event event, const boost::redis::resp3::node_view& node) {
-    using event_type = boost::redis::any_adapter::parse_event;
-    using boost::redis::resp3::type;
-    raw_reply& to = raw_[arriving_];
-    switch (event) {
-    case event_type::init:
-        break;
-    case event_type::node:
-        if (store_detail::is_error(node.data_type)) {
-            to.error = std::string(node.value);
-        } else if (node.data_type == type::array) {
-            to.nodes.push_back({node.depth, true, node.aggregate_size, 0});
-        } else {
-            reply_node n;
-            n.depth = node.depth;
-            const char* const end = node.value.data() + node.value.size();
-            const auto [at, error] = std::from_chars(node.value.data(), end, n.number);
-            if (node.data_type != type::number || error != std::errc() || at != end)
-                to.is_odd = true;
-            to.nodes.push_back(n);
-        }
-        break;
-    case event_type::done:
-        if (++arriving_ == raw_.size() && !messages_before_)
-            messages_before_ = messages_.size();
-        break;
-    }
-}
-
-inline void redis_store::on_executed(
-    boost::system::error_code error, std::vector<std::size_t> which, bool is_repeated) {
-    --requests_;
-    if (user_ == nullptr)
-        return;
-    if (error) {
-        end_connection(error);
-        when_ended();
-        return;
-    }
-    std::vector<std::size_t> again;
-    for (std::size_t j = 0; j != which.size(); ++j) {
-        const raw_reply& raw = raw_[j];
-        reply& to = replies_[which[j]];
-        if (!raw.error.empty()) {
-            const bool is_known = is_repeated && j == 0;
-            if (!is_known && store_detail::begins_with(raw.error, "NOSCRIPT")) {
-                again.push_back(which[j]);
-                continue;
-            }
-            to.failed = to_failure(raw.error);
-            to.text = raw.error;
-            continue;
-        }
-        std::optional<answer> said;
-        if (!raw.is_odd)
-            said = to_answer(raw.nodes, calls_[which[j]].commands);
-        if (said) {
-            to.said = std::move(*said);
-        } else {
-            to.failed = failure::rejected;
-            to.text = "the reply is not the script's";
-        }
-    }
-    if (again.empty())
-        report(std::move(replies_));
-    else if (is_running_)
-        execute(std::move(again), true);
-    when_ended();
-}
-
-inline void redis_store::report(std::vector<reply> replies) {
-    const std::size_t before = messages_before_.value_or(0);
-    messages_before_.reset();
-    const auto unavailable = std::find_if(replies.begin(), replies.end(), [](const reply& r) {
-        return r.failed == failure::unavailable;
-    });
-    if (unavailable == replies.end()) {
-        longest_wait_ = store_detail::first_wait;
-        last_line_.clear();
-    } else {
-        why_.push_back("The server is not available: " + unavailable->text);
-        end_connection(boost::system::errc::make_error_code(
-            boost::system::errc::resource_unavailable_try_again));
-    }
-    hand_over(before);
-    if (user_ != nullptr)
-        user_->replied(std::move(replies));
-    if (user_ != nullptr)
-        hand_over(messages_.size());
 }
 
 } // namespace asio_semaphore::detail::fleet
