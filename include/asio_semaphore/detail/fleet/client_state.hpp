@@ -28,8 +28,7 @@ namespace asio = boost::asio;
 
 using fleet_line = waiting_line<threads>;
 
-/// The client: its machine, its connection, and its line, which holds the operation that runs it
-/// and those that wait for its end.
+/// The client: its machine, its connection, and its line, in which async_run and async_close wait.
 class client_state final : public fleet_line, private store::user {
 public:
     using executor_type = asio::any_io_executor;
@@ -93,13 +92,13 @@ private:
     const log_type log_;
     std::mutex machine_mutex_;
     machine machine_;                // guarded by machine_mutex_
-    waiter_type* running_ = nullptr; // guarded by mutex_: the async_run
+    waiter_type* running_ = nullptr; // async_run's waiter; guarded by mutex_
     std::atomic<bool> is_run_{false};
     std::atomic<bool> is_closing_{false};
     std::atomic<bool> is_ended_{false};
     std::atomic<bool> is_woken_{false}; // a call of look() is posted
     std::atomic<bool> is_shut_{false};  // the context is shut down
-    std::atomic<int> waking_{0};        // threads using the strand; the shutdown waits for them
+    std::atomic<int> waking_{0};        // threads that use the strand; shutdown waits for them
     parts* const parts_;                // owned by the line, as its alarm
 };
 

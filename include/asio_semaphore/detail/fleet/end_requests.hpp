@@ -3,8 +3,9 @@
 
 #pragma once
 
-// The requests of operations that wait for an end: of a permit, of a client's run, or of everything
-// that a client has in the server. Requests of acquire_operation. Fleet layer.
+// The requests of operations that wait for the end of something: of a permit, of a client's
+// async_run, or of everything that a client has in the server. acquire_operation carries them out.
+// Fleet layer.
 
 #include <asio_semaphore/detail/fleet/lines.hpp>
 #include <asio_semaphore/detail/operation/acquire_operation.hpp>
@@ -18,7 +19,7 @@
 
 namespace asio_semaphore::detail::fleet {
 
-/// Common to all operations that wait for an end.
+/// Common to all operations that wait for the end of something.
 template <typename State>
 struct end_request {
     using signature = void(boost::system::error_code);
@@ -32,7 +33,7 @@ struct end_request {
         waiter_type(const end_request&, bool works) noexcept : waiter<threads>(0, works) {}
     };
 
-    /// @param none the outcome of an operation on an empty object
+    /// @param none the outcome if there is no state, because the object is empty
     static outcome try_on(const state_pointer& state, outcome none) noexcept {
         if (!state)
             return none;
@@ -72,7 +73,7 @@ struct release_request : end_request<lease> {
     }
     template <typename Executor>
     static outcome enqueue(const Executor&, const state_pointer& state, waiter_type& w) {
-        const lease_pointer released = state; // its owner may be gone after enqueue_release
+        const lease_pointer released = state; // enqueue_release may end the owner of state
         const outcome result = released->enqueue_release(w);
         released->client().wake();
         return result;

@@ -13,8 +13,8 @@
 // whose operation has already left the line, the permit goes back to the machine.
 //
 // The machine may drop the last reference to a lease under its mutex; the lease is then removed
-// from its registry. By then the lease refers to no line, so that it destroys nothing of the
-// user's: no executor and no timer.
+// from its registry. By then the lease refers to no line, so its destruction destroys no
+// executor and no timer of the user's.
 
 // The bodies of the three classes need all three complete, so this header includes them together.
 
@@ -28,8 +28,8 @@
 
 namespace asio_semaphore::detail::fleet {
 
-/// Returns the error code of a fleet operation. Adds the fleet's own errors to those of every
-/// limit.
+/// Returns the error code for an outcome: one of the fleet's own errors, or of those that every
+/// limit has.
 inline boost::system::error_code to_error_code(outcome result) noexcept {
     switch (result) {
     case outcome::lost:

@@ -3,24 +3,28 @@
 
 #pragma once
 
-// The connection to Redis or Valkey. Fleet layer; the only header that knows Boost.Redis. The
-// program includes <boost/redis/src.hpp>, once, not we.
+// The connection to Redis or Valkey. Fleet layer; the only header that uses Boost.Redis. The
+// program has to include <boost/redis/src.hpp>, in one source file.
 //
-// Everything happens on one strand, which guards all members; Boost.Redis, too, wants every call on
-// one. Its traps and what is done about them (T1 to T12, named where they are obeyed in the .ipp):
-//   T1  a request, once made, is left to complete: never cancelled, never given a deadline
-//   T2  nothing is sent again by Boost.Redis, which would mix up the parts of an answer: calls are
-//   T3  made again by the machine, which may, as every command can be repeated
-//   T4  an adapter that reports an error takes the connection down: ours never does
-//   T5  nobody says when a connection is there, or gone: one async_run for each, the subscription's
-//       confirmation tells of the one, async_run's end of the other
-//   T6  reconnecting at a fixed interval brings a fleet back in step: back-off with full jitter
-//   T7  a connection stops at 256 pushes that nobody receives: the receiver takes them at once
-//   T8  a blocking command holds up all others and looks dead: there is none
-//   T9  it logs to stderr unless it is given another logger: it is
-//   T10 SUBSCRIBE's refusal arrives as if it were a push: an error among the pushes is one
-//   T11 who subscribes may be cut off with 8 MB unread: there is little to read, and we read on
-//   T12 a push to its own sender may come inside of the reply: the script makes none
+// Everything runs on one strand, as Boost.Redis requires; the strand guards all members. The traps
+// of Boost.Redis and the servers, and what this class does about each (the .ipp files refer to them
+// as T1 to T12):
+//   T1  Cancelling a request that was written may end the connection: requests are left to
+//       complete, and have no deadlines.
+//   T2  If Boost.Redis sends a request again after a reconnect, replies are mixed up: it must not.
+//   T3  The machine makes the calls again instead, since every command can be repeated.
+//   T4  An adapter that reports an error ends the connection: ours never reports one.
+//   T5  Boost.Redis does not report that a connection was made or lost: each connection has an
+//       async_run of its own, whose completion is the loss. SUBSCRIBE's confirmation shows that the
+//       connection was made.
+//   T6  With a fixed interval, a fleet reconnects in step: back-off with full jitter.
+//   T7  A connection stops at 256 pushes that nobody receives: the receiver takes them at once.
+//   T8  A blocking command delays all others, and looks like a dead connection: there is none.
+//   T9  Boost.Redis logs to stderr by default: it gets a logger.
+//   T10 The error reply to SUBSCRIBE arrives as a push: an error among the pushes is that reply.
+//   T11 The server may disconnect a subscriber that leaves 8 MB unread: pushes are small, and are
+//       read at once.
+//   T12 A push to the client that causes it may arrive inside the reply: the script sends none.
 
 #include <asio_semaphore/config.hpp>
 #include <asio_semaphore/detail/fleet/store.hpp>
@@ -44,23 +48,23 @@
 
 namespace asio_semaphore::detail::fleet {
 
-/// `disconnected` with errc::permission_denied: the server refuses this client, by HELLO, AUTH or
-/// SUBSCRIBE, and is likely to go on doing so. What it logs is why there is no connection; the same
-/// line again and again is said once.
+/// Reports `disconnected` with errc::permission_denied if the server has refused HELLO, AUTH or
+/// SUBSCRIBE, and will probably refuse them again. Logs why there is no connection; does not log
+/// the same line twice in a row.
 class redis_store final : public store, public std::enable_shared_from_this<redis_store> {
 public:
     using executor_type = boost::asio::strand<boost::asio::any_io_executor>;
 
-    /// @throws std::invalid_argument TLS without a context, or with one that does not verify the
-    /// peer; a unix socket whose path is too long
+    /// @throws std::invalid_argument for TLS without a context that verifies the peer, and for a
+    /// unix socket whose path is too long
     redis_store(
         executor_type strand, boost::redis::config config,
         std::optional<boost::asio::ssl::context> context, std::string client);
     executor_type get_executor() const noexcept { return strand_; }
 
-    // On the strand.
+    // Called on the strand.
 
-    /// Nothing of Boost.Redis is under way (any more).
+    /// Whether no operation of Boost.Redis is under way.
     bool is_idle() const noexcept { return !is_running_ && !is_receiving_ && requests_ == 0; }
 
     void start(user& u) override;
@@ -73,7 +77,7 @@ public:
     }
 
 private:
-    // What the server said by itself.
+    // What the server has pushed.
     struct message {
         enum kind : unsigned char { subscribed, published, error } what;
         std::string text;
@@ -82,8 +86,8 @@ private:
     // The reply to one call while it arrives.
     struct raw_reply {
         std::vector<reply_node> nodes;
-        std::string error;   // the server's
-        bool is_odd = false; // something in it that the script never returns
+        std::string error;   // the server's error reply
+        bool is_odd = false; // contains something that the script never returns
     };
 
     boost::asio::ssl::context make_context(std::optional<boost::asio::ssl::context> given);
@@ -112,41 +116,42 @@ private:
     const std::string client_;
     const std::string channel_;
     boost::redis::config config_;
-    boost::asio::steady_timer timer_; // until the next attempt
+    boost::asio::steady_timer timer_; // until the next attempt to connect
     std::minstd_rand random_;
     std::chrono::milliseconds shortest_lease_{10'000};
-    std::chrono::milliseconds longest_wait_; // before the next attempt
+    std::chrono::milliseconds longest_wait_; // before the next attempt to connect
 
-    user* user_ = nullptr;      // until stop
-    bool is_running_ = false;   // async_run
-    bool is_receiving_ = false; // async_receive2
-    bool is_connected_ = false; // `connected` has been said, and `disconnected` not yet
-    std::size_t requests_ = 0;  // async_exec
+    user* user_ = nullptr;      // from start until stop
+    bool is_running_ = false;   // async_run is under way
+    bool is_receiving_ = false; // async_receive2 is under way
+    bool is_connected_ = false; // the user was told `connected`, but not yet `disconnected`
+    std::size_t requests_ = 0;  // async_exec operations under way
     std::chrono::steady_clock::time_point connected_at_;
 
-    // Of this attempt to connect:
-    boost::system::error_code reason_; // why it ends, where we know better than async_run
-    std::vector<std::string> why_;     // the same for people
-    std::string certificate_;          // why the server's was refused
+    // About the current connection, or attempt to connect.
+    boost::system::error_code reason_; // why it ends; takes precedence over async_run's error
+    std::vector<std::string> why_;     // the same as text, for the log
+    std::string certificate_;          // why the server's certificate was refused
 
-    std::string last_line_; // that the user was told
+    std::string last_line_; // the last line that was logged
 
-    std::vector<message> messages_;        // to be handed over
-    std::vector<std::string> parts_;       // of the push that is arriving
-    std::optional<std::string> odd_error_; // that is arriving among the pushes
+    std::vector<message> messages_;        // not yet handed over to the user
+    std::vector<std::string> parts_;       // the parts of the push that is arriving
+    std::optional<std::string> odd_error_; // the error that is arriving as a push
 
-    // The requests under way, and the replies while they arrive: kept until async_exec has
+    // The requests under way, and their replies as they arrive. They stay until async_exec has
     // completed.
     boost::redis::request subscription_;
     boost::redis::request request_;
     std::vector<call> calls_;
-    std::uint64_t number_ = 0; // of the connection, to the machine
+    std::uint64_t number_ = 0; // the machine's number of the connection
     std::vector<reply> replies_;
-    std::vector<raw_reply> raw_;                 // of request_
-    std::size_t arriving_ = 0;                   // index into raw_
-    std::optional<std::size_t> messages_before_; // that came before replies that have all come
+    std::vector<raw_reply> raw_; // the replies to request_
+    std::size_t arriving_ = 0;   // index into raw_
+    // Once all replies have arrived: how many of messages_ came before the last reply.
+    std::optional<std::size_t> messages_before_;
 
-    boost::redis::connection connection_; // goes first: it refers to the members above
+    boost::redis::connection connection_; // destroyed first, since it refers to the members above
 };
 
 } // namespace asio_semaphore::detail::fleet

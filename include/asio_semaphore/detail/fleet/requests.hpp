@@ -3,8 +3,8 @@
 
 #pragma once
 
-// What the fleet's operations ask for, and what they pass to their handlers: requests of
-// acquire_operation. Fleet layer.
+// The requests of the fleet's operations: what each asks the server for, and what it passes to its
+// handler. acquire_operation carries them out. Fleet layer.
 
 #include <asio_semaphore/detail/fleet/lines.hpp>
 #include <asio_semaphore/detail/operation/deadline_timer.hpp>
@@ -31,7 +31,7 @@ struct limit_request {
     static boost::system::error_code own_error_code(outcome result) noexcept {
         return fleet::to_error_code(result);
     }
-    // The client has to give back whatever the server may have of the request.
+    // The server may keep a lease or a place for the request, which the client has to give back.
     static void has_left(const request_waiter& w) noexcept {
         if (w.result != outcome::granted)
             w.asking->client().wake();
@@ -40,7 +40,7 @@ struct limit_request {
     template <typename Executor>
     static outcome
     enqueue(const Executor& executor, const state_pointer& state, request_waiter& w) {
-        const client_pointer client(&state->client()); // w, and the line's owner, may be gone
+        const client_pointer client(&state->client()); // enqueue may end w and the line's owner
         const outcome result = deadline_timer<Executor>::enqueue(executor, state, w);
         client->wake();
         return result;
@@ -121,7 +121,7 @@ struct set_limit_request : limit_request {
     lease_pointer request{};
 };
 
-/// What an inspection passes to its handler.
+/// What async_inspect passes to its handler.
 struct inspected : fleet_status {
     static void reset() noexcept {}
     static void forget() noexcept {}
@@ -180,8 +180,8 @@ public:
     void operator()(Handler&& handler, std::ptrdiff_t n, deadline_clock::duration wait) const {
         acquire_fleet_request asked;
         asked.n = n;
-        // A wait of zero means one round trip, however long it takes. Any other wait is a deadline
-        // here.
+        // A wait of zero means one round trip, however long it takes. Any other wait sets a
+        // deadline in this process.
         asked.is_patient = wait > deadline_clock::duration::zero();
         if (asked.is_patient)
             asked.at = detail::deadline_after(wait);

@@ -28,7 +28,8 @@ inline bool begins_with(std::string_view text, std::string_view with) noexcept {
     return text.substr(0, with.size()) == with;
 }
 
-// Why the server refuses to serve this client at all.
+// Turns the server's reason for refusing this client into an error code: permission_denied unless
+// the reason is likely to pass.
 inline boost::system::error_code refusal(std::string_view text) {
     namespace errc = boost::system::errc;
     const bool passes =
@@ -42,7 +43,7 @@ inline bool is_error(boost::redis::resp3::type t) noexcept {
     return t == type::simple_error || t == type::blob_error;
 }
 
-// Boost.Redis would throw when it connects, which nobody could catch.
+// Without this check Boost.Redis would throw while it connects, where nobody can catch that.
 inline void check_path([[maybe_unused]] const std::string& unix_socket) {
 #if defined(BOOST_ASIO_HAS_LOCAL_SOCKETS)
     try {
@@ -53,7 +54,7 @@ inline void check_path([[maybe_unused]] const std::string& unix_socket) {
 #endif
 }
 
-// Where in an SSL_CTX the store is found.
+// The index under which an SSL_CTX refers to its redis_store.
 inline int certificate_index() {
     static const int index = SSL_CTX_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
     return index;
@@ -73,12 +74,12 @@ inline redis_store::redis_store(
     longest_wait_(store_detail::first_wait),
     connection_(
         boost::asio::any_io_executor(strand_), make_context(std::move(context)),
-        // T9. Only errors, and only those of an attempt that has failed, are passed on.
+        // T9. Boost.Redis logs errors only, and the user gets them only when a connection ends.
         boost::redis::logger(boost::redis::logger::level::err, [this](auto, std::string_view line) {
             why_.emplace_back(line);
         })) {
     store_detail::check_path(config_.unix_socket);
-    // T5, T6: we connect again, not Boost.Redis.
+    // T5, T6: this class reconnects, not Boost.Redis.
     config_.reconnect_wait_interval = std::chrono::seconds(0);
     boost::redis::any_adapter adapter{boost::redis::any_adapter::impl_t(
         [this](auto event, const auto& node, boost::system::error_code&) {
@@ -87,7 +88,7 @@ inline redis_store::redis_store(
     connection_.set_receive_response(adapter);
 }
 
-// The context for the connection: one that verifies the server, where there is TLS.
+// Returns the context for the connection. With TLS, it has to verify the server.
 inline boost::asio::ssl::context
 redis_store::make_context(std::optional<boost::asio::ssl::context> given) {
     const bool is_used =
@@ -100,7 +101,7 @@ redis_store::make_context(std::optional<boost::asio::ssl::context> given) {
     SSL_CTX* const handle = given->native_handle();
     if ((SSL_CTX_get_verify_mode(handle) & SSL_VERIFY_PEER) == 0)
         throw std::invalid_argument("asio_semaphore: the ssl::context does not verify the peer");
-    // Asio and Boost.Redis only say that the certificate was refused, OpenSSL knows why.
+    // Asio and Boost.Redis only report that the certificate was refused; OpenSSL knows why.
     if (SSL_CTX_get_info_callback(handle) == nullptr) {
         SSL_CTX_set_ex_data(handle, store_detail::certificate_index(), this);
         SSL_CTX_set_info_callback(handle, [](const SSL* ssl, int where, int) {
@@ -119,28 +120,29 @@ inline void redis_store::start(user& u) {
     user_ = &u;
     if (is_idle_but_for_pushes())
         connect();
-    // Else what is left of the last connection ends first, and the next attempt follows.
+    // Otherwise operations of the last connection are still under way; when_ended connects again
+    // after they have completed.
 }
 
 inline void redis_store::stop() {
     user_ = nullptr;
     timer_.cancel();
-    // T1: this takes back what was never written, and ends what was by ending the connection.
+    // T1: this cancels requests that were never written. Written ones end with the connection.
     connection_.cancel(boost::redis::operation::all);
 }
 
-// One connection, from the attempt to make it to its end. Boost.Redis holds raw pointers: this
-// stays until every handler has been called.
+// Starts one connection, which lasts until async_run completes. Boost.Redis keeps raw pointers to
+// members, so the handlers keep this object alive.
 inline void redis_store::connect() {
     using namespace std::chrono_literals;
     using std::chrono::milliseconds;
     const milliseconds part = std::max<milliseconds>(shortest_lease_ / 5, 100ms);
-    // With MISCONF a server refuses even PING, which Boost.Redis takes for the end: then an idle
-    // connection is made anew after each interval.
+    // A server with MISCONF refuses even PING, and Boost.Redis then ends the connection. So an idle
+    // connection to such a server is made anew after each interval.
     config_.health_check_interval = std::clamp<milliseconds>(shortest_lease_ / 10, 100ms, 2s);
     config_.resolve_timeout = part;
     config_.connect_timeout = part;
-    // Several trips, and both sides compute.
+    // A handshake takes several round trips, and computation on both sides.
     config_.ssl_handshake_timeout = std::max<milliseconds>(part, 1s);
 
     reason_ = {};
@@ -150,8 +152,8 @@ inline void redis_store::connect() {
     if (!is_receiving_)
         receive();
 
-    // Waits until the connection is there, and follows HELLO and AUTH. Not by request::subscribe,
-    // which would make Boost.Redis remember the channel.
+    // Boost.Redis sends this after HELLO and AUTH, once the connection is made. Not
+    // request::subscribe, which would make Boost.Redis remember the channel.
     subscription_.clear();
     subscription_.push("SUBSCRIBE", channel_);
     ++requests_;
@@ -169,12 +171,12 @@ inline void redis_store::connect() {
 
 inline void redis_store::on_run_ended(boost::system::error_code reason) {
     is_running_ = false;
-    // T5: what was not written would go out ahead of the next connection's SUBSCRIBE.
+    // T5: otherwise Boost.Redis would send unwritten requests before the next SUBSCRIBE.
     connection_.cancel(boost::redis::operation::exec);
     if (!reason_) {
         reason_ = reason;
         if (reason == boost::redis::error::resp3_hello) {
-            // The server's words are in the log only.
+            // Only the log has the text of the server's error.
             constexpr std::string_view before = "Setup request execution failed: ";
             std::string_view text = why_.empty() ? std::string_view() : why_.back();
             if (store_detail::begins_with(text, before))
@@ -231,7 +233,8 @@ inline void redis_store::end_connection(boost::system::error_code reason) {
     connection_.cancel(boost::redis::operation::run);
 }
 
-// T7, T11: while the store lives somebody receives; what has arrived is in messages_ already.
+// T7, T11: while there is a connection, an async_receive2 is under way. It only reports that pushes
+// have arrived; collect_push has already put them into messages_.
 inline void redis_store::receive() {
     is_receiving_ = true;
     connection_.async_receive2(
@@ -247,7 +250,7 @@ inline void redis_store::on_received(boost::system::error_code error) {
         return;
     }
     receive();
-    // Pushes that came after a reply stay behind it, as the reply's handler is still to be called.
+    // Pushes that came after the replies wait until on_executed has reported the replies.
     const std::size_t now = messages_before_.value_or(messages_.size());
     if (messages_before_)
         messages_before_ = 0;
@@ -279,7 +282,8 @@ inline void redis_store::on_message(const message& m) {
                 user_->pushed(*p);
         break;
     case message::error:
-        // T10: it is SUBSCRIBE's. Another one would belong to a reply, and who knows to which.
+        // T10: this is the reply to SUBSCRIBE. Any other error would be the reply to an unknown
+        // request. The connection ends in both cases.
         if (!reason_)
             why_.push_back((is_connected_ ? "The server: " : "SUBSCRIBE was refused: ") + m.text);
         end_connection(store_detail::refusal(m.text));
@@ -287,7 +291,7 @@ inline void redis_store::on_message(const message& m) {
     }
 }
 
-// Called while Boost.Redis reads: takes notes, no more (T7).
+// Called while Boost.Redis reads, so it only stores what arrives (T7).
 inline void redis_store::collect_push(
     boost::redis::any_adapter::parse_event event, const boost::redis::resp3::node_view& node) {
     using event_type = boost::redis::any_adapter::parse_event;

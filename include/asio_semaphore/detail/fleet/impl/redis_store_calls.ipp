@@ -3,7 +3,7 @@
 
 #pragma once
 
-// How calls are executed on a connection. redis_store.ipp has the connection itself.
+// The execution of calls on a connection. redis_store.ipp has the connection itself.
 
 #include <asio_semaphore/detail/fleet/redis_store.hpp>
 #include <asio_semaphore/detail/fleet/script.hpp>
@@ -21,7 +21,7 @@ namespace asio_semaphore::detail::fleet {
 
 namespace store_detail {
 
-// Under which the server keeps the script; empty where OpenSSL may not do SHA-1.
+// Returns the SHA-1 digest by which EVALSHA names a script; empty if OpenSSL does not permit SHA-1.
 inline std::string sha1_of(std::string_view text) {
     std::array<unsigned char, EVP_MAX_MD_SIZE> digest;
     unsigned size = 0;
@@ -39,7 +39,7 @@ inline std::string sha1_of(std::string_view text) {
 
 inline void redis_store::send(std::vector<call> calls, std::uint64_t connection) {
     if (!is_running_)
-        return; // `disconnected` is on its way
+        return; // when_ended is about to report `disconnected`
     calls_ = std::move(calls);
     number_ = connection;
     replies_.assign(calls_.size(), reply());
@@ -49,12 +49,12 @@ inline void redis_store::send(std::vector<call> calls, std::uint64_t connection)
     execute(std::move(all), false);
 }
 
-// T8: nothing of it waits for anything in the server. As text, which is long, the script is sent
-// with the first call of those that the server could not execute without it.
+// T8: the script never waits in the server. Its text is long, so it is sent only to a server that
+// does not have it, with the first of the calls that are repeated for that reason.
 inline void redis_store::execute(std::vector<std::size_t> which, bool is_repeated) {
     static const std::string sha1 = store_detail::sha1_of(script_text);
     request_.clear();
-    // T2, T3: as it is anyway; a connection's end is the end of its requests.
+    // T2, T3: requests end with their connection. This is also the default.
     request_.get_config().cancel_if_unresponded = true;
     for (const std::size_t i : which) {
         const std::vector<std::string> arguments = to_arguments(calls_[i], client_, number_);
@@ -65,10 +65,10 @@ inline void redis_store::execute(std::vector<std::size_t> which, bool is_repeate
     }
     raw_.assign(which.size(), raw_reply());
     arriving_ = 0;
-    if (!is_repeated) // otherwise the first replies still wait to be reported
+    if (!is_repeated) // else keep the count: replies of the first execution are not yet reported
         messages_before_.reset();
     ++requests_;
-    // T4: the adapter takes error replies for replies. T1: no cancellation slot, no deadline.
+    // T4: the adapter stores error replies like others. T1: no cancellation slot, no deadline.
     connection_.async_exec(
         request_,
         boost::redis::any_adapter(boost::redis::any_adapter::impl_t(
@@ -81,7 +81,7 @@ inline void redis_store::execute(std::vector<std::size_t> which, bool is_repeate
         });
 }
 
-// Called while Boost.Redis reads.
+// Called while Boost.Redis reads, so it only stores what arrives.
 inline void redis_store::collect_reply(
     boost::redis::any_adapter::parse_event event, const boost::redis::resp3::node_view& node) {
     using event_type = boost::redis::any_adapter::parse_event;
