@@ -62,7 +62,8 @@ private:
     friend class limit_line;
 
     const client_pointer client_;
-    line_pointer from_; // until its operation has left that line; guarded by the machine's mutex
+    // The line of the request's operation, until that has left it. Guarded by the machine's mutex.
+    line_pointer from_;
     waiter_type* releasing_ = nullptr; // guarded by mutex_
     std::atomic<bool> is_shut_{false};
 };

@@ -3,8 +3,8 @@
 
 #pragma once
 
-// The data that a client's machine has about one limit of the fleet. The machine has the rules.
-// Fleet layer: no Asio, no Redis.
+// What a client's machine knows about one limit of the fleet. The rules are the machine's. Fleet
+// layer: no Asio, no Redis.
 
 #include <asio_semaphore/detail/fleet/protocol.hpp>
 #include <asio_semaphore/detail/fleet/ticket.hpp>
@@ -39,7 +39,7 @@ class limit {
             return a.timer_ < b.timer_;
         }
     };
-    // Without a size, so that a ticket can leave a list without knowing which one it is in.
+    // These lists keep no size, so a ticket can leave a list without knowing which one it is in.
     template <boost::intrusive::list_member_hook<> ticket::*Hook>
     using list_by = boost::intrusive::list<
         ticket, boost::intrusive::member_hook<ticket, boost::intrusive::list_member_hook<>, Hook>,
@@ -85,7 +85,7 @@ public:
         return !waiting.empty() && said() < options.window && waiting.begin()->rest_ == 0;
     }
 
-    /// Finds a request that may be in the server; null if there is none.
+    /// Returns the request with this serial if the server may know it; null if there is none.
     ticket* find_said(std::uint64_t serial) noexcept {
         for (request_set* const line : {&queued, &asked}) {
             const auto found = line->find(serial);
@@ -100,8 +100,8 @@ public:
         ended[ended_count++ % ended.size()] = {serial, t.count_};
     }
 
-    /// Notes a grant that no request here waits for, because the server has gone back to older data
-    /// in which the request still waited.
+    /// Notes the grant of a request that has ended here: the server has gone back to older data, in
+    /// which the request still waited.
     void find_stray(std::uint64_t serial) noexcept {
         for (std::size_t i = 0; i < stray_count; ++i)
             if (strays[i].serial == serial)
@@ -121,7 +121,7 @@ public:
             }
     }
 
-    /// Whether there is a queued request to ask about.
+    /// Whether the next call asks about a queued request.
     bool asks() const noexcept {
         return ask_from != nobody && !queued.empty() && queued.rbegin()->serial_ >= ask_from;
     }
@@ -134,7 +134,7 @@ public:
                inspections.empty();
     }
 
-    /// The time of the next call; at_once and never are possible.
+    /// Returns when the next call is due, which may be at_once or never.
     time_point call_time() const noexcept {
         time_point next = never;
         if (may_ask() || !settings.empty())
@@ -154,11 +154,11 @@ public:
     const std::chrono::nanoseconds margin;
 
     std::size_t objects = 0;
-    std::int64_t permits; // by the server's answer, or as given
+    std::int64_t permits; // the server's limit; before its first answer, the constructor's
     bool was_heard = false;
     bool has_conflict = false; // stays set until the last object is closed
 
-    // About the server's data.
+    // From the server's answers.
     std::uint64_t made = 0;
     std::uint64_t rolls = 0;
     std::uint64_t seen = 0;
@@ -169,7 +169,7 @@ public:
     request_set queued;
     place_list due; // leases to renew in the next calls
     place_list held;
-    place_list unrenewed; // have been held for max_hold
+    place_list unrenewed; // held for max_hold, and not renewed any more
     place_list local;
     place_list lost;
     rest_list rests;
@@ -177,8 +177,9 @@ public:
     place_list inspections;
     timer_set timers;
 
-    // The names of ended requests, and those to give back although no ticket has them any more. A
-    // lease that does not fit here, or ended too long ago, expires by itself.
+    // `ended` has the names of the requests that have ended here last, and `strays` those of them
+    // that the server has granted nevertheless, and that are to be given back. A lease for which
+    // the arrays have no room expires by itself.
     struct ended_name {
         std::uint64_t serial = 0;
         std::int64_t n = 0;
@@ -188,20 +189,20 @@ public:
     std::size_t ended_count = 0;
     std::size_t stray_count = 0;
 
-    std::size_t lease_count = 0; // due, held and unrenewed
+    std::size_t lease_count = 0; // in due, held and unrenewed
     std::ptrdiff_t local_used = 0;
-    std::uint64_t local_from = 0; // waiting requests below it do not fit among local permits
-    bool is_minded = false;       // unreachable, and the waiting requests have been told
+    std::uint64_t local_from = 0; // requests with smaller serials exceed options.local_permits
+    bool is_minded = false;       // mind_unreachable has acted since the connection was lost
 
     // Calls.
-    std::uint64_t ask_from = nobody; // asks about queued requests from this serial on
+    std::uint64_t ask_from = nobody; // the first serial of the queued requests to ask about
     bool is_first = true;            // the next call is the first of this connection
     bool calls_again = false;
     time_point beat_at = never;      // when to renew all leases, and ask about all queued requests
-    time_point head_at = never;      // when the first in the queue, which is ours, may fit
-    time_point pause = at_once;      // no repetition before this time
-    time_point asks_pause = at_once; // nothing that needs memory before this time
-    time_point last_call = at_once;  // the last one that may have been executed
+    time_point head_at = never;      // when our request at the head of the queue may fit
+    time_point pause = at_once;      // no command is repeated before this time
+    time_point asks_pause = at_once; // no command that needs memory is sent before this time
+    time_point last_call = at_once;  // the latest time of a call that may have been executed
     std::chrono::nanoseconds back_off{0};
 
     fleet_statistics counts;

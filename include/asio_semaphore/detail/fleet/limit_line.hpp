@@ -57,7 +57,7 @@ private:
     void make_way(taken_type&) noexcept override {}
 
     const client_pointer client_;
-    bool is_mismatch_ = false; // another object of this client has the name with another limit
+    bool is_mismatch_ = false; // this client already uses the name with another limit
     limit* const limit_;
     std::atomic<outcome> state_{outcome::queued}; // written under mutex_
 };

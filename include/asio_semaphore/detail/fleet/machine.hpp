@@ -3,35 +3,37 @@
 
 #pragma once
 
-// A client's side of the limits of a fleet: who asks, waits, holds and gives back, and what has to
-// be said to the server when. Fleet layer: no Asio, no Redis, no thread; the time is passed in, and
-// whoever owns the machine guards it by one mutex.
+// A client's side of the limits of a fleet: the states of its requests and leases, and which
+// commands to send to the server when. Fleet layer: no Asio, no Redis, no thread. The caller passes
+// the time in, and guards the machine by one mutex.
 //
 //   ticket:  waiting ─> asked ─> queued ─> held ─> lost ─> over
-//              here      said     in the    a       ended    nobody needs it
-//                                 server    lease   here     any more
+//            in the     sent     in the    a       ended   no longer
+//            client              server's  lease   here    needed
+//                                queue
 //
-// What a ticket may have left in the server when it is over, when a grant comes too late, or when
-// it is admitted locally, is its rest: the name under which it asked, to be given back. A ticket
-// asks under a new name only when there is no rest of it.
+// When a ticket is over, is granted too late, or is admitted locally, the server may still have a
+// lease or a place under the ticket's name. That name is the ticket's rest, which the machine gives
+// back. A ticket is sent under a new name only after its rest has ended.
 //
-// One call for each limit is under way at a time; what it says is derived from the states of the
-// tickets when it is made, so that nothing has to be repeated after a lost connection: what was not
-// answered is said again. Every command may be.
+// One call for each limit is under way at a time. The machine derives its commands from the states
+// of the tickets, so after a lost connection the next call repeats whatever was not answered. Every
+// command can be repeated.
 //
-// Invariants, and the promises (of fleet_semaphore's documentation) that rest on them:
-//  - A lease ends here a margin ahead of the server: its deadline counts from before the call that
-//    granted or renewed it was handed out, or from when it was surely still waiting (P1, P6). The
-//    deadline is atomic, and once ended stays so, whoever notices first.
-//  - A ticket leaves "waiting, asked or queued" once, and whoever takes it out tells its end: an
-//    event, or withdraw's answer (P2).
-//  - Names are numbered in the order of initiation and said in that order; who asks anew gets a new
-//    number, at the tail (P3).
-//  - A name that has been said is asked, queued, held, lost or a rest, until the server has
-//    answered that there is none, or must have ended it by itself (P4, P7).
-//  - Everybody who waits in the server is asked about every third of the lease, at once on a new
-//    connection and when the server has lost data (P5).
-//  - Fencing numbers are the server's, which hears the highest that was seen (P8).
+// Invariants, and the promises of fleet_semaphore that rest on them, with their numbers in the
+// contract:
+//  - A lease ends here a margin before it ends in the server. Its deadline counts from the time of
+//    the call that granted or renewed it; after a pushed grant, from a time at which the request
+//    still waited (P1, P6). The deadline is atomic, and a lease that has ended stays ended.
+//  - A ticket leaves the states waiting, asked and queued once. Whatever takes it out also reports
+//    its end, by an event or as the result of withdraw (P2).
+//  - Requests get serials in the order of initiation, and are sent in that order. A request that
+//    asks again after a late grant gets a new serial, at the tail (P3).
+//  - A name that was sent is that of an asked, queued, held or lost ticket, or a rest, until the
+//    server has answered that it does not have the name, or must have ended it by itself (P4, P7).
+//  - The machine asks about all queued requests every third of the lease, and at once on a new
+//    connection and after the server has lost data (P5).
+//  - Fencing numbers come from the server, and calls tell it the highest that was seen (P8).
 
 #include <asio_semaphore/config.hpp>
 #include <asio_semaphore/detail/fleet/protocol.hpp>
@@ -54,11 +56,12 @@
 
 namespace asio_semaphore::detail::fleet {
 
-class limit; // the machine's record of one name
+class limit; // the machine's record of one limit
 
 class machine {
 public:
-    /// @param client its name in the fleet @param seed of the jitter
+    /// @param client the client's name in the fleet
+    /// @param seed the seed of the jitter
     machine(std::string client, std::uint64_t seed);
     machine(const machine&) = delete;
     machine& operator=(const machine&) = delete;
@@ -67,77 +70,82 @@ public:
 
     const std::string& client() const noexcept { return client_; }
 
-    // Limits. Objects of the same name share one; it is forgotten when the last object has closed
-    // it and nothing is left in the server.
+    // Limits. Semaphore objects of the same name share one. The machine forgets it when the last
+    // object has closed it and nothing of it is left in the server.
+
+    /// Sets mismatch if the limit has another number of permits here already, which the options do
+    /// not adopt. Every operation of this semaphore object then fails with limit_mismatch.
     /// @throws std::invalid_argument for arguments that basic_fleet_semaphore refuses, and for
-    /// options other than those the limit has here already. Another limit for the same name is told
-    /// to every operation of this object, as limit_mismatch: `mismatch` becomes true.
+    /// options that differ from those that the limit has here already
     limit&
     open(std::string_view name, std::ptrdiff_t permits, const fleet_options&, bool& mismatch);
-    /// The last object's close ends the requests that still wait: closed. The reference is not to
-    /// be used any more.
+    /// Closes one semaphore object of the limit. The last one ends the waiting requests, with
+    /// `closed`. The caller must not use the reference afterwards.
     void close(limit&, time_point now) noexcept;
 
     // Requests.
-    /// `queued`, or how it ends at once: closed, exceeds_max (by the limit as known here, where the
-    /// server cannot be asked at once), queue_full, unreachable, limit_mismatch, invalid_argument;
-    /// for try_acquire timed_out where there is no connection, or others wait here; granted where
-    /// it is admitted locally.
+
+    /// Returns `queued`, or the outcome of a request that ends at once: closed, queue_full,
+    /// unreachable, limit_mismatch, invalid_argument; exceeds_max, by the limit as known here, if
+    /// the next call cannot ask the server; timed_out for a try_acquire that the next call cannot
+    /// send; granted if the request is admitted locally.
     outcome start(limit&, ticket&, time_point now);
-    /// Nobody waits for the request any more: cancelled, past its deadline, its handler gone. Until
-    /// the machine has said `granted` or `failed`, by an event whether taken or not; afterwards no
-    /// effect, false.
-    /// @param why for the statistics: timed_out, or another
+    /// Ends a request whose operation no longer waits. Once the machine has reported `granted` or
+    /// `failed`, even by an event that is not yet taken, this has no effect and returns false.
+    /// @param why the outcome of the operation, for the statistics
     bool withdraw(ticket&, time_point now, outcome why = outcome::aborted) noexcept;
-    /// Of a lease, lost or not. @param is_told an event says what the server answered
+    /// Gives back a lease, lost or not.
+    /// @param is_told whether an event reports the server's answer
     void give_back(ticket&, bool is_told, time_point now) noexcept;
 
     // The connection.
-    /// Subscribed to the client's channel; calls may be made. Their number is connection().
+
+    /// The client has a new connection, is subscribed to its channel, and may send calls.
+    /// connection() is the number of the connection.
     void connected(time_point now);
-    /// Calls that are under way are not answered any more: nothing of an earlier connection may
-    /// come to replied() or pushed().
+    /// The connection is lost. Calls under way get no answer any more.
+    /// @pre replied() and pushed() are never called for an earlier connection
     void disconnected(time_point now);
-    /// The server refuses this client altogether, and is likely to go on doing so: who asks fails.
+    /// The server refuses this client, and will probably continue to. Fails whatever waits outside
+    /// the server's queue.
     void refused() noexcept;
     std::uint64_t connection() const noexcept { return connection_; }
     bool is_connected() const noexcept { return is_connected_; }
-    /// Whether next_calls has something to say, or has to see whether it has: not while calls are
-    /// under way.
+    /// Whether to call next_calls, which may still return nothing. False while calls are under way.
     bool has_calls(time_point now) const noexcept;
     std::vector<call> next_calls(time_point now);
-    /// One for each call of the last next_calls, in that order.
+    /// Takes the replies to the calls of the last next_calls, one for each, in that order.
     void replied(std::vector<reply> replies, time_point now);
     void pushed(const push&, time_point now);
 
-    /// When on_time is to be called; max(): never, until something else happens. What can be said
-    /// already is not waited for.
+    /// Returns when the caller has to call on_time and next_calls; max() if nothing is due until
+    /// something else happens. Leaves out calls that can be sent at once.
     time_point next_time() const noexcept;
     void on_time(time_point now);
 
-    /// async_run has begun: from here unreachable_after counts where there was no connection yet.
+    /// async_run has begun. Without a connection yet, unreachable_after counts from here.
     void running(time_point now);
-    /// Closes all limits; gives everything back.
+    /// Closes all limits, and gives everything back.
     void close_all(time_point now);
-    /// The client dies: requests end as closed, those who wait for a loss as aborted, those who
-    /// wait for the answer to a give_back as lost. The leases stay as they are until their
-    /// deadlines, and nothing is said any more.
+    /// The client is destroyed. Requests end with `closed`, waits for a loss with `aborted`, and
+    /// waits for the answer to a give_back with `lost`. Leases stay valid until their deadlines.
+    /// No more calls are made.
     void abandon() noexcept;
-    /// Nothing of this client is left in the server, or has to be any more.
+    /// Whether nothing of this client can be left in the server.
     bool is_empty() const noexcept;
 
-    /// What has happened since, for the owners; in order.
+    /// Returns the events since the last call, in order, for the owners of the tickets.
     std::vector<event> take_events();
     bool has_events() const noexcept { return !events_.empty(); }
 
-    /// The shortest lease of all limits, for the connection's timeouts.
+    /// Returns the shortest lease of all limits, which determines the connection's timeouts.
     std::chrono::milliseconds shortest_lease() const noexcept;
 
-    // Of one limit, as known here.
+    // What is known here about one limit.
     std::ptrdiff_t permits_of(const limit&) const noexcept;
     std::size_t waiting_in(const limit&) const noexcept;
     fleet_statistics counts_of(const limit&) const noexcept;
-    /// Of the client.
+    /// The counters of the client.
     fleet_client_statistics counts() const noexcept;
 
 private:
@@ -145,22 +153,22 @@ private:
         ticket_pointer of;
         std::uint64_t serial;
         verb what;
-        bool is_first; // nothing of that name could be in the server before
+        bool is_first; // before this command the server could not know the name
     };
     // A call under way.
     struct saying {
         limit* in;
         time_point at;
-        time_point before;        // the last that may have been executed
-        std::uint64_t asked_from; // see limit::ask_from
-        bool has_asks;
+        time_point before;        // limit::last_call before this call
+        std::uint64_t asked_from; // limit::ask_from before this call
+        bool has_asks;            // whether the call needs memory in the server
         std::vector<said_command> commands;
     };
     using event_list = boost::intrusive::list<
         ticket, boost::intrusive::member_hook<
                     ticket, boost::intrusive::list_member_hook<>, &ticket::event_hook_>>;
 
-    // What becomes of a ticket.
+    // Functions of one ticket.
     void know(ticket&, limit&, time_point now) noexcept;
     void forget_if_over(ticket&) noexcept;
     void tell(ticket&, event::kind) noexcept;
@@ -182,7 +190,7 @@ private:
         ticket&, std::int64_t expiry, time_point deadline, time_point said,
         time_point now) noexcept;
 
-    // What becomes of a limit.
+    // Functions of one limit.
     bool is_unreachable(const limit&, time_point now) const noexcept;
     void mind_unreachable(limit&, time_point now) noexcept;
     void admit_locally(limit&, time_point now) noexcept;
@@ -212,7 +220,8 @@ private:
     std::uint64_t random_;
     std::uint64_t serial_ = 0;
     std::uint64_t connection_ = 0;
-    std::optional<time_point> lost_at_; // the connection, or async_run began without one
+    // When the connection was lost, or async_run began without one.
+    std::optional<time_point> lost_at_;
     time_point connected_at_;
     time_point handed_out_at_;
     bool is_connected_ = false;

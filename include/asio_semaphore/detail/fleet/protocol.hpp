@@ -27,14 +27,14 @@ inline constexpr int schema = 1;
 /// The largest number of commands in a call, apart from renewals.
 inline constexpr std::size_t commands_at_a_time = 512;
 
-/// The largest number of renewals in a call, besides the other commands. They are cheap, and so a
-/// client with a thousand permits makes three calls in the time of a lease.
+/// The largest number of renewals in a call, besides the other commands. Renewals are cheap, so a
+/// client with a thousand permits needs only three calls per lease.
 inline constexpr std::size_t renewals_at_a_time = 1024;
 static_assert(
     renewals_at_a_time < 2000 && commands_at_a_time < 2000, "the script's longest SERIAL+MORE");
 
 /// The name of one request of this client, and of the lease that it becomes. As text it is
-/// CLIENT.SERIAL.N.LEASE, which tells the server everything that it needs.
+/// CLIENT.SERIAL.N.LEASE, which is all that the server needs to know of a request.
 struct request_name {
     std::uint64_t serial;
     std::int64_t n;
@@ -71,7 +71,7 @@ struct call {
     std::int64_t limit = 0;    // for a limit that the server does not know, or has lost
     bool is_strict = false;    // do nothing if the server has another limit
     bool is_immediate = false; // no quarantine after a loss of data
-    bool is_first = false;     // first of this connection: try whether PUBLISH is permitted
+    bool is_first = false;     // first of this connection: try the commands that may be denied
     std::uint64_t seen = 0;    // the highest seq that this client has received
     std::vector<command> commands;
 };
@@ -86,14 +86,14 @@ enum class call_status : std::int64_t {
 enum class verdict : std::int64_t {
     granted = 1,    ///< A T W: the request is held, now or already before
     queued = 2,     ///< A W
-    refused = 3,    ///< T: would have to wait, and does not
+    refused = 3,    ///< T: would have to wait
     exceeds = 4,    ///< A T: more than the limit
-    unknown = 5,    ///< W: neither held nor waiting; R: there was nothing
+    unknown = 5,    ///< W: neither held nor waiting; R: there was nothing to give back
     released = 6,   ///< R: a lease was given back
     withdrawn = 7,  ///< R: a place in the queue was given back
     renewed = 8,    ///< N
-    readmitted = 9, ///< N: the server had lost it; held again with its old fencing number
-    gone = 10,      ///< N: not held, now and later
+    readmitted = 9, ///< N: held again, with its old fencing number; the server had lost it
+    gone = 10,      ///< N: not held, and will not be held again
     done = 11       ///< L I
 };
 
@@ -129,19 +129,19 @@ struct answer {
     std::uint64_t made = 0;  // when the limit was made, us; a new value means lost data
     std::uint64_t rolls = 0; // proven losses of data
     std::int64_t limit = 0;
-    std::uint64_t seq = 0;    // grows
+    std::uint64_t seq = 0;    // grows with each call
     std::int64_t held = 0;    // permits
     std::int64_t waiting = 0; // requests
-    // If a request waits that can be reached: ms from now until the earliest lease ends. Else, and
-    // if none is held, -1.
+    // The time until the earliest lease ends, ms; -1 if no reachable request waits, or nothing is
+    // held.
     std::int64_t next_expiry = -1;
     bool is_head_mine = false;
     std::int64_t quarantine = 0; // its remaining time, ms
-    bool has_more = false;       // sweeping or granting stopped half-way: call again
+    bool has_more = false;       // the server stopped half-way: call again
     std::vector<result> results; // one per command, in order
-    // Requests of this client that have waited since earlier calls, and:
-    std::vector<grant> granted;          // were granted by this call
-    std::vector<std::uint64_t> exceeded; // left the queue: more than the limit
+    // What became of this client's requests that earlier calls had queued.
+    std::vector<grant> granted;
+    std::vector<std::uint64_t> exceeded; // they left the queue, because they exceed the limit
 };
 
 /// A message on the client's own channel. As text, its parts are separated by single spaces: the
@@ -173,7 +173,7 @@ enum class failure : unsigned char {
 };
 
 struct reply {
-    answer said; // if nothing failed
+    answer said; // valid if nothing failed
     failure failed = failure::none;
     std::string text; // the server's error, if something failed
 };

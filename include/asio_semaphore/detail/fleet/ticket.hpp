@@ -65,8 +65,8 @@ public:
     /// Whether the lease is valid at this time. Once it returns false it never returns true again,
     /// whatever the server answers: returning false ends the lease here.
     bool is_valid(time_point now) const noexcept;
-    /// By the local clock, a margin before the server's deadline. min() if the lease has ended,
-    /// max() if it was admitted locally.
+    /// Returns when the lease ends by the local clock, a margin before it ends in the server; min()
+    /// if it has ended, max() if it was admitted locally.
     time_point deadline() const noexcept;
     std::uint64_t fence() const noexcept { return fence_; } // 0 if admitted locally
     bool is_local() const noexcept { return is_local_; }
@@ -90,7 +90,7 @@ private:
         asked,   // sent, or to be sent again
         queued,
         held,
-        lost, // its owner has not given it back yet
+        lost, // ended, but not yet given back by its owner
         over  // only its rest may remain
     };
 
@@ -103,14 +103,15 @@ private:
         return purpose_ == purpose::acquire || purpose_ == purpose::try_acquire;
     }
 
-    // Written before the grant is reported, by is_valid and by the machine.
+    // Any thread may read these members. The machine writes them before it reports the grant. Later
+    // only deadline_ changes, in the machine and in is_valid.
     mutable std::atomic<clock::rep> deadline_{ended};
     std::uint64_t fence_ = 0;
     const std::ptrdiff_t count_;
 
-    // The owner's mutex guards all members below.
-    boost::intrusive::set_member_hook<> request_hook_; // waiting, asked, queued; sorted by serial
-    boost::intrusive::list_member_hook<> place_hook_;  // held, lost; set_limit and inspect
+    // The machine's mutex guards all members below.
+    boost::intrusive::set_member_hook<> request_hook_; // waiting, asked or queued; sorted by serial
+    boost::intrusive::list_member_hook<> place_hook_;  // lists of leases, settings and inspections
     boost::intrusive::list_member_hook<> rest_hook_;
     boost::intrusive::set_member_hook<> timer_hook_;
     boost::intrusive::list_member_hook<> event_hook_;
@@ -120,16 +121,16 @@ private:
     std::uint64_t rest_ = 0;  // the serial to give back; 0 if there is no rest
     std::int64_t expiry_ = 0; // by the server's clock
     time_point since_;        // when the request started
-    time_point first_said_;   // a pushed grant is not older than this
-    time_point last_said_;    // the newest call that may have granted or renewed it
+    time_point first_said_;   // a pushed grant was made no earlier than this
+    time_point last_said_;    // the time of the newest call that may have granted or renewed it
     time_point held_since_;
     time_point timer_;                      // the deadline of a lease, or else of the rest
-    time_point told_deadline_;              // the deadline of the lease that was given back
+    time_point told_deadline_;              // deadline_ when the lease was given back
     std::unique_ptr<status_record> status_; // for set_limit and inspect
     const purpose purpose_;
     state state_ = state::fresh;
     bool is_local_ = false;
-    bool may_exist_ = false; // serial_ may be in the server
+    bool may_exist_ = false; // the server may know serial_
     bool rests_as_place_ = false;
     bool tells_rest_ = false;  // an event reports the end of the rest
     bool may_be_back_ = false; // the server may have taken the rest back, and the answer was lost

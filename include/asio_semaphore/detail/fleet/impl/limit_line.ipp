@@ -86,7 +86,7 @@ inline void limit_line::finish(lease& request, const event& e) noexcept {
     if (w == nullptr || phase_ == phase::shut)
         return;
     request.user = nullptr;
-    // Never the last reference, here and in leaves: the caller has one.
+    // Never the last reference, here and in leaves, since the caller has one.
     const line_pointer left =
         client_->with_machine([&](machine&, time_point) { return std::move(request.from_); });
     w->status = e.status;

@@ -17,7 +17,7 @@ namespace asio_semaphore::detail::fleet {
 
 using namespace std::chrono_literals;
 
-/// The server counts in doubles.
+/// The script counts in doubles.
 inline constexpr std::int64_t largest_number = (std::int64_t(1) << 53) - 1;
 
 inline machine::machine(std::string client, std::uint64_t seed) :
@@ -145,7 +145,7 @@ inline outcome machine::start(limit& in, ticket& t, time_point now) {
         return refuse(outcome::exceeds_max);
     if (is_unreachable && in.options.when_unreachable == mode::admit_locally &&
         t.count_ <= in.options.local_permits - in.local_used) {
-        // Those who wait and come before do not fit: otherwise they would have been admitted.
+        // Waiting requests from local_from on come first; those before it exceed local_permits.
         bool is_next = true;
         for (limit::request_set* const line : {&in.asked, &in.queued, &in.waiting})
             is_next = is_next && line->lower_bound(in.local_from) == line->end();

@@ -3,7 +3,7 @@
 
 #pragma once
 
-// What is said to the server.
+// The machine's calls to the server.
 
 #include <asio_semaphore/detail/fleet/machine.hpp>
 
@@ -16,7 +16,7 @@ namespace asio_semaphore::detail::fleet {
 
 using namespace std::chrono_literals;
 
-/// Half of the day for which the server keeps what nobody uses.
+/// Half of the day after which the server drops unused keys.
 inline constexpr std::chrono::hours longest_silence{12};
 
 inline bool machine::has_calls(time_point now) const noexcept {
@@ -28,7 +28,7 @@ inline bool machine::has_calls(time_point now) const noexcept {
     return false;
 }
 
-// An upper bound of the commands in the next call.
+// Returns an upper bound on the number of commands in the next call.
 inline std::size_t machine::fill_size(const limit& in) const noexcept {
     std::size_t size = in.wait_count() + in.stray_count;
     for (auto t = in.rests.begin(); t != in.rests.end() && size < commands_at_a_time; ++t)
@@ -39,7 +39,8 @@ inline std::size_t machine::fill_size(const limit& in) const noexcept {
     return std::min(size, commands_at_a_time) + std::min(in.lease_count, renewals_at_a_time);
 }
 
-// @pre there is room for all
+// Fills a call with commands, and notes them in s.
+// @pre both lists of commands have the capacity of fill_size
 inline void machine::fill(limit& in, call& c, saying& s, time_point now) noexcept {
     std::size_t renewals = 0;
     const auto has_room = [&] {
@@ -75,8 +76,8 @@ inline void machine::fill(limit& in, call& c, saying& s, time_point now) noexcep
     s.asked_from = in.ask_from;
     s.before = std::exchange(in.last_call, now);
 
-    // What is given back makes room for whoever is put back after a loss of data, and both for
-    // newcomers.
+    // Releases come first, because they make room for the leases that the server readmits after a
+    // loss of data. New requests come after both.
     for (auto t = in.rests.begin(); t != in.rests.end() && has_room(); ++t)
         say(*t, t->rest_, verb::give_back);
     for (std::size_t i = 0; i < in.stray_count && has_room(); ++i) {
@@ -151,7 +152,8 @@ inline std::vector<call> machine::next_calls(time_point now) {
         c.is_strict = !in.was_heard && !in.options.adopt_limit;
         c.is_immediate = in.options.after_loss == fleet_options::recovery::immediate;
         c.is_first = in.is_first;
-        // Who has long said nothing knows a limit that may have been forgotten for that.
+        // After a long silence the server may have dropped the unused keys; with `seen` it would
+        // take that for a loss of data.
         c.seen = in.last_call < now - longest_silence ? 0 : in.seen;
         saying s{&in, now, at_once, nobody, false, {}};
         const std::size_t size = fill_size(in);
@@ -160,7 +162,7 @@ inline std::vector<call> machine::next_calls(time_point now) {
         calls.push_back(std::move(c));
         sayings.push_back(std::move(s));
     }
-    // From here on nothing fails.
+    // Nothing below this throws.
     std::size_t kept = 0;
     for (std::size_t i = 0; i < calls.size(); ++i) {
         limit& in = *sayings[i].in;
@@ -183,9 +185,10 @@ inline std::vector<call> machine::next_calls(time_point now) {
     return calls;
 }
 
-// Beats are a third of the lease apart: no more, since a push may be lost (P5), and no less, since
-// each costs a call. The first one of a connection, or of new permits, comes up to a fifth earlier,
-// so that clients that start together do not renew in step.
+// Returns the time until the first beat of a connection, or of new permits. Beats are a third of
+// the lease apart: no more, since a push may be lost (P5), and no less, since each costs a call.
+// The first one comes up to a fifth earlier, so that clients that start together do not renew in
+// step.
 inline std::chrono::nanoseconds machine::first_third_of(const limit& in) noexcept {
     random_ += 0x9e3779b97f4a7c15;
     std::uint64_t mixed = random_;

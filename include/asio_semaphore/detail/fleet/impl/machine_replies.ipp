@@ -3,7 +3,7 @@
 
 #pragma once
 
-// What is made of the answers of the server, and of its pushes.
+// How the machine handles the server's replies and pushes.
 
 #include <asio_semaphore/detail/fleet/machine.hpp>
 
@@ -18,7 +18,7 @@ namespace asio_semaphore::detail::fleet {
 
 using namespace std::chrono_literals;
 
-/// After a reply that tells of a long script.
+/// The pause after a reply that the server cannot execute the call now.
 inline constexpr std::chrono::milliseconds busy_pause{50};
 
 inline void machine::replied(std::vector<reply> replies, time_point now) {
@@ -36,7 +36,7 @@ inline void machine::replied(std::vector<reply> replies, time_point now) {
         forget_if_idle(*s.in);
 }
 
-// The call has done nothing. What the server does not take back ends there by itself.
+// The server has not executed the call. Rests that it must have ended by itself end here too.
 inline void machine::not_executed(saying& s, time_point now) noexcept {
     limit& in = *s.in;
     in.ask_from = std::min(in.ask_from, s.asked_from);
@@ -69,7 +69,7 @@ inline void machine::hear_failure(saying& s, failure failed, time_point now) noe
         in.pause = in.asks_pause = now + busy_pause;
         break;
     case failure::refused:
-        // What needs no memory may go through all the same.
+        // Commands that need no memory may still succeed.
         if (!s.has_asks) {
             in.pause = now + in.lease / 12;
             if (in.options.when_unreachable != fleet_options::unreachable::wait)
@@ -104,7 +104,7 @@ inline void machine::hear_result(
     }
     ticket& t = *said.of;
     if (said.what != verb::give_back)
-        t.last_said_ = now; // until now it may have been on its way
+        t.last_said_ = now; // the server may have executed the command as late as this
     const auto deadline = [&] {
         return s.at + std::chrono::milliseconds(r.expiry - a.now) - in.margin;
     };

@@ -3,7 +3,7 @@
 
 #pragma once
 
-// What becomes of one ticket, and of one limit.
+// The machine's functions of one ticket, and of one limit.
 
 #include <asio_semaphore/detail/fleet/machine.hpp>
 
@@ -16,7 +16,7 @@
 
 namespace asio_semaphore::detail::fleet {
 
-// Of one ticket.
+// Functions of one ticket.
 
 inline void machine::know(ticket& t, limit& in, time_point now) noexcept {
     t.limit_ = &in;
@@ -25,7 +25,7 @@ inline void machine::know(ticket& t, limit& in, time_point now) noexcept {
     t.add_reference();
 }
 
-// @post it may be gone
+// @post t may be destroyed
 inline void machine::forget_if_over(ticket& t) noexcept {
     if (t.state_ != ticket::state::over || t.rest_ != 0 || t.events_ != 0 || !t.is_known_)
         return;
@@ -53,7 +53,7 @@ inline void machine::clear_timer(ticket& t) noexcept {
         t.limit_->timers.erase(t.limit_->timers.iterator_to(t));
 }
 
-// Where it waits, is asked about or queued; set_limit and inspect too.
+// Takes a ticket out of the set or list in which it waits.
 inline void machine::leave_line(ticket& t) noexcept {
     limit& in = *t.limit_;
     if (t.purpose_ == ticket::purpose::set_limit)
@@ -68,7 +68,7 @@ inline void machine::leave_line(ticket& t) noexcept {
         in.queued.erase(in.queued.iterator_to(t));
 }
 
-// Its name is to be given back.
+// Makes the name of the ticket its rest, if the server may know that name.
 inline void machine::give_rest(ticket& t) noexcept {
     if (!t.may_exist_)
         return;
@@ -80,18 +80,18 @@ inline void machine::give_rest(ticket& t) noexcept {
     time_rest(t);
 }
 
-// From when on the server has ended a rest by itself. A lease ends a lease's length after whatever
-// may have made or prolonged it. A place stays as long as the client counts as present, and can
-// become a lease in the last moment. What was left in the socket of an old connection may have been
-// read until there was a new one.
+// Returns when the server must have ended a rest by itself. A lease ends its length after the last
+// call that may have granted or renewed it. A place stays as long as the client counts as alive,
+// and may become a lease at the last moment. Until the current connection was made, the server may
+// have read what an earlier one had left in its socket.
 inline time_point machine::rest_ends(const ticket& t) const noexcept {
     const limit& in = *t.limit_;
     const time_point said = t.rests_as_place_ ? in.last_call : t.last_said_;
     return std::max(said, connected_at_) + (t.rests_as_place_ ? 2 : 1) * in.lease;
 }
 
-// When all is closed, what is not answered is no worse than what a client leaves that has died, and
-// is waited for no longer than a lease.
+// After close_all the machine waits no longer than a lease for an answer. What the server still has
+// by then ends by itself, like the rests of a client that has died.
 inline void machine::time_rest(ticket& t) noexcept {
     time_point at = t.tells_rest_ ? t.told_deadline_ : never;
     if (is_closed_)
@@ -99,7 +99,7 @@ inline void machine::time_rest(ticket& t) noexcept {
     set_timer(t, at);
 }
 
-// @post it may be gone
+// @post t may be destroyed
 inline void machine::end_rest(ticket& t, outcome how) noexcept {
     limit& in = *t.limit_;
     clear_timer(t);
@@ -123,7 +123,7 @@ inline void machine::count_end(limit& in, outcome how) noexcept {
         ++in.counts.failed;
 }
 
-// A request that waits ends without a lease.
+// Ends a waiting ticket with an error.
 inline void machine::fail(ticket& t, outcome how) noexcept {
     leave_line(t);
     if (t.is_request()) {
@@ -135,8 +135,8 @@ inline void machine::fail(ticket& t, outcome how) noexcept {
     tell(t, event::failed);
 }
 
-// A request that waits has become a lease in the server; whether it is one here is a matter of the
-// deadline.
+// The server has granted a waiting request. If the deadline has passed already, the lease is given
+// back, and the request asks again; a try_acquire times out instead.
 inline void machine::grant(
     ticket& t, std::uint64_t fence, std::int64_t expiry, time_point deadline,
     time_point now) noexcept {
@@ -159,7 +159,7 @@ inline void machine::grant(
     t.fence_ = fence;
     t.expiry_ = expiry;
     t.held_since_ = now;
-    t.last_said_ = now; // the server has made it no later
+    t.last_said_ = now; // the server granted it no later than this
     t.deadline_.store(deadline.time_since_epoch().count());
     set_timer(t, deadline);
     in.held.push_back(t);
@@ -181,7 +181,7 @@ inline void machine::admit_here(ticket& t, time_point now) noexcept {
     in.counts.wait.add(now - t.since_);
 }
 
-// A lease that its owner still holds ends.
+// Ends a lease that its owner still holds.
 inline void machine::lose(ticket& t, bool by_server) noexcept {
     limit& in = *t.limit_;
     t.deadline_.store(ticket::ended);
@@ -220,7 +220,7 @@ inline void machine::prolong(
     lose(t, false);
 }
 
-// Of one limit.
+// Functions of one limit.
 
 inline bool machine::is_unreachable(const limit& in, time_point now) const noexcept {
     return !is_connected_ && lost_at_ && now >= *lost_at_ + in.options.unreachable_after;
@@ -237,7 +237,7 @@ inline void machine::mind_unreachable(limit& in, time_point now) noexcept {
     in.is_minded = true;
 }
 
-// @pre it is unreachable
+// @pre is_unreachable(in, now)
 inline void machine::admit_locally(limit& in, time_point now) noexcept {
     for (;;) {
         ticket* first = nullptr;
@@ -260,7 +260,7 @@ inline void machine::admit_locally(limit& in, time_point now) noexcept {
     }
 }
 
-// Those who want to be asked about once cannot be now.
+// Times out each try_acquire, because its only call has failed or cannot be made now.
 inline void machine::fail_tries(limit& in) noexcept {
     for (limit::request_set* const line : {&in.asked, &in.waiting})
         for (auto t = line->begin(); t != line->end();) {
@@ -270,7 +270,7 @@ inline void machine::fail_tries(limit& in) noexcept {
         }
 }
 
-// The server has taken a request out of the queue, since the limit is below what it wants.
+// The server has taken a request out of the queue, because it asks for more than the limit.
 inline void machine::exceed(limit& in, std::uint64_t serial) noexcept {
     if (ticket* const t = in.find_said(serial)) {
         t->may_exist_ = false;
@@ -299,7 +299,7 @@ inline void machine::fail_inspections(limit& in, outcome how) noexcept {
         fail(in.inspections.front(), how);
 }
 
-// Ends what has ended by the clock.
+// Ends the leases and rests whose time is over.
 inline void machine::expire(limit& in, time_point now) noexcept {
     while (!in.timers.empty() && in.timers.begin()->timer_ <= now) {
         ticket& t = *in.timers.begin();
@@ -319,13 +319,13 @@ inline void machine::expire(limit& in, time_point now) noexcept {
     }
 }
 
-// All leases are renewed, and all in the queue asked about, in the next calls.
+// Lets the next calls renew all leases, and ask about all queued requests.
 inline void machine::repeat_all(limit& in) noexcept {
     in.due.splice(in.due.end(), in.held);
     in.ask_from = in.queued.empty() ? nobody : 0;
 }
 
-// @post it may be gone
+// @post in may be destroyed
 inline void machine::forget_if_idle(limit& in) noexcept {
     if (!in.has_beats())
         in.beat_at = in.head_at = never;
