@@ -3,44 +3,48 @@
 
 #pragma once
 
-// The script that keeps the limits of a fleet in the server: one execution is one call of a client
+// The script that keeps the limits of a fleet in the server. One execution is one call of a client
 // for one limit. Fleet layer: no Asio, no Redis library. Runs on Redis 6.0 and later and on Valkey,
-// as EVAL or EVALSHA without flags. What it does, apart from how, stands in
-// test/fleet/script_model.hpp; a test holds the two together.
+// by EVAL or EVALSHA without flags. test/fleet/script_model.hpp specifies what the script does; a
+// test compares the two.
 //
-//   KEYS   asem:{NAME}:m  hash: schema made rolls limit seq held; nl nq nc: how many members the
-//                         other keys must have; last: clock of the last call; quar: until when
-//                         nothing new is granted; maxl: longest lease; head: the client that
-//                         watches the expiries; kept: since when the keys have their idle time;
-//                         e:CLIENT: the client's newest connection
-//          asem:{NAME}:l  zset: request -> when the lease ends, ms
-//          asem:{NAME}:f  zset: request -> fencing number, the same members
+//   KEYS   asem:{NAME}:m  hash: schema, made, rolls, limit, seq, held
+//                         nl, nq, nc: the numbers of members that :l and :f, :q, and :c must have
+//                         last: the time of the last call
+//                         quar: until then, nothing new is granted
+//                         maxl: the longest lease
+//                         head: the client that watches when leases end
+//                         kept: when the keys last got their idle time
+//                         e:CLIENT: the number of the client's newest connection
+//          asem:{NAME}:l  zset: request -> when its lease ends, ms
+//          asem:{NAME}:f  zset: request -> fencing number; the same members as :l
 //          asem:{NAME}:q  zset: request -> place
 //          asem:{NAME}:c  zset: client -> until when it counts as alive, ms; each has an e:CLIENT
-//   ARGV   schema client connection presence lease limit flags seen clock, then the commands, like
-//          ones together:
+//   ARGV   schema client connection presence lease limit flags seen clock, then the commands, in
+//          groups of like commands:
 //          A|T|R|W .N.LEASE SERIAL...   N .N.LEASE VOID_AFTER (SERIAL FENCE)...   L LIMIT   I
-//          SERIAL+MORE stands for that serial and so many more that follow it, as do the fences;
-//          flags: s strict, i immediate, f first; clock: ms, or 0 for the server's own
+//          SERIAL+MORE stands for the serial and the MORE serials after it, whose fences follow in
+//          the same way. Flags: s strict, i immediate, f first. Clock: ms, or 0 for the server's.
 //   reply  status now made rolls limit seq held waiting next_expiry is_head_mine quarantine
-//          has_more, [how many commands, their verdict and two numbers, of which the first grows by
-//          1 from grant to grant], [serial, fence and expiry of each grant], [serials]
+//          has_more, then three lists: the results (count, verdict and two numbers for each run of
+//          equal results; the first number of a grant grows by 1 within the run), the grants
+//          (serial, fence, expiry), the serials of requests that exceed the limit
 //
-// Rules on which all of it rests:
-// - Nothing is written before everything that can refuse the call has been asked: the types of the
-//   keys, schema, connection, limit, form of the commands, PUBLISH, memory. After the first write
-//   the server stops no script, except at a command that it denies the user: the first call of a
-//   connection tries all of them while nothing depends on it.
-// - The first write decides about memory. A server that is full refuses it where it may need some,
-//   and everything after it passes: a call that wants something new begins with HSET, and one that
-//   only gives back, renews or asks with HDEL, which is never refused. So what is held can always
-//   be given back.
-// - What the commands and the queue do to :l, :f and :q is noted first, and written by one command
-//   for each key and kind of change: before one of these keys is read as a whole, and at the end.
-//   The server executes nothing else meanwhile.
-// - The work of a call is bounded by its commands and by the numbers at the script's beginning;
-//   has_more asks for another call. Only the repair of lost data, a clock that goes back by more
-//   than a lease, and a limit that is set look at everything.
+// Rules on which the script rests:
+// - It writes nothing before it has checked everything that can refuse the call: the types of the
+//   keys, schema, connection, limit, form of the commands, PUBLISH, memory. After its first write
+//   the server stops it only at a command that the user is denied. So the first call of a
+//   connection tries all such commands where a stop does no harm.
+// - The first write decides about memory. A full server may refuse it, but nothing after it. A call
+//   that wants something new begins with HSET, which a full server refuses. A call that only gives
+//   back, renews or asks begins with HDEL, which is never refused. So a lease can always be given
+//   back.
+// - Changes to :l, :f and :q are collected, and written by one command for each key and kind of
+//   change: before one of these keys is read as a whole, and at the end. No other client sees the
+//   state in between, because the server executes nothing else meanwhile.
+// - The commands of a call and the bounds at the script's beginning limit its work; has_more asks
+//   for another call. Only the repair of lost data, a clock that has gone back by more than a
+//   lease, and a new limit look at all members.
 
 namespace asio_semaphore::detail::fleet {
 
@@ -59,7 +63,7 @@ local flags, seen, clock = ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9])
 local call, try, max, min = redis.call, redis.pcall, math.max, math.min
 local format, match = string.format, string.match
 
--- Plain digits up to 2^53, where tostring would round. '%d' is faster, where integers have 64 bits.
+-- Writes all digits up to 2^53; tostring would round. '%d' is faster, but needs 64-bit integers.
 local digits = string.format('%d', 2^53) == '9007199254740992' and '%d' or '%.0f'
 local function text(number) return format(digits, number) end
 
@@ -70,31 +74,31 @@ end
 
 local function score(key, id) return tonumber(call('ZSCORE', key, id) or nil) end
 
--- In portions, since Lua passes only so many arguments.
+-- In portions, because Lua limits the number of arguments.
 local function call_for_all(command, key, words)
     for from = 1, #words, 2000 do
         call(command, key, unpack(words, from, min(from + 1999, #words)))
     end
 end
 
--- Those of many, in the same order, as text; false where there is none.
+-- The scores of many members, in the same order, as text; false where there is none.
 local function scores(key, ids)
     local found = {}
     for from = 1, #ids, 2000 do
         local to = min(from + 1999, #ids)
         local all = try('ZMSCORE', key, unpack(ids, from, to))
         if from == 1 and to == #ids and not all.err then return all end
-        for i = from, to do -- one by one where the server does not know it, or denies it
+        for i = from, to do -- one by one if the server does not know or permit ZMSCORE
             found[i] = all[i - from + 1] or all.err and call('ZSCORE', key, ids[i])
         end
     end
     return found
 end
 
--- ---- Whether the call is executed at all. Reads only; a key of another type ends it here.
+-- ---- Checks, which only read. A key of another type ends the script here.
 
--- Requests are known by an index, which is faster than a name.
-local ids, counts, lengths, requests = {}, {}, {}, 0 -- requests: how many
+-- Each request has an index, which is faster than its name.
+local ids, counts, lengths, requests = {}, {}, {}, 0 -- requests: their number
 local index_of = {}
 local function add_request(id, n, length)
     requests = requests + 1
@@ -103,7 +107,7 @@ local function add_request(id, n, length)
     return requests
 end
 
--- Commands: of a request, or with a number of their own.
+-- The subject of a command is a request's index, or the limit to set.
 local is_verb = {A = true, T = true, R = true, W = true, N = true, L = true, I = true}
 local groups, subject, fence_given = {}, {}, {}
 local size, wants_memory, at = 0, false, 10
@@ -155,7 +159,7 @@ local fields = call('HMGET', M, unpack(names))
 local has_schema, is_schema_known = fields[1], fields[1] == ARGV[1]
 local head_before = fields[14]
 local m = {schema = 0, made = 0, rolls = 0, limit = 0, seq = 0, held = 0, nl = 0, nq = 0, nc = 0,
-    last = 0, quar = 0, maxl = 0, kept = 0} -- as large as it is going to be
+    last = 0, quar = 0, maxl = 0, kept = 0} -- preallocated
 for i = 1, #names do
     local number = tonumber(fields[i] or nil)
     m[names[i]], fields[i] = number, number or false
@@ -175,7 +179,7 @@ local function not_executed(status)
         {}, {}, {}}
 end
 
--- New, or left behind by a call that the server stopped at a command that it denied.
+-- New, even if a call that was stopped at a denied command has left its e:CLIENT behind.
 local remains = not has_schema and call('EXISTS', M) == 1 and call('HKEYS', M) or {}
 local is_new = not has_schema
 for _, name in ipairs(remains) do is_new = is_new and string.sub(name, 1, 2) == 'e:' end
@@ -184,13 +188,13 @@ if not is_new then
         m = {}
         return not_executed(INCOMPATIBLE)
     end
-    -- Left behind in an old connection by a client that has gone on to another one.
+    -- The client has gone on to another connection, and left this call in the old one.
     if (m['e:' .. me] or 0) > connection then return not_executed(STALE) end
     if string.find(flags, 's', 1, true) and m.limit ~= tonumber(ARGV[6]) then
         return not_executed(CONFLICT)
     end
 end
--- A denied command would stop a later call half-way: the first one tries all.
+-- A denied command would stop a later call half-way, so the first call tries them all.
 local is_first = string.find(flags, 'f', 1, true)
 if is_first then
     call('ZRANGE', L, 0, 0)
@@ -217,18 +221,18 @@ for _, name in ipairs(remains) do
     if is_new and name ~= 'e:' .. me then call('HDEL', M, name) end
 end
 
--- ---- What has happened to the clock and to the data since the last call.
+-- ---- Changes to the data and the clock since the last call.
 
 local immediate = string.find(flags, 'i', 1, true)
 
--- Permits may be held of which the server knows no more: nothing new is granted until the longest
--- lease among them has ended.
+-- Clients may hold permits that the server no longer knows. So it grants nothing new until the
+-- longest lease among them has ended.
 local function data_was_lost()
     if not immediate then m.quar = max(m.quar, now + m.maxl) end
 end
 
 if is_new then
-    -- Begins at the time, so that fencing numbers grow across a loss of everything.
+    -- Begins at the time, so that fencing numbers also grow across a loss of all data.
     local made = max(now_us, seen + 1)
     m = {schema = tonumber(ARGV[1]), made = made, rolls = 0, limit = tonumber(ARGV[6]), seq = made, held = 0, quar = 0,
         maxl = lease, kept = 0, last = 0}
@@ -243,8 +247,8 @@ if is_new then
     end
     if seen > 0 or has_rest or is_young then data_was_lost() end
 else
-    -- A clock that has gone back stands still where that takes no longer than a lease; otherwise
-    -- nothing that it has to reach may be further away than a lease.
+    -- A clock that has gone back stands still if it catches up within the longest lease. Otherwise
+    -- no end of a lease, a presence or a quarantine may be further away than that lease.
     if now < m.last then
         if m.last - now <= m.maxl then
             now = m.last
@@ -260,7 +264,8 @@ else
     end
     m.maxl = max(m.maxl, lease)
 
-    -- A key was lost, or changed by others. Whoever is in :c has an e:CLIENT, and vice versa.
+    -- Repairs keys that were lost, or changed by others. Each client in :c has an e:CLIENT, and
+    -- vice versa.
     if clients ~= m.nc then
         for _, name in ipairs(call('HKEYS', M)) do
             local client = string.match(name, '^e:(.*)$')
@@ -277,7 +282,7 @@ else
             local _, _, n = parts(id)
             if n then
                 m.held, leases = m.held + n, leases + 1
-                if not score(F, id) then -- until its holder says it
+                if not score(F, id) then -- until its holder sends the right one
                     m.seq = m.seq + 1
                     call('ZADD', F, text(m.seq), id)
                 end
@@ -294,8 +299,8 @@ else
         m.kept = 0
     end
 
-    -- The caller has heard of what the server does not know: writes were lost. What other callers
-    -- heard of later is below the clock's time in us.
+    -- The caller has seen a higher seq than the server knows, so writes were lost. Whatever other
+    -- callers have seen since is below the time in us.
     if seen > m.seq then
         m.seq = max(seen + 1000, now_us)
         m.rolls = m.rolls + 1
@@ -304,17 +309,18 @@ else
 end
 local limit, held, seq = m.limit, m.held, m.seq
 
--- ---- Leases and places. A key vanishes with its last member, and its idle time with it.
+-- ---- Leases and places. A key, and its idle time with it, vanishes with its last member.
 
--- Unused keys vanish after a day; or later, where renewals are further apart.
+-- Unused keys vanish after a day, or after two of the longest leases if that is later.
 local function begin_idle_time(key) call('PEXPIRE', key, text(max(DAY, 2 * m.maxl))) end
 
--- By request: when its lease ends, its fencing number, its place; false or nil where there is none.
--- What is stored differs for those that have changed, until it is written. What was read is text.
+-- By index of the request: the end of its lease, its fencing number, its place; false or nil where
+-- there is none. The keys differ for changed requests until these are written. Values that were
+-- read are text.
 local ends, fences_of, placed = {}, {}, {}
-local changed_leases, changed_places = {}, {} -- indices
-local lease_changes, place_changes = 0, 0     -- how many
-local leases_stored, places_stored            -- how many there are
+local changed_leases, changed_places = {}, {} -- indices of changed requests
+local lease_changes, place_changes = 0, 0     -- their numbers
+local leases_stored, places_stored            -- the numbers of members in the keys
 
 local function set_lease(i, expiry, fence)
     ends[i], fences_of[i] = expiry, fence
@@ -328,8 +334,8 @@ local function set_place(i, place)
     changed_places[place_changes] = i
 end
 
--- A small sorted set is a list, which the server searches from the beginning for each member. One
--- that gets many at a time becomes a tree by a member that is too long for a list, and stays one.
+-- The server keeps a small sorted set as a list, and searches it from the front for each member. If
+-- a set gets many members at once, a member too long for a list turns it into a tree for good.
 local MANY, LONG = 16, string.rep('-', 100)
 
 local function make_tree(added)
@@ -419,7 +425,7 @@ local function leave(i)
     return true
 end
 
--- One that is in the queue.
+-- Returns the index of a request in the queue.
 local function waiting_request(id, n, length)
     local i = index_of[id] or add_request(id, n, length)
     placed[i] = placed[i] or true
@@ -443,11 +449,11 @@ end
 if leases > 0 then ends = scores(L, ids) end
 if places > 0 then placed = scores(Q, ids) end
 leases_stored, places_stored = leases, places
-for i = 1, has_more and requests or 0 do -- what the sweep has not got to
+for i = 1, has_more and requests or 0 do -- expired leases that the sweep has not reached
     if ends[i] and tonumber(ends[i]) <= now then drop(i) end
 end
 
--- ---- What other clients are told, and what became of the caller's requests that wait.
+-- ---- Messages to other clients, and the outcomes of the caller's waiting requests.
 
 local told, told_in_order = {}, {}
 local function tell(client, words)
@@ -458,9 +464,9 @@ local function tell(client, words)
     table.insert(told[client], words)
 end
 
-local verdicts, firsts, seconds = {}, {}, {} -- by command: its result
+local verdicts, firsts, seconds = {}, {}, {} -- the result of each command
 local granted, exceeded = {}, {}
-local pending, is_pending = {}, {} -- commands whose result is known once the queue was served
+local pending, is_pending = {}, {} -- commands whose results depend on serving the queue
 local outcome, mine_in_order = {}, {} -- of the caller's requests that waited
 
 local function came_out(i, client, serial, verdict, fence, expiry)
@@ -474,7 +480,7 @@ local function came_out(i, client, serial, verdict, fence, expiry)
     end
 end
 
--- ---- Commands. Each may come again, and is answered as before.
+-- ---- Commands. Each can be repeated, with the same result.
 
 local function result(c, verdict, first, second)
     verdicts[c], firsts[c], seconds[c] = verdict, first, second
@@ -507,7 +513,7 @@ local execute = {}
 
 function execute.A(c, i) acquire(c, i, false) end
 
--- Waits until the queue has been served, and no longer.
+-- Waits only until this call has served the queue.
 function execute.T(c, i) acquire(c, i, true) end
 
 function execute.R(c, i)
@@ -516,13 +522,13 @@ end
 
 function execute.N(c, i, void_after)
     local is_held, fence = ends[i], fence_given[c]
-    -- The permit counts as lost at its holder: it must not come back.
+    -- The holder already counts the permit as lost, so it must not come back.
     if now > void_after then
         drop(i)
         return result(c, GONE)
     end
     if not is_held and held + counts[i] > limit then return result(c, GONE) end
-    -- The holder knows its fencing number better than a server that has lost data.
+    -- A server that has lost data may not know the fencing number; its holder does.
     if fence > seq then seq = fence end
     if is_held then
         set_lease(i, now + lengths[i], fence)
@@ -551,7 +557,7 @@ function execute.L(c, wanted)
     result(c, DONE)
 end
 
--- While holders may be missing, nobody is turned away for being below the lowest number.
+-- While holders may be missing, the lowest number must not exclude any of them.
 function execute.I(c)
     write_leases()
     local lowest = now >= m.quar and call('ZRANGE', F, 0, 0, 'WITHSCORES')[2]
@@ -563,8 +569,9 @@ for _, group in ipairs(groups) do
     for c = group.from, group.to do execute_one(c, subject[c], void_after) end
 end
 
--- ---- The queue. The first that can be reached is the head; what does not fit there holds back all
--- behind it. Who is gone loses the place; who is away keeps it, and is passed over.
+-- ---- The queue. Its head is the first request whose client can be reached. If that does not fit,
+-- all requests behind it wait. A client that is gone loses its places in the queue. A client that
+-- is away keeps them, and is passed over.
 
 local reach = {[me] = 'here'}
 local function reach_of(client)
@@ -574,7 +581,7 @@ local function reach_of(client)
             reach[client] = 'gone'
         else
             local listeners = try('PUBSUB', 'NUMSUB', 'asem:c:' .. client)
-            reach[client] = tonumber(listeners[2]) == 0 and 'away' or 'here' -- where denied: here
+            reach[client] = tonumber(listeners[2]) == 0 and 'away' or 'here' -- 'here' if denied
         end
     end
     return reach[client]
@@ -587,7 +594,7 @@ local function serve()
     while away < places do
         write_places()
         local waiting = call('ZRANGE', Q, away, away + 15)
-        if #waiting == 0 then return end -- never; but a script that has written cannot be stopped
+        if #waiting == 0 then return end -- never, but nobody could stop an endless loop
         for _, id in ipairs(waiting) do
             local client, serial, n, length = parts(id)
             local where = reach_of(client)
@@ -618,7 +625,7 @@ local has_withdrawn = false
 for _, p in ipairs(pending) do
     if p.is_try and leave(p.request) then has_withdrawn = true end
 end
-if has_withdrawn then serve() end -- what they held back
+if has_withdrawn then serve() end -- the requests that they held back
 
 for _, p in ipairs(pending) do
     local o = outcome[p.request]
@@ -643,7 +650,7 @@ end
 
 write_leases()
 write_places()
-local next_expiry = head ~= '' and call('ZRANGE', L, 0, 0, 'WITHSCORES')[2] -- for the head alone
+local next_expiry = head ~= '' and call('ZRANGE', L, 0, 0, 'WITHSCORES')[2] -- for the head
 next_expiry = next_expiry and max(0, next_expiry - now) or -1
 if head ~= head_before and head ~= '' and head ~= me then tell(head, 'H ' .. text(next_expiry)) end
 
@@ -675,7 +682,7 @@ for _, client in ipairs(told_in_order) do
         #name .. ' ' .. name .. ' ' .. table.concat(told[client], ' '))
 end
 
--- Equal results that follow each other go together.
+-- Consecutive equal results form one run.
 local results, group = {}, -3
 local verdict, next_first, second
 for c = 1, size do
