@@ -76,17 +76,17 @@ public:
     /// Constructs a client; @ref async_run connects it.
     /**
      * @param executor the executor of the client's own work
-     * @param config the server, and the credentials there; the client itself sets the intervals and
+     * @param config the server and the credentials for it; the client itself sets the intervals and
      * timeouts, which depend on the leases
      * @param tls the TLS context, which is needed if the configuration asks for TLS; it has to
      * verify the server
      * @param log receives, on the client's executor, the reason why a connection failed, and the
-     * text with which the server refused a call; what it throws leaves the function that runs the
-     * executor's context, and the client goes on. If another thread runs the context, a call of it
-     * may still be under way when the client is destroyed
+     * text with which the server refused a call. If it throws, the exception leaves the function
+     * that runs the executor's context, and the client goes on. If another thread runs the context,
+     * a call of the log may still be under way when the client is destroyed
      *
-     * @throws std::invalid_argument if the configuration asks for TLS, and there is no context that
-     * verifies the server; and if the path of its unix socket is too long
+     * @throws std::invalid_argument if the configuration asks for TLS and there is no context that
+     * verifies the server, and if the path of its unix socket is too long
      */
     explicit fleet_client(
         const executor_type& executor, boost::redis::config config = {},
@@ -133,8 +133,8 @@ public:
      * this function, unless it has an associated immediate executor.
      *
      * @par Errors
-     * None after `async_close`. A server that cannot be reached is no error: see the client's log,
-     * and @ref statistics.
+     * None after `async_close`. A server that cannot be reached is not an error: see the client's
+     * log and @ref statistics.
      * - `boost::asio::error::operation_aborted` if it was cancelled or the client destroyed
      * - `boost::asio::error::already_started` if the client runs already
      *
@@ -164,8 +164,8 @@ public:
      *
      * Completes when the server holds nothing for this client any more; if the server cannot be
      * reached, when all leases have ended. Held permits become invalid, and their `async_wait_lost`
-     * completes with `operation_aborted`. Call it at the end of the process, so that nobody has to
-     * wait for the leases to end.
+     * completes with `operation_aborted`. Call this at the end of the process, so that no other
+     * process has to wait for the leases to end.
      *
      * @par Completion Signature
      * @code void(boost::system::error_code) @endcode
@@ -219,7 +219,7 @@ struct client_access {
     static const client_pointer& state_of(const fleet_client& client) noexcept {
         return client.state_;
     }
-    /// A client whose limits are kept elsewhere.
+    /// Makes a client that uses another store.
     static fleet_client
     make(const fleet_client::executor_type& executor, const client_state::store_maker& make_store) {
         return fleet_client(client_pointer(new client_state(executor, make_store, {}), false));

@@ -15,19 +15,19 @@ struct fleet_options {
     /// A permit that is not renewed for this long can go to another process. At least 50 ms; 5 s or
     /// more are recommended. The client renews three times in a lease.
     std::chrono::milliseconds lease{10'000};
-    /// A permit counts as lost this much before its lease ends in the server. 0: a tenth of the
-    /// lease. Less than half of the lease.
+    /// A permit counts as lost this much before its lease ends in the server. Less than half of the
+    /// lease. 0: a tenth of the lease.
     std::chrono::milliseconds margin{0};
     /// A permit is not renewed for longer than this. 0: it is renewed for as long as it is held.
     std::chrono::milliseconds max_hold{0};
-    /// The most requests of this process that are in the server's queue at a time; the others wait
-    /// in the process. At least 1.
+    /// The maximum number of requests of this process in the server's queue; the others wait in the
+    /// process. At least 1.
     std::size_t window = 64;
-    /// The most requests that may wait in this process; further ones fail with @ref
+    /// The maximum number of requests that wait in this process; further ones fail with @ref
     /// error::queue_full. 0: no bound.
     std::size_t max_waiting = 0;
-    /// Whether to use the limit that the server has, if it differs. If not, every operation fails
-    /// with @ref fleet_error::limit_mismatch then.
+    /// Whether to use the server's limit if it differs from the constructor's. If this is false,
+    /// every operation then fails with @ref fleet_error::limit_mismatch.
     bool adopt_limit = false;
     /// What the server does after it has lost data, or may have.
     enum class recovery {
@@ -46,7 +46,8 @@ struct fleet_options {
     unreachable when_unreachable = unreachable::wait;
     /// The time from the loss of the connection until the server counts as unreachable.
     std::chrono::milliseconds unreachable_after{1'000};
-    /// The most permits that this process grants at a time with unreachable::admit_locally.
+    /// The maximum number of permits that this process grants itself with
+    /// unreachable::admit_locally.
     std::ptrdiff_t local_permits = 0;
 };
 

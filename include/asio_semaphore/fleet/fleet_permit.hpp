@@ -158,7 +158,7 @@ public:
     /// afterwards.
     void reset() noexcept {
         if (lease_) {
-            // Emptied first: giving back completes the waits for the loss, which may use this.
+            // Empty first, because give_back completes waits for the loss, which may use this.
             const auto given = std::move(lease_);
             given->give_back();
         }
@@ -244,7 +244,8 @@ public:
         std::decay_t<Handler> own(std::forward<Handler>(handler));
         release_request request;
         detail::start_acquire(own, executor_, released_.lease_, request);
-        released_.lease_.reset(); // on its way; an exception before this gives it back
+        // The release is under way. If start_acquire throws, released_ gives the permit back.
+        released_.lease_.reset();
     }
 
 private:

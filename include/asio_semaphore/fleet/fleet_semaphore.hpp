@@ -54,12 +54,12 @@ namespace asio_semaphore {
  *   it.
  * - Cancellation leaks no permit.
  * - Fencing numbers grow from grant to grant.
- * - After a failure all this holds again a lease and a third after the server and the network are
- *   back.
+ * - After a failure, all this holds again at most one and a third leases after the server and the
+ *   network are back.
  *
  * @par Not promised
  * - The limit, if the server loses writes, as in a failover.
- * - That a holder stops in time: it is only told.
+ * - That a holder stops in time: it is only told that its permit is lost.
  * - An order between processes other than the arrival of their requests at the server.
  * - The arrival of a release by a destructor: a process that ends without the client's
  *   `async_close` keeps its permits for up to a lease.
@@ -378,7 +378,7 @@ public:
      * By arrival at the server, and within this process by initiation; the last call decides.
      *
      * @par Per-Operation Cancellation
-     * Terminal, partial and total: ends the wait. The limit may have been set.
+     * Terminal, partial and total: ends the wait. The server may still set the limit.
      *
      * @par Executor
      * The handler's associated executor, by default `get_executor()`. The handler never runs inside

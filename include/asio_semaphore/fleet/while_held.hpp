@@ -45,7 +45,7 @@ struct loss_of<fleet_permit> {
     }
 };
 
-/// Watches a permit that somebody else owns, until the operation ends.
+/// Watches the caller's permit until the operation ends.
 class loss_watch {
 public:
     template <typename Executor>

@@ -16,7 +16,7 @@
 namespace asio_semaphore {
 namespace detail {
 
-/// Permits of a fleet's semaphore, as a limit.
+/// Permits of a fleet semaphore, as a limit.
 template <typename Executor>
 struct fleet_limit {
     using grants_what_can_be_lost = void;

@@ -49,7 +49,7 @@ public:
         const auto executor = client_.take_executor();
     }
 
-    std::optional<connection> on; // until shutdown; only wake uses it off the strand
+    std::optional<connection> on; // until shutdown; outside the strand only wake uses it
 
 private:
     client_state& client_;
@@ -95,7 +95,7 @@ inline void client_state::wake() noexcept {
             asio::post(parts_->on->strand, [self = client_pointer(this)] { self->look(); });
         }
         BOOST_CATCH(...) {
-            is_woken_ = false; // the next wake tries again
+            is_woken_ = false; // so that the next wake tries again
         }
         BOOST_CATCH_END
     }
@@ -151,7 +151,7 @@ inline void client_state::tell_all(const std::vector<event>& events) noexcept {
 }
 
 inline void client_state::look() {
-    // Comes first: a wake from here on causes another look.
+    // This comes first, so that a wake from here on causes another look.
     is_woken_ = false;
     look_at_run();
     auto& on = *parts_->on;
@@ -261,14 +261,14 @@ inline void client_state::pushed(const push& p) {
 }
 
 inline void client_state::log(std::string_view text) {
-    // Whatever the log writes to may be gone together with the client object.
+    // The user may destroy what the log writes to together with the client object.
     if (!log_ || is_ended_)
         return;
     BOOST_TRY {
         log_(text);
     }
     BOOST_CATCH(...) {
-        // The client goes on; the exception leaves whatever runs the context.
+        // The client goes on; the exception leaves the function that runs the context.
         asio::post(parts_->on->strand, [error = std::current_exception()] {
             std::rethrow_exception(error);
         });

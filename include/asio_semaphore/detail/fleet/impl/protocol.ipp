@@ -59,7 +59,7 @@ private:
     std::string_view rest_;
 };
 
-// What the names of like requests end with.
+// Returns the end of a request's name, which is the same for like requests.
 inline std::string common_text(const request_name& name) {
     return '.' + std::to_string(name.n) + '.' + std::to_string(name.lease);
 }
@@ -74,7 +74,7 @@ inline bool are_alike(const command& a, const command& b) noexcept {
            a.void_after == b.void_after && names_request(a);
 }
 
-/// Whether b is what the command after a usually is.
+/// Whether b continues a run of commands that a ends.
 inline bool follows(const command& a, const command& b) noexcept {
     return b.of.serial == a.of.serial + 1 && (a.what != verb::renew || b.fence == a.fence + 1);
 }
@@ -262,7 +262,7 @@ to_answer(const std::vector<reply_node>& nodes, const std::vector<command>& comm
     }
     if (a.results.size() != (a.status == call_status::ok ? commands.size() : 0))
         return std::nullopt;
-    // Does not resize before it has read the numbers, so that a wrong size allocates nothing.
+    // Reads each grant before it appends it, so that a wrong size allocates nothing.
     if (!in.take_list(1, size) || size % 3 != 0)
         return std::nullopt;
     for (; size != 0; size -= 3) {
