@@ -162,7 +162,7 @@ public:
     /**
      * @param token the completion token
      *
-     * Completes when the server holds nothing for this client any more; if the server cannot be
+     * Completes when the server no longer holds anything for this client; if the server cannot be
      * reached, when all leases have ended. Held permits become invalid, and their `async_wait_lost`
      * completes with `operation_aborted`. Call this at the end of the process, so that no other
      * process has to wait for the leases to end.

@@ -35,7 +35,7 @@ struct fleet_statistics {
     std::uint64_t cancelled = 0;        ///< Cancelled by the slot, `cancel` or the destructor.
     std::uint64_t failed = 0;           ///< Failed with any other error.
     std::uint64_t lost_by_deadline = 0; ///< Permits that were not renewed in time.
-    std::uint64_t lost_by_server = 0;   ///< Permits that the server did not know any more.
+    std::uint64_t lost_by_server = 0;   ///< Permits that the server no longer knew.
     std::uint64_t readmitted = 0;       ///< Permits that the server had lost and took in again.
     std::uint64_t renewals = 0;         ///< Renewals of permits that the server answered.
     std::uint64_t renewals_late = 0;    ///< Renewals later than half of the lease.

@@ -3,7 +3,7 @@
 
 #pragma once
 
-// What a client's machine knows about one limit of the fleet. The rules are the machine's. Fleet
+// What a client's machine knows about one limit of the fleet. The machine has the rules. Fleet
 // layer: no Asio, no Redis.
 
 #include <asio_semaphore/detail/fleet/protocol.hpp>
@@ -169,7 +169,7 @@ public:
     request_set queued;
     place_list due; // leases to renew in the next calls
     place_list held;
-    place_list unrenewed; // held for max_hold, and not renewed any more
+    place_list unrenewed; // held for max_hold, and no longer renewed
     place_list local;
     place_list lost;
     rest_list rests;

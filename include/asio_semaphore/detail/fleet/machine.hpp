@@ -103,7 +103,7 @@ public:
     /// The client has a new connection, is subscribed to its channel, and may send calls.
     /// connection() is the number of the connection.
     void connected(time_point now);
-    /// The connection is lost. Calls under way get no answer any more.
+    /// The connection is lost. Calls under way will not be answered.
     /// @pre replied() and pushed() are never called for an earlier connection
     void disconnected(time_point now);
     /// The server refuses this client, and will probably continue to. Fails whatever waits outside

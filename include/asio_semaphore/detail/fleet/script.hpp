@@ -650,7 +650,7 @@ end
 
 write_leases()
 write_places()
-local next_expiry = head ~= '' and call('ZRANGE', L, 0, 0, 'WITHSCORES')[2] -- for the head
+local next_expiry = head ~= '' and call('ZRANGE', L, 0, 0, 'WITHSCORES')[2] -- only for a head
 next_expiry = next_expiry and max(0, next_expiry - now) or -1
 if head ~= head_before and head ~= '' and head ~= me then tell(head, 'H ' .. text(next_expiry)) end
 

@@ -24,7 +24,7 @@ public:
         /// The store has subscribed to the client's channel, and the user may send calls.
         virtual void connected() = 0;
         /// A connection, or an attempt to connect, has ended. Calls that were sent may have
-        /// arrived, and get no answer any more. errc::permission_denied means that the server
+        /// arrived, and will not be answered. errc::permission_denied means that the server
         /// refuses this client, and will probably continue to.
         virtual void disconnected(boost::system::error_code reason) = 0;
         /// The replies to the last send, one for each call.

@@ -43,7 +43,7 @@ inline outcome lease::enqueue_release(waiter_type& w) {
     if (phase_ == phase::shut)
         return outcome::abandoned;
     const bool waits = client_->with_machine([&](machine& m, time_point now) {
-        // The machine of a client that has ended reports nothing any more.
+        // The machine of a client that has ended no longer reports anything.
         const bool is_told = !is_cancelled(w) && !client_->is_ended();
         m.give_back(*this, is_told, now);
         return is_told;

@@ -43,7 +43,7 @@ inline bool is_error(boost::redis::resp3::type t) noexcept {
     return t == type::simple_error || t == type::blob_error;
 }
 
-// Without this check Boost.Redis would throw while it connects, where nobody can catch that.
+// Without this check Boost.Redis would throw while it connects, where no caller could catch it.
 inline void check_path([[maybe_unused]] const std::string& unix_socket) {
 #if defined(BOOST_ASIO_HAS_LOCAL_SOCKETS)
     try {
