@@ -30,7 +30,7 @@ public:
 
     /// Shuts down every state here, and every state inserted later: none submits anything
     /// afterwards. Waits for submissions that other threads are in the middle of, then destroys the
-    /// waiting operations without calling their handlers. Another call has no effect.
+    /// waiting operations without calling their handlers. A second call has no effect.
     void shutdown() noexcept;
 
     /// For the service: whether anybody else refers to the registry, so that there may be states to
