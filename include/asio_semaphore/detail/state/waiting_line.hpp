@@ -188,7 +188,7 @@ private:
     // A call of submit_all on the current thread. The thread's pointer refers to the innermost one.
     struct submission {
         taken_type* const rest;
-        waiting_line* section_of; // ends its section after the current waiter; or null
+        waiting_line* section_of; // the line whose section ends after this waiter; or null
         submission* const outer;
     };
 
