@@ -66,7 +66,7 @@ public:
 
     void post() override {
         call claims(line_pointer(&line_), *this);
-        // Counts also a function whose submission fails: its destructor calls dropped().
+        // Also counts a function whose submission fails: its destructor calls dropped().
         struct counted {
             alarm<threads>& timer;
             ~counted() { timer.posted(); }
@@ -85,7 +85,7 @@ private:
         if (state->find_alarm() == nullptr)
             state->install_alarm(std::make_unique<deadline_timer>(*state, executor));
         alarm<threads>* const timer = state->find_alarm();
-        if (timer == nullptr) // the context shuts down, as enqueue will report
+        if (timer == nullptr) // the context is shutting down, as enqueue will report
             return state->enqueue(w);
         const expectation expected(*timer, w.at);
         expected.post();
@@ -143,7 +143,7 @@ private:
         Executor executor;
         std::optional<
             asio::basic_waitable_timer<deadline_clock, asio::wait_traits<deadline_clock>, Executor>>
-            timer; // constructed on the executor, too
+            timer; // constructed in a function on the executor
     };
 
     waiting_line<threads>& line_;
