@@ -82,13 +82,13 @@ namespace asio_semaphore {
  * - Otherwise the new request is refused with @ref error::queue_full.
  *
  * @par Deadlines
- * The arrival of a request fixes how long it may wait: its own `max_wait`, or the limiter's; but no
- * longer than `busy_wait`, if that is set and there is a standing queue: one that has not been
- * empty within the limiter's last `max_wait`. The deadline covers the wait in the queue, never the
- * work. At its deadline, a request that found a standing queue on arrival completes with @ref
- * error::shed if `busy_wait` is set, even if its own `max_wait` was shorter; any other request
- * completes with `boost::asio::error::timed_out`. All deadlines share one timer on
- * `get_executor()`: they end waits only while the context of that executor runs. No request is
+ * The arrival of a request fixes how long it may wait: its own `max_wait`, or otherwise the
+ * limiter's, but no longer than `busy_wait`, if that is set and there is a standing queue: one that
+ * has not been empty within the limiter's last `max_wait`. The deadline covers the wait in the
+ * queue, never the work. At its deadline, a request that found a standing queue on arrival
+ * completes with @ref error::shed if `busy_wait` is set, even if its own `max_wait` was shorter;
+ * any other request completes with `boost::asio::error::timed_out`. All deadlines share one timer
+ * on `get_executor()`: they end waits only while the context of that executor runs. No request is
  * admitted after its deadline, however late the timer is.
  *
  * @par Executor

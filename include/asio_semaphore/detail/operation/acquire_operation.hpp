@@ -137,7 +137,7 @@ public:
 
         const outcome result = Request::enqueue(executor, state, operation);
         own.release();
-        if (result != outcome::queued) // else the queue owns it; it may be gone by now
+        if (result != outcome::queued) // otherwise the queue owns it, and it may be gone
             end(operation, executor, state, result);
     }
 

@@ -138,8 +138,8 @@ void complete_immediately(
 }
 
 /// Whether the immediate executor is certain to call the handler here. The system executor runs it
-/// in any thread, hence in this one, and does not let it throw either. Nothing can happen between
-/// the grant and the call, so no object has to hold what is granted.
+/// in the calling thread, and lets no exception out either. Nothing can happen between the grant
+/// and the call, so no object has to hold what is granted.
 template <typename Signature, typename Handler>
 inline constexpr bool is_called_in_place =
     std::is_same_v<immediate_executor_of<Handler>, asio::system_executor> &&

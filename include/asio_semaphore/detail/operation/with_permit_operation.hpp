@@ -180,7 +180,7 @@ private:
 /// The acquire's handler: starts the wrapped operation, with everything it was initiated with.
 /**
  * It runs where the intermediate steps of any composed operation run: first on the executor of the
- * wrapped operation's I/O object, where nobody else uses the object, and from there it is
+ * wrapped operation's I/O object, where nothing else uses the object, and from there it is
  * dispatched to the final handler's executor. The semaphore's executor is not involved.
  *
  * @tparam Executor that of the wrapped operation

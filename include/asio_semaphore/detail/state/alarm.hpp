@@ -128,7 +128,7 @@ private:
                    ? &static_cast<timed_waiter<Threads>&>(deadlines_.first())
                    : nullptr;
     }
-    /// Whether the timer is set although nobody needs it.
+    /// Whether the timer is set although no waiter needs it.
     bool is_idle() const noexcept {
         return deadlines_.empty() && set_for_ != never && expected_ == 0 && !will_be_looked_at();
     }

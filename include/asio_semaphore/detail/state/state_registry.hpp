@@ -33,8 +33,8 @@ public:
     /// waiting operations without calling their handlers. A second call has no effect.
     void shutdown() noexcept;
 
-    /// For the service: whether anybody else refers to the registry, so that there may be states to
-    /// shut down. If nobody else does, nobody can insert a state meanwhile.
+    /// For the service: whether there may be states to shut down, because the registry has other
+    /// references than the service's. If it has none, no state can be inserted meanwhile.
     bool has_states() const noexcept {
         // relaxed: the mutex, or the deletion, that follows provides the order.
         return references_.load(std::memory_order_relaxed) > 1;

@@ -119,7 +119,7 @@ public:
     /// Holds work until the submission.
     virtual void hold_work() noexcept = 0;
     /// Whether this thread is running the semaphore's executor. If so, the thread counts as work,
-    /// and nobody can destroy the context meanwhile.
+    /// and the context cannot be destroyed meanwhile.
     virtual bool is_inside() const noexcept = 0;
 
     union {

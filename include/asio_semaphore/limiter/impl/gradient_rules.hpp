@@ -310,7 +310,7 @@ public:
             begin(here, true);
         return false;
     }
-    /// Returns whether an earlier window already said the same.
+    /// Returns whether an earlier window already had the same result.
     bool is_confirmed() { return std::exchange(suspected_, true); }
 
     /// Lowers the next limit if the limit has been halved and the latency is still too high. The

@@ -139,8 +139,8 @@ bool limiter_state<Threads>::end_admission(ending& e) noexcept {
         peak_ = in_flight_ - p.weight;
         bound_ = false;
         if (!is_left) {
-            // The place goes back only after the algorithm has seen this sample, so that a decrease
-            // precedes the next grant.
+            // The place is given back only after the algorithm has seen this sample, so that a
+            // decrease precedes the next grant.
             is_shown_ = true;
             e.shown = {sample, algorithm_, epoch_};
             e.keeps_place = true;

@@ -282,7 +282,7 @@ template <typename Threads>
 void waiting_line<Threads>::shut() noexcept {
     std::lock_guard<typename Threads::mutex> lock(mutex_);
     phase_ = phase::shut;
-    // The queue stays as it is, for abandon_queue; nobody else serves it.
+    // The queue stays as it is, for abandon_queue; no other call serves it.
     bar();
 }
 
