@@ -3,7 +3,7 @@
 
 #pragma once
 
-// Every public header but the fleet's.
+// Includes every public header except the fleet's.
 
 /// @namespace asio_semaphore
 /// @brief Concurrency limits for Boost.Asio.

@@ -55,8 +55,8 @@ namespace asio_semaphore {
  * and refused: asynchronous operations complete with `boost::asio::error::invalid_argument`, other
  * functions throw `std::invalid_argument`. An acquire of 0 permits succeeds at once, changes
  * nothing and delivers an empty permit; on a closed semaphore it fails like any other acquire. A
- * count that can never be granted is the first error to be reported: also on a closed semaphore,
- * and also if the deadline has passed.
+ * count that can never be granted takes precedence over other errors: it is reported even on a
+ * closed semaphore or after the deadline.
  *
  * @par Fairness
  * Permits are granted in the order of initiation. A large request at the head of the queue holds
@@ -69,7 +69,7 @@ namespace asio_semaphore {
  * @par Executor
  * A handler is posted straight to its associated executor, by default `get_executor()`, as Asio's
  * sockets and timers do after a wait. The semaphore's executor has no part in this if the handler
- * has an executor of its own. So a semaphore on a strand does not serialise those who hold its
+ * has an executor of its own. So a semaphore on a strand does not serialise the holders of its
  * permits, and a semaphore whose context is busy, or is not run at all, delays no handler on
  * another context. The exception is an executor that runs functions at once, in whatever thread
  * submits them: `system_executor`, `inline_executor`, the executors of futures, and any executor
@@ -83,9 +83,9 @@ namespace asio_semaphore {
  * handler's associated immediate executor, if it has one.
  *
  * @par Outstanding work
- * Both executors have outstanding work until the handler has been submitted to its own. So `run()`
- * of neither context returns before that, and the semaphore's context may end before the handler
- * has run on another one.
+ * The semaphore's executor and the handler's executor have outstanding work until the handler has
+ * been submitted to its executor. So `run()` of neither context returns before that, and the
+ * semaphore's context may end before the handler has run on another one.
  *
  * @par Cancellation
  * An operation can be cancelled through the cancellation slot of its handler, in constant time,
@@ -140,13 +140,13 @@ public:
 
     /// Constructs a semaphore with @p initial free permits.
     /**
-     * If the number of permits is fixed, give it as the maximum too: `sem(context, n, n)`. A permit
-     * that is released twice is then an error. Without a maximum it goes unnoticed, and one more
-     * operation runs from then on.
+     * If the number of permits is fixed, give it as the maximum too: `sem(context, n, n)`.
+     * Releasing a permit twice is then an error. Without a maximum the mistake goes unnoticed, and
+     * from then on one operation too many runs.
      *
      * @param executor the default executor of handlers; deadlines run on it
      * @param initial the number of free permits; 0 is allowed
-     * @param max_permits the most permits that may be free at a time
+     * @param max_permits the maximum number of free permits
      *
      * @throws std::invalid_argument unless 0 <= initial <= max_permits and 1 <= max_permits <=
      * max()
@@ -191,7 +191,7 @@ public:
     basic_async_semaphore& operator=(basic_async_semaphore&& other) {
         if (this != &other) {
             basic_async_semaphore old(std::move(*this));
-            // Executors can be copied, without throwing, but need not be assignable.
+            // Executors are copyable without throwing, but need not be assignable.
             executor_.~executor_type();
             ::new (static_cast<void*>(std::addressof(executor_))) executor_type(other.executor_);
             state_ = std::move(other.state_);
@@ -220,7 +220,7 @@ public:
     /// come back.
     std::ptrdiff_t available() const noexcept { return state_ ? state_->available() : 0; }
 
-    /// The most permits that may be free at a time.
+    /// The maximum number of free permits.
     std::ptrdiff_t max_permits() const noexcept { return state_ ? state_->max_permits() : 0; }
 
     /// The number of operations in the queue.
@@ -239,8 +239,8 @@ public:
      *
      * @par Completion Signature
      * @code void(boost::system::error_code) @endcode
-     * On success the caller holds the permits. A discarded result loses them: use @ref
-     * async_acquire_permit with `||`, `parallel_group` and `detached`.
+     * On success the caller holds the permits. If the result is discarded, the permits are lost:
+     * with `||`, `parallel_group` and `detached`, use @ref async_acquire_permit.
      *
      * @par Fairness
      * First come, first granted, in the order of initiation.
@@ -295,18 +295,18 @@ public:
 
     /// Acquires one permit within a time limit; the caller gives it back with @ref release.
     /**
-     * @param wait the longest time to wait, in any `std::chrono` unit; it counts from the start of
-     * the operation, by the steady clock
+     * @param wait the longest time to wait, in any `std::chrono` unit, measured from the start of
+     * the operation by the steady clock
      * @param token the completion token
      *
-     * Completes when the acquire is granted or cancelled, when the time is over, or when the
-     * semaphore is closed or destroyed. With a time of zero or less, the acquire succeeds if it can
-     * be granted at once, and otherwise times out without entering the queue.
+     * Completes when the acquire is granted or cancelled, when the time limit expires, or when the
+     * semaphore is closed or destroyed. With a time limit of zero or less, the acquire succeeds if
+     * it can be granted at once, and otherwise times out without entering the queue.
      *
      * @par Completion Signature
      * @code void(boost::system::error_code) @endcode
-     * On success the caller holds the permits. A discarded result loses them: use @ref
-     * async_acquire_permit_for with `||`, `parallel_group` and `detached`.
+     * On success the caller holds the permits. If the result is discarded, the permits are lost:
+     * with `||`, `parallel_group` and `detached`, use @ref async_acquire_permit_for.
      *
      * @par Fairness
      * First come, first granted, in the order of initiation, whatever the time limits. An operation
@@ -324,7 +324,7 @@ public:
      * executor runs.
      *
      * @par Errors
-     * - `boost::asio::error::timed_out` if the time is over
+     * - `boost::asio::error::timed_out` if the time limit has expired
      * - `boost::asio::error::operation_aborted` if it was cancelled or the semaphore destroyed
      * - @ref error::closed if the semaphore is closed
      * - @ref error::exceeds_max if the count is greater than max_permits()
@@ -380,9 +380,9 @@ public:
      *
      * @par Completion Signature
      * @code void(boost::system::error_code, permit) @endcode
-     * On success the permit object owns what was acquired, from the grant on: if the handler is
-     * destroyed without being called, or its result is discarded, the permits go back. On failure
-     * the object is empty.
+     * From the grant on, the permit object owns the permits: if the handler is destroyed without
+     * being called, or its result is discarded, the permits go back. On failure the object is
+     * empty.
      *
      * @par Fairness
      * First come, first granted, in the order of initiation.
@@ -435,19 +435,19 @@ public:
 
     /// Acquires one permit within a time limit, owned by an object that gives it back.
     /**
-     * @param wait the longest time to wait, in any `std::chrono` unit; it counts from the start of
-     * the operation, by the steady clock
+     * @param wait the longest time to wait, in any `std::chrono` unit, measured from the start of
+     * the operation by the steady clock
      * @param token the completion token
      *
-     * Completes when the acquire is granted or cancelled, when the time is over, or when the
-     * semaphore is closed or destroyed. With a time of zero or less, the acquire succeeds if it can
-     * be granted at once, and otherwise times out without entering the queue.
+     * Completes when the acquire is granted or cancelled, when the time limit expires, or when the
+     * semaphore is closed or destroyed. With a time limit of zero or less, the acquire succeeds if
+     * it can be granted at once, and otherwise times out without entering the queue.
      *
      * @par Completion Signature
      * @code void(boost::system::error_code, permit) @endcode
-     * On success the permit object owns what was acquired, from the grant on: if the handler is
-     * destroyed without being called, or its result is discarded, the permits go back. On failure
-     * the object is empty.
+     * From the grant on, the permit object owns the permits: if the handler is destroyed without
+     * being called, or its result is discarded, the permits go back. On failure the object is
+     * empty.
      *
      * @par Fairness
      * First come, first granted, in the order of initiation, whatever the time limits. An operation
@@ -465,7 +465,7 @@ public:
      * executor runs.
      *
      * @par Errors
-     * - `boost::asio::error::timed_out` if the time is over
+     * - `boost::asio::error::timed_out` if the time limit has expired
      * - `boost::asio::error::operation_aborted` if it was cancelled or the semaphore destroyed
      * - @ref error::closed if the semaphore is closed
      * - @ref error::exceeds_max if the count is greater than max_permits()
@@ -512,7 +512,7 @@ public:
         return start<owned, Token>(token, n, detail::saturated(wait));
     }
 
-    /// Acquires @p n permits if they are free and nobody waits; never waits itself.
+    /// Acquires @p n permits if they are free and no operation is waiting; never waits itself.
     /**
      * @param n the number of permits; 0 succeeds on an open semaphore
      * @return whether the permits were acquired; the caller gives them back with @ref release.
@@ -533,8 +533,8 @@ public:
         return state_ && state_->try_acquire(n) == detail::outcome::granted;
     }
 
-    /// Acquires @p n permits if they are free and nobody waits, owned by an object that gives them
-    /// back.
+    /// Acquires @p n permits if they are free and no operation is waiting, owned by an object that
+    /// gives them back.
     /**
      * @param n the number of permits
      * @return the permits; an empty object if they were not acquired: on a closed semaphore, and if
@@ -553,13 +553,14 @@ public:
      * @param n the number of permits; 0 has no effect
      *
      * All or nothing: if `available()` would exceed max_permits() before any grant, nothing
-     * changes. Permits pay off a debt (see @ref reduce) before anybody is granted. A closed
-     * semaphore counts the permits.
+     * changes. Permits pay off a debt (see @ref reduce) before any operation is granted. A closed
+     * semaphore still counts the permits.
      *
-     * A semaphore with a maximum does not see the permits that are held. So do not add permits that
-     * exceed the maximum together with the held ones. Such a mistake is found only when the held
-     * permits come back: `release` then refuses them, and a @ref permit gives back what fits. To be
-     * able to raise a limit later, construct the semaphore with a maximum that leaves room for it.
+     * The maximum bounds the free permits only; the semaphore does not count the held ones. So do
+     * not add permits if free and held permits together would exceed the maximum. Such a mistake is
+     * found only when the held permits come back: `release` then refuses them, and a @ref permit
+     * gives back what fits. To be able to raise a limit later, construct the semaphore with a
+     * maximum that leaves room for it.
      *
      * @throws std::invalid_argument if n < 0
      * @throws boost::system::system_error with @ref error::over_release
@@ -592,12 +593,12 @@ public:
     /**
      * @param n the number of permits; 0 has no effect
      *
-     * Permits that come back pay off the debt before anybody is granted. A release of the same
-     * number undoes the reduction. Waiting operations keep waiting. On a moved-from semaphore there
-     * is no effect.
+     * Permits that come back pay off the debt before any operation is granted. A release of the
+     * same number undoes the reduction. Waiting operations keep waiting. On a moved-from semaphore
+     * there is no effect.
      *
-     * @throws std::invalid_argument if n < 0, or if `available()` would fall below `-max()`;
-     * nothing has changed then
+     * @throws std::invalid_argument if n < 0, or if `available()` would fall below `-max()`, in
+     * which case nothing changes
      *
      * @see @ref limit_handlers
      */

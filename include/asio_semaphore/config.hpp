@@ -3,7 +3,7 @@
 
 #pragma once
 
-// What depends on the way the library is built, and on the version of Boost.
+// Definitions that depend on how the library is built and on the version of Boost.
 
 #include <boost/version.hpp>
 
@@ -11,9 +11,9 @@
 #error "asio_semaphore needs Boost 1.81 or newer"
 #endif
 
-// There are two ways to use the library: header-only, which needs no definition and may be stated
-// by ASIO_SEMAPHORE_HEADER_ONLY; or with the non-template part compiled once from src/, which needs
-// ASIO_SEMAPHORE_SEPARATE_COMPILATION in every translation unit.
+// There are two ways to use the library: header-only, which needs no macro, although
+// ASIO_SEMAPHORE_HEADER_ONLY may state it; or with the non-template part compiled once from src/,
+// which needs ASIO_SEMAPHORE_SEPARATE_COMPILATION in every translation unit.
 #if defined(ASIO_SEMAPHORE_HEADER_ONLY) && defined(ASIO_SEMAPHORE_SEPARATE_COMPILATION)
 #error "one program uses asio_semaphore either header-only or compiled: link one of its two targets"
 #endif

@@ -23,11 +23,11 @@ enum class error {
     exceeds_max,  ///< The request is larger than the maximum, or than the limit.
     over_release, ///< The release would exceed the maximum; nothing was released.
     queue_full,   ///< The queue was full when the request arrived.
-    shed          ///< A limiter removed the request from its queue: the short time limit of a
-                  ///< standing queue was over, or another request took its position.
+    shed ///< A limiter removed the request from its queue: the short time limit of a standing queue
+         ///< had expired, or another request took its position.
 };
 
-/// What several errors have in common. Compare an `error_code` with it.
+/// A property that several error codes share. Compare an `error_code` with it.
 /**
  * @code
  * if (ec == condition::overload)

@@ -25,7 +25,7 @@ struct permit_access;
 /**
  * Move-only. An empty permit owns nothing and belongs to no semaphore. A permit is empty if it was
  * default-constructed, moved from, reset, or delivered with an error. A permit may outlive its
- * semaphore and even the execution context; its permits then go back to nobody.
+ * semaphore and even the execution context; giving its permits back then has no effect.
  *
  * Giving permits back serves the semaphore's queue, as `release` does: it submits the handlers of
  * the granted operations to their executors, and calls none of them.
@@ -39,9 +39,9 @@ struct permit_access;
  *
  * @par Misuse
  * The semaphore's maximum is never exceeded. If the semaphore has no room for the permits that come
- * back, there is a mistake in the program: a permit was adopted without having been acquired, or
- * was released by hand as well, or permits were added while others were held. The permit then gives
- * back what fits, and debug builds assert.
+ * back, the program has a bug: a permit was adopted without having been acquired, or was released
+ * by hand as well, or permits were added while others were held. The permit then gives back what
+ * fits, and debug builds assert.
  *
  * @par Thread safety
  * Distinct permits: safe, also of the same semaphore. One permit: one thread at a time, like any
@@ -54,8 +54,8 @@ public:
 
     /// Takes over @p n permits that were acquired by hand, with `async_acquire` or `try_acquire`.
     /**
-     * @param semaphore where they were acquired; from a moved-from semaphore, which has no permits,
-     * the new object is empty
+     * @param semaphore the semaphore that granted them; if it has been moved from, and so has no
+     * permits, the new object is empty
      * @param n the number of permits
      *
      * The caller has to hold the permits, and must not release them by hand afterwards. A violation
@@ -104,13 +104,13 @@ public:
     }
 
     /// Moves @p n of the permits into a new object, which is returned.
-    /** @throws std::invalid_argument if n < 0 or n > count(); nothing has changed then */
+    /** @throws std::invalid_argument if n < 0 or n > count(), in which case nothing changes */
     permit split(std::ptrdiff_t n);
 
     /// Takes over all permits of @p other, which is empty afterwards. Self-merge has no effect.
     /**
      * @throws std::invalid_argument if both own permits, of different semaphores, or more together
-     * than a count can hold; nothing has changed then
+     * than a count can hold; in these cases nothing changes
      */
     void merge(permit&& other);
 
@@ -137,12 +137,12 @@ private:
     permit(state_pointer&& state, std::ptrdiff_t n) noexcept : state_(state.detach()), count_(n) {}
     static std::ptrdiff_t non_negative(std::ptrdiff_t n);
     BOOST_FORCEINLINE void give_back() noexcept {
-        // Emptied first: giving back may run user code that uses this permit again.
+        // The permit is emptied first, because giving back may run user code that uses it again.
         state_type* const state = std::exchange(state_, nullptr);
         state->put_back(std::exchange(count_, 0));
     }
 
-    state_type* state_ = nullptr; // owns a reference; null <=> count_ == 0
+    state_type* state_ = nullptr; // owns a reference; null if and only if count_ == 0
     std::ptrdiff_t count_ = 0;
 };
 

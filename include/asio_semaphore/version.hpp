@@ -5,7 +5,7 @@
 
 namespace asio_semaphore {
 
-// The build system reads these three constants. The test package/version compares every other place
+// The build system reads these three constants. The test package/version checks every other place
 // that states the version.
 /// From 1.0 on, a new major version may break source code.
 inline constexpr int version_major = 0;

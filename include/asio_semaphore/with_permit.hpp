@@ -14,7 +14,7 @@
 namespace asio_semaphore {
 namespace detail {
 
-/// Permits of a semaphore, as a limit.
+/// The Limit of limited_token for permits of a semaphore.
 template <typename Executor>
 struct semaphore_limit {
     Executor get_executor() const noexcept { return semaphore->get_executor(); }
@@ -86,22 +86,22 @@ using partial_with_permit = detail::partial_limited_token<detail::semaphore_limi
  * stages. An exception from the start of the operation propagates out of `run()`, as an exception
  * from a handler does, and the handler is destroyed. A few operations do not make their executor
  * known: they start on the handler's executor, or on the semaphore's if the handler has none.
- * Before Boost 1.86 so do operations that other adapters wrap.
+ * Before Boost 1.86 the same applies to operations that other adapters wrap.
  *
  * @par Errors
  * Those of @ref basic_async_semaphore::async_acquire_permit, and those of the operation.
  *
  * @par Allocation
- * If a permit is free: what the acquire and the operation allocate, and one block more if the
- * handler has a connected cancellation slot.
+ * If a permit is free: the allocations of the acquire and of the operation, and one more block if
+ * the handler has a connected cancellation slot.
  *
  * @par Lifetime
  * The semaphore has to outlive the call of the initiating function, but no more than that, even
  * with a lazy token. If the semaphore is destroyed later, an operation that still waits is aborted.
  * What the operation refers to (its I/O object, its buffers) has to live until it completes, as
- * without a limit. The execution contexts of the operation and of its handler have to as well,
- * because the operation waits there. The arguments of the initiation are copied or moved along
- * until the operation starts. If it never starts, they are destroyed before the handler is called.
+ * without a limit. So do the execution contexts of the operation and of its handler, because the
+ * operation waits there. The arguments of the initiation are copied or moved, and kept until the
+ * operation starts. If it never starts, they are destroyed before the handler is called.
  *
  * @par Composition
  * `with_permit(a, with_permit(b, token))` acquires from a, then from b. It can deadlock with code

@@ -29,8 +29,8 @@ void hand_back(Held& held, const Results&... results) noexcept;
  * the execution context; finishing it then has no effect.
  *
  * When a place becomes free, the limiter admits the waiting requests that fit now. It submits their
- * handlers to their executors, and calls none of them inside. If the limiter has an algorithm,
- * finishing calls it, and calls `on_limit_change` if the limit changes.
+ * handlers to their executors, and calls none of them. If the limiter has an algorithm, finishing
+ * calls it, and calls `on_limit_change` if the limit changes.
  *
  * @par Example
  * @code
@@ -112,15 +112,15 @@ private:
         if (state_)
             end(outcome::ignored, true);
     }
-    // Emptied first: giving back may run user code that uses this admission again.
+    // The admission is emptied first, because giving back may run user code that uses it again.
     BOOST_NOINLINE void end(outcome how, bool is_reported) noexcept {
         const state_pointer state = std::move(state_);
         const detail::place given = place_;
         state->finish(given, how, is_reported);
     }
 
-    state_pointer state_; // null <=> empty
-    detail::place place_; // unless empty
+    state_pointer state_; // null if and only if empty
+    detail::place place_; // valid unless empty
 };
 
 } // namespace asio_semaphore

@@ -38,15 +38,15 @@ struct aimd_limit_options {
  */
 class aimd_limit {
 public:
-    /// Constructs the algorithm. The limit starts where the limiter starts, moved into the bounds
-    /// with the first sample.
+    /// Constructs the algorithm. The limit starts at the limiter's initial limit, which the first
+    /// sample moves into the bounds.
     /**
      * @throws std::invalid_argument unless 1 <= min_limit <= max_limit, 0 < backoff < 1 and
      * max_latency > 0
      */
     ASIO_SEMAPHORE_DECL explicit aimd_limit(aimd_limit_options options = {});
 
-    /// Returns the limit from now on, between `min_limit` and `max_limit`.
+    /// Returns the new limit, between `min_limit` and `max_limit`.
     /** @param sample a finished admission */
     ASIO_SEMAPHORE_DECL double operator()(const limit_sample& sample);
 
@@ -54,7 +54,7 @@ private:
     /// @cond
     using time_point = std::chrono::steady_clock::time_point;
 
-    // What was seen since the last decision.
+    // The samples since the last decision.
     struct window {
         bool open = false;
         time_point begin, last;
@@ -64,7 +64,7 @@ private:
 
     aimd_limit_options options_;
     bool slow_start_ = true;
-    time_point epoch_ = time_point::min(); // earlier admissions belong to another limit
+    time_point epoch_ = time_point::min(); // earlier admissions describe another limit
     window window_;
     /// @endcond
 };

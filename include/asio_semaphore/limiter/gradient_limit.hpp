@@ -17,12 +17,13 @@ struct gradient_limit_options {
     /// The latency may be this many times the latency without load; more than 1.
     double tolerance = 1.5;
 
-    /// A higher latency is always too high, whatever is usual. If requests may all end at the same
-    /// timeout, set this below that timeout: a ratio does not reveal a latency that is always bad.
+    /// A higher latency is always too high, whatever latency is usual. If requests may all end at
+    /// the same timeout, set this below that timeout: a ratio does not reveal a latency that is
+    /// always bad.
     limit_sample::duration max_latency = limit_sample::duration::max();
 
-    /// Whether a latency that does not fall with the limit is learned as the new latency without
-    /// load.
+    /// Whether the algorithm takes a latency that does not fall with the limit for the new latency
+    /// without load.
     bool relearn = true;
 };
 
@@ -32,34 +33,34 @@ struct gradient_limit_options {
  * The limit grows while it is reached and the latency is acceptable. If the latency is too high,
  * the limit shrinks by the ratio. If halving the limit reduces the throughput but not the latency,
  * the server does not cause the latency: a dependency has become slower, and the limit grows beyond
- * its old value. From time to time the algorithm tries whether less concurrency gives the same
+ * its old value. From time to time the algorithm tests whether less concurrency gives the same
  * throughput.
  *
  * The ratio is the one of Netflix's concurrency-limits. `impl/gradient_rules.hpp` has the rules,
  * with the reason for each, and `impl/gradient_limit.ipp` what follows from them. The guide to the
- * algorithms shows how they behave under thirteen workloads, beside the algorithms of others.
+ * algorithms compares them, and those of others, under thirteen workloads.
  *
  * Copyable; a few hundred bytes; never allocates.
  *
  * @par Example
  * @code
  * limiter limit(
- *     context, 20, // where it starts
- *     {.algorithm = gradient_limit({.max_limit = 500, .max_latency =
- * std::chrono::milliseconds(250)})});
+ *     context, 20, // the initial limit
+ *     {.algorithm = gradient_limit(
+ *          {.max_limit = 500, .max_latency = std::chrono::milliseconds(250)})});
  * @endcode
  */
 class gradient_limit {
 public:
-    /// Constructs the algorithm. The limit starts where the limiter starts, moved into the bounds
-    /// with the first sample.
+    /// Constructs the algorithm. The limit starts at the limiter's initial limit, which the first
+    /// sample moves into the bounds.
     /**
      * @throws std::invalid_argument unless 1 <= min_limit <= max_limit, tolerance > 1 and
      * max_latency > 0
      */
     ASIO_SEMAPHORE_DECL explicit gradient_limit(gradient_limit_options options = {});
 
-    /// Returns the limit from now on, between `min_limit` and `max_limit`.
+    /// Returns the new limit, between `min_limit` and `max_limit`.
     /** @param sample a finished admission */
     ASIO_SEMAPHORE_DECL double operator()(const limit_sample& sample);
 
@@ -86,7 +87,7 @@ private:
     ASIO_SEMAPHORE_DECL double lower(time_point now, double limit);
 
     gradient_limit_options options_;
-    double initial_ = 0; // where it started; 0: no sample yet
+    double initial_ = 0; // the initial limit; 0: no sample yet
     bool slow_start_ = true;
     window window_;
     detail::gradient::settling settling_;
@@ -94,8 +95,8 @@ private:
     detail::gradient::doubt doubt_;
     detail::gradient::probing probing_;
     detail::gradient::contention contention_;
-    operating_point started_at_;   // until the first doubling has been judged
-    operating_point relearned_at_; // to be confirmed on the way up
+    operating_point started_at_;   // valid until the first doubling has been judged
+    operating_point relearned_at_; // valid until the relearning is confirmed or refuted
     /// @endcond
 };
 

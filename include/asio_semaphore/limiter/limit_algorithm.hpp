@@ -11,9 +11,9 @@ namespace asio_semaphore {
 
 /// How the work under an admission ended.
 enum class outcome {
-    success,    ///< The work was done; its duration tells the load.
+    success,    ///< The work was done; its duration indicates the load.
     overloaded, ///< The work was refused or took too long: there is too much load.
-    ignored     ///< It says nothing about the load: the client left, or asked for the impossible.
+    ignored     ///< Says nothing about the load: the client left, or asked for the impossible.
 };
 
 /// One finished admission, as a @ref limit_algorithm sees it.
@@ -29,8 +29,8 @@ struct limit_sample {
     double limit; ///< The current limit.
 };
 
-/// An algorithm that sets the limit: it receives each admission that is finished as a success or an
-/// overload, and returns the limit from now on.
+/// An algorithm that sets the limit: it receives each admission that was finished as a success or
+/// an overload, and returns the new limit.
 /**
  * A plain function object, without a clock, a thread or a limiter. The limiter calls it from one
  * thread at a time, in the order of the reports, and holds no lock. The limit is a real number, so

@@ -59,10 +59,10 @@ namespace asio_semaphore {
  * Each criterion decides between requests that are equal by the criteria before it:
  * - the priority: the lower number first;
  * - the weight that the request's key holds now: the smaller first;
- * - what the key has had, the time of its admissions multiplied by their weights: the smaller
- *   first;
- * - the arrival: the oldest first; the newest first with `lifo`, and with `adaptive` while the
- *   queue is a standing one.
+ * - the service that the key has received, which is the duration of its admissions multiplied by
+ *   their weights: the smaller first;
+ * - the arrival: the oldest first; the newest first with `lifo`, and with `adaptive` during a
+ *   standing queue.
  *
  * @par Admission
  * A request fits if its weight and the weights of all running requests together do not exceed the
@@ -76,20 +76,20 @@ namespace asio_semaphore {
  * completes with @ref error::shed, or is refused. The first rule that applies decides:
  * - If requests of a lower priority wait, the newest request of the lowest priority is shed.
  * - Otherwise, if among the waiting requests of its own priority a key has at least two more than
- *   the new request's key, the newest request of the key with the most is shed. Requests without a
- *   key have no part in this rule.
+ *   the new request's key, the newest request of the key with the most is shed. This rule does not
+ *   concern requests without a key.
  * - Otherwise, if the newest come first, the oldest request of its own priority is shed.
  * - Otherwise the new request is refused with @ref error::queue_full.
  *
  * @par Deadlines
- * The arrival of a request fixes how long it may wait: its own `max_wait`, or the limiter's; but no
- * longer than `busy_wait`, if that is set and the queue is a standing one. A queue is a standing
- * one if it has not been empty within the limiter's `max_wait`. The deadline covers the wait in the
- * queue, never the work. At its deadline, a request that found a standing queue completes with @ref
- * error::shed if `busy_wait` is set, even if its own `max_wait` was shorter; any other completes
- * with `boost::asio::error::timed_out`. All deadlines share one timer on `get_executor()`: they end
- * waits only while the context of that executor runs. No request is admitted after its deadline,
- * however late the timer is.
+ * The arrival of a request fixes how long it may wait: its own `max_wait`, or otherwise the
+ * limiter's, but no longer than `busy_wait`, if that is set and there is a standing queue: one that
+ * has not been empty within the limiter's last `max_wait`. The deadline covers the wait in the
+ * queue, never the work. At its deadline, a request that found a standing queue on arrival
+ * completes with @ref error::shed if `busy_wait` is set, even if its own `max_wait` was shorter;
+ * any other request completes with `boost::asio::error::timed_out`. All deadlines share one timer
+ * on `get_executor()`: they end waits only while the context of that executor runs. No request is
+ * admitted after its deadline, however late the timer is.
  *
  * @par Executor
  * A handler is posted straight to its associated executor, by default `get_executor()`; see @ref
@@ -125,8 +125,8 @@ namespace asio_semaphore {
  *
  * @par Origin of the rules
  * The standing queue, `busy_wait` and the adaptive order are those of Facebook's servers ([Fail at
- * Scale](https://queue.acm.org/detail.cfm?id=2839461)). The order of keys is fair queuing. That the
- * key with the longest queue pays is the rule of FQ-CoDel (RFC 8290).
+ * Scale](https://queue.acm.org/detail.cfm?id=2839461)). The order of keys is fair queuing. The rule
+ * that the key with the longest queue loses a request is that of FQ-CoDel (RFC 8290).
  *
  * @tparam Executor any I/O executor: one that has an execution context and can run a function later
  */
@@ -202,7 +202,7 @@ public:
     basic_limiter& operator=(basic_limiter&& other) {
         if (this != &other) {
             basic_limiter old(std::move(*this));
-            // Executors can be copied, without throwing, but need not be assignable.
+            // Executors are copyable without throwing, but need not be assignable.
             executor_.~executor_type();
             ::new (static_cast<void*>(std::addressof(executor_))) executor_type(other.executor_);
             state_ = std::move(other.state_);
@@ -231,18 +231,18 @@ public:
     /**
      * @param token the completion token
      *
-     * Completes when the request is admitted or refused, when its time is over, when the operation
-     * is cancelled, or when the limiter is closed or destroyed.
+     * Completes when the request is admitted or refused, when its deadline passes, when the
+     * operation is cancelled, or when the limiter is closed or destroyed.
      *
      * @par Completion Signature
      * @code void(boost::system::error_code, admission) @endcode
-     * On success the admission has the place, from the grant on: if the handler is destroyed
-     * without being called, or its result is discarded, the place goes back, as ignored and
-     * unreported. On failure the admission is empty.
+     * From the grant on, the admission has the place: if the handler is destroyed without being
+     * called, or its result is discarded, the place goes back, as ignored and unreported. On
+     * failure the admission is empty.
      *
      * @par Fairness
-     * By priority, by what the key holds and has had, and by arrival: see the section Order of @ref
-     * basic_limiter.
+     * By priority, by what the key holds and has received, and by arrival: see the section Order of
+     * @ref basic_limiter.
      *
      * @par Per-Operation Cancellation
      * Terminal, partial and total, until the admission. Exactly one of grant, deadline, eviction
@@ -256,9 +256,8 @@ public:
      * The first three equal @ref condition::overload. `invalid_argument` and `exceeds_max` are
      * reported even if the limiter is closed or its queue full.
      * - @ref error::queue_full if the request was refused on arrival
-     * - @ref error::shed if it waited, and `busy_wait` was over or another request took its
-     *   position
-     * - `boost::asio::error::timed_out` if its `max_wait` was over
+     * - @ref error::shed if it waited, and `busy_wait` expired or another request took its position
+     * - `boost::asio::error::timed_out` if its `max_wait` expired
      * - `boost::asio::error::operation_aborted` if it was cancelled or the limiter destroyed
      * - @ref error::closed if the limiter is closed
      * - @ref error::exceeds_max if the weight is greater than the limit, unless there is an
@@ -305,8 +304,8 @@ public:
     /// Admits a request if that is possible at once; never waits.
     /**
      * @param request what is requested; its `max_wait` has no effect
-     * @return the admission; empty if the request would have to wait, and if the limiter is closed.
-     * The statistics do not count an empty result.
+     * @return the admission; empty if the request would have to wait or the limiter is closed. The
+     * statistics do not count an empty result.
      *
      * @throws std::invalid_argument if the weight is negative or the priority not in 0..3
      *
@@ -322,7 +321,8 @@ public:
         detail::place granted;
         if (state_ && state_->try_admit_plainly(request, granted))
             return detail::admission_access::make(state_, detail::outcome::granted, granted);
-        // May drop the handler of a request that leaves the queue, and that handler may own this.
+        // A copy: try_admit may drop the handler of a request that leaves the queue, and that
+        // handler may own this limiter.
         const auto state = state_;
         const detail::outcome result =
             state ? state->try_admit(request, granted, false) : detail::closed_or_invalid(request);
@@ -337,16 +337,17 @@ public:
     /**
      * @param limit the weight that may run at the same time
      *
-     * If there is an algorithm, a fresh copy of it as it was given starts from this limit, and sees
-     * only later admissions. Calls `on_limit_change`. On a moved-from limiter there is no effect.
+     * If there is an algorithm, a fresh copy of the one in the options starts from this limit, and
+     * sees only later admissions. Calls `on_limit_change`. On a moved-from limiter there is no
+     * effect.
      *
-     * @throws std::invalid_argument if limit < 1; nothing has changed then
+     * @throws std::invalid_argument if limit < 1, in which case nothing changes
      */
     void set_limit(std::ptrdiff_t limit) {
         if (limit < 1)
             boost::throw_exception(
                 std::invalid_argument("limiter::set_limit: the limit is less than 1"));
-        // on_limit_change may destroy this limiter.
+        // A copy: on_limit_change may destroy this limiter.
         if (const auto state = state_)
             state->set_limit(limit);
     }
@@ -359,7 +360,7 @@ public:
     /// Closes the limiter for good: operations that wait for admission and later ones fail with
     /// @ref error::closed.
     /**
-     * Admissions stay valid, and `async_wait_idle` goes on. A second call has no effect.
+     * Admissions stay valid, and `async_wait_idle` keeps waiting. A second call has no effect.
      *
      * @see @ref shutdown
      */
@@ -377,7 +378,7 @@ public:
     /**
      * @param token the completion token
      *
-     * Completes when the limiter is idle, at once if it is idle already; or when the operation is
+     * Completes when the limiter is idle (at once if it already is), or when the operation is
      * cancelled or the limiter destroyed. The operation has no position in the queue.
      *
      * @par Completion Signature

@@ -19,8 +19,8 @@ namespace asio_semaphore {
 enum class queue_order {
     fifo,    ///< The oldest.
     lifo,    ///< The newest.
-    adaptive ///< The oldest; the newest while the queue is a standing one, because the oldest would
-             ///< then miss their deadlines anyway.
+    adaptive ///< The oldest; the newest during a standing queue, because the oldest would then miss
+             ///< their deadlines anyway.
 };
 
 /// The default `limiter_options::classify`: what an error code says about the load.
@@ -61,8 +61,8 @@ struct limiter_options {
     /// bound.
     duration max_wait = std::chrono::seconds(1);
 
-    /// If more than 0, 5 ms for example: the longest time that a new request waits while the queue
-    /// is a standing one, that is, while it has not been empty within the last `max_wait`.
+    /// If more than 0, 5 ms for example: the longest time that a new request waits during a
+    /// standing queue, that is, while the queue has not been empty within the last `max_wait`.
     duration busy_wait = duration::zero();
 
     /// Which request comes first.
@@ -85,8 +85,8 @@ struct limiter_options {
     outcome (*classify)(const boost::system::error_code&) = default_outcome;
 
     /// Called after each change of the limit, with no lock held. Calls for changes in quick
-    /// succession may come in another order: if several threads change the limit, or if a handler
-    /// that was admitted by the first change does. `limit()` is the current limit.
+    /// succession may come in another order, if several threads change the limit, or if a handler
+    /// that was admitted by the first change makes the second. `limit()` is the current limit.
     std::function<void(double from, double to)> on_limit_change = {};
 };
 

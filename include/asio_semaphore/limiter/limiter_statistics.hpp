@@ -73,9 +73,9 @@ struct limiter_statistics {
     struct by_priority {
         std::uint64_t admitted = 0;   ///< Admitted, at once or after a wait.
         std::uint64_t queue_full = 0; ///< Refused on arrival.
-        std::uint64_t shed = 0;       ///< Left the queue: `busy_wait` was over, or evicted.
-        std::uint64_t timed_out = 0;  ///< Left the queue: `max_wait` was over.
-        std::uint64_t cancelled = 0;  ///< By the slot, by `cancel`, or by the destructor.
+        std::uint64_t shed = 0;       ///< Left the queue: `busy_wait` expired, or evicted.
+        std::uint64_t timed_out = 0;  ///< Left the queue: `max_wait` expired.
+        std::uint64_t cancelled = 0;  ///< Ended by the slot, by `cancel`, or by the destructor.
         std::uint64_t closed = 0;     ///< The limiter was closed before or during the wait.
     };
     /// By priority, the highest first.
@@ -87,7 +87,7 @@ struct limiter_statistics {
     std::uint64_t overloaded = 0;
     /// Admissions that ended in a way that says nothing about the load.
     std::uint64_t ignored = 0;
-    /// Those of the ignored admissions that were destroyed without `finish`.
+    /// Ignored admissions that were destroyed without `finish`.
     std::uint64_t unreported = 0;
 
     /// Requests that a dry run admitted although the limit would have held them back.
@@ -105,7 +105,7 @@ struct limiter_statistics {
     std::chrono::steady_clock::duration expected_wait = {};
 };
 
-/// What one key has.
+/// The usage of the limiter by one key.
 struct key_usage {
     std::uint64_t key;        ///< The key.
     std::ptrdiff_t in_flight; ///< The weight of its running requests.

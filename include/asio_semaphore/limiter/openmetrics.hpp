@@ -37,9 +37,9 @@ namespace asio_semaphore {
  *
  * @par Several limiters on one page
  * The format allows each metric once on a page, and one `# EOF`. So give each limiter its own
- * prefix, and remove the last line (`# EOF` and the newline, six characters) from all texts but the
- * last. In the same way the text can precede the metrics of the application. Limiters that share a
- * prefix and differ in a label need a page each.
+ * prefix, and remove the last line (`# EOF` and the newline, six characters) from all texts except
+ * the last. In the same way the text can precede the metrics of the application. Limiters that
+ * share a prefix and differ in a label need one page each.
  *
  * @par Example
  * @code
@@ -48,8 +48,8 @@ namespace asio_semaphore {
  * reply(page.str());
  * @endcode
  *
- * @throws std::invalid_argument if the prefix or a label's name is not as described; nothing has
- * been written then
+ * @throws std::invalid_argument if the prefix or a label's name is not as described, in which case
+ * nothing is written
  *
  * @see @ref metrics
  */

@@ -15,7 +15,7 @@
 namespace asio_semaphore {
 namespace detail {
 
-/// Admission to a limiter, as a limit.
+/// The Limit of limited_token for an admission to a limiter.
 template <typename Executor>
 struct limiter_limit {
     Executor get_executor() const noexcept { return limiter->get_executor(); }
@@ -57,8 +57,8 @@ using not_a_request = std::enable_if_t<!std::is_same_v<std::decay_t<Token>, admi
  * That of the operation, whose first argument has to be an `error_code` or a `std::exception_ptr`.
  *
  * @par Fairness
- * By priority, by what the key holds and has had, and by arrival: see the section Order of @ref
- * basic_limiter.
+ * By priority, by what the key holds and has received, and by arrival: see the section Order of
+ * @ref basic_limiter.
  *
  * @par Per-Operation Cancellation
  * While the operation waits for admission: terminal, partial and total. After its start: the types

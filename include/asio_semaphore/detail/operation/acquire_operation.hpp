@@ -73,8 +73,8 @@ inline constexpr bool tells_of_leaving<
 
 /// An operation that waits, or at least goes through the queue.
 /**
- * @tparam Request what an operation asks for, and what it is handed. It travels by value, and
- * moving it cannot throw: from the initiation to the first attempt, and from there into the waiter:
+ * @tparam Request what an operation asks for and what it receives. It is passed by value from the
+ * initiation to the first attempt, and from there into the waiter. Moving it cannot throw. It has:
  *
  * @code
  * using signature             // void(error_code, holding) or void(error_code)
@@ -82,7 +82,7 @@ inline constexpr bool tells_of_leaving<
  * using waiter_type           // what the queue sees; made by waiter_type(Request&&, bool works)
  * using holding               // owns what is granted, or nothing
  *     void reset() noexcept   //   gives it back now
- *     void forget() noexcept  //   for void(error_code) only: leaves it to the caller
+ *     void forget() noexcept  //   for void(error_code) only: the caller owns it from now on
  *
  * // The first attempt; may record in the request what is granted. The pointer is null if the
  * // object has been moved from. `queued`: not now.
@@ -101,9 +101,9 @@ inline constexpr bool tells_of_leaving<
  *
  * static constexpr const char *limit_name, *name // in Asio's handler tracking
  *
- * // If the request has its own error codes:
+ * // Optional: the request's own error codes.
  * static error_code own_error_code(outcome) noexcept
- * // If somebody has to know that w has left the queue; called with no lock held.
+ * // Optional: called when w has left the queue, with no lock held.
  * static void has_left(waiter_type& w) noexcept
  * @endcode
  */
@@ -118,8 +118,7 @@ class acquire_operation final
     using allocator_traits = std::allocator_traits<allocator_type>;
 
 public:
-    /// Queues the operation. If the queue need not or cannot take it any more, submits or drops the
-    /// operation instead.
+    /// Queues the operation. If it ends at once instead, submits or drops it.
     /// @param associated the handler's executor
     template <typename Executor, typename HandlerExecutor>
     BOOST_NOINLINE static void start(
@@ -138,7 +137,7 @@ public:
 
         const outcome result = Request::enqueue(executor, state, operation);
         own.release();
-        if (result != outcome::queued) // else the queue owns it; it may be gone by now
+        if (result != outcome::queued) // otherwise the queue owns it, and it may be gone
             end(operation, executor, state, result);
     }
 
@@ -159,7 +158,7 @@ private:
         spare_block& operator=(const spare_block&) = delete;
         BOOST_FORCEINLINE ~spare_block() {
             if (block_ == nullptr || kept() != block_)
-                return; // taken
+                return; // another operation has taken it
             kept() = nullptr;
             allocator_type().deallocate(block_, 1);
         }
@@ -267,7 +266,8 @@ private:
         acquire_operation* operation_;
     };
 
-    // The route is initialized first: the handler's executor may be a part of the handler.
+    // The route is initialized first: the handler's executor may be a part of the handler, which
+    // moves.
     template <typename Executor, typename HandlerExecutor>
     acquire_operation(
         Handler& handler, const Executor& executor, const HandlerExecutor& associated,
@@ -392,7 +392,8 @@ BOOST_FORCEINLINE void end_or_wait(
     }
 }
 
-/// Owns its executor and its reference, because the object may be gone meanwhile.
+/// Makes the second attempt. Owns the executor and a reference to the state, because the object may
+/// be destroyed meanwhile.
 template <typename Handler, typename Executor, typename StatePointer, typename Request>
 BOOST_NOINLINE void
 start_again(Handler& handler, Executor executor, StatePointer state, Request request) {
@@ -401,7 +402,7 @@ start_again(Handler& handler, Executor executor, StatePointer state, Request req
 }
 
 /// Starts an operation. @param state null if the object has been moved from
-/// @param handler the initiation's own, which destroys it if nothing else takes it over
+/// @param handler the initiation's own copy; the initiation destroys it unless it is moved on
 template <typename Handler, typename Executor, typename StatePointer, typename Request>
 BOOST_FORCEINLINE void start_acquire(
     Handler& handler, const Executor& executor, const StatePointer& state, Request& request) {

@@ -3,7 +3,7 @@
 
 #pragma once
 
-// What an acquire asks of a semaphore, and what it is handed: the request of acquire_operation.
+// The Request of acquire_operation for a semaphore: what an acquire asks for and what it receives.
 // Asio layer.
 
 #include <asio_semaphore/config.hpp>
@@ -28,8 +28,8 @@ struct permit_access {
     }
 };
 
-/// With this signature, the permits travel as an object. With bare_signature they go to the caller,
-/// who gives them back by hand.
+/// With this signature, the handler receives the permits as an object. With bare_signature, the
+/// caller gives them back by hand.
 using permit_signature = void(boost::system::error_code, permit);
 
 // Functions are forced inline if they would otherwise keep the request in memory instead of a
@@ -71,7 +71,7 @@ struct acquire_request {
     std::ptrdiff_t n;
 };
 
-/// The same, with a time at which the operation stops waiting.
+/// An acquire_request with a deadline.
 template <typename Signature>
 struct timed_acquire_request : acquire_request<Signature> {
     using untimed = acquire_request<Signature>;

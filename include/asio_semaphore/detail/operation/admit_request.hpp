@@ -3,8 +3,8 @@
 
 #pragma once
 
-// What an admission asks of a limiter, and what it is handed; and the same for waiting until a
-// limiter is idle. Requests of acquire_operation. Asio layer.
+// The Requests of acquire_operation for a limiter: an admission, and the wait until the limiter is
+// idle. Asio layer.
 
 #include <asio_semaphore/config.hpp>
 #include <asio_semaphore/detail/operation/completion.hpp>

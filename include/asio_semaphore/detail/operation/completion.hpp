@@ -5,8 +5,8 @@
 
 // The completion of an operation that ends inside its initiation. It still runs later, unless the
 // handler has an immediate executor. Asio layer. The handler has already been moved out of the
-// caller's object. The request decides what the operation holds by then, and whether the handler is
-// handed that; see acquire_operation.
+// caller's object. The request decides what the operation holds by then, and whether the handler
+// receives it; see acquire_operation.
 
 #include <asio_semaphore/config.hpp>
 #include <asio_semaphore/detail/operation/executors.hpp>
@@ -67,8 +67,8 @@ BOOST_FORCEINLINE boost::system::error_code error_code_of(outcome result) noexce
         return detail::to_error_code(result);
 }
 
-/// With this signature the handler is handed nothing: what the operation holds goes to the caller,
-/// who gives it back by hand.
+/// With this signature the handler receives only the error: what the operation holds goes to the
+/// caller, who gives it back by hand.
 using bare_signature = void(boost::system::error_code);
 
 template <typename Signature, typename Handler>
@@ -77,7 +77,7 @@ template <typename... Args, typename Handler>
 inline constexpr bool can_be_called<void(Args...), Handler> =
     std::is_invocable_v<Handler&&, Args...>;
 
-/// Held by an operation that is granted nothing.
+/// The holding of an operation that is granted nothing.
 struct nothing {
     static void reset() noexcept {}
     static void forget() noexcept {}
@@ -138,8 +138,8 @@ void complete_immediately(
 }
 
 /// Whether the immediate executor is certain to call the handler here. The system executor runs it
-/// in any thread, hence in this one, and does not let it throw either. Nothing can come between the
-/// grant and the handler, so no object has to hold what is granted.
+/// in the calling thread, and lets no exception out either. Nothing can happen between the grant
+/// and the call, so no object has to hold what is granted.
 template <typename Signature, typename Handler>
 inline constexpr bool is_called_in_place =
     std::is_same_v<immediate_executor_of<Handler>, asio::system_executor> &&

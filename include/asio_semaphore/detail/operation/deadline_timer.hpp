@@ -4,7 +4,7 @@
 #pragma once
 
 // Deadlines, and the timer of a waiting line's alarm. Asio layer. The timer lives on the executor
-// of the semaphore, or of whatever else owns the line, and is touched only there: a context whose
+// of the object that owns the line, such as a semaphore, and is touched only there: a context whose
 // concurrency hint is CONCURRENCY_HINT_UNSAFE_IO has no locks around its timers. Functions given to
 // the executor hold a reference to the line, which owns the alarm.
 
@@ -29,8 +29,8 @@ namespace asio_semaphore::detail {
 
 using deadline_clock = std::chrono::steady_clock;
 
-/// A wait in the steady clock's units. A wait beyond the clock's range becomes the longest one in
-/// range, and NaN counts as a wait that is over.
+/// A wait in the steady clock's units. A wait beyond the clock's range becomes the longest or the
+/// shortest one in range, and NaN the shortest.
 template <typename Rep, typename Period>
 deadline_clock::duration saturated(const std::chrono::duration<Rep, Period>& wait) {
     using result = deadline_clock::duration;
@@ -66,7 +66,7 @@ public:
 
     void post() override {
         call claims(line_pointer(&line_), *this);
-        // Counts also a function whose submission fails: its destructor calls dropped().
+        // Also counts a function whose submission fails: its destructor calls dropped().
         struct counted {
             alarm<threads>& timer;
             ~counted() { timer.posted(); }
@@ -85,7 +85,7 @@ private:
         if (state->find_alarm() == nullptr)
             state->install_alarm(std::make_unique<deadline_timer>(*state, executor));
         alarm<threads>* const timer = state->find_alarm();
-        if (timer == nullptr) // the context shuts down, as enqueue will report
+        if (timer == nullptr) // the context is shutting down, as enqueue will report
             return state->enqueue(w);
         const expectation expected(*timer, w.at);
         expected.post();
@@ -143,7 +143,7 @@ private:
         Executor executor;
         std::optional<
             asio::basic_waitable_timer<deadline_clock, asio::wait_traits<deadline_clock>, Executor>>
-            timer; // constructed on the executor, too
+            timer; // constructed in a function on the executor
     };
 
     waiting_line<threads>& line_;

@@ -45,9 +45,9 @@ inline constexpr bool has_context = is_networking_ts_executor<Executor> ||
                                     asio::can_query<Executor, asio::execution::context_t>::value;
 
 /// Whether an executor, by its type, runs functions at once in the calling thread. Examples are
-/// system_executor, which the handlers of Asio's parallel_group have if nobody gave them an
-/// executor, and the executors of futures. Required never to block, they would start the threads of
-/// the system context, which are not the program's.
+/// system_executor, which the handlers of Asio's parallel_group have unless they are given another
+/// executor, and the executors of futures. If required never to block, they would start the threads
+/// of the system context, which are not the program's.
 template <typename Executor, typename = void>
 inline constexpr bool is_inline_by_type = false;
 template <typename Executor>
@@ -87,8 +87,8 @@ base_of(const asio::execution::any_executor<Properties...>& executor) noexcept {
     return executor;
 }
 
-/// For any_io_executor, its base class: what Asio returns for a property of the base is not moved
-/// into yet another object.
+/// Returns the base class of any_io_executor: when Asio applies a property to the base, the result
+/// is not moved into yet another object.
 template <typename Executor>
 const auto& as_base(const Executor& executor) noexcept {
     if constexpr (is_any_io_executor<Executor>)
@@ -97,8 +97,8 @@ const auto& as_base(const Executor& executor) noexcept {
         return executor;
 }
 
-/// Without an allocator of the handler's own, the executor chooses. Asio's executors recycle memory
-/// by default; asking for that would copy them.
+/// Submits f with the handler's allocator. If the handler has none of its own, the executor
+/// chooses: Asio's executors recycle memory by default, and asking for that would copy them.
 template <typename Executor, typename Function, typename Allocator>
 BOOST_FORCEINLINE void
 execute_on(const Executor& executor, Function&& f, const Allocator& allocator) {
@@ -130,7 +130,7 @@ void dispatch_to(const Executor& executor, Function&& f, const Allocator& alloca
         detail::execute_on(executor, std::forward<Function>(f), allocator);
 }
 
-/// A function on its way to an executor to which it cannot be posted.
+/// A function that is dispatched to its executor from another one, because it is not posted there.
 template <typename Executor, typename Function, typename Allocator>
 struct relayed {
     Executor executor;
@@ -140,7 +140,7 @@ struct relayed {
     void operator()() { detail::dispatch_to(executor, std::move(function), allocator); }
 };
 
-/// Has executor run f later, never here. If executor is not to be posted to, f goes through the
+/// Has executor run f later, never here. If f is not posted to executor, it goes through the
 /// semaphore's executor, @p io.
 template <typename Executor, typename IoExecutor, typename Function, typename Allocator>
 BOOST_FORCEINLINE void submit_to(
@@ -158,7 +158,7 @@ BOOST_FORCEINLINE void submit_to(
 template <typename Executor1, typename Executor2>
 bool is_same(const Executor1& first, const Executor2& second) noexcept {
     if constexpr (std::is_same_v<Executor1, Executor2>)
-        // Mostly the same object: few handlers have an executor of their own.
+        // Usually the same object, because few handlers have an executor of their own.
         return &first == &second || first == second;
     else
         return false;
@@ -220,8 +220,8 @@ const io_context_executor* as_io_context(const Executor& executor) noexcept {
     if constexpr (std::is_same_v<Executor, io_context_executor>)
         return &executor;
 #if !defined(BOOST_ASIO_NO_TYPEID)
-    // Compares the types' addresses, and never the names of other executors' types. If a program
-    // has the type twice, because shared libraries hide theirs, null is as good an answer.
+    // Compares only the addresses of the types, never their names. If a program has the type twice,
+    // because shared libraries hide theirs, null is a correct result, too.
     else if constexpr (is_any_io_executor<Executor>)
         return &executor.target_type() == &typeid(io_context_executor)
                    ? static_cast<const io_context_executor*>(executor.template target<void>())

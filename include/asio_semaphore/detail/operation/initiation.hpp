@@ -4,10 +4,10 @@
 #pragma once
 
 // The initiation of an operation. A completion token may call it now, later, more than once, or
-// never. Asio layer. Until it is copied or moved, it refers to the members of the object on which
-// the operation is started. A copy, which a lazy token keeps, holds its own executor and a
-// reference to the state. The copy therefore follows the object's state when the object is moved,
-// and may outlive the object.
+// never. Asio layer. Until the initiation is copied or moved, it refers to the members of the
+// object on which the operation is started. A copy, which a lazy token keeps, holds its own
+// executor and a reference to the state. The copy therefore follows the object's state when the
+// object is moved, and may outlive the object.
 
 #include <asio_semaphore/config.hpp>
 #include <asio_semaphore/detail/operation/acquire_operation.hpp>
@@ -49,7 +49,7 @@ protected:
     // one place per handler, and passes on what is in registers.
     template <typename Handler, typename Request>
     BOOST_FORCEINLINE void start(Handler&& handler, Request&& request) const {
-        // From here on the handler is no longer the caller's, whatever happens to it.
+        // From here on the handler is no longer the caller's, even if something throws.
         std::decay_t<Handler> own(std::forward<Handler>(handler));
         detail::start_acquire(own, *executor_, *state_, request);
     }

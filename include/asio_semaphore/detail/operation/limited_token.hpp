@@ -18,9 +18,10 @@
 
 namespace asio_semaphore::detail {
 
-/// @tparam Limit what the operation must hold, as a value. limit.acquire() is a deferred operation
-/// with the signature void(error_code, what is held). limit.get_executor() is the executor of the
-/// object that grants. If what is granted can be lost, Limit has a type grants_what_can_be_lost.
+/// @tparam Limit a value that describes what the operation must hold. limit.acquire() is a deferred
+/// operation with the signature void(error_code, what is held). limit.get_executor() is the
+/// executor of the object that grants. If what is granted can be lost, Limit has a type
+/// grants_what_can_be_lost.
 template <typename CompletionToken, typename Limit>
 struct limited_token {
     /// The adapted token.
@@ -31,7 +32,7 @@ struct limited_token {
     CompletionToken token_;
 };
 
-/// Stands for the default token of the operation that it is given to.
+/// Stands for the default token of the operation to which it is passed.
 struct default_token {};
 
 template <typename Limit>
@@ -60,7 +61,7 @@ auto limit_token(Limit limit, Token&& token) {
 }
 
 /// A token that adapts the operation's default token; also a function object that adapts the token
-/// that it is given.
+/// it is called with.
 template <typename Limit>
 struct partial_limited_token : limited_token<default_token, Limit> {
     template <typename CompletionToken>

@@ -25,7 +25,7 @@
 
 namespace asio_semaphore::detail {
 
-/// Room inside the operation for the one function that its delivery makes the io_context queue. So
+/// Memory inside the operation for the one function that its delivery posts to the io_context. So
 /// nothing is allocated between the grant and the delivery, and nothing can fail there.
 class post_storage {
 public:
@@ -139,11 +139,11 @@ private:
     std::optional<busy_executor<IoExecutor>> other_;
 };
 
-/// The handler's executor is the semaphore's.
+/// For a handler whose executor is the semaphore's.
 struct no_io_work {};
 
 /// For every other pair.
-/// @tparam IsOwn whether the handler has an executor of its own; else it has the semaphore's
+/// @tparam IsOwn whether the handler has an executor of its own; otherwise it uses the semaphore's
 template <typename IoExecutor, typename HandlerExecutor, bool IsOwn>
 class general_route {
 public:

@@ -24,16 +24,16 @@ public:
 
     ASIO_SEMAPHORE_DECL explicit semaphore_service(boost::asio::execution_context& context);
 
-    /// Asio may not shut down a service that is created while the context already shuts down. And
-    /// if several threads create the service at once, Asio destroys all but one of theirs, under a
-    /// lock of its own: that destruction must not shut down or call anything.
+    /// Asio may not shut down a service that is created while the context is already shutting down.
+    /// And if several threads create the service at once, Asio destroys all but one of theirs,
+    /// under a lock of its own: that destruction must not shut down or call anything.
     ASIO_SEMAPHORE_DECL ~semaphore_service() override;
 
     /// The registry of the states on this context.
     ASIO_SEMAPHORE_DECL static boost::intrusive_ptr<state_registry<threads>>
     registry_of(boost::asio::execution_context& context);
 
-    /// The numbers are as in the constructor of basic_async_semaphore.
+    /// The parameters are those of the constructor of basic_async_semaphore.
     /// @throws std::invalid_argument
     ASIO_SEMAPHORE_DECL static boost::intrusive_ptr<semaphore_state<threads>> make_state(
         boost::asio::execution_context& context, std::ptrdiff_t initial,

@@ -9,8 +9,8 @@
 //                                         └── no permit: failure_of ─────────────────────^
 //
 // The permit belongs to the completion of the acquire, then to the awaiter's call, then to the
-// keeper. Whatever happens to any of them, the permit goes back. Its type is whatever the acquire
-// hands over.
+// keeper. Whichever of them is destroyed, the permit goes back. Its type is that of what the
+// acquire delivers.
 
 #include <asio_semaphore/config.hpp>
 #include <asio_semaphore/detail/operation/acquire_operation.hpp>
@@ -45,11 +45,12 @@ namespace asio = boost::asio;
 /// first.
 class cancellation_relay {
 public:
-    /// Both stages listen here, one after the other.
+    /// The slot of both stages, one after the other.
     asio::cancellation_slot slot() noexcept { return signal_.slot(); }
 
     void cancel(asio::cancellation_type_t type) {
-        // Between the grant and the start nobody listens, so start() looks for a cancellation.
+        // Between the grant and the start the slot has no handler, so start() checks for a
+        // cancellation.
         stage expected = stage::waiting;
         if (detail::ends_an_acquire(type))
             stage_.compare_exchange_strong(expected, stage::cancelled);
@@ -81,7 +82,7 @@ public:
         relay_(std::move(relay)) {}
 
     void operator()(asio::cancellation_type_t type) {
-        // Otherwise the last reference might go with the operation that ends here.
+        // A copy, because the operation that ends here might release the last other reference.
         const auto relay = relay_;
         relay->cancel(type);
     }
@@ -90,8 +91,7 @@ private:
     std::shared_ptr<cancellation_relay> relay_;
 };
 
-/// Null for a slot through which nobody can cancel, unless something other than the slot may
-/// cancel.
+/// Returns null if the slot is not connected, unless something other than the slot may cancel.
 template <typename Slot>
 std::shared_ptr<cancellation_relay> relay_from(Slot slot, bool is_needed = false) {
     std::shared_ptr<cancellation_relay> relay;
@@ -117,8 +117,8 @@ template <typename Held>
 inline constexpr bool is_told_how_it_went<
     Held, std::void_t<decltype(std::declval<Held&>().finish(boost::system::error_code()))>> = true;
 
-/// Gives back what an operation ran with. A Held that wants the result is told by
-/// finish(error_code), or by ignore() if no code tells the result.
+/// Gives back what an operation held while it ran. Calls finish(error_code) if Held has it, or
+/// ignore() if the result is an exception without an error code.
 template <typename Held, typename... Results>
 void hand_back(Held& held, const Results&... results) noexcept {
     if constexpr (!is_told_how_it_went<Held>) {
@@ -179,8 +179,8 @@ private:
 
 /// The acquire's handler: starts the wrapped operation, with everything it was initiated with.
 /**
- * It goes where the intermediate steps of any composed operation go: first to the executor of the
- * wrapped operation's I/O object, where nobody else uses the object, and from there it is
+ * It runs where the intermediate steps of any composed operation run: first on the executor of the
+ * wrapped operation's I/O object, where nothing else uses the object, and from there it is
  * dispatched to the final handler's executor. The semaphore's executor is not involved.
  *
  * @tparam Executor that of the wrapped operation
@@ -233,7 +233,7 @@ private:
 
     template <typename Held>
     struct dispatched {
-        busy_executor<Executor> operation_work; // until the operation has its own
+        busy_executor<Executor> operation_work; // until the operation holds its own work
         permit_awaiter awaiter;
         boost::system::error_code ec;
         Held held;
@@ -285,9 +285,9 @@ private:
 
 /// The initiation that the inner token calls: now, later, or more than once.
 /**
- * @tparam Acquire a deferred acquire of the permit; it follows the semaphore, or whatever else
- * limits, and may outlive it
- * @tparam CanBeLost what is acquired can be lost
+ * @tparam Acquire a deferred acquire of the permit; it follows the semaphore, or another limiting
+ * object, when that is moved, and may outlive it
+ * @tparam CanBeLost whether what is acquired can be lost
  */
 template <
     typename Failure, typename Initiation, typename Executor, typename Acquire, bool CanBeLost>
@@ -319,8 +319,8 @@ private:
     static void start(Self& self, I&& initiation, Handler&& handler, Args&&... args) {
         using awaiter = permit_awaiter<
             Failure, std::decay_t<Handler>, Initiation, Executor, std::decay_t<Args>...>;
-        // Read before the handler moves; then the handler is no longer the caller's, whatever
-        // throws.
+        // The slot is read before the handler moves. From then on the handler is no longer the
+        // caller's, even if something throws.
         const auto slot = asio::get_associated_cancellation_slot(handler);
         std::decay_t<Handler> own(std::forward<Handler>(handler));
         std::move(self.acquire_)(awaiter(
@@ -335,7 +335,8 @@ private:
 
 } // namespace asio_semaphore::detail
 
-/// Everything associated with the handler is associated with both of its wrappers, ...
+/// Everything associated with the handler is associated with the permit_keeper, unless the keeper
+/// defines the association itself.
 template <
     template <typename, typename> class Associator, typename Handler, typename Held,
     typename DefaultCandidate>
@@ -353,7 +354,7 @@ struct boost::asio::associator<
     }
 };
 
-/// ... unless they define the association themselves.
+/// The same for the permit_awaiter.
 template <
     template <typename, typename> class Associator, typename Failure, typename Handler,
     typename Initiation, typename Executor, typename... Args, typename DefaultCandidate>

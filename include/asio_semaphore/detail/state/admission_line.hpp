@@ -3,14 +3,14 @@
 
 #pragma once
 
-// Who is admitted under a limit, who waits, and who leaves: a waiting line whose waiters are
-// ordered by an admission_queue. State layer; from above it uses only the limiter's options and
-// statistics. The derived class decides what moves the limit, and how admissions end.
+// Admits requests under a limit: a waiting line whose waiters are ordered by an admission_queue.
+// State layer; from above it uses only the limiter's options and statistics. The derived class
+// decides what moves the limit, and how admissions end.
 //
 // Every decision is made under mutex_. Invariants, at every unlock of mutex_, while the line is
 // open and no thread is ending all waiters:
 //   - No lost wake-up: the candidate, if there is one, does not fit.
-//   - Conservation: in_flight_ is the sum of the weights of the places given out.
+//   - Conservation: in_flight_ is the sum of the weights of all places that are held.
 //   - While the limiter is idle, nobody waits for it to become idle.
 
 #include <asio_semaphore/config.hpp>
@@ -40,8 +40,8 @@ inline constexpr time_point unset = time_point::min();
 struct place {
     key_record* record = nullptr; // null: none
     std::ptrdiff_t weight = 0;
-    time_point since = unset; // when it was admitted
-    std::uint32_t epoch = 0;  // of the limit; see set_limit
+    time_point since = unset; // the time of the admission
+    std::uint32_t epoch = 0;  // the epoch of the limit; see set_limit
 };
 
 /// Whether the request's weight and priority are valid.
@@ -70,13 +70,13 @@ public:
     place granted() const noexcept { return {record, weight, since, epoch_}; }
 
     const std::uint64_t key;
-    // Every waiter carries these, and needs only one at a time.
+    // A waiter needs only one of these at a time.
     union {
-        limiter_options::duration max_wait; // until it has arrived: its own, if any
-        time_point since;                   // when it arrived; once granted, when that was
+        limiter_options::duration max_wait; // before the arrival: the request's own, if any
+        time_point since; // the time of the arrival; after the grant, that of the grant
     };
     const bool has_max_wait;
-    bool has_arrived = false; // its deadline is fixed
+    bool has_arrived = false; // whether its deadline is fixed
 
 protected:
     ~admission_waiter() = default;
@@ -96,7 +96,7 @@ public:
     using admission_waiter_type = admission_waiter<Threads>;
     using duration = limiter_options::duration;
 
-    /// The most weight that may be in flight.
+    /// The largest weight that may be in flight.
     static constexpr std::ptrdiff_t max() noexcept {
         return std::numeric_limits<std::ptrdiff_t>::max();
     }
@@ -111,10 +111,11 @@ public:
     /// Memory for a key that is not present; allocated and freed with no lock held.
     using spare_record = std::unique_ptr<key_record>;
 
-    /// Admits if nobody waits and there are no keys; submits nobody. False is not a refusal.
+    /// Admits the request if nobody waits and there are no keys; submits no waiter. False is not a
+    /// refusal.
     bool try_admit_plainly(const admission_request& r, place& granted) noexcept;
     /// Admits, refuses, or returns `queued` if the request would have to wait.
-    /// @param is_counted whether a refusal is counted, and how long the request may wait matters
+    /// @param is_counted whether a refusal is counted, and whether the request's max_wait matters
     outcome try_admit(const admission_request& r, place& granted, bool is_counted = true);
     outcome
     try_admit(const admission_request& r, place& granted, spare_record& spare, bool is_counted);
@@ -144,9 +145,9 @@ protected:
     bool has_algorithm() const noexcept { return static_cast<bool>(options_.algorithm); }
 
     // Under mutex_:
-    /// Does not grant the waiters that now fit: see make_way.
+    /// Sets the limit. Does not grant the waiters that fit now: see make_way.
     void set_whole(double limit) noexcept;
-    /// Takes the place back, and grants the waiters that now fit.
+    /// Takes the place back, and grants the waiters that fit now.
     void give_back(const place& p, time_point now, taken_type& taken) noexcept;
     /// Grants the waiters that can be granted now.
     void settle(time_point now, taken_type& taken) noexcept;
@@ -161,7 +162,7 @@ protected:
     std::ptrdiff_t in_flight_ = 0;
     std::size_t running_ = 0;
     limiter_counts counts_;
-    std::uint32_t epoch_ = 0; // of the limit; a place records the one it was granted in
+    std::uint32_t epoch_ = 0; // the limit's epoch; a place records that of its grant
     // Since the derived class last reset them:
     std::ptrdiff_t peak_ = 0; // the most weight in flight
     bool bound_ = false;      // the limit was reached, or held a request back
@@ -202,11 +203,13 @@ private:
     void leaves(waiter_type& w, outcome result) noexcept override;
 
     // All guarded by mutex_:
-    // By priority: the most that may be in flight once a request of that priority is admitted.
+    // By priority: the largest weight that may be in flight once a request of that priority is
+    // admitted.
     std::array<std::ptrdiff_t, priorities> allowed_{};
-    // Threads that are ending all waiters. Nobody is granted between two of their steps.
+    // The number of threads that are ending all waiters. Nobody is granted between two of their
+    // steps.
     int ends_ = 0;
-    time_point empty_until_; // while somebody waits: since when the queue is not empty
+    time_point empty_until_; // while somebody waits: when the queue was last empty
 };
 
 } // namespace asio_semaphore::detail

@@ -20,7 +20,7 @@
 //   - A key's record enters before it is used. Key 0 has a record here, which enters by itself.
 //   - A grant is remove(r), then hold(*r.record, r.weight), with no leave in between.
 //   - When a key may have become idle, leave(record) follows before another key enters: an idle
-//     record would set newcomers back to its own past.
+//     record would give newcomers its own outdated service.
 
 #include <asio_semaphore/config.hpp>
 #include <asio_semaphore/detail/state/ordered_set.hpp>
@@ -50,7 +50,7 @@ public:
     std::uint64_t arrival() const noexcept { return stamp_ / one_arrival; }
 
     const std::ptrdiff_t weight;
-    key_record* record = nullptr; // of the key that it counts against; set by push
+    key_record* record = nullptr; // the record of the request's key; set by push
 
 private:
     friend class admission_queue;
@@ -68,20 +68,21 @@ private:
 };
 
 /// The requests of one key and one priority, by arrival: a list, or, if the key has a cap, a treap.
-/// The treap finds the first request that fits into some room without a walk past all that do not.
-/// Its heap is ordered by a hash of the arrivals, which no client can choose closely enough to
-/// unbalance the treap. The caller knows which of the two it is, and says the same in each call.
+/// The treap finds the first request that fits into some room without visiting all that do not. Its
+/// heap is ordered by a hash of the arrivals, which no client can choose closely enough to
+/// unbalance the treap. The caller decides which of the two it is, and must say the same in each
+/// call.
 class backlog {
 public:
     bool empty() const noexcept { return size_ == 0; }
     std::size_t size() const noexcept { return size_; }
     /// @pre !empty()
     queued_request& newest() const noexcept { return *newest_; }
-    /// The oldest or the newest; null if there is none. For a list only.
+    /// The oldest or the newest request; null if there is none. For a list only.
     queued_request* first(bool newest_first) const noexcept {
         return newest_first ? newest_ : top_;
     }
-    /// The first that weighs no more than @p room. For a treap only.
+    /// The first request that weighs no more than @p room, or null. For a treap only.
     queued_request* first_within(std::ptrdiff_t room, bool newest_first) const noexcept;
 
     /// @pre r has arrived last
@@ -108,15 +109,15 @@ struct length_node : tree_node {};
 struct key_node : tree_node {};
 struct service_node : tree_node {};
 
-/// A backlog's places among the backlogs of other keys.
+/// A backlog, as an element of the sets that compare it with the backlogs of other keys.
 struct queued_backlog : turn_node, length_node {
     queued_backlog(key_record& r, int p) noexcept : priority(p), record(r) {}
 
     const int priority;
     key_record& record;
     backlog requests;
-    queued_request* next = nullptr; // whose turn it is, if the key's cap lets one through
-    std::uint64_t turn;             // valid if there is a next: the least is first among equals
+    queued_request* next = nullptr; // the first request that the cap lets through, or null
+    std::uint64_t turn;             // the order among equals; valid if there is a next
 };
 
 /// What a key holds, waits for and has received. The caller owns it, and allocates and frees it
@@ -137,12 +138,12 @@ public:
     std::size_t waiting() const noexcept { return waiting_; } // requests
     double served() const noexcept { return served_; }
 
-    key_record* next_spare; // for its owner, while it is not in the queue
+    key_record* next_spare; // for the record's owner, while the record is not in the queue
 
 private:
     friend class admission_queue;
 
-    bool is_present_ = false; // holds or waits, or has just entered
+    bool is_present_ = false; // the key holds or waits, or has just entered
     std::uint64_t key_;
     std::ptrdiff_t held_ = 0;
     std::size_t running_ = 0;
@@ -163,12 +164,12 @@ public:
     key_record* find(std::uint64_t key) noexcept;
     /// Adds the record of a key that is not present. Its service starts at the virtual time.
     void enter(key_record& record) noexcept;
-    /// Removes the record if its key neither holds nor waits. True: it has left, and the caller may
-    /// free it. Never true for key 0.
+    /// Removes the record if its key neither holds nor waits. Returns true if the record has left,
+    /// and the caller may free it; never for key 0.
     [[nodiscard]] bool leave(key_record& record) noexcept;
 
-    /// The keys that are present, without key 0; for_each_key visits them in the order of their
-    /// numbers.
+    /// The number of keys that are present, without key 0; for_each_key visits them in ascending
+    /// order.
     std::size_t keys() const noexcept { return keys_; }
     template <typename F>
     void for_each_key(F f) const {
@@ -204,10 +205,10 @@ public:
     /// Counts the end of an admission. @param service max(time held, one tick) * weight
     void give_back(key_record& record, std::ptrdiff_t weight, double service) noexcept;
 
-    /// Nobody waits, and only key 0 may be present. Its service is then compared with no other
-    /// key's, and the two fast paths below suffice.
+    /// Whether nobody waits and only key 0 may be present. The service of key 0 is then compared
+    /// with no other key's, and the two fast paths below suffice.
     bool is_plain() const noexcept { return size_ == 0 && keys_ == 0; }
-    /// As hold. @pre is_plain()
+    /// Like hold. @pre is_plain()
     key_record& hold_plainly(std::ptrdiff_t weight) noexcept {
         nobodys_.served_ = 0; // see virtual_time
         nobodys_.is_present_ = true;
@@ -215,7 +216,7 @@ public:
         nobodys_.held_ += weight;
         return nobodys_;
     }
-    /// As give_back and leave. @pre is_plain()
+    /// Like give_back and leave. @pre is_plain()
     void give_back_plainly(std::ptrdiff_t weight) noexcept {
         nobodys_.held_ -= weight;
         --nobodys_.running_;
@@ -280,13 +281,13 @@ private:
     std::uint64_t arrivals_ = 0;
     std::size_t size_ = 0;
     std::size_t keys_ = 0;
-    ordered_set<key_record, by_key, key_node> records_;         // without key 0's
-    ordered_set<key_record, by_service, service_node> present_; // the same
+    ordered_set<key_record, by_key, key_node> records_;         // without key 0's record
+    ordered_set<key_record, by_service, service_node> present_; // without key 0's record
     ordered_set<queued_backlog, by_turn, turn_node> order_;     // the backlogs with a next
     std::array<priority_class, priorities> classes_;
     key_record nobodys_{0};
-    // While requests wait: the service of a key that has had its fair share, unless keys that are
-    // present have all had more, or all less. Else 0.
+    // While requests wait: the service of a key that has had its fair share, unless all present
+    // keys have had more, or all less. Otherwise 0.
     double time_ = 0;
 };
 

@@ -28,7 +28,7 @@ struct deadline_key {
     time_point at; // constant while in a set
 };
 
-/// A place in the order of deadlines.
+/// An element of a deadline_set.
 // The node is the last base, so that a derived class can use the padding behind it.
 struct deadline_node : deadline_key, tree_node {
     explicit deadline_node(time_point t) noexcept : deadline_key{t} {}
@@ -78,15 +78,15 @@ public:
     /// Destroys the timer, because the execution context shuts down.
     virtual void shut() noexcept = 0;
 
-    /// Posts for an idle timer; the caller is in a section. If posting fails, the timer stays set
-    /// and fires once for nothing.
+    /// Calls post() for an idle timer, to have it cancelled; the caller is in a section. If post()
+    /// fails, the timer stays set and fires once for nothing.
     void try_post() noexcept;
 
     void posted() noexcept;
     void dropped() noexcept;
 
-    /// While it lives, a waiter with this deadline is about to enter the queue. It counts as a
-    /// section: a shutdown of the context waits for its end.
+    /// Announces, while it exists, that a waiter with this deadline is about to enter the queue. It
+    /// counts as a section: a shutdown of the context waits for its end.
     class expectation {
     public:
         expectation(alarm& a, time_point deadline) noexcept;
@@ -94,7 +94,7 @@ public:
         expectation& operator=(const expectation&) = delete;
         ~expectation();
 
-        /// Calls alarm::post, unless the context has shut down: then enqueue reports that.
+        /// Calls alarm::post, unless the context has shut down, which enqueue then reports.
         void post() const;
 
     private:
@@ -109,8 +109,8 @@ public:
     bool next(time_point& at) noexcept;
     /// The caller could not set the timer, and may not touch it any more.
     void failed() noexcept;
-    /// The timer has fired: ends the wait of every waiter whose deadline has passed. The result
-    /// means what that of claim means.
+    /// The timer has fired: ends the wait of every waiter whose deadline has passed. The result has
+    /// the same meaning as that of claim().
     bool expire(time_point now) noexcept;
 
 private:
@@ -128,7 +128,7 @@ private:
                    ? &static_cast<timed_waiter<Threads>&>(deadlines_.first())
                    : nullptr;
     }
-    /// Whether the timer is set although nobody needs it.
+    /// Whether the timer is set although no waiter needs it.
     bool is_idle() const noexcept {
         return deadlines_.empty() && set_for_ != never && expected_ == 0 && !will_be_looked_at();
     }
@@ -137,11 +137,11 @@ private:
 
     state_type& state_; // its mutex guards all members below
     deadline_set deadlines_;
-    time_point set_for_ = never; // when the timer is going to look at the deadlines
+    time_point set_for_ = never; // the time for which the timer is set
     time_point wanted_ = never;  // the earliest deadline of the expected waiters
     int expected_ = 0;           // waiters about to enter the queue
-    int posted_ = 0;             // calls of claim that are certain, and still to come
-    bool is_claimed_ = false;    // a thread may touch the timer
+    int posted_ = 0;             // calls of claim that are certain to come
+    bool is_claimed_ = false;    // a thread has claimed the timer
 };
 
 } // namespace asio_semaphore::detail

@@ -3,8 +3,8 @@
 
 #pragma once
 
-// A limiter's counters, and how often it grants waiters. State layer. The mutex of the limiter's
-// state guards them.
+// A limiter's counters, and the mean time between its grants. State layer. The mutex of the
+// limiter's state guards them.
 
 #include <asio_semaphore/config.hpp>
 #include <asio_semaphore/detail/state/threads.hpp>
@@ -80,15 +80,15 @@ public:
 
     void fail() noexcept { ++all_.algorithm_failures; }
 
-    // How often waiters are granted:
+    // The time between grants:
     void begin_queue(time_point now) noexcept { last_grant_ = now; }
     void grant(time_point now) noexcept {
         const auto since = static_cast<double>((now - std::exchange(last_grant_, now)).count());
         grant_interval_ += (since - grant_interval_) / (grant_interval_ > 0 ? 16 : 1);
     }
-    /// How long it takes to grant that many waiters.
+    /// The expected time until that many waiters have been granted.
     duration expected_wait(std::size_t waiting, time_point now) const noexcept {
-        // The current interval counts once it is longer than usual.
+        // The interval since the last grant counts once it is longer than usual.
         const auto under_way = static_cast<double>((now - last_grant_).count());
         const double wait = std::max(grant_interval_, under_way) * static_cast<double>(waiting);
         constexpr duration longest = duration::max();
@@ -105,9 +105,10 @@ private:
         return all_.priorities[static_cast<std::size_t>(priority)];
     }
 
-    limiter_statistics all_;    // only its counters are set
-    time_point last_grant_;     // while somebody waits: the last grant, or when the queue began
-    double grant_interval_ = 0; // the mean, in the clock's ticks; 0: none yet
+    limiter_statistics all_; // only the counters are set
+    // While somebody waits: the time of the last grant, or of the beginning of the queue.
+    time_point last_grant_;
+    double grant_interval_ = 0; // the mean interval, in ticks of the clock; 0: none yet
 };
 
 } // namespace asio_semaphore::detail

@@ -43,7 +43,7 @@ public:
     /// Ends an admission. @param is_reported whether its owner reported the outcome
     void finish(const place& p, asio_semaphore::outcome result, bool is_reported) noexcept;
 
-    /// @pre 1 <= limit; @throws what copying the algorithm throws; then nothing has changed
+    /// @pre 1 <= limit. @throws whatever copying the algorithm throws; nothing changes then
     void set_limit(std::ptrdiff_t limit);
 
     limiter_statistics statistics() const;
@@ -89,8 +89,8 @@ private:
 
     // All guarded by mutex_:
     algorithm_pointer algorithm_;
-    bool is_shown_ = false; // a thread is showing the algorithm samples
-    // For that thread or the next one; grown with the mutex unlocked.
+    bool is_shown_ = false; // a thread is showing samples to the algorithm
+    // Samples for that thread or the next one; the buffer grows with the mutex unlocked.
     boost::circular_buffer<limit_sample> samples_;
     bool is_more_left_ = false; // a sample was added since the last one was taken
 };

@@ -12,7 +12,7 @@ namespace asio_semaphore::detail {
 
 /// The links of an element of an ordered_set.
 struct tree_node {
-    tree_node() noexcept {} // not trivial: a derived class can use the padding after it
+    tree_node() noexcept {} // not trivial, so that a derived class can use the padding
 
     tree_node* parent; // all are unset while the node is in no set
     tree_node* left;
@@ -53,7 +53,7 @@ public:
         };
         algorithms::insert_equal(&header_, &header_, &node, before);
     }
-    /// Compares nothing: the elements' keys may have changed.
+    /// Makes no comparison, so the elements' keys may have changed.
     void remove(T& removed) noexcept {
         if (has_one())
             clear();

@@ -3,7 +3,7 @@
 
 #pragma once
 
-// Who gets how many permits, and when: a waiting line whose waiters ask for a count. State layer.
+// Grants permits: a waiting line whose waiters ask for a number of permits. State layer.
 //
 // While nobody waits, permits are taken and given back by compare-and-swap on one word. While
 // somebody waits, the word's queued flag is set; then only the holder of mutex_ changes the word,
@@ -19,8 +19,8 @@
 //   - No lost wake-up: the queued flag is set if and only if the queue is not empty (until the
 //     context shuts down). Then the semaphore is open, and the head of the queue needs more than is
 //     available.
-//   - Conservation: available changes only by the n of an acquire that is granted, of permits that
-//     are given back, and of reduce.
+//   - Conservation: the number of available permits changes only by the n of a granted acquire, of
+//     permits that are given back, or of a reduce.
 
 #include <asio_semaphore/config.hpp>
 #include <asio_semaphore/detail/state/waiting_line.hpp>
@@ -86,7 +86,7 @@ public:
     /// means that w waits: it may be submitted at any moment, and the caller must not touch it any
     /// more. With any other outcome, w still belongs to the caller. `unalarmed` asks the caller to
     /// post the alarm, with an expectation of w's deadline, and to try again.
-    /// @param is_alarmed the caller has done so
+    /// @param is_alarmed whether the caller has done so
     /// @pre 0 < w.count <= max_permits()
     outcome enqueue(waiter_type& w, bool is_alarmed = false) noexcept;
 
@@ -110,7 +110,7 @@ public:
     /// exceed max(). @pre n >= 0
     bool reduce(std::ptrdiff_t n) noexcept { return add(-n); }
 
-    /// Gives back what a permit held, and its reference; never exceeds the maximum.
+    /// Gives back the permits of a permit object, and its reference; never exceeds the maximum.
     void put_back(std::ptrdiff_t n) noexcept;
 
 private:
@@ -124,8 +124,8 @@ private:
     static constexpr std::int64_t closed_flag = 2;
     static constexpr std::int64_t one_permit = 4;
 
-    // As wide as the word on every platform: in debt, max() may be further away than a ptrdiff_t
-    // can hold.
+    // The result is as wide as the word on every platform: the distance from a debt to max() may
+    // exceed a ptrdiff_t.
     static std::int64_t available_in(std::int64_t word) noexcept { return word >> 2; }
 
     ~semaphore_state() override = default;

@@ -30,11 +30,11 @@ public:
 
     /// Shuts down every state here, and every state inserted later: none submits anything
     /// afterwards. Waits for submissions that other threads are in the middle of, then destroys the
-    /// waiting operations without calling their handlers. Another call has no effect.
+    /// waiting operations without calling their handlers. A second call has no effect.
     void shutdown() noexcept;
 
-    /// For the service: whether anybody else refers to the registry, so that there may be states to
-    /// shut down. If nobody else does, nobody can insert a state meanwhile.
+    /// For the service: whether there may be states to shut down, because the registry has other
+    /// references than the service's. If it has none, no state can be inserted meanwhile.
     bool has_states() const noexcept {
         // relaxed: the mutex, or the deletion, that follows provides the order.
         return references_.load(std::memory_order_relaxed) > 1;

@@ -59,15 +59,15 @@ private:
     typename Threads::template atomic<bool> locked_{false};
 };
 
-/// What programs use: real threads.
+/// The policy that programs use: real threads.
 struct BOOST_SYMBOL_VISIBLE threads {
     using mutex = brief_mutex<threads>;
 
     template <typename T>
     using atomic = std::atomic<T>;
 
-    /// The most waiters that leave a queue in one critical section, where not all of them have to
-    /// leave at once. Between two batches, other threads can take the lock.
+    /// The maximum number of waiters that leave a queue in one critical section, unless all of them
+    /// have to leave at once. Between two batches, other threads can take the lock.
     static constexpr int at_a_time = 1000;
 
     /// Pauses between two checks of something that another thread is about to change; @p looks
@@ -83,7 +83,7 @@ struct BOOST_SYMBOL_VISIBLE threads {
 
     static time_point now() noexcept { return std::chrono::steady_clock::now(); }
 
-    /// A pointer that belongs to the calling thread, initially null; one for each type.
+    /// The calling thread's own pointer to a T, initially null.
     template <typename T>
     static T*& thread_pointer() noexcept {
         thread_local T* pointer = nullptr;

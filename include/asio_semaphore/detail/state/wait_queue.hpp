@@ -33,7 +33,7 @@ enum class outcome : unsigned char {
     timed_out,
     queue_full,
     shed,
-    // Only from the fleet; see fleet_error.
+    // Outcomes that only the fleet has; see fleet_error.
     lost,
     limit_mismatch,
     unreachable,
@@ -49,7 +49,7 @@ struct list_node {
     list_node* previous;
 };
 
-/// A circular list with a sentinel: an element leaves without knowing which list it is in.
+/// A circular list with a sentinel, so that an element can leave without knowing its list.
 class intrusive_list {
 public:
     intrusive_list() noexcept : end_{&end_, &end_} {}
@@ -111,27 +111,27 @@ public:
 
     /// Submits the operation to its executor; the operation may be gone before this returns.
     virtual void submit() noexcept = 0;
-    /// Destroys the operation and its handler: the executor is no longer valid.
+    /// Destroys the operation and its handler, because the execution context shuts down.
     virtual void destroy() noexcept = 0;
 
     // For waiters that do not hold work themselves. Called under the mutex, so these may call
     // nothing but Asio's own executors:
-    /// Holds work from now until submission.
+    /// Holds work until the submission.
     virtual void hold_work() noexcept = 0;
     /// Whether this thread is running the semaphore's executor. If so, the thread counts as work,
-    /// and nobody can destroy the context meanwhile.
+    /// and the context cannot be destroyed meanwhile.
     virtual bool is_inside() const noexcept = 0;
 
     union {
-        // Until taken: the link that may cancel it. Guarded by the state's mutex.
+        // Until the waiter is taken: the link that may cancel it. Guarded by the state's mutex.
         cancellation_link<Threads>* link;
-        // Once taken: owns one reference.
+        // Afterwards: the state, to which the waiter owns one reference.
         waiting_line<Threads>* state;
     };
     const std::ptrdiff_t count;
     outcome result = outcome::queued;
     ends then = ends::nothing; // set when taken
-    bool is_timed;             // it is a timed_waiter with a deadline
+    bool is_timed;             // this is a timed_waiter with a deadline
     bool holds_work;           // guarded by the state's mutex
 
 protected:

@@ -5,8 +5,8 @@
 
 // A line of waiters, how waiters leave it, and what keeps everything alive: the base of every
 // object that admits some requests and lets the others wait. State layer: no Asio, no allocation,
-// no handler. The line knows waiters only as links of a queue, and submits those that leave with no
-// lock held. The derived class decides who is admitted, and when.
+// no handler. The line knows waiters only as links of a queue. It holds no lock while it submits
+// the waiters that leave. The derived class decides who is admitted, and when.
 //
 // Until an operation is submitted, the line's execution context must neither run out of work nor be
 // destroyed. What ensures that:
@@ -14,7 +14,7 @@
 //   - Between queue and submission, unless the submitting thread runs that context: the last of the
 //     waiters that leave in one call holds work, and a shutdown waits for the end of the call,
 //     which lifetime_ counts as a section.
-// After the shutdown, nobody submits.
+// After the shutdown, no thread submits anything.
 
 #include <asio_semaphore/config.hpp>
 #include <asio_semaphore/detail/state/alarm.hpp>
@@ -53,16 +53,16 @@ public:
     /// Aborts the waiters that are in the queue when the call begins; returns how many it aborted.
     std::size_t cancel() noexcept { return end(phase::open, outcome::aborted); }
 
-    /// Admits nobody from now on: waiters and later arrivals end as `closed`.
+    /// Admits no more requests: waiters and later arrivals end as `closed`.
     void close() noexcept { end(phase::closed, outcome::closed); }
 
-    /// For the object's destructor: as close, but they end as `aborted`. Grants, links and lazy
+    /// For the object's destructor. Like close, but they end as `aborted`. Grants, links and lazy
     /// operations may outlive the object.
     void abort() noexcept { end(phase::destroyed, outcome::aborted); }
 
     /// The alarm, or null if there is none yet.
     alarm_type* find_alarm() noexcept;
-    /// Makes this the alarm, unless there is one already or the context has shut down.
+    /// Installs the alarm, unless there is one already or the context has shut down.
     void install_alarm(std::unique_ptr<alarm_type> made) noexcept;
 
     /// Lifetime. The object, its grants, links, unstarted operations and taken waiters hold
@@ -86,17 +86,16 @@ protected:
     void enlist() noexcept { registry_->insert(*this); }
 
     // The derived class decides, under mutex_:
-    /// Either nobody is admitted from now on, or all present waiters leave, in steps: see phase_
-    /// and queue_.
+    /// Called after a change of phase_ or queue_: the line is no longer open, or all present
+    /// waiters are about to leave, in steps.
     virtual void bar() noexcept = 0;
-    /// All waiters that had to leave have left. Like make_way, for a class that must tell the two
-    /// apart.
+    /// Called when all waiters that had to leave have left.
     virtual void unbar(taken_type& taken) noexcept { make_way(taken); }
-    /// Whether w keeps waiting when the others end with this outcome.
+    /// Whether w keeps waiting although the others end with this outcome.
     virtual bool outlasts(const waiter_type&, outcome) const noexcept { return false; }
-    /// w leaves the queue without having been admitted.
+    /// Called when w leaves the queue without having been admitted.
     virtual void leaves(waiter_type& w, outcome result) noexcept = 0;
-    /// A waiter has left that way, or the call in which many did is about to end: takes the waiters
+    /// Called after that, or at the end of a call in which several waiters left. Takes the waiters
     /// that can be admitted now.
     virtual void make_way(taken_type& taken) noexcept = 0;
 
@@ -108,12 +107,13 @@ protected:
     static bool is_cancelled(const waiter_type& w) noexcept {
         return w.link != nullptr && w.link->fired_;
     }
-    /// Whether w may join: w has no deadline, or the alarm covers it. @param is_alarmed see enqueue
+    /// Whether w may join: it has no deadline, or the alarm covers its deadline. @param is_alarmed
+    /// see enqueue
     bool may_join(const waiter_type& w, bool is_alarmed) const noexcept;
     void join(waiter_type& w) noexcept;
-    /// w leaves the queue, admitted or not.
+    /// Takes w out of the queue, admitted or not.
     void take(waiter_type& w, outcome result, taken_type& taken) noexcept;
-    /// w leaves the queue without having been admitted.
+    /// Takes w out of the queue without admitting it.
     void take_out(waiter_type& w, outcome result, taken_type& taken) noexcept;
     /// The waiter with the earliest deadline, if that has passed and the timer is late; else null.
     timed_waiter_type* overdue(time_point now) const noexcept;
@@ -137,7 +137,7 @@ protected:
 
         /// Ends one critical section and begins the next.
         void let_others_in() noexcept;
-        /// A waiter has joined in this critical section.
+        /// Notes that a waiter has joined in this critical section.
         void joined() noexcept { ++waiting_before_; }
 
         taken_type taken;
@@ -147,15 +147,16 @@ protected:
 
         waiting_line& line_;
         std::size_t waiting_before_;
-        std::uint64_t counted_ = 0; // what it has added to lifetime_ as a section
+        std::uint64_t counted_ = 0; // the part of lifetime_ that counts this section
     };
 
-    mutable typename Threads::mutex mutex_; // a leaf lock: nothing is called under it
-    phase phase_ = phase::open;             // guarded by mutex_
+    // A leaf lock: no other lock is taken under it, and no user code runs.
+    mutable typename Threads::mutex mutex_;
+    phase phase_ = phase::open; // guarded by mutex_
 
 private:
     // Declared here to fill padding.
-    bool is_listed_ = false; // guarded by the registry's mutex, as is the place in its list
+    bool is_listed_ = false; // guarded by the registry's mutex, like the links
     typename Threads::template atomic<std::uint32_t> waiting_{0}; // written under mutex_
 
 protected:
@@ -184,10 +185,10 @@ private:
     static void submit_all(taken_type taken) noexcept;
     void end_section(ends what) noexcept;
 
-    // A submit_all that the thread is executing. The thread's pointer refers to the innermost one.
+    // A call of submit_all on the current thread. The thread's pointer refers to the innermost one.
     struct submission {
         taken_type* const rest;
-        waiting_line* section_of; // whose section ends with the waiter being submitted
+        waiting_line* section_of; // the line whose section ends after this waiter; or null
         submission* const outer;
     };
 
@@ -199,7 +200,7 @@ private:
     void shut_alarm() noexcept;
     void abandon_queue(taken_type& abandoned) noexcept;
 
-    waiter_type* holder_ = nullptr;     // guarded by mutex_: the one in the queue that holds work
+    waiter_type* holder_ = nullptr;     // guarded by mutex_: the waiter that holds work
     std::unique_ptr<alarm_type> alarm_; // guarded by mutex_; never replaced once set
     // The low 40 bits count references. The bits above count the sections that threads are in; a
     // section keeps the state alive as a reference does.

@@ -15,8 +15,8 @@ namespace asio_semaphore {
 namespace detail {
 namespace aimd {
 
-// Twenty samples that arrive together make one step: a window lasts a round trip, and at least this
-// long.
+// A window lasts a round trip, and at least this long, so that twenty samples that arrive together
+// make only one step.
 constexpr std::chrono::milliseconds window_length(100);
 constexpr std::chrono::seconds longest_silence(1);
 
@@ -79,7 +79,7 @@ ASIO_SEMAPHORE_DECL double aimd_limit::operator()(const limit_sample& sample) {
         slow_start_ = false;
         return limit;
     }
-    // Doubles at first: adding one each round trip takes minutes where hundreds are needed.
+    // Doubles at first: by adding one per round trip, it would take minutes to reach hundreds.
     return std::min(slow_start_ ? 2 * limit : limit + 1, options_.max_limit);
 }
 

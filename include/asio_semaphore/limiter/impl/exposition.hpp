@@ -69,8 +69,8 @@ inline std::string seconds(duration_histogram::duration d) {
     std::string fraction = std::to_string(one + size % one);
     fraction[0] = '.';
     fraction.resize(std::max(fraction.find_last_not_of('0') + 1, std::size_t(2)));
-    // Step by step: for a single expression, GCC 12 warns in the optimised builds of programs that
-    // include this header.
+    // Built step by step: for a single expression, GCC 12 warns in optimised builds of programs
+    // that include this header.
     std::string text = negative ? "-" : "";
     text += std::to_string(size / one);
     text += fraction;

@@ -45,7 +45,7 @@ ASIO_SEMAPHORE_DECL double gradient_limit::operator()(const limit_sample& sample
     if (initial_ == 0)
         initial_ = limit;
     const double latency = detail::gradient::in_seconds(sample.latency);
-    // If the clock stands still or goes back, the result would become the best latency ever.
+    // If the clock stands still or goes back, the sample would become the best latency ever.
     if (!(latency > 0))
         return limit;
     settling_.add(latency);
@@ -61,14 +61,15 @@ ASIO_SEMAPHORE_DECL double gradient_limit::operator()(const limit_sample& sample
         window_.close();
         return limit;
     }
-    // Reacts to an overload at once: by the end of the window the requests would be lost.
+    // Reacts to an overload at once: at the end of the window it would be too late for many
+    // requests.
     return window_.is_overload(baseline_.in_order()) ||
                    window_.is_over(sample.at, baseline_.latency(), slow_start_)
                ? decide(sample.at, limit)
                : limit;
 }
 
-// Whether a request was reported as overloaded although its own service took no longer than is
+// Whether a request was reported as overloaded although the server took no longer for it than is
 // acceptable. It expired in the queue, or its client gave up early, so it is an ordinary sample. If
 // it counted as overload, a queue that is longer than the clients' patience would keep the limit
 // down for good.
@@ -199,13 +200,13 @@ ASIO_SEMAPHORE_DECL double gradient_limit::raise(time_point now, const operating
     const double limit = here.limit;
     doubt_.end();
     doubt_.leave_floor();
-    // An unused limit teaches nothing about itself. If it grew meanwhile, it would let the first
-    // burst in unlimited.
+    // An unused limit teaches nothing about itself. If it grew meanwhile, it would admit the first
+    // burst without any limit.
     if (!window_.is_bound())
         return limit;
-    // Doubles until that gives no more throughput: adding one each round trip takes minutes where
-    // hundreds are needed. Later the limit grows by its square root, because the number in flight
-    // varies that much by chance.
+    // Doubles until that gives no more throughput: by adding one per round trip, it would take
+    // minutes to reach hundreds. Later the limit grows by its square root, because the number in
+    // flight varies that much by chance.
     double next = slow_start_ ? 2 * limit : limit + std::sqrt(limit);
     if (slow_start_)
         settling_.raised(now, here.latency);
@@ -232,7 +233,7 @@ ASIO_SEMAPHORE_DECL double gradient_limit::shrink(
                 return doubt_.is_confirmed() ? relearn(now, here, false) : limit;
         }
     }
-    // Adds no headroom: it would make up for the decrease if the ratio is close to 1.
+    // Adds no headroom, which would undo the decrease if the ratio is close to 1.
     double next = doubt_.next_limit(limit * gradient);
     if (bound)
         next = std::min(next, limit - 1); // so that the limit moves

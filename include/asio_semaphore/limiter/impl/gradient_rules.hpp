@@ -46,8 +46,8 @@ inline double elasticity(const operating_point& high, const operating_point& low
     return std::log(high.rate / low.rate) / std::log(high.limit / low.limit);
 }
 
-/// The samples since the last decision. A single latency says nothing, whichever algorithm compares
-/// it. So a window lasts as long as two requests take, and holds several samples.
+/// The samples since the last decision. A single latency says nothing, whatever the algorithm. So a
+/// window lasts as long as two requests take, and holds several samples.
 class window {
 public:
     /// Counts a sample of any kind. A period without samples says nothing: a new window begins
@@ -192,8 +192,8 @@ private:
     static constexpr double longest = 1;
     static constexpr double memory = 0.9;
 
-    time_point epoch_ = time_point::min();   // requests admitted before it describe another limit
-    time_point settled_ = time_point::min(); // before it, only short requests have finished
+    time_point epoch_ = time_point::min();   // earlier admissions describe another limit
+    time_point settled_ = time_point::min(); // before this time, only short requests have finished
     double time_ = 0, square_time_ = 0;      // decaying sums of all latencies and their squares
     double residence_ = 0;                   // the mean that an observer sees at a random time
 };
@@ -209,9 +209,9 @@ public:
     /// The largest acceptable latency if no dependency is known to add a wait.
     double in_order() const { return tolerance_ * latency_; }
 
-    /// The largest acceptable latency, in general. The tolerance is a part of the latency without
-    /// load. If a slow dependency has raised that latency, the same part of it would allow a far
-    /// longer queue. Then no more requests than before may wait in the server.
+    /// The largest acceptable latency, in general. The tolerance is relative to the latency without
+    /// load. If a slow dependency has raised that latency, the same tolerance would allow a far
+    /// longer queue. In that case, no more requests than before may wait in the server.
     double allowed(double limit) const {
         double times = tolerance_;
         if (queue_ > 0) {
@@ -222,8 +222,8 @@ public:
         return std::min(times * latency_, max_latency_);
     }
 
-    /// Whether this latency is too high whatever is usual, so that it must never become the
-    /// baseline.
+    /// Whether this latency is too high, whatever latency is usual, so that it must never become
+    /// the baseline.
     bool is_too_slow(double latency) const { return !(latency <= max_latency_); }
 
     void learn(double limit, double latency, double peak) {
@@ -310,7 +310,7 @@ public:
             begin(here, true);
         return false;
     }
-    /// Returns whether an earlier window already said the same.
+    /// Returns whether an earlier window already had the same result.
     bool is_confirmed() { return std::exchange(suspected_, true); }
 
     /// Lowers the next limit if the limit has been halved and the latency is still too high. The
@@ -349,11 +349,11 @@ private:
     int windows_at_floor_ = 0;
 };
 
-/// Tries whether less concurrency gives the same throughput. A baseline may be too high because it
+/// Tests whether less concurrency gives the same throughput. A baseline may be too high because it
 /// was learned under load, or while a dependency was slow that has recovered. It would never come
 /// down by itself, because the limit that it allows keeps the latency high. A probe lowers the
-/// limit by a third for one window, seldom, and only while the limit is reached. It does not pin
-/// the limit to a few requests, because that costs throughput.
+/// limit by a third for one window. Probes are rare, and begin only while the limit is reached. A
+/// probe does not pin the limit to a few requests, because that would cost throughput.
 class probing {
 public:
     probing(double min_limit, bool is_enabled) : min_limit_(min_limit), is_enabled_(is_enabled) {}

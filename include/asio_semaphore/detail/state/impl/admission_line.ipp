@@ -52,13 +52,13 @@ bool admission_line<Threads>::is_open() const noexcept {
     return phase_ == phase::open;
 }
 
-// Whether the request can never fit. An algorithm may find any limit, so with one this is false.
+// Whether the request can never fit. False with an algorithm, which may set any limit.
 template <typename Threads>
 bool admission_line<Threads>::is_beyond(const admission_request& r) const noexcept {
     return !has_algorithm() && r.weight > whole_;
 }
 
-// What can be decided without looking at the waiters; `queued` if nothing can.
+// The outcome, if it can be decided without looking at the waiters; else `queued`.
 template <typename Threads>
 outcome admission_line<Threads>::check(const admission_request& r) const noexcept {
     if (phase_ == phase::shut)
@@ -157,7 +157,7 @@ outcome admission_line<Threads>::try_admit(
         if (!is_at_once || is_beyond(r))
             counts_.exceed_limit();
         granted = admit(*record, r.weight, r.priority, now, duration::zero());
-        // The key holds more now, so the candidate may be another key's.
+        // The key holds more now, so the candidate may now be a request of another key.
         if (!requests_.empty())
             settle(now, here.taken);
         return outcome::granted;
@@ -187,7 +187,7 @@ admission_line<Threads>::enqueue(admission_waiter_type& w, spare_record& spare, 
     const time_point now = Threads::now();
     settle(now, here.taken);
     const bool is_queue_full = is_full(now, here.taken);
-    // The deadline may have passed while the alarm was set for it.
+    // The deadline may have passed while the alarm was being set for it.
     if (w.has_arrived && w.is_timed && w.at <= now) {
         counts_.refuse(w.priority(), w.at_deadline);
         return w.at_deadline;
@@ -207,19 +207,20 @@ admission_line<Threads>::enqueue(admission_waiter_type& w, spare_record& spare, 
         counts_.refuse(w.priority(), outcome::queue_full);
         return outcome::queue_full;
     }
-    // Nobody is evicted for a request that can't wait.
+    // No request is evicted for one that cannot wait yet.
     if (!this->may_join(w, is_alarmed))
         return outcome::unalarmed;
     if (record == nullptr && records_.empty() && spare == nullptr)
         return outcome::unrecorded;
-    // If a victim makes room for w, the queue is not empty in between.
+    // Looked at before the victim leaves: a queue in which w replaces the only request was never
+    // empty.
     if (requests_.empty()) {
         empty_until_ = now;
         counts_.begin_queue(now);
     }
     if (victim != nullptr)
         this->take_out(static_cast<admission_waiter_type&>(*victim), outcome::shed, here.taken);
-    // The victim may have been the last of its key.
+    // Looked up again: the victim may have been the last request of the key.
     record = requests_.find(w.key);
     if (record == nullptr)
         record = enter(w.key, spare);
@@ -270,7 +271,7 @@ bool admission_line<Threads>::is_next(
     const bool is_candidate = ends_ == 0 && requests_.would_be_candidate(record, priority, weight);
     if (is_candidate && fits(priority, weight))
         return true;
-    // A key's own cap does not count.
+    // If only the key's cap holds the request back, the limit does not.
     if (is_candidate || requests_.candidate() != nullptr)
         bound_ = true;
     return false;
@@ -281,8 +282,8 @@ bool admission_line<Threads>::is_standing(time_point now) const noexcept {
     return !requests_.empty() && now - empty_until_ >= options_.max_wait;
 }
 
-// Overdue requests keep their places only until somebody needs one. Called before `is_next`: a key
-// may leave with its overdue request, and its next request would enter anew.
+// Overdue requests keep their positions only until another request needs one. Called before
+// `is_next`: a key may leave with its overdue request, and then enters anew with its next one.
 template <typename Threads>
 bool admission_line<Threads>::is_full(time_point now, taken_type& taken) noexcept {
     while (requests_.size() >= options_.max_waiting) {
@@ -294,7 +295,7 @@ bool admission_line<Threads>::is_full(time_point now, taken_type& taken) noexcep
     return false;
 }
 
-// Null if there is no memory: the caller must provide it.
+// Returns null if there is no spare record: the caller must provide one.
 template <typename Threads>
 key_record* admission_line<Threads>::enter(std::uint64_t key, spare_record& spare) noexcept {
     key_record* record = spare.release();
@@ -451,7 +452,7 @@ void admission_line<Threads>::set_whole(double limit) noexcept {
     limit_ = limit;
     whole_ = whole(limit);
     for (std::size_t p = 0; p < allowed_.size(); ++p) {
-        // A double may represent a whole part of a limit as slightly less.
+        // A share of a limit that should be a whole number may be slightly less as a double.
         constexpr double rounding = 1e-9;
         const double share = options_.share[p];
         allowed_[p] = share < 1 ? std::min(whole(limit * share + rounding), whole_) : whole_;

@@ -152,16 +152,17 @@ ASIO_SEMAPHORE_DECL double admission_queue::most_service() const noexcept {
     return nobodys_.is_present_ ? std::max(keys, nobodys_.served_) : keys;
 }
 
-// If nobody is present, the time starts again at 0: there is nobody to be ahead of or behind. So
-// its values never become so large that adding a short admission no longer changes them. A key
-// never enters behind all others: a single long admission would otherwise keep newcomers out.
+// When no key is present, the time starts again at 0, because there is no key to be ahead of or
+// behind. So its values never become so large that adding a short admission no longer changes them.
+// A key never enters behind all others: a single long admission would otherwise keep newcomers out.
 ASIO_SEMAPHORE_DECL double admission_queue::virtual_time() const noexcept {
-    // While the newest come first, the arrival must decide between keys that have just come.
+    // While the newest come first, the arrival must decide between keys that have just entered.
     return newest_first_ ? least_service() : std::clamp(time_, least_service(), most_service());
 }
 
-// What a key that leaves has just had is forgotten with its record. The time remembers its part, as
-// in fair queuing: shared by all who are present. While nobody waits, nobody lacks a share.
+// The service of a key that leaves is forgotten with its record. So the time advances by it,
+// divided among all present keys, as in fair queuing. While nobody waits, that is not needed: no
+// key lacks a share.
 ASIO_SEMAPHORE_DECL void admission_queue::advance(double service) noexcept {
     const auto present = static_cast<double>(keys_ + (nobodys_.is_present_ ? 1 : 0));
     time_ = std::max(time_, least_service()) + service / present;
@@ -225,8 +226,8 @@ ASIO_SEMAPHORE_DECL void admission_queue::set_next(queued_backlog& b) noexcept {
         order_.adjust(b);
 }
 
-// Key 0 is no client, so its length is nobody's fault. And a key with a single waiting request
-// never loses it because of its length.
+// Key 0 is no client, so it never loses a request because of its length. Nor does a key with a
+// single waiting request.
 ASIO_SEMAPHORE_DECL void admission_queue::forget_length(queued_backlog& b) noexcept {
     if (&b.record != &nobodys_ && b.requests.size() > 1)
         of(b.priority).backlogs.remove(b);
@@ -276,7 +277,7 @@ ASIO_SEMAPHORE_DECL void admission_queue::set_newest_first(bool is_so) noexcept 
     if (newest_first_ == is_so)
         return;
     newest_first_ = is_so;
-    // All at once: while only some of the backlogs have turned, there is no order.
+    // The order is built anew, because it is not valid while only some of the backlogs have turned.
     order_.clear();
     const auto turn = [this](key_record& record) {
         for (queued_backlog& b : record.backlogs_) {
@@ -299,7 +300,7 @@ ASIO_SEMAPHORE_DECL void admission_queue::push(queued_request& r, key_record& re
     forget_length(b);
     b.requests.push(r, is_capped(record));
     remember_length(b);
-    // Oldest first, an arrival does not change whose turn it is.
+    // While the oldest come first, an arrival does not change whose turn it is.
     if (b.next == nullptr || newest_first_)
         set_next(b);
     priority_class& all = of(r.priority());
@@ -332,7 +333,8 @@ admission_queue::change_share(key_record& record, std::ptrdiff_t weight) noexcep
     // place cannot change.
     if (!is_capped(record) && order_.has_one())
         return;
-    // One by one: backlogs of one key differ in their priorities, which the order compares first.
+    // They can be moved one by one: the backlogs of one key differ in their priorities, which the
+    // order compares first.
     for (queued_backlog& b : record.backlogs_) {
         if (is_capped(record))
             set_next(b);

@@ -15,7 +15,7 @@ namespace asio_semaphore::detail {
 template <typename Threads>
 void alarm<Threads>::try_post() noexcept {
     {
-        // The submissions of this thread may have ended the context.
+        // The submissions of this thread may have made the context shut down.
         std::lock_guard<typename Threads::mutex> lock(state_.mutex_);
         if (is_shut())
             return;
@@ -77,7 +77,7 @@ void alarm<Threads>::dropped() noexcept {
 template <typename Threads>
 bool alarm<Threads>::claim() noexcept {
     std::lock_guard<typename Threads::mutex> lock(state_.mutex_);
-    --posted_; // may precede posted(): the executor may be quick
+    --posted_; // if the executor is quick, posted() comes later
     return claim_locked();
 }
 
@@ -86,7 +86,8 @@ bool alarm<Threads>::claim_locked() noexcept {
     if (is_claimed_ || is_shut())
         return false;
     is_claimed_ = true;
-    // The context waits for the thread that touches the timer. relaxed: as in section::count.
+    // A shutdown of the context waits for the thread that touches the timer. relaxed: as in
+    // section::count.
     state_.lifetime_.fetch_add(state_type::one_section, std::memory_order_relaxed);
     return true;
 }

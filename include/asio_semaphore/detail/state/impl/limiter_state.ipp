@@ -55,23 +55,23 @@ limiter_state<Threads>::limiter_state(
 template <typename Threads>
 limiter_state<Threads>::~limiter_state() = default;
 
-// How an admission ends: in one critical section, or in several if it needs memory.
+// The end of an admission: one critical section, or several if the sample needs memory.
 template <typename Threads>
 struct limiter_state<Threads>::ending {
     const place& given;
     asio_semaphore::outcome result;
     bool is_reported;
 
-    // A larger buffer for the samples, and the capacity it needs. Without memory, the sample is
-    // dropped.
+    // A larger buffer for the samples, and the capacity that it needs. If there is no memory, the
+    // sample is dropped.
     boost::circular_buffer<limit_sample> room = boost::circular_buffer<limit_sample>();
     std::size_t needs = 0;
     bool drops = false;
 
-    showing shown = {};            // what this thread must show the algorithm, if anything
-    bool keeps_place = false;      // the admission ends only after that
-    bool is_forgotten = false;     // the program never calls finish
-    spare_record excess = nullptr; // freed with the mutex unlocked, as all of this
+    showing shown = {};            // the sample to show to the algorithm, if any
+    bool keeps_place = false;      // the admission ends only after it was shown
+    bool is_forgotten = false;     // the program seems never to call finish
+    spare_record excess = nullptr; // freed with the mutex unlocked, like all members
 };
 
 template <typename Threads>
@@ -127,7 +127,7 @@ bool limiter_state<Threads>::end_admission(ending& e) noexcept {
     const time_point now = is_timed ? Threads::now() : unset;
     const bool is_sample = algorithm_ != nullptr && phase_ == phase::open && p.epoch == epoch_ &&
                            e.result != ended::ignored && now > p.since;
-    // Earlier samples come first, including those that the last thread inside left.
+    // Earlier samples come first, including those that the last thread in `show` left.
     const bool is_left = is_shown_ || !samples_.empty();
     if (is_sample && is_left && !make_room(e))
         return false;
@@ -139,8 +139,8 @@ bool limiter_state<Threads>::end_admission(ending& e) noexcept {
         peak_ = in_flight_ - p.weight;
         bound_ = false;
         if (!is_left) {
-            // The place goes back only after the algorithm has seen this sample, so that a decrease
-            // precedes the next grant.
+            // The place is given back only after the algorithm has seen this sample, so that a
+            // decrease precedes the next grant.
             is_shown_ = true;
             e.shown = {sample, algorithm_, epoch_};
             e.keeps_place = true;
@@ -157,7 +157,7 @@ bool limiter_state<Threads>::end_admission(ending& e) noexcept {
     return true;
 }
 
-// Counts the end, and takes the place back: both in one critical section, see Conservation.
+// Counts the end and takes the place back, both in one critical section: see Conservation.
 template <typename Threads>
 void limiter_state<Threads>::end_now(
     const ending& e, time_point now, duration latency, taken_type& taken) noexcept {
@@ -167,8 +167,9 @@ void limiter_state<Threads>::end_now(
     line::give_back(e.given, now, taken);
 }
 
-// Returns true if there is room for a sample, or if the sample is dropped: there is no memory, or
-// reports are so much faster than the algorithm that it could only learn about the past.
+// Returns true if there is room for a sample, or if the sample is to be dropped, because there is
+// no memory or because reports come so much faster than the algorithm takes them that it would only
+// learn about the past.
 template <typename Threads>
 bool limiter_state<Threads>::make_room(ending& e) noexcept {
     constexpr std::size_t most_left = 65536;
@@ -184,7 +185,7 @@ bool limiter_state<Threads>::make_room(ending& e) noexcept {
     return true;
 }
 
-// Returns false if nothing is left, or if the next thread that reports continues.
+// Returns false if no sample is left, or if the next thread that reports is to continue.
 template <typename Threads>
 bool limiter_state<Threads>::take_sample(showing& shown, bool goes_on) noexcept {
     is_shown_ = !samples_.empty() && (goes_on || !is_more_left_);
@@ -199,10 +200,10 @@ bool limiter_state<Threads>::take_sample(showing& shown, bool goes_on) noexcept 
 
 // Called by one thread at a time, with no lock held. Other threads leave their samples in samples_
 // meanwhile. No thread is kept here forever: after a number of samples, if others keep reporting,
-// the next of them shows the rest.
+// the next thread that reports shows the rest.
 template <typename Threads>
 void limiter_state<Threads>::show(showing shown, const ending* held) noexcept {
-    const duration latency = shown.sample.latency; // of held
+    const duration latency = shown.sample.latency; // the latency of `held`
     for (int shows = 0;; ++shows) {
         double to = 0;
         bool fails = false;

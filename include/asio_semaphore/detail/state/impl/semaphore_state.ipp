@@ -35,9 +35,10 @@ outcome semaphore_state<Threads>::enqueue(waiter_type& w, bool is_alarmed) noexc
         const bool fits = available_in(word) >= w.count;
         if (!fits && !may_wait)
             return outcome::unalarmed;
-        // acquire: permits given back by compare-and-swap until here are taken, or handed on under
-        // the mutex from here on [release_and_acquire]. Not release: this gives nothing back, and a
-        // thread that sees the flag goes through the mutex.
+        // acquire: pairs with the release of permits that were given back by compare-and-swap
+        // before; they are taken here, or handed on under the mutex later [release_and_acquire].
+        // Not release: this gives nothing back, and a thread that sees the flag goes through the
+        // mutex.
         if (word_.compare_exchange_weak(
                 word, fits ? word - w.count * one_permit : word | queued_flag,
                 std::memory_order_acquire, std::memory_order_relaxed)) {
@@ -126,8 +127,8 @@ BOOST_NOINLINE void semaphore_state<Threads>::put_back(std::ptrdiff_t n) noexcep
 }
 
 // The only place where waiters are granted: in the order of the queue, as long as the head fits.
-// The caller holds the mutex, the queued flag is set, and @p available is what is available now. On
-// return, the flag tells whether the queue is empty.
+// The caller holds the mutex, the queued flag is set, and @p available is the number of available
+// permits. On return, the flag is set unless the queue is empty.
 template <typename Threads>
 BOOST_FORCEINLINE void
 semaphore_state<Threads>::settle(std::int64_t available, taken_type& taken) noexcept {
@@ -143,8 +144,8 @@ semaphore_state<Threads>::settle(std::int64_t available, taken_type& taken) noex
 
 template <typename Threads>
 void semaphore_state<Threads>::bar() noexcept {
-    // relaxed, both: a thread that sees the flags of an end goes through the mutex, and these
-    // operations continue the release sequences in the word.
+    // relaxed, both: an acquire that sees the closed flag goes through the mutex, and these
+    // operations continue the release sequences of the word.
     if (phase_ != phase::open)
         word_.fetch_or(closed_flag, std::memory_order_relaxed);
     word_.fetch_and(~queued_flag, std::memory_order_relaxed);

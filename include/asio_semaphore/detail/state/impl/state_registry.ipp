@@ -36,8 +36,8 @@ auto state_registry<Threads>::take_one() noexcept -> state_type* {
         auto& state = static_cast<state_type&>(states_.front());
         intrusive_list::remove(state);
         state.is_listed_ = false;
-        // If this fails, the state's destructor waits for the mutex; it has neither waiters nor
-        // sections.
+        // If this fails, the state is being destroyed: its destructor waits for the mutex, and it
+        // has neither waiters nor sections.
         if (state.try_add_reference())
             return &state;
     }

@@ -59,7 +59,7 @@ waiting_line<Threads>::section::section(waiting_line& line) noexcept : line_(lin
     waiting_before_ = line.waiting();
 }
 
-// Every hand-over goes through what is forced inline, here and below.
+// Every hand-over passes through the functions that are forced inline here and below.
 template <typename Threads>
 BOOST_FORCEINLINE waiting_line<Threads>::section::~section() {
     if (taken.empty()) {
@@ -69,8 +69,8 @@ BOOST_FORCEINLINE waiting_line<Threads>::section::~section() {
     waiter_type& last = taken.back();
     submission* const outer = Threads::template thread_pointer<submission>();
     const bool is_idle = line_.alarm_ != nullptr && line_.alarm_->is_idle();
-    // An outer submission may submit these only after this thread has left the executor's function
-    // that it is running now.
+    // An outer submission may submit these waiters only after this thread has left the executor's
+    // function that it is running now.
     if (is_idle || outer != nullptr || last.holds_work || counted_ != 0 || !last.is_inside()) {
         last.then = is_idle ? ends::section_and_alarm : ends::section;
         let_hold_work(last);
@@ -88,7 +88,7 @@ BOOST_FORCEINLINE waiting_line<Threads>::section::~section() {
         submit_all(std::move(taken));
 }
 
-// Adds a reference for each waiter taken in this critical section, and the section itself.
+// Adds a reference for each waiter taken in this critical section, and counts the section itself.
 template <typename Threads>
 BOOST_FORCEINLINE void waiting_line<Threads>::section::count(std::uint64_t sections) noexcept {
     // relaxed: until here, the caller's own reference keeps the state alive, and a thread that has
@@ -185,8 +185,8 @@ BOOST_NOINLINE void waiting_line<Threads>::leave_alarm(timed_waiter_type& w) noe
     alarm_->deadlines_.remove(w);
 }
 
-// To the last waiter: in a queue that never empties, the work is then passed on only once per
-// round.
+// Passes the work to the last waiter, so that in a queue that never empties it is passed on only
+// once per round.
 template <typename Threads>
 BOOST_NOINLINE void waiting_line<Threads>::pass_work_on() noexcept {
     holder_ = queue_.empty() ? nullptr : &queue_.back();
@@ -194,7 +194,7 @@ BOOST_NOINLINE void waiting_line<Threads>::pass_work_on() noexcept {
         let_hold_work(*holder_);
 }
 
-// The only call made under the mutex. It increments a counter of one of Asio's own executors.
+// Calls hold_work under the mutex: it only increments a counter of one of Asio's own executors.
 template <typename Threads>
 BOOST_FORCEINLINE void waiting_line<Threads>::let_hold_work(waiter_type& w) noexcept {
     if (!w.holds_work) {
@@ -219,8 +219,8 @@ waiting_line<Threads>::take_some(queue_type& queue, outcome result, taken_type& 
     return before - waiting();
 }
 
-// The present waiters leave the queue at once, but stay where they can be found: until each one is
-// ended, it can still be cancelled or time out.
+// Moves the present waiters out of queue_ at once. Until its turn comes, each of them can still be
+// cancelled or time out.
 template <typename Threads>
 std::size_t waiting_line<Threads>::end(phase p, outcome result) noexcept {
     std::size_t ended = 0;
@@ -282,13 +282,13 @@ template <typename Threads>
 void waiting_line<Threads>::shut() noexcept {
     std::lock_guard<typename Threads::mutex> lock(mutex_);
     phase_ = phase::shut;
-    // The queue stays as it is, for abandon_queue; nobody else serves it.
+    // The queue stays as it is, for abandon_queue; no other call serves it.
     bar();
 }
 
-// A handler that its executor dropped may destroy a context, so this thread first submits the
-// waiters that it still has to submit there. await_sections does not wait for the submission that
-// this thread is in the middle of.
+// A handler that its executor drops inside submit_all may destroy a context. So this thread first
+// submits the waiters that it still has to submit there. await_sections does not wait for the
+// submission that this thread is in the middle of.
 template <typename Threads>
 void waiting_line<Threads>::submit_rest() noexcept {
     if (submission* const current = Threads::template thread_pointer<submission>())
