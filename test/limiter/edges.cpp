@@ -98,6 +98,22 @@ BOOST_AUTO_TEST_CASE(invalid_requests) {
     check_counts();
 }
 
+BOOST_AUTO_TEST_CASE(what_can_never_be_served_does_not_join_those_that_wait) {
+    lim(3, options(10, 1000));
+    admit(of(0, 3));
+    client& waiting = admit();
+    for (const auto& r : {of(0, 1, 4), of(0, 1, -1), of(0, -1)})
+        BOOST_TEST(ended_as(admit(r), outcome::invalid_argument));
+    BOOST_TEST(ended_as(admit(of(0, 4)), outcome::exceeds_max));
+    BOOST_TEST(ended_as(admit(of(0, 0)), outcome::granted));
+    admission_request r = of(0);
+    r.max_wait = milliseconds(0);
+    BOOST_TEST(ended_as(admit(r), outcome::timed_out));
+    BOOST_TEST(waits(waiting));
+    BOOST_TEST(s->waiting() == 1u);
+    check_counts();
+}
+
 BOOST_AUTO_TEST_CASE(exceeds_max) {
     lim(3, options(10, 1000));
     BOOST_TEST(ended_as(admit(of(0, 4)), outcome::exceeds_max));

@@ -176,6 +176,7 @@ private:
     bool is_idle() const noexcept { return running_ == 0 && requests_.empty(); }
     bool is_beyond(const admission_request& r) const noexcept;
     outcome check(const admission_request& r) const noexcept;
+    bool may_queue(const admission_request& r, std::size_t others) const noexcept;
     bool needs_clock(std::uint64_t key) const noexcept;
     bool fits(int priority, std::ptrdiff_t weight) const noexcept;
     bool is_standing(time_point now) const noexcept;

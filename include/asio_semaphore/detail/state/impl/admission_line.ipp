@@ -72,6 +72,14 @@ outcome admission_line<Threads>::check(const admission_request& r) const noexcep
     return r.weight == 0 ? outcome::granted : outcome::queued;
 }
 
+// If others wait and there is room for one more, enqueue decides, which reads the clock anyway.
+template <typename Threads>
+BOOST_FORCEINLINE bool
+admission_line<Threads>::may_queue(const admission_request& r, std::size_t others) const noexcept {
+    return others != 0 && others < options_.max_waiting && options_.enforce &&
+           r.max_wait.value_or(options_.max_wait) > duration::zero();
+}
+
 template <typename Threads>
 BOOST_NOINLINE auto admission_line<Threads>::make_record() -> spare_record {
     return std::make_unique<key_record>(0);
@@ -80,6 +88,9 @@ BOOST_NOINLINE auto admission_line<Threads>::make_record() -> spare_record {
 template <typename Threads>
 outcome
 admission_line<Threads>::try_admit(const admission_request& r, place& granted, bool is_counted) {
+    // Without the lock, where enqueue makes all the checks: a weight of 1 fits every limit.
+    if (is_counted && r.weight == 1 && detail::is_valid(r) && may_queue(r, line::waiting()))
+        return outcome::queued;
     for (spare_record spare;; spare = make_record()) {
         const outcome result = try_admit(r, granted, spare, is_counted);
         if (result != outcome::unrecorded)
@@ -115,6 +126,8 @@ admission_line<Threads>::admit_plainly(const admission_request& r) noexcept {
 template <typename Threads>
 bool admission_line<Threads>::try_admit_plainly(
     const admission_request& r, place& granted) noexcept {
+    if (line::waiting() != 0)
+        return false;
     std::lock_guard<typename Threads::mutex> lock(mutex_);
     const bool admits = admits_plainly(r);
     if (admits)
@@ -140,10 +153,7 @@ outcome admission_line<Threads>::try_admit(
             counts_.refuse(r.priority, told);
         return told;
     }
-    // If others wait and there is room for one more, enqueue decides, which reads the clock anyway.
-    if (is_counted && options_.enforce && !requests_.empty() &&
-        requests_.size() < options_.max_waiting &&
-        r.max_wait.value_or(options_.max_wait) > duration::zero())
+    if (is_counted && may_queue(r, requests_.size()))
         return outcome::queued;
     const time_point now = needs_clock(r.key) ? Threads::now() : unset;
     if (!requests_.empty())
