@@ -150,7 +150,7 @@ BOOST_AUTO_TEST_CASE(a_lazy_operation_may_start_more_than_once) {
     BOOST_TEST(granted == "ab");
 }
 
-BOOST_AUTO_TEST_CASE(whoever_leaves_the_queue_changes_nobodys_order) {
+BOOST_AUTO_TEST_CASE(an_operation_that_leaves_the_queue_does_not_change_the_order_of_others) {
     for (const int leaver : {0, 1, 2, 3}) {
         BOOST_TEST_CONTEXT("leaver " << leaver) {
             granted.clear();
