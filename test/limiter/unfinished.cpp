@@ -36,7 +36,7 @@ void drop(limiter& limit, int times) {
 
 BOOST_AUTO_TEST_SUITE(limiter_unfinished)
 
-BOOST_AUTO_TEST_CASE(the_thousandth_of_those_that_nobody_finished_asserts_once) {
+BOOST_AUTO_TEST_CASE(an_assertion_fails_once_after_a_thousand_unfinished_admissions) {
     with_misuse([] {
         asio::io_context context;
         limiter limit(context, 1, with_an_algorithm());
