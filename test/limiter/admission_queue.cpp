@@ -29,7 +29,7 @@ using namespace asio_semaphore::detail;
 
 using arrivals = std::vector<std::uint64_t>;
 
-constexpr std::uint64_t nobody = 0; // the number of no arrival, the key of no client
+constexpr std::uint64_t nobody = 0; // no arrival has this number, and no client this key
 
 /// Uses the queue as a limiter does, but without a limit.
 struct limiter_by_hand {
@@ -441,8 +441,8 @@ BOOST_AUTO_TEST_CASE(a_key_enters_with_the_least_service_of_those_present) {
     BOOST_TEST(record(d).served() == 27);
 }
 
-// Its record is gone, and with it what it has had. Otherwise keys that come back, one request at a
-// time, would precede a key that stays for as long as there are two of them.
+// A key that leaves loses its record, and with it its service. If the virtual time stood still, two
+// keys that come back with one request at a time would always precede a key that stays.
 BOOST_AUTO_TEST_CASE(the_service_of_keys_that_left_advances_the_virtual_time) {
     hold(a), hold(a);
     wait(a);
@@ -451,14 +451,14 @@ BOOST_AUTO_TEST_CASE(the_service_of_keys_that_left_advances_the_virtual_time) {
     hold(b);
     wait(b);
     queue.hold(*queue.find(a), 1);
-    give_back(a, 60); // a stays, at 160, and so moves nothing
+    give_back(a, 60); // a stays, at 160, so the time stands still
     BOOST_TEST(record(d).served() == 100);
     leave(*queue.find(d));
     give_back(c, 30); // c leaves, one of three
     BOOST_TEST(record(d).served() == 110);
     leave(*queue.find(d));
     hold(c);
-    give_back(c, 300); // further than anybody is
+    give_back(c, 300); // the time does not pass the largest service
     BOOST_TEST(record(d).served() == 160);
 }
 

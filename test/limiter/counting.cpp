@@ -89,7 +89,7 @@ BOOST_AUTO_TEST_CASE(L83_the_sums_are_right_after_every_step) {
     BOOST_TEST(arrivals == 12u);
 }
 
-// The algorithm runs before the place goes back. Until then the admission runs, and has not ended.
+// The algorithm runs before the place returns. Until then the admission counts as running.
 BOOST_AUTO_TEST_CASE(the_sums_are_right_while_the_algorithm_runs) {
     auto o = with_law(options(10, 1000));
     o.on_limit_change = [this](double, double) {

@@ -160,7 +160,8 @@ BOOST_AUTO_TEST_CASE(L34_with_more_keys_than_places_each_has_its_turn) {
     BOOST_TEST(runs(*of_t0[0]));
 }
 
-// Two or more such others were always ahead: they left and came back with nothing had.
+// Keys that come back must not start without any service: two or more of them would always be
+// ahead.
 BOOST_AUTO_TEST_CASE(a_key_that_stays_has_a_share_beside_keys_that_come_back) {
     struct {
         std::ptrdiff_t limit;

@@ -4,7 +4,7 @@
 // Which samples the algorithm sees, when the limiter calls it, and how the limiter uses the result:
 // section 3 of the limiter's contract, and its scenarios L63, L67, L77 to L80, L89 and L98.
 
-// Header-only, the assertion about a forgotten `finish` is ours to handle here.
+// If the library is header-only, this file handles the failed assertion about a forgotten `finish`.
 #if !defined(ASIO_SEMAPHORE_SEPARATE_COMPILATION)
 #define BOOST_ENABLE_ASSERT_HANDLER
 #endif
