@@ -356,7 +356,7 @@ BOOST_AUTO_TEST_CASE(the_script_does_what_its_model_does) {
 }
 
 // Random calls seldom reach the real bounds, such as a quarter of a thousand leases or places.
-BOOST_AUTO_TEST_CASE(the_script_does_what_its_model_does_where_a_call_may_not_do_much) {
+BOOST_AUTO_TEST_CASE(the_script_does_what_its_model_does_with_small_bounds_on_a_call) {
     comparison(test::seed(), comparison::bounds::low).run(number_of_calls() / 2);
 }
 
