@@ -337,7 +337,8 @@ BOOST_FIXTURE_TEST_CASE(
     check_first_lost_the_permit_to_second();
 }
 
-BOOST_FIXTURE_TEST_CASE(an_allocator_that_does_not_fail_serves_the_hop, on_the_way_fixture) {
+BOOST_FIXTURE_TEST_CASE(
+    a_working_allocator_serves_the_post_to_the_other_executor, on_the_way_fixture) {
     other.release();
     BOOST_TEST(book.allocated > 1);
     support::poll(context);

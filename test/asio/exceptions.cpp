@@ -110,7 +110,7 @@ BOOST_AUTO_TEST_CASE(one_refusal_costs_only_the_operation_that_it_meets) {
     BOOST_TEST(served.succeeded());
 }
 
-BOOST_AUTO_TEST_CASE(an_executor_that_refuses_does_so_in_every_other_end_too) {
+BOOST_AUTO_TEST_CASE(an_executor_may_refuse_at_every_other_end_too) {
     asio::cancellation_signal signal;
     result emitted, cancelled, closed, destroyed;
     {

@@ -190,7 +190,7 @@ BOOST_AUTO_TEST_CASE(redirect_error_takes_the_error_out) {
     BOOST_TEST((ec == asio_semaphore::error::closed));
 }
 
-BOOST_AUTO_TEST_CASE(append_prepend_and_consign_add_what_they_add) {
+BOOST_AUTO_TEST_CASE(append_prepend_and_consign_work) {
     std::string appended, prepended;
     semaphore.async_acquire_permit(asio::append(
         [&](error_code, permit p, const std::string& s) {

@@ -622,7 +622,7 @@ BOOST_AUTO_TEST_CASE(
 
 // Leases.
 
-BOOST_AUTO_TEST_CASE(a_lease_counts_from_before_its_call_was_handed_out) {
+BOOST_AUTO_TEST_CASE(a_lease_counts_from_before_its_call_was_sent) {
     world w;
     w.connect();
     auto r = w.acquire();
@@ -659,7 +659,7 @@ BOOST_AUTO_TEST_CASE(the_first_check_after_the_deadline_ends_the_lease) { // F36
     BOOST_TEST(w.say() == "R1");
 }
 
-BOOST_AUTO_TEST_CASE(a_lease_that_is_granted_by_a_push_counts_from_when_it_still_waited) {
+BOOST_AUTO_TEST_CASE(a_lease_granted_by_a_push_counts_from_when_its_request_still_waited) {
     world w;
     w.connect();
     auto r = w.acquire();
@@ -892,7 +892,7 @@ BOOST_AUTO_TEST_CASE(a_renewal_is_void_after_the_expiry_less_the_margin) {
     BOOST_TEST(w.said.commands[0].void_after == next - 40);
 }
 
-BOOST_AUTO_TEST_CASE(a_renewal_counts_from_before_it_was_handed_out) {
+BOOST_AUTO_TEST_CASE(a_renewal_counts_from_before_it_was_sent) {
     world w;
     w.connect();
     auto r = w.hold();
@@ -1363,7 +1363,7 @@ BOOST_AUTO_TEST_CASE(a_withdrawn_request_that_the_server_does_not_know_is_not_gi
     BOOST_TEST(w.machine.is_empty());
 }
 
-BOOST_AUTO_TEST_CASE(a_new_connection_asks_about_all_at_once) {
+BOOST_AUTO_TEST_CASE(a_new_connection_asks_about_all_requests_at_once) {
     world w;
     w.connect();
     w.hold();
@@ -1735,7 +1735,7 @@ BOOST_AUTO_TEST_CASE(requests_to_an_unavailable_server_wait_for_the_next_connect
     BOOST_TEST(w.events() == "");
 }
 
-BOOST_AUTO_TEST_CASE(a_server_that_refuses_the_client_ends_its_requests) {
+BOOST_AUTO_TEST_CASE(a_server_that_refuses_the_client_ends_the_clients_requests) {
     world w;
     w.connect();
     auto queued = w.queue();

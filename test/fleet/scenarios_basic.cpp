@@ -706,7 +706,7 @@ BOOST_AUTO_TEST_CASE(F59_a_permit_is_not_renewed_beyond_its_longest_hold) {
     BOOST_TEST(of_a.statistics().lost_by_deadline == 1u);
 }
 
-BOOST_AUTO_TEST_CASE(F60_keys_that_nobody_uses_go_and_fencing_numbers_do_not) {
+BOOST_AUTO_TEST_CASE(F60_unused_keys_expire_and_fencing_numbers_still_grow) {
     constexpr std::int64_t day = 24 * 3600 * 1000;
     const std::array<std::string, 5> keys{
         "asem:{x}:m", "asem:{x}:l", "asem:{x}:f", "asem:{x}:q", "asem:{x}:c"};

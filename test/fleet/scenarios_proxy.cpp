@@ -244,7 +244,7 @@ BOOST_AUTO_TEST_CASE(F26_a_waiter_whose_messages_are_lost_is_served_by_its_heart
     BOOST_TEST(inspect(of_a).held == 1);
 }
 
-BOOST_AUTO_TEST_CASE(F26_the_first_in_the_queue_asks_when_a_lease_ends) {
+BOOST_AUTO_TEST_CASE(F26_the_head_of_the_queue_asks_when_a_lease_ends) {
     // Heartbeats are 18 seconds apart.
     auto b = start(line.port());
     fleet_semaphore of_b(context, b->client, "x", 1, options_with(long_lease));

@@ -745,7 +745,7 @@ BOOST_AUTO_TEST_CASE(F52_data_of_a_newer_library_are_incompatible_and_left_alone
     BOOST_TEST((admin.scores("asem:{x}:l") == leases));
 }
 
-BOOST_AUTO_TEST_CASE(F53_a_slot_that_another_server_has_is_clustered) {
+BOOST_AUTO_TEST_CASE(F53_a_slot_of_another_server_is_reported_as_clustered) {
     redis_server_options clustered;
     clustered.arguments = {"--cluster-enabled", "yes", "--cluster-require-full-coverage", "no"};
     scenario s(clustered);

@@ -619,7 +619,7 @@ BOOST_AUTO_TEST_CASE(a_client_that_is_silent_for_too_long_loses_its_place) {
     check_consistency(s);
 }
 
-BOOST_AUTO_TEST_CASE(the_client_of_a_new_head_is_told_when_the_earliest_lease_ends) {
+BOOST_AUTO_TEST_CASE(the_client_of_a_new_head_learns_when_the_earliest_lease_ends) {
     scene s;
     process a(s, "a"), b(s, "b"), c(s, "c");
     a.acquire(1);

@@ -169,7 +169,7 @@ BOOST_AUTO_TEST_CASE(requests_of_one_key_come_in_the_order_of_their_arrival) {
     BOOST_TEST(std::is_sorted(all.begin(), all.end()));
 }
 
-BOOST_AUTO_TEST_CASE(L24_the_least_priority_comes_first) {
+BOOST_AUTO_TEST_CASE(L24_the_highest_priority_comes_first) {
     hold(b, 5);
     serve(c, 100);
     wait(a, 3);
@@ -658,7 +658,7 @@ BOOST_AUTO_TEST_CASE(L12_an_arrival_evicts_the_newest_of_the_lowest_priority) {
     BOOST_TEST(victim(a, 0) == 4u);
 }
 
-BOOST_AUTO_TEST_CASE(L39_the_key_with_most_requests_pays) {
+BOOST_AUTO_TEST_CASE(L39_a_request_of_the_key_with_most_requests_is_evicted) {
     for (int i = 0; i < 4; ++i)
         wait(a);
     for (const std::uint64_t expected : {4u, 3u}) {
@@ -671,7 +671,7 @@ BOOST_AUTO_TEST_CASE(L39_the_key_with_most_requests_pays) {
     BOOST_TEST(victim(c) == 6u);
 }
 
-BOOST_AUTO_TEST_CASE(a_key_with_one_request_more_than_the_arrivals_key_does_not_pay) {
+BOOST_AUTO_TEST_CASE(a_key_with_one_request_more_than_the_arrivals_key_loses_none) {
     wait(a);
     BOOST_TEST(victim(b) == nobody);
     wait(a);
@@ -682,7 +682,7 @@ BOOST_AUTO_TEST_CASE(a_key_with_one_request_more_than_the_arrivals_key_does_not_
     BOOST_TEST(victim(b) == 4u);
 }
 
-BOOST_AUTO_TEST_CASE(of_equal_keys_the_one_whose_newest_request_came_last_pays) {
+BOOST_AUTO_TEST_CASE(of_equal_keys_the_one_whose_newest_request_came_last_loses_it) {
     for (const auto key : {a, b, b, a, c})
         wait(key);
     BOOST_TEST(victim(d) == 4u);
@@ -710,7 +710,7 @@ BOOST_AUTO_TEST_CASE(only_requests_of_the_arrivals_priority_count) {
     BOOST_TEST(victim(b, 2) == nobody);
 }
 
-BOOST_AUTO_TEST_CASE(key_0_neither_pays_nor_profits) {
+BOOST_AUTO_TEST_CASE(the_number_of_requests_of_key_0_does_not_matter_for_an_eviction) {
     for (int i = 0; i < 5; ++i)
         wait(nobody);
     BOOST_TEST(victim(a) == nobody);

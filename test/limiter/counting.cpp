@@ -320,7 +320,7 @@ BOOST_AUTO_TEST_CASE(L90_a_dry_run_counts_like_its_enforcing_twin_until_the_firs
     BOOST_TEST(over.back() == 3u);
 }
 
-BOOST_AUTO_TEST_CASE(a_dry_run_admits_everybody) {
+BOOST_AUTO_TEST_CASE(a_dry_run_admits_all_requests) {
     auto o = with_law(options(0, 1000));
     o.enforce = false;
     o.max_per_key = 1;
@@ -356,7 +356,7 @@ BOOST_AUTO_TEST_CASE(a_dry_run_admits_everybody) {
     check_counts();
 }
 
-BOOST_AUTO_TEST_CASE(a_dry_run_without_an_algorithm_admits_what_exceeds_the_limit) {
+BOOST_AUTO_TEST_CASE(a_dry_run_without_an_algorithm_admits_weights_above_the_limit) {
     auto o = options(0, 1000);
     o.enforce = false;
     lim(3, o);

@@ -67,7 +67,7 @@ BOOST_AUTO_TEST_CASE(L50_the_limit_follows_the_ratio_of_latencies_and_adds_no_he
     BOOST_TEST(experienced(100, 10, without_relearning()).window({.latency = 20}) == 75, close_to);
 }
 
-BOOST_AUTO_TEST_CASE(L51_a_modest_overload_lowers_it_strictly) {
+BOOST_AUTO_TEST_CASE(L51_a_modest_overload_lowers_the_limit_strictly) {
     auto f = experienced(1000, 10, without_relearning());
     for (int i = 0; i < 30; ++i) {
         const double before = f.limit;
@@ -101,7 +101,7 @@ BOOST_AUTO_TEST_CASE(L53_the_limit_moves_strictly_both_ways) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(L54_silence_changes_nothing) {
+BOOST_AUTO_TEST_CASE(L54_pauses_between_samples_change_nothing) {
     auto f = experienced(37.25, 10);
     for (int i = 0; i < 100; ++i) {
         f.pass(5000);
@@ -244,7 +244,7 @@ BOOST_AUTO_TEST_CASE(L62_latencies_of_zero_and_less_are_ignored) {
     BOOST_TEST(fed({0, -5}) == fed({}));
 }
 
-BOOST_AUTO_TEST_CASE(L64_all_overloaded_takes_a_tenth_of_what_was_in_flight) {
+BOOST_AUTO_TEST_CASE(L64_if_all_is_overload_the_limit_is_a_tenth_below_what_was_in_flight) {
     BOOST_TEST(
         experienced(100, 10).window({.latency = 1000, .overloaded_every = 1}) == 90, close_to);
     BOOST_TEST(
@@ -327,7 +327,7 @@ BOOST_AUTO_TEST_CASE(L71_a_lull_forgets_nothing) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(L72_what_was_admitted_before_a_decrease_changes_nothing) {
+BOOST_AUTO_TEST_CASE(L72_samples_admitted_before_a_decrease_change_nothing) {
     auto f = experienced(100, 10);
     f.pass(3000);
     for (int i = 0; i < 2; ++i)
@@ -340,7 +340,7 @@ BOOST_AUTO_TEST_CASE(L72_what_was_admitted_before_a_decrease_changes_nothing) {
     BOOST_TEST(f.limit == 90, close_to);
 }
 
-BOOST_AUTO_TEST_CASE(L73_throughput_that_falls_while_concurrency_rises_lowers_it) {
+BOOST_AUTO_TEST_CASE(L73_throughput_that_falls_while_concurrency_rises_lowers_the_limit) {
     auto f = experienced(100, 10, without_relearning());
     bool fell = false;
     for (int i = 0; i < 11 && !fell; ++i) {

@@ -372,7 +372,7 @@ BOOST_AUTO_TEST_CASE(L38_one_finish_gives_back_one_place) {
     BOOST_TEST(runs(a2));
 }
 
-BOOST_AUTO_TEST_CASE(L39_the_key_with_most_waiting_requests_pays) {
+BOOST_AUTO_TEST_CASE(L39_a_request_of_the_key_with_most_waiting_requests_is_evicted) {
     lim(1, options(4, 1000));
     admit();
     client &a1 = admit(of(a)), &a2 = admit(of(a)), &a3 = admit(of(a)), &a4 = admit(of(a));
@@ -388,7 +388,7 @@ BOOST_AUTO_TEST_CASE(L39_the_key_with_most_waiting_requests_pays) {
     check_counts();
 }
 
-BOOST_AUTO_TEST_CASE(requests_without_a_key_do_not_pay) {
+BOOST_AUTO_TEST_CASE(requests_without_a_key_are_not_evicted_for_their_number) {
     lim(1, options(4, 1000));
     admit();
     for (int i = 0; i < 4; ++i)

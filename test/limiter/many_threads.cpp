@@ -412,7 +412,7 @@ BOOST_AUTO_TEST_CASE(L92_admissions_may_outlive_their_limiter) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(T141_a_key_that_leaves_while_another_comes) {
+BOOST_AUTO_TEST_CASE(T141_a_key_may_leave_while_its_next_request_arrives) {
     constexpr int each = 20'000;
     lim(100, without_deadlines(0));
     std::atomic<int> lost{0};

@@ -288,7 +288,7 @@ BOOST_AUTO_TEST_CASE(redirect_error_takes_the_error_out) {
     BOOST_TEST(ec == closed);
 }
 
-BOOST_AUTO_TEST_CASE(append_prepend_and_consign_add_what_they_add) {
+BOOST_AUTO_TEST_CASE(append_prepend_and_consign_work) {
     std::string appended, prepended;
     limit.async_admit(asio::append(
         [&](error_code, admission a, const std::string& s) {

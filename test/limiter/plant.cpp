@@ -153,7 +153,7 @@ BOOST_AUTO_TEST_CASE(E8_a_shared_server_is_used_but_not_shared_fairly) {
                }) >= 0.95 * 1600);
 }
 
-BOOST_AUTO_TEST_CASE(E9_five_hours_of_overload_and_lulls_move_nothing) {
+BOOST_AUTO_TEST_CASE(E9_the_limit_does_not_drift_in_five_hours_of_overload_and_lulls) {
     only_a_law_that_adapts_meets("E9", [](law l) {
         auto o = plant(8, 3);
         o.schedule.clear();

@@ -184,7 +184,7 @@ BOOST_AUTO_TEST_CASE(a_standing_queue_of_one_request_stays_standing_when_that_is
     check_counts();
 }
 
-BOOST_AUTO_TEST_CASE(L7_adaptive_newest_first) {
+BOOST_AUTO_TEST_CASE(L7_adaptive_grants_the_newest_first_in_a_standing_queue) {
     lim(1, busy(5, ordered(queue_order::adaptive, 10, 100)));
     client& a = admit();
     at(10);
@@ -209,7 +209,7 @@ BOOST_AUTO_TEST_CASE(L7_adaptive_newest_first) {
     check_counts();
 }
 
-BOOST_AUTO_TEST_CASE(L8_adaptive_oldest_first) {
+BOOST_AUTO_TEST_CASE(L8_adaptive_grants_the_oldest_first_if_the_queue_empties) {
     lim(1, busy(5, ordered(queue_order::adaptive, 10, 100)));
     for (int round = 0; round < 4; ++round) {
         at(90 * round);
@@ -225,7 +225,7 @@ BOOST_AUTO_TEST_CASE(L8_adaptive_oldest_first) {
     BOOST_TEST(counts().admitted == 12u);
 }
 
-BOOST_AUTO_TEST_CASE(L9_adaptive_oldest_first_again) {
+BOOST_AUTO_TEST_CASE(L9_adaptive_turns_back_to_the_oldest_first) {
     lim(1, ordered(queue_order::adaptive, 10, 100));
     client& a = admit();
     client& b = admit(within(500));
@@ -266,7 +266,7 @@ BOOST_AUTO_TEST_CASE(adaptive_turns_no_earlier_than_max_wait) {
     BOOST_TEST((runs(b) && waits(c)));
 }
 
-BOOST_AUTO_TEST_CASE(L11_under_lifo_the_oldest_ends) {
+BOOST_AUTO_TEST_CASE(L11_under_lifo_the_oldest_request_times_out) {
     lim(2, ordered(queue_order::lifo, 25, 1000));
     std::vector<client*> running;
     for (int i = 0; i < 10; ++i)

@@ -65,7 +65,7 @@ BOOST_AUTO_TEST_CASE(permits_added_while_others_were_held_do_not_exceed_the_maxi
     });
 }
 
-BOOST_FIXTURE_TEST_CASE(released_by_hand_what_is_too_much_is_refused_then, fixture) {
+BOOST_FIXTURE_TEST_CASE(too_many_permits_released_by_hand_are_refused, fixture) {
     async_semaphore semaphore(context, 10, 10);
     BOOST_TEST(semaphore.try_acquire(5));
     semaphore.release(5);
@@ -77,7 +77,7 @@ BOOST_FIXTURE_TEST_CASE(released_by_hand_what_is_too_much_is_refused_then, fixtu
     BOOST_TEST(semaphore.available() == 10);
 }
 
-BOOST_FIXTURE_TEST_CASE(a_maximum_that_leaves_room_takes_what_was_added, fixture) {
+BOOST_FIXTURE_TEST_CASE(permits_that_were_added_fit_below_a_larger_maximum, fixture) {
     async_semaphore semaphore(context, 10, 15);
     permit held = semaphore.try_acquire_permit(5);
     semaphore.release(5);

@@ -82,7 +82,7 @@ BOOST_AUTO_TEST_CASE(the_only_waiter_may_leave_and_come_back) {
     queue.remove(a);
 }
 
-BOOST_AUTO_TEST_CASE(all_may_move_to_another_queue_and_leave_it_from_the_middle) {
+BOOST_AUTO_TEST_CASE(all_waiters_may_move_to_another_queue_and_leave_it_from_the_middle) {
     queue_type ending;
     ending.take(queue);
     BOOST_TEST(ending.empty());
