@@ -5,7 +5,8 @@
 // have read, which paths take a lock, and when a state is freed.
 
 #include <asio_semaphore/detail/state/semaphore_state.hpp>
-// The bodies, also where the library is compiled: it has them for its own threads alone.
+// Include the bodies even if the library is compiled: the compiled library contains them only for
+// its own threads parameter.
 #include <asio_semaphore/detail/state/impl/semaphore_state.ipp>
 
 #include "hand_made_waiter.hpp"
@@ -26,7 +27,7 @@ struct watch {
     int locked = 0;                        // locks that are held now
     int states = 0;                        // mutexes that exist, except those of registries
     std::vector<std::ptrdiff_t> available; // every count that another thread could have read
-    std::uint64_t lifetime = 0;            // of the state whose references changed last
+    std::uint64_t lifetime = 0;            // that of the state whose references changed last
     std::function<void()> on_unlock;       // called once, at the next unlock
 
     std::uint64_t sections() const { return lifetime >> 40; }
