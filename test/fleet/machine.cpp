@@ -264,14 +264,16 @@ BOOST_AUTO_TEST_CASE(
 BOOST_AUTO_TEST_CASE(the_server_decides_whether_a_request_exceeds_the_limit) {
     world w;
     auto known = w.make(4);
-    BOOST_TEST(to_text(w.start(known)) == "exceeds_max"); // no connection: by the limit known here
+    // Without a connection, the limit that the client knows counts.
+    BOOST_TEST(to_text(w.start(known)) == "exceeds_max");
     w.connect();
     w.acquire(4);
     w.acquire(1);
     BOOST_TEST(w.say() == "A1 A2");
     auto behind = w.acquire(1);
     auto late = w.make(4);
-    BOOST_TEST(to_text(w.start(late)) == "exceeds_max"); // it would have to wait to be told so
+    // The same if the request cannot go with the next call.
+    BOOST_TEST(to_text(w.start(late)) == "exceeds_max");
     w.hear({w.plain(verdict::exceeds), w.granted(1)});
     BOOST_TEST(w.events() == "failed 2 exceeds_max, granted 3");
     w.withdraw(behind);
@@ -652,7 +654,7 @@ BOOST_AUTO_TEST_CASE(the_first_check_after_the_deadline_ends_the_lease) { // F36
     const fleet::time_point deadline = r->deadline();
     BOOST_TEST(r->is_valid(deadline - 1ns));
     BOOST_TEST(!r->is_valid(deadline));
-    BOOST_TEST(!r->is_valid(deadline - 1ns)); // for good
+    BOOST_TEST(!r->is_valid(deadline - 1ns)); // once invalid, it stays invalid
     BOOST_TEST((r->deadline() == fleet::time_point::min()));
     w.give_back(r, true);
     BOOST_TEST(w.events() == "released 1 lost");
@@ -916,7 +918,7 @@ BOOST_AUTO_TEST_CASE(a_renewal_does_not_bring_back_a_permit_reported_as_lost) {
     BOOST_TEST(w.events() == "lost 1");
     BOOST_TEST(w.machine.counts_of(*w.in).lost_by_deadline == 1u);
     w.pass(200ms);
-    BOOST_TEST(w.say() == "-"); // neither renewed any more, nor given back before its holder does
+    BOOST_TEST(w.say() == "-"); // no longer renewed, and its holder has not given it back yet
     w.give_back(r);
     BOOST_TEST(w.say() == "R1");
 }
@@ -1038,7 +1040,7 @@ BOOST_AUTO_TEST_CASE(a_push_counts_from_the_request_that_was_sent_again) {
     w.pass();
     BOOST_TEST(w.say() == "W1");
     w.hear({w.plain(verdict::unknown)});
-    w.push_grant(1, 3); // the server can have nothing of that name
+    w.push_grant(1, 3); // the server can hold nothing of that name
     BOOST_TEST(w.events() == "");
     BOOST_TEST(w.say() == "A1");
     w.pass(10ms);
@@ -1482,7 +1484,7 @@ BOOST_AUTO_TEST_CASE(a_full_server_can_be_inspected) {
             w.hear({w.plain(verdict::done)});
             BOOST_TEST(w.events() == "done 2");
             w.inspect();
-            if (waits) { // what was just refused is asked for again
+            if (waits) { // the refused request is sent again
                 BOOST_TEST(w.say() == "A1 I");
                 w.hear_failure(failure::refused);
             }

@@ -87,7 +87,7 @@ BOOST_AUTO_TEST_CASE(futures_get_the_results_that_handlers_get) {
     poll();
     BOOST_CHECK_NO_THROW(set.get());
     std::future<void> released = held.async_release(asio::use_future);
-    std::future<void> again = held.async_release(asio::use_future); // of an empty permit
+    std::future<void> again = held.async_release(asio::use_future); // the permit is empty
     poll();
     BOOST_CHECK_NO_THROW(released.get());
     BOOST_CHECK_NO_THROW(again.get());

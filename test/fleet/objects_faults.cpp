@@ -54,7 +54,7 @@ struct fault_world : fleet_world {
     }
 };
 
-using fragile = support::basic_fragile<recording>; // for all completion signatures
+using fragile = support::basic_fragile<recording>; // accepts all completion signatures
 
 } // namespace
 

@@ -731,7 +731,7 @@ BOOST_AUTO_TEST_CASE(F60_unused_keys_expire_and_fencing_numbers_still_grow) {
     BOOST_TEST(until([&] { return server_side.command("DBSIZE").as_number() == 0; }));
     const fleet_permit again = acquire(limit);
     BOOST_TEST(again.fencing() > fence);
-    auto b = start(); // a client that has seen none of it
+    auto b = start(); // a client that knows none of the numbers
     fleet_semaphore of_b(context, b->client, "y", 1, options_with(long_lease));
     const auto first = acquire(of_b).fencing();
     ended closed;

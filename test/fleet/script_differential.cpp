@@ -92,8 +92,8 @@ private:
         std::string name;
         std::uint64_t connection = 1;
         std::unique_ptr<test::listener> listener;
-        std::map<std::string, std::uint64_t> seen;   // by limit
-        std::map<std::string, std::uint64_t> fences; // that the client has heard, by request
+        std::map<std::string, std::uint64_t> seen;   // the number heard last, by limit
+        std::map<std::string, std::uint64_t> fences; // the numbers heard, by request
     };
 
     struct expectation {
