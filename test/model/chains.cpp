@@ -107,7 +107,7 @@ public:
         int ended_by = scheduler::outside;
     };
 
-    timer_executor timers; // for both contexts
+    timer_executor timers; // the timers of both contexts
     context here, elsewhere;
     state_pointer first, second; // the references of the semaphore objects
     state_pointer other_giver;   // thread b's reference to the second
