@@ -330,7 +330,7 @@ BOOST_AUTO_TEST_CASE(a_semaphore_with_a_default_token_works_like_any_other) {
 
 #if BOOST_VERSION >= 108600
 
-BOOST_AUTO_TEST_CASE(the_default_of_defaults_is_deferred) {
+BOOST_AUTO_TEST_CASE(the_default_token_is_deferred) {
     result a, b;
     semaphore.async_acquire_permit()(recording(a));
     semaphore.async_acquire_for(1h, 1)(recording(b));

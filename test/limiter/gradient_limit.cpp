@@ -204,7 +204,7 @@ BOOST_AUTO_TEST_CASE(a_relearned_baseline_is_dropped_if_twice_the_concurrency_ga
     BOOST_TEST(f.window({.latency = 30}) < 50);
 }
 
-BOOST_AUTO_TEST_CASE(after_a_step_elsewhere_as_many_may_wait_as_before_and_no_more) {
+BOOST_AUTO_TEST_CASE(after_a_latency_step_elsewhere_as_many_requests_may_wait_as_before) {
     auto f = experienced(100, 10);
     f.window({.latency = 100});
     f.window({.latency = 100});

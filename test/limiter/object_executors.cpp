@@ -593,7 +593,7 @@ BOOST_FIXTURE_TEST_CASE(an_executor_that_runs_inline_does_not_grow_the_stack, ex
     BOOST_TEST(wayward.in_flight() == 0);
 }
 
-BOOST_FIXTURE_TEST_CASE(a_handler_that_asks_again_and_again_does_not_grow_the_stack, fixture) {
+BOOST_FIXTURE_TEST_CASE(a_handler_that_requests_again_and_again_does_not_grow_the_stack, fixture) {
     struct again {
         limiter* limit;
         int* left;

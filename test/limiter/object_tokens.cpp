@@ -420,7 +420,7 @@ BOOST_AUTO_TEST_CASE(the_executor_type_can_be_rebound) {
 
 #if BOOST_VERSION >= 108600
 
-BOOST_AUTO_TEST_CASE(the_default_of_defaults_is_deferred) {
+BOOST_AUTO_TEST_CASE(the_default_token_is_deferred) {
     operation a, b, idle;
     limit.async_admit()(a.on_completion());
     limit.async_admit(of_key(1))(b.on_completion());

@@ -46,7 +46,7 @@ BOOST_AUTO_TEST_CASE(an_assertion_fails_once_after_a_thousand_unfinished_admissi
     });
 }
 
-BOOST_FIXTURE_TEST_CASE(one_that_was_finished_is_enough, fixture) {
+BOOST_FIXTURE_TEST_CASE(one_finished_admission_prevents_the_assertion, fixture) {
     assertions = 0;
     limiter limit(context, 1, with_an_algorithm());
     drop(limit, 500);

@@ -103,7 +103,7 @@ BOOST_AUTO_TEST_CASE(requests_and_options_can_be_written_with_designated_initial
 }
 #endif
 
-BOOST_AUTO_TEST_CASE(statistics_begin_with_nothing) {
+BOOST_AUTO_TEST_CASE(statistics_begin_at_zero) {
     const limiter_statistics s;
     BOOST_TEST(s.limit == 0);
     BOOST_TEST(s.in_flight == 0);

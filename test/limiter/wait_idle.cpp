@@ -79,7 +79,7 @@ BOOST_AUTO_TEST_CASE(several_waits_for_idle_complete_together) {
         BOOST_TEST(each.completed_with(success));
 }
 
-BOOST_AUTO_TEST_CASE(an_admission_between_the_end_and_the_handler_does_not_matter) {
+BOOST_AUTO_TEST_CASE(an_admission_between_the_idle_moment_and_the_handler_does_not_matter) {
     admission held = limit->try_admit();
     limit->async_wait_idle(idle.on_completion());
     held.finish();

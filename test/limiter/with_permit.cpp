@@ -111,7 +111,7 @@ BOOST_AUTO_TEST_CASE(the_request_gives_key_priority_and_weight) {
     BOOST_TEST(limit.statistics().keys == 0u);
 }
 
-BOOST_AUTO_TEST_CASE(the_more_urgent_start_first) {
+BOOST_AUTO_TEST_CASE(more_urgent_operations_start_first) {
     admission held = limit.try_admit();
     support::manual_operation urgent(context.get_executor());
     ending of_urgent;

@@ -40,7 +40,7 @@ struct fairness_fixture : fixture {
 
 BOOST_FIXTURE_TEST_SUITE(semaphore_fairness, fairness_fixture)
 
-BOOST_AUTO_TEST_CASE(grants_in_the_order_of_initiation) {
+BOOST_AUTO_TEST_CASE(operations_are_granted_in_the_order_of_initiation) {
     async_semaphore semaphore(context, 0);
     semaphore.async_acquire(note('a'));
     semaphore.async_acquire_permit(note_permit('b'));
