@@ -200,7 +200,7 @@ BOOST_AUTO_TEST_CASE(the_handler_may_own_the_memory_of_its_operation) {
     BOOST_TEST(in_use == 0);
 }
 
-BOOST_AUTO_TEST_CASE(also_when_the_context_is_destroyed) {
+BOOST_AUTO_TEST_CASE(the_handler_may_own_the_memory_when_the_context_is_destroyed) {
     int in_use = 0;
     result waiting, timed, posted, granted;
     {
@@ -218,7 +218,7 @@ BOOST_AUTO_TEST_CASE(also_when_the_context_is_destroyed) {
     BOOST_TEST(in_use == 0);
 }
 
-BOOST_AUTO_TEST_CASE(also_when_the_executor_drops_or_refuses_the_delivery) {
+BOOST_AUTO_TEST_CASE(the_handler_may_own_the_memory_when_the_executor_drops_or_refuses_it) {
     for (const auto way : {support::ways::way::drop, support::ways::way::fail}) {
         BOOST_TEST_CONTEXT("way " << static_cast<int>(way)) {
             int in_use = 0;
@@ -236,7 +236,7 @@ BOOST_AUTO_TEST_CASE(also_when_the_executor_drops_or_refuses_the_delivery) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(also_when_the_cancellation_slot_refuses) {
+BOOST_AUTO_TEST_CASE(the_handler_may_own_the_memory_when_the_cancellation_slot_refuses) {
     const permit held = semaphore.try_acquire_permit();
     int in_use = 0;
     result bare, timed;
@@ -259,7 +259,7 @@ BOOST_AUTO_TEST_CASE(an_endless_loop_of_acquires_needs_one_block) {
     BOOST_TEST(!arena.out());
 }
 
-BOOST_AUTO_TEST_CASE(a_polymorphic_allocator_serves) {
+BOOST_AUTO_TEST_CASE(a_polymorphic_allocator_works) {
     std::pmr::monotonic_buffer_resource memory(std::pmr::new_delete_resource());
     result now, later;
     semaphore.async_acquire_permit(
@@ -337,7 +337,8 @@ BOOST_FIXTURE_TEST_CASE(
     check_first_lost_the_permit_to_second();
 }
 
-BOOST_FIXTURE_TEST_CASE(an_allocator_that_does_not_fail_serves_the_hop, on_the_way_fixture) {
+BOOST_FIXTURE_TEST_CASE(
+    a_working_allocator_serves_the_post_to_the_other_executor, on_the_way_fixture) {
     other.release();
     BOOST_TEST(book.allocated > 1);
     support::poll(context);
@@ -396,13 +397,13 @@ BOOST_AUTO_TEST_CASE(the_steady_state_allocates_nothing) {
                }) == 0u);
 }
 
-BOOST_AUTO_TEST_CASE(nor_with_a_deadline) {
+BOOST_AUTO_TEST_CASE(the_steady_state_with_a_deadline_allocates_nothing) {
     BOOST_TEST(news_in_steady_state(context, semaphore, [&](auto handler) {
                    semaphore.async_acquire_permit_for(std::chrono::hours(1), std::move(handler));
                }) == 0u);
 }
 
-BOOST_AUTO_TEST_CASE(nor_with_a_cancellation_slot) {
+BOOST_AUTO_TEST_CASE(the_steady_state_with_a_cancellation_slot_allocates_nothing) {
     asio::cancellation_signal signal;
     BOOST_TEST(news_in_steady_state(context, semaphore, [&](auto handler) {
                    semaphore.async_acquire_permit(
@@ -410,14 +411,14 @@ BOOST_AUTO_TEST_CASE(nor_with_a_cancellation_slot) {
                }) == 0u);
 }
 
-BOOST_AUTO_TEST_CASE(nor_with_a_semaphore_of_the_contexts_own_executor_type) {
+BOOST_AUTO_TEST_CASE(the_steady_state_on_the_contexts_own_executor_type_allocates_nothing) {
     basic_async_semaphore<asio::io_context::executor_type> typed(context, 1);
     BOOST_TEST(news_in_steady_state(context, typed, [&](auto handler) {
                    typed.async_acquire_permit(std::move(handler));
                }) == 0u);
 }
 
-BOOST_AUTO_TEST_CASE(nor_with_try_acquire) {
+BOOST_AUTO_TEST_CASE(the_steady_state_with_try_acquire_allocates_nothing) {
     [[maybe_unused]] const bool warm = semaphore.try_acquire();
     const std::size_t before = support::news;
     for (int i = 0; i < 100; ++i) {

@@ -124,7 +124,7 @@ private:
 
 BOOST_FIXTURE_TEST_SUITE(asio_cancellation, fixture)
 
-BOOST_AUTO_TEST_CASE(every_type_cancels_and_no_type_does_not) {
+BOOST_AUTO_TEST_CASE(every_cancellation_type_except_none_cancels) {
     for (unsigned mask = 0; mask < 8; ++mask) {
         BOOST_TEST_CONTEXT("mask " << mask) {
             cancellation_signal signal;
@@ -188,7 +188,7 @@ BOOST_AUTO_TEST_CASE(emitting_after_the_grant_has_no_effect) {
     BOOST_TEST(a.held.count() + b.held.count() == 2);
 }
 
-BOOST_AUTO_TEST_CASE(emitting_twice_is_as_emitting_once) {
+BOOST_AUTO_TEST_CASE(emitting_twice_has_the_effect_of_emitting_once) {
     cancellation_signal signal;
     result r, other;
     acquire(r, signal);
@@ -358,7 +358,7 @@ BOOST_AUTO_TEST_CASE(an_operation_that_ends_at_once_leaves_the_slot_alone) {
     BOOST_TEST(waiting.failed(aborted));
 }
 
-BOOST_AUTO_TEST_CASE(an_unconnected_slot_is_no_slot) {
+BOOST_AUTO_TEST_CASE(an_unconnected_slot_is_ignored) {
     result r;
     semaphore.async_acquire_permit(
         asio::bind_cancellation_slot(asio::cancellation_slot(), recording(r)));
@@ -367,7 +367,7 @@ BOOST_AUTO_TEST_CASE(an_unconnected_slot_is_no_slot) {
     BOOST_TEST(r.succeeded());
 }
 
-BOOST_AUTO_TEST_CASE(a_slot_of_ones_own_type_serves) {
+BOOST_AUTO_TEST_CASE(a_slot_of_a_user_defined_type_works) {
     home_made_slot::place place;
     result cancelled, granted, unconnected;
     semaphore.async_acquire_permit(
@@ -422,7 +422,7 @@ BOOST_AUTO_TEST_CASE(a_slot_that_refuses_leaves_nothing_queued) {
     BOOST_TEST(behind.succeeded());
 }
 
-BOOST_AUTO_TEST_CASE(emitting_after_the_semaphore_is_gone_has_no_effect) {
+BOOST_AUTO_TEST_CASE(emitting_after_the_semaphore_was_destroyed_has_no_effect) {
     cancellation_signal signal;
     result r;
     {
@@ -448,7 +448,7 @@ BOOST_AUTO_TEST_CASE(emitting_after_the_semaphore_has_moved_cancels) {
     signal.emit(cancellation_type::terminal);
 }
 
-BOOST_AUTO_TEST_CASE(emitting_after_the_context_is_gone_has_no_effect) {
+BOOST_AUTO_TEST_CASE(emitting_after_the_context_was_destroyed_has_no_effect) {
     cancellation_signal waited, timed;
     result r, s;
     std::optional<async_semaphore> survivor;

@@ -88,7 +88,7 @@ auto async_acquire_both(async_semaphore& a, async_semaphore& b, Token&& token) {
 
 BOOST_FIXTURE_TEST_SUITE(asio_compositions, fixture)
 
-BOOST_AUTO_TEST_CASE(the_loser_of_or_loses_no_permit) {
+BOOST_AUTO_TEST_CASE(the_loser_of_operator_or_loses_no_permit) {
     // Both operations are granted at once, so the permit of the loser has to return.
     start([&]() -> awaitable<void> {
         auto won = co_await (
@@ -102,7 +102,7 @@ BOOST_AUTO_TEST_CASE(the_loser_of_or_loses_no_permit) {
     BOOST_TEST(all_home());
 }
 
-BOOST_AUTO_TEST_CASE(the_loser_of_or_leaves_the_queue) {
+BOOST_AUTO_TEST_CASE(the_loser_of_operator_or_leaves_the_queue) {
     const permit held = other.try_acquire_permit();
     start([&]() -> awaitable<void> {
         auto won = co_await (
@@ -136,7 +136,7 @@ BOOST_AUTO_TEST_CASE(a_grant_that_ties_with_a_timer_is_not_lost) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(and_waits_for_both) {
+BOOST_AUTO_TEST_CASE(operator_and_waits_for_both) {
     permit held = other.try_acquire_permit();
     start([&]() -> awaitable<void> {
         auto [first, second] = co_await (
@@ -154,7 +154,7 @@ BOOST_AUTO_TEST_CASE(and_waits_for_both) {
     BOOST_TEST(all_home());
 }
 
-BOOST_AUTO_TEST_CASE(a_failed_and_gives_the_other_permit_back) {
+BOOST_AUTO_TEST_CASE(a_failed_operator_and_gives_the_other_permit_back) {
     other.close();
     bool failed = false;
     start([&]() -> awaitable<void> {
@@ -211,7 +211,7 @@ BOOST_AUTO_TEST_CASE(a_parallel_group_takes_the_first) {
     BOOST_TEST(semaphore.waiting() == 0u);
 }
 
-BOOST_AUTO_TEST_CASE(a_parallel_group_conserves_what_all_won) {
+BOOST_AUTO_TEST_CASE(a_parallel_group_keeps_the_permits_of_all_its_operations) {
     int granted = 0;
     asio::experimental::make_parallel_group(
         semaphore.async_acquire_permit(asio::deferred), other.async_acquire_permit(asio::deferred))
@@ -305,7 +305,7 @@ BOOST_AUTO_TEST_CASE(a_composed_operation_acquires_in_steps) {
     BOOST_TEST(first.count() + second.count() == 2);
 }
 
-BOOST_AUTO_TEST_CASE(a_composed_operation_is_cancelled_in_whichever_step_it_is) {
+BOOST_AUTO_TEST_CASE(a_composed_operation_can_be_cancelled_in_any_step) {
     permit held = other.try_acquire_permit();
     asio::cancellation_signal signal;
     error_code ended;
@@ -320,7 +320,7 @@ BOOST_AUTO_TEST_CASE(a_composed_operation_is_cancelled_in_whichever_step_it_is) 
     BOOST_TEST(semaphore.available() == 1);
 }
 
-BOOST_AUTO_TEST_CASE(a_promise_keeps_the_permit_until_it_is_asked) {
+BOOST_AUTO_TEST_CASE(a_promise_keeps_the_permit_until_it_is_awaited) {
     auto promise = semaphore.async_acquire_permit(asio::experimental::use_promise);
     poll();
     BOOST_TEST(semaphore.available() == 0);

@@ -126,7 +126,7 @@ BOOST_AUTO_TEST_CASE(an_operation_composed_as_a_coroutine_acquires_in_steps) {
     BOOST_TEST(got.count() == 2);
 }
 
-BOOST_AUTO_TEST_CASE(and_gives_back_what_it_has_when_it_fails) {
+BOOST_AUTO_TEST_CASE(an_operation_composed_as_a_coroutine_gives_back_its_permits_when_it_fails) {
     error_code ended;
     async_take(semaphore, 2, [&](error_code ec, permit) { ended = ec; });
     support::poll(context);

@@ -172,7 +172,7 @@ BOOST_AUTO_TEST_CASE(use_awaitable_may_be_the_default_token) {
     BOOST_TEST(two.available() == 2);
 }
 
-BOOST_AUTO_TEST_CASE(as_default_on_takes_a_semaphore_over) {
+BOOST_AUTO_TEST_CASE(as_default_on_makes_a_semaphore_with_a_default_token) {
     auto own = use_awaitable.as_default_on(async_semaphore(context, 1));
     start([&]() -> awaitable<void> { const permit held = co_await own.async_acquire_permit(); });
     context.run();

@@ -132,7 +132,7 @@ struct fixture {
 
 BOOST_FIXTURE_TEST_SUITE(asio_deadlines, fixture)
 
-BOOST_AUTO_TEST_CASE(what_is_not_granted_in_time_is_timed_out) {
+BOOST_AUTO_TEST_CASE(an_operation_that_is_not_granted_in_time_is_timed_out) {
     result bare, owned, several;
     semaphore.async_acquire_for(1ms, recording(bare));
     semaphore.async_acquire_permit_for(2ms, recording(owned));
@@ -146,7 +146,7 @@ BOOST_AUTO_TEST_CASE(what_is_not_granted_in_time_is_timed_out) {
     BOOST_TEST(semaphore.available() == 0);
 }
 
-BOOST_AUTO_TEST_CASE(running_out_of_time_is_told_from_being_cancelled) {
+BOOST_AUTO_TEST_CASE(a_timeout_has_another_error_than_a_cancellation) {
     asio::cancellation_signal signal;
     result late, cancelled, all;
     semaphore.async_acquire_for(1ms, recording(late));
@@ -232,7 +232,7 @@ BOOST_AUTO_TEST_CASE(the_handler_of_a_timed_out_operation_runs_on_its_own_execut
     BOOST_TEST(inside);
 }
 
-BOOST_AUTO_TEST_CASE(a_head_that_runs_out_of_time_makes_way) {
+BOOST_AUTO_TEST_CASE(a_head_that_times_out_makes_way) {
     semaphore.release(2);
     result head, small, another;
     semaphore.async_acquire_permit_for(1ms, 3, recording(head));
@@ -245,7 +245,7 @@ BOOST_AUTO_TEST_CASE(a_head_that_runs_out_of_time_makes_way) {
     BOOST_TEST(another.succeeded());
 }
 
-BOOST_AUTO_TEST_CASE(without_time_an_acquire_is_granted_at_once_or_not_at_all) {
+BOOST_AUTO_TEST_CASE(with_a_wait_of_zero_an_acquire_is_granted_at_once_or_not_at_all) {
     semaphore.release();
     for (const auto none : {0ms, -1ms, -1000000ms}) {
         BOOST_TEST_CONTEXT("milliseconds " << none.count()) {
@@ -260,7 +260,7 @@ BOOST_AUTO_TEST_CASE(without_time_an_acquire_is_granted_at_once_or_not_at_all) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(without_time_nobody_overtakes_the_queue) {
+BOOST_AUTO_TEST_CASE(with_a_wait_of_zero_nobody_overtakes_the_queue) {
     semaphore.release();
     result waiting, late;
     semaphore.async_acquire(2, recording(waiting));
@@ -272,7 +272,7 @@ BOOST_AUTO_TEST_CASE(without_time_nobody_overtakes_the_queue) {
     poll();
 }
 
-BOOST_AUTO_TEST_CASE(other_refusals_come_before_the_lack_of_time) {
+BOOST_AUTO_TEST_CASE(other_errors_take_precedence_over_a_timeout) {
     async_semaphore three(context, 0, 3);
     result negative, excessive, none, closed;
     three.async_acquire_for(0s, -1, recording(negative));
@@ -315,7 +315,7 @@ BOOST_AUTO_TEST_CASE(no_duration_is_too_long_or_too_short) {
         BOOST_TEST(r[i].succeeded());
 }
 
-BOOST_AUTO_TEST_CASE(any_unit_of_time_serves) {
+BOOST_AUTO_TEST_CASE(any_unit_of_time_can_be_used) {
     result r[3];
     semaphore.async_acquire_for(std::chrono::duration<double, std::milli>(0.5), recording(r[0]));
     semaphore.async_acquire_for(std::chrono::nanoseconds(1), recording(r[1]));
@@ -426,7 +426,7 @@ BOOST_AUTO_TEST_CASE(a_deadline_on_its_last_tick_and_a_grant_yield_one_completio
     }
 }
 
-BOOST_AUTO_TEST_CASE(a_context_of_ones_own_times_out) {
+BOOST_AUTO_TEST_CASE(a_user_defined_context_supports_deadlines) {
     own_context own;
     async_semaphore other(own.get_executor(), 0);
     result late;
@@ -457,7 +457,7 @@ BOOST_AUTO_TEST_CASE(a_queue_that_outlives_its_contexts_services_may_hold_every_
 }
 
 // With this concurrency hint, Asio does not lock its timers, so another thread must not use them.
-BOOST_AUTO_TEST_CASE(the_timer_is_touched_on_its_executor_alone) {
+BOOST_AUTO_TEST_CASE(the_timer_is_used_only_on_its_executor) {
     asio::io_context unsafe(BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO);
     async_semaphore other(unsafe, 0);
     auto work = asio::make_work_guard(unsafe);
@@ -481,7 +481,7 @@ BOOST_AUTO_TEST_CASE(the_timer_is_touched_on_its_executor_alone) {
     BOOST_TEST(other.waiting() == 0u);
 }
 
-BOOST_AUTO_TEST_CASE(the_context_runs_no_longer_than_those_who_wait) {
+BOOST_AUTO_TEST_CASE(the_context_runs_no_longer_than_operations_wait) {
     for (const bool from_outside : {false, true}) {
         BOOST_TEST_CONTEXT("from outside " << from_outside) {
             asio::io_context own;

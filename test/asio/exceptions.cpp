@@ -110,7 +110,7 @@ BOOST_AUTO_TEST_CASE(one_refusal_costs_only_the_operation_that_it_meets) {
     BOOST_TEST(served.succeeded());
 }
 
-BOOST_AUTO_TEST_CASE(an_executor_that_refuses_does_so_in_every_other_end_too) {
+BOOST_AUTO_TEST_CASE(an_executor_may_refuse_at_every_other_end_too) {
     asio::cancellation_signal signal;
     result emitted, cancelled, closed, destroyed;
     {
@@ -166,7 +166,7 @@ BOOST_AUTO_TEST_CASE(an_executor_that_drops_everything_serves_any_number_of_wait
     }
 }
 
-BOOST_AUTO_TEST_CASE(what_is_dropped_later_comes_back_later_one_after_the_other) {
+BOOST_AUTO_TEST_CASE(permits_of_handlers_that_are_dropped_later_come_back_one_after_the_other) {
     permit held = wayward.try_acquire_permit();
     result all;
     for (int i = 0; i < 1000; ++i)
@@ -206,7 +206,7 @@ BOOST_AUTO_TEST_CASE(handlers_that_release_one_for_the_other_do_not_grow_the_sta
     BOOST_TEST(calls == many);
 }
 
-BOOST_AUTO_TEST_CASE(dropped_handlers_that_own_permits_of_each_other_are_worked_off_in_a_loop) {
+BOOST_AUTO_TEST_CASE(dropped_handlers_that_own_permits_of_each_other_do_not_grow_the_stack) {
     // Each waiter has its own semaphore, and owns the permit for which the next waiter waits.
     using semaphore_type = basic_async_semaphore<wayward_executor>;
     constexpr int length = 20000;
@@ -290,7 +290,7 @@ BOOST_AUTO_TEST_CASE(a_handler_move_that_throws_in_the_initiation_leaves_no_trac
     BOOST_TEST(runs > 3);
 }
 
-BOOST_AUTO_TEST_CASE(also_with_another_executor) {
+BOOST_AUTO_TEST_CASE(with_another_executor_too_a_handler_move_that_throws_leaves_no_trace) {
     enumerate_moves(
         [&](result& r, int& left) {
             wayward.async_acquire_permit(fragile(r, left));
@@ -405,7 +405,7 @@ BOOST_AUTO_TEST_CASE(a_handler_that_throws_after_taking_the_permit_keeps_it_wher
     BOOST_TEST(semaphore.available() == 1);
 }
 
-BOOST_AUTO_TEST_CASE(nothing_that_gives_back_may_throw) {
+BOOST_AUTO_TEST_CASE(functions_that_give_permits_back_do_not_throw) {
     static_assert(noexcept(std::declval<permit&>().reset()));
     static_assert(std::is_nothrow_destructible_v<permit>);
     static_assert(std::is_nothrow_destructible_v<async_semaphore>);

@@ -115,7 +115,7 @@ void crowd(const Executor& executor, const std::function<void()>& run) {
 
 BOOST_FIXTURE_TEST_SUITE(asio_executors, fixture)
 
-BOOST_AUTO_TEST_CASE(a_handler_without_executor_runs_on_the_semaphores) {
+BOOST_AUTO_TEST_CASE(a_handler_without_executor_runs_on_the_semaphores_executor) {
     for (const bool waits : {false, true}) {
         BOOST_TEST_CONTEXT("waits " << waits) {
             permit held = waits ? semaphore.try_acquire_permit() : permit();
@@ -150,7 +150,7 @@ BOOST_AUTO_TEST_CASE(a_handler_runs_on_its_associated_executor_and_nowhere_else)
 }
 
 // The reference that get_executor() returns becomes invalid when the handler is moved.
-BOOST_AUTO_TEST_CASE(a_handler_may_tell_its_executor_by_reference) {
+BOOST_AUTO_TEST_CASE(a_handler_may_return_its_executor_by_reference) {
     struct handler {
         using executor_type = asio::any_io_executor;
         const executor_type& get_executor() const noexcept { return executor; }
@@ -204,7 +204,7 @@ BOOST_AUTO_TEST_CASE(every_other_end_of_an_operation_reaches_the_associated_exec
     BOOST_TEST(ends == expected, boost::test_tools::per_element());
 }
 
-BOOST_AUTO_TEST_CASE(no_handler_runs_inside_the_initiation_or_inside_what_completes_it) {
+BOOST_AUTO_TEST_CASE(no_handler_runs_inside_the_initiation_or_inside_a_call_that_ends_its_wait) {
     // Also on a thread that runs the context, and inside a strand, where the handler could run at
     // once.
     const auto strand = asio::make_strand(io_context);
@@ -258,7 +258,7 @@ BOOST_AUTO_TEST_CASE(no_handler_runs_inside_the_initiation_or_inside_what_comple
     BOOST_TEST(calls == 10);
 }
 
-BOOST_AUTO_TEST_CASE(nor_where_the_handlers_executor_would_run_it_at_once) {
+BOOST_AUTO_TEST_CASE(no_handler_runs_inside_a_call_even_if_its_executor_would_run_it_at_once) {
     int ran = 0, calls = 0;
     const support::minimal_executor at_once{&ran};
     const auto count = [&] {
@@ -281,7 +281,7 @@ BOOST_AUTO_TEST_CASE(nor_where_the_handlers_executor_would_run_it_at_once) {
     BOOST_TEST(ran == 4);
 }
 
-BOOST_AUTO_TEST_CASE(an_associated_executor_may_know_no_property) {
+BOOST_AUTO_TEST_CASE(an_associated_executor_need_not_support_any_property) {
     int ran = 0;
     result now, later;
     semaphore.async_acquire_permit(
@@ -314,7 +314,7 @@ BOOST_AUTO_TEST_CASE(both_executors_have_outstanding_work_while_an_operation_wai
     BOOST_TEST(handler_book.work == 0);
 }
 
-BOOST_AUTO_TEST_CASE(and_until_its_handler_has_been_submitted) {
+BOOST_AUTO_TEST_CASE(both_executors_have_outstanding_work_until_the_handler_has_been_submitted) {
     for (const bool waits : {false, true}) {
         BOOST_TEST_CONTEXT("waits " << waits) {
             permit held = waits ? semaphore.try_acquire_permit() : permit();
@@ -335,7 +335,7 @@ BOOST_AUTO_TEST_CASE(and_until_its_handler_has_been_submitted) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(the_semaphores_has_work_while_the_handler_is_submitted_elsewhere) {
+BOOST_AUTO_TEST_CASE(the_semaphores_executor_has_work_while_the_handler_is_submitted_elsewhere) {
     int work = 0;
     permit held = semaphore.try_acquire_permit();
     result r;
@@ -446,8 +446,7 @@ BOOST_AUTO_TEST_CASE(a_context_may_end_while_a_handler_is_on_its_way_elsewhere) 
     }
 }
 
-BOOST_AUTO_TEST_CASE(
-    an_executor_that_can_do_no_more_than_execute_is_reached_by_way_of_the_semaphores) {
+BOOST_AUTO_TEST_CASE(a_handler_on_a_minimal_executor_is_submitted_through_the_semaphores_executor) {
     int ran = 0;
     result granted, queued;
     const auto minimal = [&](result& r) {
@@ -467,7 +466,8 @@ BOOST_AUTO_TEST_CASE(
 }
 
 // asio::post to a system_executor would start threads without the program's knowledge.
-BOOST_AUTO_TEST_CASE(and_one_that_runs_at_once_by_its_type) {
+BOOST_AUTO_TEST_CASE(
+    a_handler_on_the_system_executor_is_submitted_through_the_semaphores_executor) {
     std::thread::id ran_on;
     for (const bool waits : {false, true}) {
         BOOST_TEST_CONTEXT("waits " << waits) {
@@ -519,7 +519,7 @@ BOOST_AUTO_TEST_CASE(a_strand_may_be_the_semaphores_own_executor) {
     BOOST_TEST(astray == 0);
 }
 
-BOOST_AUTO_TEST_CASE(the_older_strand_serves_as_well) {
+BOOST_AUTO_TEST_CASE(handlers_may_be_bound_to_an_io_context_strand) {
     asio::io_context::strand strand(io_context);
     async_semaphore one(io_context, 1);
     int calls = 0, astray = 0;
@@ -534,7 +534,7 @@ BOOST_AUTO_TEST_CASE(the_older_strand_serves_as_well) {
     BOOST_TEST(astray == 0);
 }
 
-BOOST_AUTO_TEST_CASE(the_older_strand_may_be_the_semaphores_own_executor) {
+BOOST_AUTO_TEST_CASE(an_io_context_strand_may_be_the_semaphores_own_executor) {
     asio::io_context::strand strand(io_context);
     basic_async_semaphore<asio::io_context::strand> own(strand, 1);
     int calls = 0, astray = 0;
@@ -550,7 +550,7 @@ BOOST_AUTO_TEST_CASE(the_older_strand_may_be_the_semaphores_own_executor) {
     BOOST_TEST(astray == 0);
 }
 
-BOOST_AUTO_TEST_CASE(it_works_on_one_thread_on_many_and_on_a_pool) {
+BOOST_AUTO_TEST_CASE(a_semaphore_works_on_one_thread_on_many_and_on_a_pool) {
     crowd(io_context.get_executor(), [&] { io_context.run(); });
     io_context.restart();
     crowd(io_context.get_executor(), [&] { support::run_on_threads(io_context, 4); });
@@ -558,12 +558,12 @@ BOOST_AUTO_TEST_CASE(it_works_on_one_thread_on_many_and_on_a_pool) {
     crowd(pool.get_executor(), [&] { pool.wait(); });
 }
 
-BOOST_AUTO_TEST_CASE(it_works_on_a_pool_that_is_seen_as_any_executor) {
+BOOST_AUTO_TEST_CASE(a_semaphore_works_on_a_pool_with_a_type_erased_executor) {
     asio::thread_pool pool(3);
     crowd(asio::any_io_executor(pool.get_executor()), [&] { pool.wait(); });
 }
 
-BOOST_AUTO_TEST_CASE(it_works_on_the_system_executor) {
+BOOST_AUTO_TEST_CASE(a_semaphore_works_on_the_system_executor) {
     static_assert(
         std::is_same_v<
             basic_async_semaphore<asio::system_executor>::executor_type, asio::system_executor>);

@@ -77,7 +77,7 @@ BOOST_AUTO_TEST_CASE(an_immediate_executor_runs_what_is_granted_at_once_inside_t
     BOOST_TEST(context.run() == 0u);
 }
 
-BOOST_AUTO_TEST_CASE(and_what_fails_at_once) {
+BOOST_AUTO_TEST_CASE(an_immediate_executor_runs_what_fails_at_once_inside_the_initiation) {
     async_semaphore three(context, 0, 3);
     result negative, excessive, late, closed, moved_from;
     three.async_acquire_permit(-1, immediate(recording(negative)));
@@ -95,7 +95,7 @@ BOOST_AUTO_TEST_CASE(and_what_fails_at_once) {
     BOOST_TEST(ran == 5);
 }
 
-BOOST_AUTO_TEST_CASE(an_operation_that_waits_does_not_use_it) {
+BOOST_AUTO_TEST_CASE(an_operation_that_waits_does_not_use_the_immediate_executor) {
     permit held = semaphore->try_acquire_permit();
     result granted, cancelled;
     semaphore->async_acquire_permit(immediate(recording(granted)));
@@ -110,14 +110,14 @@ BOOST_AUTO_TEST_CASE(an_operation_that_waits_does_not_use_it) {
     BOOST_TEST(ran == 0);
 }
 
-BOOST_AUTO_TEST_CASE(the_system_executor_serves_as_one) {
+BOOST_AUTO_TEST_CASE(the_system_executor_may_be_the_immediate_executor) {
     result r;
     semaphore->async_acquire_permit(
         asio::bind_immediate_executor(asio::system_executor(), recording(r)));
     BOOST_TEST(r.succeeded());
 }
 
-BOOST_AUTO_TEST_CASE(the_contexts_own_executor_serves_as_one) {
+BOOST_AUTO_TEST_CASE(the_contexts_own_executor_may_be_the_immediate_executor) {
     result outside, inside;
     semaphore->release();
     const auto executor = context.get_executor();
@@ -134,7 +134,7 @@ BOOST_AUTO_TEST_CASE(the_contexts_own_executor_serves_as_one) {
     BOOST_TEST(at_once);
 }
 
-BOOST_AUTO_TEST_CASE(the_handler_may_destroy_the_semaphore_inside) {
+BOOST_AUTO_TEST_CASE(the_handler_may_destroy_the_semaphore_inside_the_initiation) {
     bool called = false;
     semaphore->async_acquire_permit(immediate([&](error_code ec, permit p) {
         called = !ec;
@@ -147,7 +147,7 @@ BOOST_AUTO_TEST_CASE(the_handler_may_destroy_the_semaphore_inside) {
     BOOST_TEST(!semaphore.has_value());
 }
 
-BOOST_AUTO_TEST_CASE(the_handler_may_release_cancel_close_and_move_the_semaphore_inside) {
+BOOST_AUTO_TEST_CASE(the_handler_may_release_cancel_close_and_move_inside_the_initiation) {
     result waiting, cancelled;
     semaphore->async_acquire(immediate([&](error_code) {
         semaphore->async_acquire_permit(recording(waiting));
@@ -163,7 +163,7 @@ BOOST_AUTO_TEST_CASE(the_handler_may_release_cancel_close_and_move_the_semaphore
     BOOST_TEST(cancelled.failed(asio::error::operation_aborted));
 }
 
-BOOST_AUTO_TEST_CASE(the_handler_may_acquire_again_inside) {
+BOOST_AUTO_TEST_CASE(the_handler_may_acquire_again_inside_the_initiation) {
     struct recursive {
         async_semaphore* semaphore;
         int* ran;
@@ -221,7 +221,7 @@ BOOST_AUTO_TEST_CASE(a_handler_with_both_executors_ends_on_its_associated_one) {
     BOOST_TEST(ran == 1);
 }
 
-BOOST_AUTO_TEST_CASE(the_system_executor_leads_to_the_associated_one_too) {
+BOOST_AUTO_TEST_CASE(with_the_system_executor_too_the_handler_ends_on_its_associated_one) {
     asio::io_context other;
     support::tracking book;
     int inside = 0;

@@ -194,7 +194,7 @@ BOOST_AUTO_TEST_CASE(the_initiation_knows_the_executor) {
     BOOST_TEST(seen);
 }
 
-BOOST_AUTO_TEST_CASE(the_least_handler_that_asio_allows_is_enough) {
+BOOST_AUTO_TEST_CASE(a_handler_with_the_minimum_requirements_is_enough) {
     result granted, queued, failed, timed;
     semaphore.async_acquire_permit(hostile::handler(granted));
     semaphore.async_acquire(hostile::handler(queued));
@@ -210,7 +210,7 @@ BOOST_AUTO_TEST_CASE(the_least_handler_that_asio_allows_is_enough) {
     BOOST_TEST(queued.succeeded());
 }
 
-BOOST_AUTO_TEST_CASE(the_least_handler_works_with_another_executor_too) {
+BOOST_AUTO_TEST_CASE(a_minimal_handler_works_with_another_executor_too) {
     support::tracking book;
     basic_async_semaphore<support::tracker_executor<>> other(
         support::tracker_executor<>(context.get_executor(), book), 1);
@@ -331,7 +331,7 @@ BOOST_AUTO_TEST_CASE(a_handler_that_cannot_be_stored_is_destroyed_by_unwinding) 
     BOOST_TEST(context.run() == 0u);
 }
 
-BOOST_AUTO_TEST_CASE(the_functions_refuse_other_handlers_in_a_way_that_templates_can_ask_for) {
+BOOST_AUTO_TEST_CASE(templates_can_ask_whether_a_handler_is_accepted) {
     struct stranger {
         void operator()(int*) const {}
     };
@@ -347,7 +347,7 @@ BOOST_AUTO_TEST_CASE(the_functions_refuse_other_handlers_in_a_way_that_templates
     BOOST_TEST(true);
 }
 
-BOOST_AUTO_TEST_CASE(the_deferred_operation_tells_its_signature) {
+BOOST_AUTO_TEST_CASE(a_deferred_operation_has_the_right_signature) {
     auto bare = semaphore.async_acquire(asio::deferred);
     auto owned = semaphore.async_acquire_permit(asio::deferred);
     static_assert(asio::is_async_operation<decltype(bare)>::value);

@@ -36,13 +36,13 @@ BOOST_AUTO_TEST_CASE(an_idle_semaphore_does_not_keep_its_context_running) {
     BOOST_TEST(context.stopped());
 }
 
-BOOST_AUTO_TEST_CASE(neither_does_one_whose_permits_are_out) {
+BOOST_AUTO_TEST_CASE(a_semaphore_whose_permits_are_held_does_not_keep_its_context_running) {
     const permit held = semaphore.try_acquire_permit();
     BOOST_TEST(context.run() == 0);
     BOOST_TEST(context.stopped());
 }
 
-BOOST_AUTO_TEST_CASE(neither_does_one_that_was_used) {
+BOOST_AUTO_TEST_CASE(a_semaphore_after_use_does_not_keep_its_context_running) {
     result first, second;
     semaphore.async_acquire_permit(recording(first));
     semaphore.async_acquire_permit(recording(second));
@@ -55,7 +55,7 @@ BOOST_AUTO_TEST_CASE(neither_does_one_that_was_used) {
     BOOST_TEST(context.run() == 0);
 }
 
-BOOST_AUTO_TEST_CASE(neither_does_a_closed_one) {
+BOOST_AUTO_TEST_CASE(a_closed_semaphore_does_not_keep_its_context_running) {
     result waiting;
     const permit held = semaphore.try_acquire_permit();
     semaphore.async_acquire(recording(waiting));
@@ -88,7 +88,7 @@ BOOST_AUTO_TEST_CASE(a_waiting_operation_keeps_its_context_running) {
 }
 
 // Tests every order in which they can leave the queue.
-BOOST_AUTO_TEST_CASE(any_of_several_who_wait_keeps_its_context_running) {
+BOOST_AUTO_TEST_CASE(any_of_several_waiting_operations_keeps_its_context_running) {
     using order = std::array<std::size_t, 3>;
     for (order leaving{0, 1, 2};;) {
         BOOST_TEST_CONTEXT("leaving: " << leaving[0] << leaving[1] << leaving[2]) {
@@ -114,7 +114,7 @@ BOOST_AUTO_TEST_CASE(any_of_several_who_wait_keeps_its_context_running) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(so_does_whoever_waits_behind_one_that_is_granted) {
+BOOST_AUTO_TEST_CASE(an_operation_behind_a_granted_one_keeps_its_context_running) {
     permit held = semaphore.try_acquire_permit();
     result first, second, third;
     semaphore.async_acquire_permit(recording(first));
@@ -132,7 +132,7 @@ BOOST_AUTO_TEST_CASE(so_does_whoever_waits_behind_one_that_is_granted) {
 
 // One thread runs the context, which has no other work. Another thread returns the permit. If the
 // context ran out of work in between, run would return early.
-BOOST_AUTO_TEST_CASE(a_grant_from_outside_leaves_no_gap) {
+BOOST_AUTO_TEST_CASE(a_grant_by_another_thread_leaves_no_moment_without_work) {
     for (int round = 0; round < 2000; ++round) {
         context.restart();
         permit held = semaphore.try_acquire_permit();

@@ -257,7 +257,7 @@ std::exception_ptr thrown(error_code ec) {
 
 BOOST_FIXTURE_TEST_SUITE(requests, fixture)
 
-BOOST_AUTO_TEST_CASE(what_is_granted_at_once_or_after_a_wait_is_handed_over) {
+BOOST_AUTO_TEST_CASE(an_operation_granted_at_once_or_after_a_wait_gets_its_ticket) {
     std::optional<ticket> first, second;
     g.async_enter(long_enough, [&](error_code, ticket t) { first.emplace(std::move(t)); });
     g.async_enter(long_enough, [&](error_code, ticket t) { second.emplace(std::move(t)); });
@@ -294,7 +294,7 @@ BOOST_AUTO_TEST_CASE(a_wait_ends_at_its_deadline_or_is_cancelled_or_aborted) {
     BOOST_TEST(g.state->told == "");
 }
 
-BOOST_AUTO_TEST_CASE(an_operation_may_be_handed_nothing) {
+BOOST_AUTO_TEST_CASE(an_operation_may_complete_without_a_ticket) {
     std::optional<ticket> first;
     std::string ends;
     const auto note = [&](error_code ec) {
@@ -312,7 +312,7 @@ BOOST_AUTO_TEST_CASE(an_operation_may_be_handed_nothing) {
     BOOST_TEST(ends == "idle idle ");
 }
 
-BOOST_AUTO_TEST_CASE(a_handler_that_is_dropped_gives_back) {
+BOOST_AUTO_TEST_CASE(the_ticket_of_a_dropped_handler_comes_back) {
     {
         asio::io_context other;
         g.async_enter(long_enough, asio::bind_executor(other, [](error_code, const ticket&) {}));
@@ -320,7 +320,7 @@ BOOST_AUTO_TEST_CASE(a_handler_that_is_dropped_gives_back) {
     BOOST_TEST(g.state->told == "dropped ");
 }
 
-BOOST_AUTO_TEST_CASE(a_ticket_is_told_how_its_operation_ended) {
+BOOST_AUTO_TEST_CASE(a_ticket_reports_how_its_operation_ended) {
     using asio::error::connection_reset;
     const error_code reset = connection_reset;
     const auto told = [this](auto start) {
@@ -352,7 +352,7 @@ BOOST_AUTO_TEST_CASE(a_ticket_is_told_how_its_operation_ended) {
         told([&] { async_complete<void(tuple)>(context, under(), tuple(reset, 1)); }) == "failed ");
 }
 
-BOOST_AUTO_TEST_CASE(an_operation_that_is_dropped_tells_nothing) {
+BOOST_AUTO_TEST_CASE(the_ticket_of_a_dropped_operation_reports_no_end) {
     {
         asio::io_context other;
         async_complete<void(error_code)>(other, with_ticket(g, asio::detached), error_code());

@@ -148,7 +148,7 @@ BOOST_AUTO_TEST_CASE(a_permit_may_outlive_semaphore_and_context) {
     half.reset();
 }
 
-BOOST_AUTO_TEST_CASE(the_context_may_go_first_then_the_permit_then_the_semaphore) {
+BOOST_AUTO_TEST_CASE(the_context_may_be_destroyed_first_then_the_permit_then_the_semaphore) {
     semaphore->release(1);
     permit held = semaphore->try_acquire_permit();
     semaphore->async_acquire_permit(recording(r));
@@ -299,7 +299,7 @@ BOOST_AUTO_TEST_CASE(a_dying_handler_may_construct_a_semaphore_and_use_it) {
     new (&*context) asio::io_context;
 }
 
-BOOST_AUTO_TEST_CASE(also_where_the_context_had_no_semaphore_before) {
+BOOST_AUTO_TEST_CASE(a_dying_handler_may_construct_the_first_semaphore_of_its_context) {
     // A deadline also creates the service of the timers.
     for (const bool with_deadline : {false, true}) {
         result at_once, waiting;
@@ -323,7 +323,7 @@ BOOST_AUTO_TEST_CASE(also_where_the_context_had_no_semaphore_before) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(a_service_that_another_thread_was_faster_to_make_ends_nothing) {
+BOOST_AUTO_TEST_CASE(a_redundant_service_ends_no_operation_when_it_is_destroyed) {
     // Asio creates services without a lock. If several threads create one at the same time, Asio
     // keeps the first and destroys the others.
     result waiting, timed;
@@ -337,7 +337,7 @@ BOOST_AUTO_TEST_CASE(a_service_that_another_thread_was_faster_to_make_ends_nothi
     BOOST_TEST(timed.succeeded());
 }
 
-BOOST_AUTO_TEST_CASE(and_calls_nobody) {
+BOOST_AUTO_TEST_CASE(a_redundant_service_submits_nothing_when_it_is_destroyed) {
     // Asio destroys the service under its own lock, so this thread must not submit anything there.
     support::ways how;
     asio_semaphore::basic_async_semaphore<support::wayward_executor> dropping(
@@ -399,7 +399,7 @@ BOOST_AUTO_TEST_CASE(a_dying_handler_may_post) {
     BOOST_TEST(!ran);
 }
 
-BOOST_AUTO_TEST_CASE(the_dying_handler_of_something_else_may_release_and_acquire) {
+BOOST_AUTO_TEST_CASE(a_dying_handler_of_another_operation_may_release_and_acquire) {
     // Asio may shut down the service of a timer before that of the semaphore.
     result waiting, nested;
     auto timer = std::make_shared<asio::steady_timer>(*context, std::chrono::hours(1));
@@ -443,7 +443,7 @@ BOOST_AUTO_TEST_CASE(a_handler_dropped_inside_a_release_may_destroy_another_cont
 
 // The cases: granted at once, granted later, cancelled, granted with a deadline.
 BOOST_AUTO_TEST_CASE(
-    what_has_gone_on_to_another_context_is_called_there_after_the_semaphores_has_gone) {
+    a_handler_submitted_to_another_context_runs_there_after_the_end_of_its_semaphores_context) {
     using tracker = support::tracker_executor<>;
     using semaphore_type = asio_semaphore::basic_async_semaphore<tracker>;
     const auto started = [](semaphore_type& s, int how, auto handler) {
@@ -481,7 +481,7 @@ BOOST_AUTO_TEST_CASE(
     }
 }
 
-BOOST_AUTO_TEST_CASE(the_other_context_may_run_handlers_while_the_semaphores_is_destroyed) {
+BOOST_AUTO_TEST_CASE(another_context_may_run_handlers_while_the_semaphores_context_is_destroyed) {
     for (int round = 0; round < 200; ++round) {
         asio::thread_pool elsewhere(1);
         std::optional<asio::io_context> dying(std::in_place);
@@ -586,7 +586,7 @@ BOOST_AUTO_TEST_CASE(other_threads_may_cancel_emit_and_give_back_while_the_conte
     }
 }
 
-BOOST_AUTO_TEST_CASE(another_thread_may_destroy_a_semaphore_of_the_context_meanwhile) {
+BOOST_AUTO_TEST_CASE(another_thread_may_destroy_a_semaphore_while_the_context_is_destroyed) {
     for (int round = 0; round < 100; ++round) {
         auto dying_context = std::make_unique<asio::io_context>();
         auto other = std::make_unique<async_semaphore>(*dying_context, 0);

@@ -93,7 +93,7 @@ BOOST_AUTO_TEST_CASE(a_future_gets_the_error_as_an_exception) {
     BOOST_CHECK_EXCEPTION((void)timed.get(), system_error, is_aborted);
 }
 
-BOOST_AUTO_TEST_CASE(a_future_that_nobody_reads_gives_its_permit_back) {
+BOOST_AUTO_TEST_CASE(an_unread_future_gives_its_permit_back) {
     {
         auto unread = semaphore.async_acquire_permit(asio::use_future);
         poll();
@@ -133,7 +133,7 @@ BOOST_AUTO_TEST_CASE(a_packaged_function_may_look_at_the_permit) {
     BOOST_TEST(semaphore.available() == 1);
 }
 
-BOOST_AUTO_TEST_CASE(detached_gives_a_permit_object_back_and_keeps_a_bare_permit) {
+BOOST_AUTO_TEST_CASE(detached_gives_a_permit_object_back_but_not_a_bare_permit) {
     semaphore.async_acquire_permit(asio::detached);
     BOOST_TEST(semaphore.available() == 0);
     poll();
@@ -190,7 +190,7 @@ BOOST_AUTO_TEST_CASE(redirect_error_takes_the_error_out) {
     BOOST_TEST((ec == asio_semaphore::error::closed));
 }
 
-BOOST_AUTO_TEST_CASE(append_prepend_and_consign_add_what_they_add) {
+BOOST_AUTO_TEST_CASE(append_prepend_and_consign_work) {
     std::string appended, prepended;
     semaphore.async_acquire_permit(asio::append(
         [&](error_code, permit p, const std::string& s) {
@@ -252,7 +252,7 @@ BOOST_AUTO_TEST_CASE(the_binders_bind_other_tokens_too) {
     BOOST_TEST(book.ran == 2);
 }
 
-BOOST_AUTO_TEST_CASE(a_type_erased_handler_serves_for_both_signatures) {
+BOOST_AUTO_TEST_CASE(a_type_erased_handler_works_with_both_signatures) {
     result bare, owned, timed, dropped;
     semaphore.async_acquire(asio::any_completion_handler<void(error_code)>(recording(bare)));
     semaphore.async_acquire_permit(
@@ -314,7 +314,7 @@ BOOST_AUTO_TEST_CASE(a_default_token_makes_the_token_optional) {
     BOOST_TEST(lazy.available() == 0);
 }
 
-BOOST_AUTO_TEST_CASE(a_semaphore_with_a_default_token_is_as_any_other) {
+BOOST_AUTO_TEST_CASE(a_semaphore_with_a_default_token_works_like_any_other) {
     using detached_semaphore = asio::detached_t::as_default_on_t<async_semaphore>;
     detached_semaphore own(context, 1);
     own.async_acquire_permit();
@@ -330,7 +330,7 @@ BOOST_AUTO_TEST_CASE(a_semaphore_with_a_default_token_is_as_any_other) {
 
 #if BOOST_VERSION >= 108600
 
-BOOST_AUTO_TEST_CASE(the_default_of_defaults_is_deferred) {
+BOOST_AUTO_TEST_CASE(the_default_token_is_deferred) {
     result a, b;
     semaphore.async_acquire_permit()(recording(a));
     semaphore.async_acquire_for(1h, 1)(recording(b));

@@ -185,7 +185,7 @@ BOOST_AUTO_TEST_CASE(without_a_permit_the_operation_is_never_started) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(no_permits_at_all_are_no_limit) {
+BOOST_AUTO_TEST_CASE(a_count_of_zero_is_no_limit) {
     auto held = sem.try_acquire_permit();
     operation.start(with_permit(sem, 0, ends(end)));
     poll(context);
@@ -253,7 +253,7 @@ struct overloaded {
 
 } // namespace
 
-BOOST_AUTO_TEST_CASE(of_several_signatures_the_first_that_can_tells_of_the_failure) {
+BOOST_AUTO_TEST_CASE(of_several_signatures_the_first_with_an_error_reports_the_failure) {
     std::vector<std::string> log;
     const auto run = [&](auto... results) {
         at_once<void(), void(error_code, no_default), void(error_code, int)>(
@@ -289,7 +289,7 @@ BOOST_AUTO_TEST_CASE(arguments_of_the_initiation_are_kept_until_the_operation_st
     BOOST_TEST(end.succeeded());
 }
 
-BOOST_AUTO_TEST_CASE(cancelled_while_it_waits_it_is_never_started) {
+BOOST_AUTO_TEST_CASE(an_operation_cancelled_while_it_waits_is_never_started) {
     for (const auto type : {cancel::terminal, cancel::partial, cancel::total}) {
         end = {};
         auto held = sem.try_acquire_permit();
@@ -309,7 +309,7 @@ BOOST_AUTO_TEST_CASE(cancelled_while_it_waits_it_is_never_started) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(cancelled_between_the_grant_and_its_start_it_is_never_started) {
+BOOST_AUTO_TEST_CASE(an_operation_cancelled_between_the_grant_and_its_start_is_never_started) {
     operation.start(with_permit(sem, cancellable())); // a permit is free
     signal.emit(cancel::total);
     poll(context);
@@ -330,7 +330,7 @@ BOOST_AUTO_TEST_CASE(cancelled_between_the_grant_and_its_start_it_is_never_start
     BOOST_TEST(operation.started == 0);
 }
 
-BOOST_AUTO_TEST_CASE(a_type_that_cancels_no_acquire_does_not_keep_it_from_starting) {
+BOOST_AUTO_TEST_CASE(a_cancellation_type_without_effect_on_an_acquire_does_not_prevent_the_start) {
     for (const auto type : {cancel::none, static_cast<cancel>(8)}) {
         end = {};
         operation.start(with_permit(sem, cancellable())); // a permit is free
@@ -343,7 +343,7 @@ BOOST_AUTO_TEST_CASE(a_type_that_cancels_no_acquire_does_not_keep_it_from_starti
     }
 }
 
-BOOST_AUTO_TEST_CASE(cancelled_while_it_runs_the_operation_sees_the_type_that_was_emitted) {
+BOOST_AUTO_TEST_CASE(an_operation_cancelled_while_it_runs_sees_the_type_that_was_emitted) {
     for (const auto type : {cancel::terminal, cancel::partial, cancel::total}) {
         end = {};
         operation.start(with_permit(sem, cancellable()));
@@ -371,7 +371,7 @@ BOOST_AUTO_TEST_CASE(emitting_after_the_end_has_no_effect) {
 }
 
 // Asio's own cancellation handler would use the destroyed timer.
-BOOST_AUTO_TEST_CASE(emitting_after_the_io_object_has_gone_has_no_effect) {
+BOOST_AUTO_TEST_CASE(emitting_after_the_io_object_was_destroyed_has_no_effect) {
     for (const bool completes : {true, false}) {
         end = {};
         std::optional<asio::io_context> dying(std::in_place);
@@ -395,7 +395,7 @@ BOOST_AUTO_TEST_CASE(emitting_after_the_io_object_has_gone_has_no_effect) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(a_slot_that_serves_somebody_else_cancels_that_and_neither_stage) {
+BOOST_AUTO_TEST_CASE(a_slot_used_for_another_operation_cancels_only_that_one) {
     int others = 0;
     auto held = sem.try_acquire_permit();
     operation.start(with_permit(sem, cancellable()));
@@ -482,7 +482,8 @@ BOOST_AUTO_TEST_CASE(an_exception_from_the_start_of_the_operation_gives_the_perm
     BOOST_TEST(end.succeeded());
 }
 
-BOOST_AUTO_TEST_CASE(so_does_one_after_a_wait_in_either_of_nested_limits) {
+BOOST_AUTO_TEST_CASE(
+    an_exception_from_a_start_after_a_wait_gives_back_the_permits_of_nested_limits) {
     async_semaphore other(context, 1);
     for (async_semaphore* const awaited : {&sem, &other}) {
         end = {};
@@ -501,7 +502,7 @@ BOOST_AUTO_TEST_CASE(so_does_one_after_a_wait_in_either_of_nested_limits) {
 }
 
 // Both for an operation that was granted but not started, and for one that runs.
-BOOST_AUTO_TEST_CASE(where_the_handler_is_dropped_the_permit_is_back_before_it_dies) {
+BOOST_AUTO_TEST_CASE(the_permit_of_a_dropped_handler_is_given_back_before_its_destruction) {
     for (const bool waits : {false, true}) {
         for (const bool runs : {false, true}) {
             BOOST_TEST_CONTEXT("waits " << waits << ", runs " << runs) {
@@ -527,7 +528,7 @@ BOOST_AUTO_TEST_CASE(where_the_handler_is_dropped_the_permit_is_back_before_it_d
 }
 
 BOOST_AUTO_TEST_CASE(
-    what_an_operation_needs_that_is_never_started_goes_before_the_handler_is_called) {
+    the_arguments_of_an_operation_never_started_are_destroyed_before_the_handler_call) {
     const auto argument = std::make_shared<int>(1);
     sem.close();
     end.at_call = [&] {
@@ -575,7 +576,8 @@ BOOST_AUTO_TEST_CASE(the_operation_starts_on_its_own_executor_and_not_on_the_sem
 
 // A strand guards the I/O object. The operation must start on that strand, even if the handler's
 // executor runs functions inline, as that of use_future does.
-BOOST_AUTO_TEST_CASE(it_starts_where_its_io_object_is_even_if_the_handlers_executor_runs_inline) {
+BOOST_AUTO_TEST_CASE(
+    the_operation_starts_on_its_own_executor_even_if_the_handlers_executor_runs_inline) {
     asio::io_context other;
     const auto strand = asio::make_strand(other);
     support::manual_operation guarded(strand);

@@ -112,7 +112,7 @@ private:
 
 BOOST_AUTO_TEST_SUITE(with_permit_threads)
 
-BOOST_AUTO_TEST_CASE(never_more_run_than_there_are_permits) {
+BOOST_AUTO_TEST_CASE(no_more_operations_run_than_there_are_permits) {
     const auto seed = test::seed();
     BOOST_TEST_CONTEXT("seed " << seed) {
         asio::io_context context;

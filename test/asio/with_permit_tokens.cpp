@@ -259,7 +259,7 @@ BOOST_AUTO_TEST_CASE(binders_inside_and_outside) {
     BOOST_TEST(sem.available() == 1);
 }
 
-BOOST_AUTO_TEST_CASE(slots_and_allocators_are_bound_outside_too) {
+BOOST_AUTO_TEST_CASE(slots_and_allocators_may_be_bound_outside) {
     ending end;
     asio::cancellation_signal signal;
     operation.start(asio::bind_cancellation_slot(signal.slot(), with_permit(sem, ends(end))));
@@ -275,7 +275,7 @@ BOOST_AUTO_TEST_CASE(slots_and_allocators_are_bound_outside_too) {
     BOOST_TEST(sem.available() == 1);
 }
 
-BOOST_AUTO_TEST_CASE(as_tuple_around_it) {
+BOOST_AUTO_TEST_CASE(as_tuple_around_with_permit) {
     std::optional<std::tuple<error_code, int>> got;
     const auto keep = [&](std::tuple<error_code, int> t) {
         got = t;
@@ -389,7 +389,7 @@ BOOST_AUTO_TEST_CASE(cancel_after_next_to_the_token_limits_waiting_and_running) 
     BOOST_TEST(sem.available() == 1);
 }
 
-BOOST_AUTO_TEST_CASE(cancel_after_around_with_permit_limits_only_the_running) {
+BOOST_AUTO_TEST_CASE(cancel_after_around_with_permit_limits_only_the_operation) {
     ending end;
     auto held = sem.try_acquire_permit();
     operation.start(asio::cancel_after(0ms, with_permit(sem, ends(end))));
@@ -404,7 +404,7 @@ BOOST_AUTO_TEST_CASE(cancel_after_around_with_permit_limits_only_the_running) {
     BOOST_TEST(sem.available() == 1);
 }
 
-BOOST_AUTO_TEST_CASE(cancel_after_of_no_time_is_not_lost_between_the_stages) {
+BOOST_AUTO_TEST_CASE(cancel_after_zero_is_not_lost_between_the_stages) {
     for (int i = 0; i < 20; ++i) {
         ending end;
         asio::steady_timer slow(context, never);

@@ -94,7 +94,7 @@ BOOST_AUTO_TEST_CASE(objects_of_one_name_share_a_limit_and_its_options) {
     BOOST_TEST(w.machine.permits_of(*w.in) == 3);
 }
 
-BOOST_AUTO_TEST_CASE(what_counts_as_another_limit_is_what_the_server_has) {
+BOOST_AUTO_TEST_CASE(a_new_object_is_compared_with_the_limit_of_the_server) {
     world w;
     w.connect();
     w.answer.limit = 5;
@@ -106,7 +106,7 @@ BOOST_AUTO_TEST_CASE(what_counts_as_another_limit_is_what_the_server_has) {
     BOOST_TEST(mismatch);
 }
 
-BOOST_AUTO_TEST_CASE(a_limit_that_adopts_has_no_other) {
+BOOST_AUTO_TEST_CASE(an_object_that_adopts_the_limit_has_no_mismatch) {
     fleet_options adopts = world::default_options();
     adopts.adopt_limit = true;
     world w(adopts);
@@ -161,7 +161,7 @@ BOOST_AUTO_TEST_CASE(closing_the_last_object_ends_its_waiting_requests) {
 
 // Requests.
 
-BOOST_AUTO_TEST_CASE(requests_are_said_in_the_order_of_initiation) {
+BOOST_AUTO_TEST_CASE(requests_are_sent_in_the_order_of_initiation) {
     world w;
     w.connect();
     w.acquire();
@@ -177,7 +177,7 @@ BOOST_AUTO_TEST_CASE(requests_are_said_in_the_order_of_initiation) {
     BOOST_TEST(w.events() == "granted 1, granted 2");
 }
 
-BOOST_AUTO_TEST_CASE(what_is_started_while_a_call_is_under_way_stands_in_the_next_one) { // F62
+BOOST_AUTO_TEST_CASE(requests_started_while_a_call_is_in_flight_go_with_the_next_one) { // F62
     world w({}, 100);
     w.connect();
     w.acquire();
@@ -194,7 +194,7 @@ BOOST_AUTO_TEST_CASE(what_is_started_while_a_call_is_under_way_stands_in_the_nex
     w.events();
 }
 
-BOOST_AUTO_TEST_CASE(several_limits_have_a_call_each_in_one_go) {
+BOOST_AUTO_TEST_CASE(each_of_several_limits_has_its_own_call) {
     world w;
     bool mismatch = false;
     fleet::limit& other = w.machine.open("y", 1, world::default_options(), mismatch);
@@ -216,7 +216,7 @@ BOOST_AUTO_TEST_CASE(several_limits_have_a_call_each_in_one_go) {
     BOOST_TEST(w.events() == "failed 1 rejected, granted 2");
 }
 
-BOOST_AUTO_TEST_CASE(no_more_than_the_window_stand_in_the_server) {
+BOOST_AUTO_TEST_CASE(no_more_requests_than_the_window_wait_in_the_server) {
     fleet_options options = world::default_options();
     options.window = 2;
     world w(options);
@@ -234,7 +234,8 @@ BOOST_AUTO_TEST_CASE(no_more_than_the_window_stand_in_the_server) {
     BOOST_TEST(w.events() == "granted 1, granted 2");
 }
 
-BOOST_AUTO_TEST_CASE(a_hundred_thousand_wait_here_and_leave_without_a_word) { // F54
+BOOST_AUTO_TEST_CASE(
+    a_hundred_thousand_requests_wait_in_the_client_and_leave_without_a_call) { // F54
     world w(world::default_options(), 1);
     w.connect();
     auto holder = w.hold();
@@ -260,24 +261,26 @@ BOOST_AUTO_TEST_CASE(a_hundred_thousand_wait_here_and_leave_without_a_word) { //
     BOOST_TEST(w.machine.counts_of(*w.in).cancelled == 100'000u);
 }
 
-BOOST_AUTO_TEST_CASE(more_than_the_limit_is_a_matter_for_the_server) {
+BOOST_AUTO_TEST_CASE(the_server_decides_whether_a_request_exceeds_the_limit) {
     world w;
     auto known = w.make(4);
-    BOOST_TEST(to_text(w.start(known)) == "exceeds_max"); // no connection: by the limit known here
+    // Without a connection, the limit that the client knows counts.
+    BOOST_TEST(to_text(w.start(known)) == "exceeds_max");
     w.connect();
     w.acquire(4);
     w.acquire(1);
     BOOST_TEST(w.say() == "A1 A2");
     auto behind = w.acquire(1);
     auto late = w.make(4);
-    BOOST_TEST(to_text(w.start(late)) == "exceeds_max"); // it would have to wait to be told so
+    // The same if the request cannot go with the next call.
+    BOOST_TEST(to_text(w.start(late)) == "exceeds_max");
     w.hear({w.plain(verdict::exceeds), w.granted(1)});
     BOOST_TEST(w.events() == "failed 2 exceeds_max, granted 3");
     w.withdraw(behind);
     BOOST_TEST(w.say() == "-"); // nothing to give back
 }
 
-BOOST_AUTO_TEST_CASE(a_request_that_no_limit_can_fit_any_more_fails) { // F33
+BOOST_AUTO_TEST_CASE(a_request_above_a_lowered_limit_fails) { // F33
     world w;
     w.connect();
     w.queue(3);
@@ -295,7 +298,7 @@ BOOST_AUTO_TEST_CASE(a_request_that_no_limit_can_fit_any_more_fails) { // F33
     BOOST_TEST(w.say() == "-");
 }
 
-BOOST_AUTO_TEST_CASE(who_does_not_wait_takes_one_trip) {
+BOOST_AUTO_TEST_CASE(a_try_takes_one_trip) {
     world w;
     auto r = w.make(1, world::purpose::try_acquire);
     BOOST_TEST(to_text(w.start(r)) == "timed_out"); // no connection
@@ -308,7 +311,7 @@ BOOST_AUTO_TEST_CASE(who_does_not_wait_takes_one_trip) {
     BOOST_TEST(w.say() == "-");
 }
 
-BOOST_AUTO_TEST_CASE(who_does_not_wait_ends_with_the_connection) {
+BOOST_AUTO_TEST_CASE(a_try_ends_with_the_connection) {
     world w;
     w.connect();
     w.acquire(1, world::purpose::try_acquire);
@@ -321,7 +324,7 @@ BOOST_AUTO_TEST_CASE(who_does_not_wait_ends_with_the_connection) {
     BOOST_TEST(w.say() == "R1 R2");
 }
 
-BOOST_AUTO_TEST_CASE(who_does_not_wait_does_not_wait_for_the_server_to_recover) {
+BOOST_AUTO_TEST_CASE(a_try_does_not_wait_for_the_server_to_recover) {
     for (const failure failed : {failure::busy, failure::refused, failure::unavailable})
         BOOST_TEST_CONTEXT(static_cast<int>(failed)) {
             world w;
@@ -343,7 +346,7 @@ BOOST_AUTO_TEST_CASE(who_does_not_wait_does_not_wait_for_the_server_to_recover) 
         }
 }
 
-BOOST_AUTO_TEST_CASE(who_does_not_wait_overtakes_nobody_here) {
+BOOST_AUTO_TEST_CASE(a_try_overtakes_no_request_of_its_client) {
     fleet_options options = world::default_options();
     options.window = 2;
     world w(options);
@@ -355,7 +358,7 @@ BOOST_AUTO_TEST_CASE(who_does_not_wait_overtakes_nobody_here) {
     BOOST_TEST(w.say() == "A1 T2");
 }
 
-BOOST_AUTO_TEST_CASE(no_more_than_max_waiting_wait) {
+BOOST_AUTO_TEST_CASE(no_more_requests_wait_than_max_waiting) {
     fleet_options options = world::default_options();
     options.max_waiting = 2;
     world w(options);
@@ -368,7 +371,7 @@ BOOST_AUTO_TEST_CASE(no_more_than_max_waiting_wait) {
     w.acquire();
 }
 
-BOOST_AUTO_TEST_CASE(no_permits_at_all_and_fewer_are_no_request) {
+BOOST_AUTO_TEST_CASE(a_count_of_zero_or_less_is_refused) {
     world w;
     auto none = w.make(0);
     auto fewer = w.make(-1);
@@ -391,7 +394,7 @@ BOOST_AUTO_TEST_CASE(a_request_that_was_not_sent_leaves_without_a_call) {
     BOOST_TEST(r->references == 1);
 }
 
-BOOST_AUTO_TEST_CASE(who_is_cancelled_in_flight_is_given_back_behind) { // F17
+BOOST_AUTO_TEST_CASE(a_request_cancelled_in_flight_is_given_back_after_the_reply) { // F17
     world w;
     w.connect();
     auto r = w.acquire();
@@ -409,7 +412,8 @@ BOOST_AUTO_TEST_CASE(who_is_cancelled_in_flight_is_given_back_behind) { // F17
     BOOST_TEST(w.events() == "");
 }
 
-BOOST_AUTO_TEST_CASE(who_is_cancelled_while_the_reply_is_lost_is_given_back_by_the_new_connection) {
+BOOST_AUTO_TEST_CASE(
+    a_request_cancelled_while_its_reply_is_lost_is_given_back_by_the_next_connection) {
     world w; // F18
     w.connect();
     auto r = w.acquire();
@@ -429,7 +433,7 @@ BOOST_AUTO_TEST_CASE(who_is_cancelled_while_the_reply_is_lost_is_given_back_by_t
     BOOST_TEST(w.say() == "-");
 }
 
-BOOST_AUTO_TEST_CASE(what_was_not_answered_is_said_again_and_granted_once) { // F19
+BOOST_AUTO_TEST_CASE(a_request_without_an_answer_is_sent_again_and_granted_once) { // F19
     world w;
     w.connect();
     auto r = w.acquire();
@@ -448,7 +452,7 @@ BOOST_AUTO_TEST_CASE(what_was_not_answered_is_said_again_and_granted_once) { // 
     BOOST_TEST(w.machine.counts_of(*w.in).granted == 1u);
 }
 
-BOOST_AUTO_TEST_CASE(who_waits_in_the_server_gives_back_the_place) {
+BOOST_AUTO_TEST_CASE(a_request_withdrawn_while_it_waits_in_the_server_gives_back_its_place) {
     world w;
     w.connect();
     auto r = w.queue();
@@ -460,7 +464,7 @@ BOOST_AUTO_TEST_CASE(who_waits_in_the_server_gives_back_the_place) {
     BOOST_TEST(w.machine.is_empty());
 }
 
-BOOST_AUTO_TEST_CASE(what_older_data_of_the_server_grants_nobody_is_given_back_at_once) {
+BOOST_AUTO_TEST_CASE(a_grant_to_a_withdrawn_request_by_older_data_is_given_back_at_once) {
     for (const bool is_pushed : {true, false}) {
         world w;
         w.connect();
@@ -490,7 +494,7 @@ BOOST_AUTO_TEST_CASE(what_older_data_of_the_server_grants_nobody_is_given_back_a
     }
 }
 
-BOOST_AUTO_TEST_CASE(who_was_granted_cannot_be_cancelled) {
+BOOST_AUTO_TEST_CASE(a_granted_request_cannot_be_cancelled) {
     world w;
     w.connect();
     auto r = w.acquire();
@@ -502,7 +506,7 @@ BOOST_AUTO_TEST_CASE(who_was_granted_cannot_be_cancelled) {
     BOOST_TEST(r->is_valid(w.now));
 }
 
-BOOST_AUTO_TEST_CASE(how_a_request_was_withdrawn_is_counted) {
+BOOST_AUTO_TEST_CASE(timeouts_and_cancellations_are_counted_separately) {
     world w;
     auto a = w.acquire();
     auto b = w.acquire();
@@ -528,7 +532,7 @@ BOOST_AUTO_TEST_CASE(a_dead_socket_can_hold_a_request_for_longer_than_a_lease) {
     BOOST_TEST(w.machine.is_empty());
 }
 
-BOOST_AUTO_TEST_CASE(what_a_dead_socket_holds_can_be_executed_until_there_is_a_new_one) {
+BOOST_AUTO_TEST_CASE(a_call_in_a_dead_socket_can_be_executed_until_the_next_connection) {
     world w;
     w.connect();
     auto r = w.acquire();
@@ -573,7 +577,7 @@ BOOST_AUTO_TEST_CASE(a_place_stays_for_as_long_as_the_client_is_present) {
     BOOST_TEST((w.now == fleet::time_point(1'000s) + 1300ms + 800ms + 50ms));
 }
 
-BOOST_AUTO_TEST_CASE(a_lease_that_a_push_has_made_can_outlast_its_first_call_by_far) {
+BOOST_AUTO_TEST_CASE(a_lease_made_by_a_push_may_end_long_after_its_first_call) {
     world w;
     w.connect();
     auto r = w.queue();
@@ -599,7 +603,8 @@ BOOST_AUTO_TEST_CASE(a_lease_that_a_push_has_made_can_outlast_its_first_call_by_
     BOOST_TEST(w.machine.is_empty());
 }
 
-BOOST_AUTO_TEST_CASE(what_the_server_refuses_to_take_back_is_forgotten_when_it_has_ended_there) {
+BOOST_AUTO_TEST_CASE(
+    a_permit_that_the_server_refuses_to_take_back_is_forgotten_when_its_lease_ends) {
     world w;
     w.connect();
     auto r = w.hold();
@@ -619,7 +624,7 @@ BOOST_AUTO_TEST_CASE(what_the_server_refuses_to_take_back_is_forgotten_when_it_h
 
 // Leases.
 
-BOOST_AUTO_TEST_CASE(a_lease_counts_from_before_its_call_was_handed_out) {
+BOOST_AUTO_TEST_CASE(a_lease_counts_from_before_its_call_was_sent) {
     world w;
     w.connect();
     auto r = w.acquire();
@@ -633,7 +638,7 @@ BOOST_AUTO_TEST_CASE(a_lease_counts_from_before_its_call_was_handed_out) {
     BOOST_TEST(r->is_valid(r->deadline() - 1ns));
 }
 
-BOOST_AUTO_TEST_CASE(a_margin_of_its_own_counts) {
+BOOST_AUTO_TEST_CASE(the_margin_of_the_options_is_used) {
     fleet_options options = world::default_options();
     options.margin = 100ms;
     world w(options);
@@ -642,21 +647,21 @@ BOOST_AUTO_TEST_CASE(a_margin_of_its_own_counts) {
     BOOST_TEST(w.ms_left(r) == 300);
 }
 
-BOOST_AUTO_TEST_CASE(whoever_asks_first_ends_a_lease_that_is_over) { // F36
+BOOST_AUTO_TEST_CASE(the_first_check_after_the_deadline_ends_the_lease) { // F36
     world w;
     w.connect();
     auto r = w.hold();
     const fleet::time_point deadline = r->deadline();
     BOOST_TEST(r->is_valid(deadline - 1ns));
     BOOST_TEST(!r->is_valid(deadline));
-    BOOST_TEST(!r->is_valid(deadline - 1ns)); // for good
+    BOOST_TEST(!r->is_valid(deadline - 1ns)); // once invalid, it stays invalid
     BOOST_TEST((r->deadline() == fleet::time_point::min()));
     w.give_back(r, true);
     BOOST_TEST(w.events() == "released 1 lost");
     BOOST_TEST(w.say() == "R1");
 }
 
-BOOST_AUTO_TEST_CASE(a_lease_that_is_granted_by_a_push_counts_from_when_it_still_waited) {
+BOOST_AUTO_TEST_CASE(a_lease_granted_by_a_push_counts_from_when_its_request_still_waited) {
     world w;
     w.connect();
     auto r = w.acquire();
@@ -671,7 +676,7 @@ BOOST_AUTO_TEST_CASE(a_lease_that_is_granted_by_a_push_counts_from_when_it_still
     w.give_back(r);
 }
 
-BOOST_AUTO_TEST_CASE(an_answer_that_it_still_waits_lets_a_push_count_from_there) {
+BOOST_AUTO_TEST_CASE(a_push_counts_from_the_last_call_that_found_the_request_waiting) {
     world w;
     w.connect();
     auto r = w.queue();
@@ -704,7 +709,7 @@ BOOST_AUTO_TEST_CASE(a_push_that_precedes_every_answer_counts_from_the_first_cal
     BOOST_TEST(w.ms_left(r) == 400 - 40 - 110);
 }
 
-BOOST_AUTO_TEST_CASE(a_request_that_was_said_twice_counts_from_the_call_that_found_it_waiting) {
+BOOST_AUTO_TEST_CASE(a_request_sent_twice_counts_from_the_call_that_found_it_waiting) {
     world w;
     w.connect();
     auto r = w.acquire();
@@ -720,7 +725,7 @@ BOOST_AUTO_TEST_CASE(a_request_that_was_said_twice_counts_from_the_call_that_fou
     BOOST_TEST(w.ms_left(r) == 400 - 40 - 20);
 }
 
-BOOST_AUTO_TEST_CASE(an_answer_after_the_deadline_gives_nothing_and_the_request_asks_anew) {
+BOOST_AUTO_TEST_CASE(an_answer_after_the_deadline_grants_nothing_and_the_request_is_sent_again) {
     world w;
     w.connect();
     auto r = w.acquire();
@@ -740,7 +745,7 @@ BOOST_AUTO_TEST_CASE(an_answer_after_the_deadline_gives_nothing_and_the_request_
     BOOST_TEST(w.say() == "R3");
 }
 
-BOOST_AUTO_TEST_CASE(a_push_after_the_deadline_gives_nothing_and_the_request_asks_anew) {
+BOOST_AUTO_TEST_CASE(a_push_after_the_deadline_grants_nothing_and_the_request_is_sent_again) {
     world w;
     w.connect();
     auto r = w.queue();
@@ -754,7 +759,7 @@ BOOST_AUTO_TEST_CASE(a_push_after_the_deadline_gives_nothing_and_the_request_ask
     BOOST_TEST(w.machine.is_empty());
 }
 
-BOOST_AUTO_TEST_CASE(who_does_not_wait_has_timed_out_when_the_answer_comes_after_the_deadline) {
+BOOST_AUTO_TEST_CASE(a_try_times_out_when_the_answer_comes_after_the_deadline) {
     world w;
     w.connect();
     auto r = w.acquire(1, world::purpose::try_acquire);
@@ -765,7 +770,7 @@ BOOST_AUTO_TEST_CASE(who_does_not_wait_has_timed_out_when_the_answer_comes_after
     BOOST_TEST(w.say() == "R1");
 }
 
-BOOST_AUTO_TEST_CASE(leases_are_renewed_every_third_all_in_one_call) {
+BOOST_AUTO_TEST_CASE(leases_are_renewed_every_third_of_their_length_all_in_one_call) {
     world w;
     w.connect();
     auto a = w.hold(1);
@@ -889,7 +894,7 @@ BOOST_AUTO_TEST_CASE(a_renewal_is_void_after_the_expiry_less_the_margin) {
     BOOST_TEST(w.said.commands[0].void_after == next - 40);
 }
 
-BOOST_AUTO_TEST_CASE(a_renewal_counts_from_before_it_was_handed_out) {
+BOOST_AUTO_TEST_CASE(a_renewal_counts_from_before_it_was_sent) {
     world w;
     w.connect();
     auto r = w.hold();
@@ -913,12 +918,12 @@ BOOST_AUTO_TEST_CASE(a_renewal_does_not_bring_back_a_permit_reported_as_lost) {
     BOOST_TEST(w.events() == "lost 1");
     BOOST_TEST(w.machine.counts_of(*w.in).lost_by_deadline == 1u);
     w.pass(200ms);
-    BOOST_TEST(w.say() == "-"); // neither renewed any more, nor given back before its holder does
+    BOOST_TEST(w.say() == "-"); // no longer renewed, and its holder has not given it back yet
     w.give_back(r);
     BOOST_TEST(w.say() == "R1");
 }
 
-BOOST_AUTO_TEST_CASE(a_renewal_that_is_answered_after_the_deadline_brings_nothing_back) {
+BOOST_AUTO_TEST_CASE(a_renewal_answered_after_the_deadline_does_not_bring_the_permit_back) {
     world w;
     w.connect();
     auto r = w.hold();
@@ -988,7 +993,7 @@ BOOST_AUTO_TEST_CASE(a_lease_that_the_server_does_not_hold_is_lost_at_once) {
     BOOST_TEST(w.machine.is_empty());
 }
 
-BOOST_AUTO_TEST_CASE(a_lease_that_is_put_back_goes_on) { // F14, F27
+BOOST_AUTO_TEST_CASE(a_readmitted_lease_continues) { // F14, F27
     world w;
     w.connect();
     auto r = w.hold(7);
@@ -1001,7 +1006,8 @@ BOOST_AUTO_TEST_CASE(a_lease_that_is_put_back_goes_on) { // F14, F27
     BOOST_TEST(w.machine.counts_of(*w.in).readmitted == 1u);
 }
 
-BOOST_AUTO_TEST_CASE(lost_data_is_answered_by_all_leases_and_all_who_wait) {
+BOOST_AUTO_TEST_CASE(
+    after_a_loss_of_data_all_leases_are_renewed_and_all_waiting_requests_asked_about) {
     for (const bool is_made_anew : {true, false}) {
         world w;
         w.connect();
@@ -1034,7 +1040,7 @@ BOOST_AUTO_TEST_CASE(a_push_counts_from_the_request_that_was_sent_again) {
     w.pass();
     BOOST_TEST(w.say() == "W1");
     w.hear({w.plain(verdict::unknown)});
-    w.push_grant(1, 3); // the server can have nothing of that name
+    w.push_grant(1, 3); // the server can hold nothing of that name
     BOOST_TEST(w.events() == "");
     BOOST_TEST(w.say() == "A1");
     w.pass(10ms);
@@ -1044,7 +1050,7 @@ BOOST_AUTO_TEST_CASE(a_push_counts_from_the_request_that_was_sent_again) {
     BOOST_TEST(r->fence() == 4u);
 }
 
-BOOST_AUTO_TEST_CASE(a_busy_server_is_asked_the_same_50_ms_later) { // F39
+BOOST_AUTO_TEST_CASE(a_call_to_a_busy_server_is_repeated_50_ms_later) { // F39
     world w;
     w.connect();
     auto r = w.hold();
@@ -1062,7 +1068,7 @@ BOOST_AUTO_TEST_CASE(a_busy_server_is_asked_the_same_50_ms_later) { // F39
     BOOST_TEST(r->is_valid(w.now));
 }
 
-BOOST_AUTO_TEST_CASE(a_partition_of_half_a_lease_loses_nobody_and_is_counted) { // F38
+BOOST_AUTO_TEST_CASE(a_partition_of_half_a_lease_loses_no_permit_and_is_counted) { // F38
     world w;
     w.connect();
     auto r = w.hold();
@@ -1101,7 +1107,7 @@ BOOST_AUTO_TEST_CASE(a_longer_partition_loses_a_lease_at_its_deadline) { // F34,
     BOOST_TEST(w.machine.is_empty());
 }
 
-BOOST_AUTO_TEST_CASE(a_timer_that_runs_late_tells_the_loss_at_once) { // F37
+BOOST_AUTO_TEST_CASE(a_timer_that_runs_late_reports_the_loss_at_once) { // F37
     world w;
     w.connect();
     auto r = w.hold();
@@ -1111,7 +1117,7 @@ BOOST_AUTO_TEST_CASE(a_timer_that_runs_late_tells_the_loss_at_once) { // F37
     BOOST_TEST(w.events() == "lost 1");
 }
 
-BOOST_AUTO_TEST_CASE(whoever_is_held_for_max_hold_is_renewed_no_more) { // F59
+BOOST_AUTO_TEST_CASE(a_permit_held_for_max_hold_is_no_longer_renewed) { // F59
     fleet_options options = world::default_options();
     options.max_hold = 800ms;
     world w(options);
@@ -1155,7 +1161,7 @@ BOOST_AUTO_TEST_CASE(the_answer_to_a_release_reaches_its_caller) {
     BOOST_TEST(w.machine.is_empty());
 }
 
-BOOST_AUTO_TEST_CASE(a_give_back_whose_answer_was_lost_is_no_loss) {
+BOOST_AUTO_TEST_CASE(a_release_whose_answer_was_lost_is_not_reported_as_a_loss) {
     for (const bool has_lost_data : {false, true})
         BOOST_TEST_CONTEXT(has_lost_data) {
             world w;
@@ -1178,7 +1184,7 @@ BOOST_AUTO_TEST_CASE(a_give_back_whose_answer_was_lost_is_no_loss) {
         }
 }
 
-BOOST_AUTO_TEST_CASE(a_give_back_that_the_server_does_not_answer_is_told_at_the_deadline) {
+BOOST_AUTO_TEST_CASE(a_release_that_the_server_does_not_answer_completes_as_lost_at_the_deadline) {
     world w;
     w.connect();
     auto r = w.hold();
@@ -1198,7 +1204,7 @@ BOOST_AUTO_TEST_CASE(a_give_back_that_the_server_does_not_answer_is_told_at_the_
     BOOST_TEST(w.machine.is_empty());
 }
 
-BOOST_AUTO_TEST_CASE(who_gives_back_what_was_lost_is_told_at_once) {
+BOOST_AUTO_TEST_CASE(the_release_of_a_lost_permit_completes_as_lost_at_once) {
     world w;
     w.connect();
     auto r = w.hold();
@@ -1210,7 +1216,7 @@ BOOST_AUTO_TEST_CASE(who_gives_back_what_was_lost_is_told_at_once) {
     BOOST_TEST(w.say() == "R1"); // the server may hold it for a margin more
 }
 
-BOOST_AUTO_TEST_CASE(giving_back_twice_is_giving_back_once) {
+BOOST_AUTO_TEST_CASE(a_permit_given_back_twice_is_given_back_once) {
     world w;
     w.connect();
     auto r = w.hold();
@@ -1243,7 +1249,7 @@ BOOST_AUTO_TEST_CASE(giving_back_while_a_renewal_is_in_flight_is_no_loss) { // F
     }
 }
 
-BOOST_AUTO_TEST_CASE(what_dies_while_there_is_no_connection_is_given_back_by_the_next) {
+BOOST_AUTO_TEST_CASE(a_permit_destroyed_without_a_connection_is_given_back_by_the_next) {
     world w;
     w.connect();
     auto r = w.hold();
@@ -1256,7 +1262,7 @@ BOOST_AUTO_TEST_CASE(what_dies_while_there_is_no_connection_is_given_back_by_the
     BOOST_TEST(w.say() == "R1");
 }
 
-BOOST_AUTO_TEST_CASE(a_call_gives_back_before_it_renews_and_renews_before_it_asks) {
+BOOST_AUTO_TEST_CASE(a_call_contains_releases_then_renewals_then_requests) {
     world w;
     w.connect();
     auto held = w.hold();
@@ -1271,7 +1277,7 @@ BOOST_AUTO_TEST_CASE(a_call_gives_back_before_it_renews_and_renews_before_it_ask
     BOOST_TEST(w.say() == "R2 N1 A4 W3 L5 I");
 }
 
-BOOST_AUTO_TEST_CASE(more_than_512_commands_are_said_in_several_calls_in_order) {
+BOOST_AUTO_TEST_CASE(more_than_512_commands_are_sent_in_several_calls_in_order) {
     fleet_options options = world::default_options();
     options.window = 2'000;
     world w(options, 10'000);
@@ -1300,7 +1306,7 @@ BOOST_AUTO_TEST_CASE(more_than_512_commands_are_said_in_several_calls_in_order) 
 
 // Waiting.
 
-BOOST_AUTO_TEST_CASE(all_in_the_queue_are_asked_about_every_third_of_the_lease) {
+BOOST_AUTO_TEST_CASE(heartbeats_ask_about_all_queued_requests_every_third_of_a_lease) {
     world w;
     w.connect();
     w.queue();
@@ -1319,7 +1325,7 @@ BOOST_AUTO_TEST_CASE(all_in_the_queue_are_asked_about_every_third_of_the_lease) 
     BOOST_TEST(w.events() == "granted 1");
 }
 
-BOOST_AUTO_TEST_CASE(what_a_call_grants_beside_its_commands_is_told_too) {
+BOOST_AUTO_TEST_CASE(a_grant_beside_the_commands_of_a_call_is_reported) {
     world w;
     w.connect();
     auto r = w.queue();
@@ -1334,7 +1340,7 @@ BOOST_AUTO_TEST_CASE(what_a_call_grants_beside_its_commands_is_told_too) {
     BOOST_TEST(w.ms_left(r) == 350);
 }
 
-BOOST_AUTO_TEST_CASE(who_is_unknown_asks_again_in_the_order_of_initiation) {
+BOOST_AUTO_TEST_CASE(unknown_requests_are_sent_again_in_the_order_of_initiation) {
     world w;
     w.connect();
     w.queue();
@@ -1347,7 +1353,7 @@ BOOST_AUTO_TEST_CASE(who_is_unknown_asks_again_in_the_order_of_initiation) {
     BOOST_TEST(w.say() == "A1 A3 A4");
 }
 
-BOOST_AUTO_TEST_CASE(who_is_unknown_and_leaves_has_nothing_to_give_back) {
+BOOST_AUTO_TEST_CASE(a_withdrawn_request_that_the_server_does_not_know_is_not_given_back) {
     world w;
     w.connect();
     auto r = w.queue();
@@ -1359,7 +1365,7 @@ BOOST_AUTO_TEST_CASE(who_is_unknown_and_leaves_has_nothing_to_give_back) {
     BOOST_TEST(w.machine.is_empty());
 }
 
-BOOST_AUTO_TEST_CASE(a_new_connection_asks_about_all_at_once) {
+BOOST_AUTO_TEST_CASE(a_new_connection_asks_about_all_requests_at_once) {
     world w;
     w.connect();
     w.hold();
@@ -1370,7 +1376,7 @@ BOOST_AUTO_TEST_CASE(a_new_connection_asks_about_all_at_once) {
     BOOST_TEST(w.say() == "N1 W2");
 }
 
-BOOST_AUTO_TEST_CASE(the_first_in_the_queue_asks_when_something_ends) { // F26
+BOOST_AUTO_TEST_CASE(the_head_of_the_queue_asks_when_the_next_lease_ends) { // F26
     world w;
     w.connect();
     w.answer.is_head_mine = true;
@@ -1393,7 +1399,7 @@ BOOST_AUTO_TEST_CASE(the_first_in_the_queue_asks_when_something_ends) { // F26
     BOOST_TEST(w.pass() > 50);
 }
 
-BOOST_AUTO_TEST_CASE(the_first_in_the_queue_asks_when_a_quarantine_ends) {
+BOOST_AUTO_TEST_CASE(the_head_of_the_queue_asks_when_a_quarantine_ends) {
     world w;
     w.connect();
     w.answer.is_head_mine = true;
@@ -1423,7 +1429,7 @@ BOOST_AUTO_TEST_CASE(a_call_that_stopped_half_way_is_followed_by_another) {
 
 // Failures.
 
-BOOST_AUTO_TEST_CASE(who_may_wait_waits_through_a_refusal_ever_longer) { // F46
+BOOST_AUTO_TEST_CASE(a_request_that_may_wait_is_sent_again_after_a_refusal_ever_later) { // F46
     world w;
     w.connect();
     w.acquire();
@@ -1445,7 +1451,7 @@ BOOST_AUTO_TEST_CASE(who_may_wait_waits_through_a_refusal_ever_longer) { // F46
     BOOST_TEST(w.pass() == 50); // the back-off begins again
 }
 
-BOOST_AUTO_TEST_CASE(what_makes_room_is_not_held_back_by_a_refusal) {
+BOOST_AUTO_TEST_CASE(a_release_is_not_held_back_by_a_refusal) {
     world w;
     w.connect();
     auto held = w.hold();
@@ -1478,7 +1484,7 @@ BOOST_AUTO_TEST_CASE(a_full_server_can_be_inspected) {
             w.hear({w.plain(verdict::done)});
             BOOST_TEST(w.events() == "done 2");
             w.inspect();
-            if (waits) { // what was just refused is asked for again
+            if (waits) { // the refused request is sent again
                 BOOST_TEST(w.say() == "A1 I");
                 w.hear_failure(failure::refused);
             }
@@ -1490,7 +1496,7 @@ BOOST_AUTO_TEST_CASE(a_full_server_can_be_inspected) {
         }
 }
 
-BOOST_AUTO_TEST_CASE(who_may_not_wait_is_rejected_where_the_server_refuses) {
+BOOST_AUTO_TEST_CASE(a_request_that_may_not_wait_is_rejected_if_the_server_refuses) {
     using mode = fleet_options::unreachable;
     for (const auto& options : {with_mode(mode::fail), with_mode(mode::admit_locally, 2)}) {
         world w(options);
@@ -1563,8 +1569,7 @@ BOOST_AUTO_TEST_CASE(a_permanent_failure_ends_all_waiting_requests) {
         }
 }
 
-BOOST_AUTO_TEST_CASE(
-    what_a_server_that_executes_nothing_holds_is_forgotten_when_it_has_ended_there) {
+BOOST_AUTO_TEST_CASE(a_permit_in_a_server_that_executes_nothing_is_forgotten_when_its_lease_ends) {
     for (const fleet::call_status status :
          {fleet::call_status::stale, fleet::call_status::conflict,
           fleet::call_status::incompatible})
@@ -1588,7 +1593,8 @@ BOOST_AUTO_TEST_CASE(
         }
 }
 
-BOOST_AUTO_TEST_CASE(another_limit_in_the_server_ends_every_operation_until_the_last_object_goes) {
+BOOST_AUTO_TEST_CASE(
+    another_limit_in_the_server_ends_every_operation_until_the_last_object_is_destroyed) {
     world w; // F30
     w.connect();
     w.acquire();
@@ -1632,7 +1638,7 @@ BOOST_AUTO_TEST_CASE(a_call_is_strict_until_the_first_answer) {
     BOOST_TEST(w.said.limit == 9);
 }
 
-BOOST_AUTO_TEST_CASE(the_first_calls_of_a_connection_say_so_until_one_is_answered) {
+BOOST_AUTO_TEST_CASE(the_calls_of_a_new_connection_have_a_flag_until_one_is_answered) {
     world w;
     w.connect();
     w.acquire();
@@ -1652,7 +1658,7 @@ BOOST_AUTO_TEST_CASE(the_first_calls_of_a_connection_say_so_until_one_is_answere
     BOOST_TEST(w.said.is_first);
 }
 
-BOOST_AUTO_TEST_CASE(a_call_says_the_highest_number_that_was_heard) { // F29
+BOOST_AUTO_TEST_CASE(a_call_contains_the_highest_number_that_the_client_has_heard) { // F29
     world w;
     w.connect();
     w.answer.seq = 1'000;
@@ -1670,7 +1676,7 @@ BOOST_AUTO_TEST_CASE(a_call_says_the_highest_number_that_was_heard) { // F29
     BOOST_TEST(w.events() == "granted 1");
 }
 
-BOOST_AUTO_TEST_CASE(who_was_silent_for_half_a_day_proves_nothing) {
+BOOST_AUTO_TEST_CASE(after_half_a_day_of_silence_a_call_contains_no_highest_number) {
     world w;
     w.connect();
     for (const bool is_longer : {false, true}) {
@@ -1690,7 +1696,7 @@ BOOST_AUTO_TEST_CASE(who_was_silent_for_half_a_day_proves_nothing) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(recovery_without_a_quarantine_is_asked_for) {
+BOOST_AUTO_TEST_CASE(a_call_contains_the_option_of_recovery_without_a_quarantine) {
     fleet_options options = world::default_options();
     options.after_loss = fleet_options::recovery::immediate;
     world w(options), v;
@@ -1703,7 +1709,7 @@ BOOST_AUTO_TEST_CASE(recovery_without_a_quarantine_is_asked_for) {
     BOOST_TEST(!v.said.is_immediate);
 }
 
-BOOST_AUTO_TEST_CASE(a_stale_call_has_done_nothing_and_is_said_by_the_next_connection) {
+BOOST_AUTO_TEST_CASE(a_stale_call_has_done_nothing_and_is_repeated_by_the_next_connection) {
     world w;
     w.connect();
     auto r = w.acquire();
@@ -1717,7 +1723,7 @@ BOOST_AUTO_TEST_CASE(a_stale_call_has_done_nothing_and_is_said_by_the_next_conne
     BOOST_TEST(w.say() == "A1");
 }
 
-BOOST_AUTO_TEST_CASE(a_server_that_is_not_available_is_a_matter_of_the_next_connection) { // F44
+BOOST_AUTO_TEST_CASE(requests_to_an_unavailable_server_wait_for_the_next_connection) { // F44
     world w;
     w.connect();
     auto held = w.hold();
@@ -1731,7 +1737,7 @@ BOOST_AUTO_TEST_CASE(a_server_that_is_not_available_is_a_matter_of_the_next_conn
     BOOST_TEST(w.events() == "");
 }
 
-BOOST_AUTO_TEST_CASE(a_server_that_refuses_the_client_ends_its_requests) {
+BOOST_AUTO_TEST_CASE(a_server_that_refuses_the_client_ends_the_clients_requests) {
     world w;
     w.connect();
     auto queued = w.queue();
@@ -1758,7 +1764,7 @@ BOOST_AUTO_TEST_CASE(without_a_server_a_request_waits_for_its_deadline_or_cancel
     BOOST_TEST(w.machine.is_empty());
 }
 
-BOOST_AUTO_TEST_CASE(without_a_server_a_request_fails_after_a_while_where_it_is_to) { // F49
+BOOST_AUTO_TEST_CASE(without_a_server_a_request_fails_after_a_while_if_the_options_say_so) { // F49
     world w(with_mode(fleet_options::unreachable::fail));
     w.acquire();
     w.pass(10s);
@@ -1785,7 +1791,7 @@ BOOST_AUTO_TEST_CASE(without_a_server_a_request_fails_after_a_while_where_it_is_
     BOOST_TEST(w.say() == "R2");
 }
 
-BOOST_AUTO_TEST_CASE(without_a_server_some_are_admitted_by_the_process_alone) { // F49
+BOOST_AUTO_TEST_CASE(without_a_server_some_requests_are_admitted_locally) { // F49
     world w(with_mode(fleet_options::unreachable::admit_locally, 2));
     w.machine.running(w.now);
     auto a = w.acquire();
@@ -1833,7 +1839,7 @@ BOOST_AUTO_TEST_CASE(a_request_too_large_for_the_local_permits_holds_up_no_other
     BOOST_TEST(w.events() == "granted 4");
 }
 
-BOOST_AUTO_TEST_CASE(who_is_admitted_locally_gives_back_its_place_in_the_server) {
+BOOST_AUTO_TEST_CASE(a_request_admitted_locally_gives_back_its_place_in_the_server) {
     world w(with_mode(fleet_options::unreachable::admit_locally, 1));
     w.connect();
     auto queued = w.queue();
@@ -1880,7 +1886,7 @@ BOOST_AUTO_TEST_CASE(the_limit_is_set_and_the_server_inspected) {
     BOOST_TEST(w.machine.counts_of(*w.in).granted == 0u);
 }
 
-BOOST_AUTO_TEST_CASE(what_was_not_answered_of_it_is_said_again_unless_nobody_waits) {
+BOOST_AUTO_TEST_CASE(unanswered_calls_to_set_the_limit_are_repeated_unless_withdrawn) {
     world w;
     w.connect();
     auto a = w.acquire(7, world::purpose::set_limit);
@@ -1898,7 +1904,7 @@ BOOST_AUTO_TEST_CASE(what_was_not_answered_of_it_is_said_again_unless_nobody_wai
 
 // The end.
 
-BOOST_AUTO_TEST_CASE(closing_all_gives_everything_back) { // F16
+BOOST_AUTO_TEST_CASE(closing_a_client_gives_everything_back) { // F16
     world w;
     w.connect();
     auto held = w.hold();
@@ -1926,7 +1932,7 @@ BOOST_AUTO_TEST_CASE(closing_all_gives_everything_back) { // F16
     BOOST_TEST(w.pass() == -1);
 }
 
-BOOST_AUTO_TEST_CASE(closing_all_without_a_server_waits_for_no_longer_than_a_lease) {
+BOOST_AUTO_TEST_CASE(closing_a_client_without_a_server_waits_for_no_longer_than_a_lease) {
     world w;
     w.connect();
     auto held = w.hold();
@@ -1943,7 +1949,7 @@ BOOST_AUTO_TEST_CASE(closing_all_without_a_server_waits_for_no_longer_than_a_lea
     BOOST_TEST(w.machine.is_empty());
 }
 
-BOOST_AUTO_TEST_CASE(a_machine_that_goes_forgets_its_tickets) {
+BOOST_AUTO_TEST_CASE(a_destroyed_machine_releases_its_tickets) {
     std::vector<request_pointer> all;
     {
         world w(with_mode(fleet_options::unreachable::admit_locally, 1));

@@ -198,13 +198,14 @@ private:
     std::vector<std::pair<nanoseconds, std::string>> unsubscribes_;
 
     bool is_calm_ = false;
-    bool is_ending_ = false; // no user wants anything any more
+    bool is_ending_ = false; // no user starts a request any more
     nanoseconds calm_since_{};
     std::array<nanoseconds, limit_count> last_loss_{};
     std::array<std::int64_t, limit_count> cap_{4, 1};
     std::array<std::uint64_t, limit_count> last_fence_{};
-    std::map<std::string, std::uint64_t> granted_; // of this server: request -> fence
-    std::map<std::pair<std::size_t, std::uint64_t>, nanoseconds> unheard_; // since when
+    std::map<std::string, std::uint64_t> granted_; // grants of this server: request -> fence
+    // The grants that their clients have not heard of, and since when.
+    std::map<std::pair<std::size_t, std::uint64_t>, nanoseconds> unheard_;
 };
 
 std::unique_ptr<client> simulation::make_client(std::size_t place) {
@@ -274,7 +275,7 @@ void simulation::check_call(client& c, const fleet::call& said) {
         if (each.what == fleet::verb::give_back)
             c.given_back[limit].insert(each.of.serial);
         if (each.what == fleet::verb::renew) {
-            // P4: a client renews only what somebody holds.
+            // P4: a client renews only permits that are held.
             const bool is_held = std::any_of(c.uses.begin(), c.uses.end(), [&](const auto& u) {
                 return u->is_held && !u->is_given_back && u->limit == limit &&
                        u->t->fence() == each.fence;
@@ -870,7 +871,7 @@ void simulation::run(std::size_t steps) {
 
 BOOST_AUTO_TEST_SUITE(fleet_machine_fleet)
 
-BOOST_AUTO_TEST_CASE(the_promises_hold_whatever_goes_wrong) {
+BOOST_AUTO_TEST_CASE(a_random_simulation_keeps_the_promises_of_the_contract) {
     const char* const given = std::getenv("ASIO_SEMAPHORE_FLEET_STEPS");
     const std::size_t steps = given != nullptr ? std::stoul(given) : 1'000'000;
     {

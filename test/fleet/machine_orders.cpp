@@ -353,7 +353,7 @@ std::size_t run_all(const scenario& s, std::vector<action>& order, std::size_t d
 
 BOOST_AUTO_TEST_SUITE(fleet_machine_orders)
 
-BOOST_AUTO_TEST_CASE(in_whatever_order_things_happen_each_request_ends_once_and_nothing_is_left) {
+BOOST_AUTO_TEST_CASE(in_every_order_of_events_each_request_ends_once_and_nothing_is_left) {
     const char* const given = std::getenv("ASIO_SEMAPHORE_FLEET_DEPTH");
     const std::size_t depth = given != nullptr ? std::stoul(given) : 7;
     const scenario scenarios[] = {

@@ -42,7 +42,7 @@ class model_store;
 class model_server {
 public:
     std::mutex mutex;                          // guards all other members
-    script_model rules;                        //
+    script_model rules;                        // executes the calls
     std::map<std::string, model_store*> users; // by client, while connected
     bool is_up = true;                         // whether connections are accepted
     bool holds_replies = false; // whether it executes calls but holds back their replies

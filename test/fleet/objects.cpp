@@ -132,7 +132,7 @@ BOOST_AUTO_TEST_CASE(two_processes_share_a_limit) {
     BOOST_TEST(second.granted());
 }
 
-BOOST_AUTO_TEST_CASE(what_ends_at_once_says_why) {
+BOOST_AUTO_TEST_CASE(operations_that_end_at_once_report_the_reason) {
     fleet_semaphore limit(context, a.client, "x", 2);
     run_client();
     acquire none, negative, many;
@@ -155,7 +155,7 @@ BOOST_AUTO_TEST_CASE(what_ends_at_once_says_why) {
     BOOST_TEST(none_late.failed(error::closed));
 }
 
-BOOST_AUTO_TEST_CASE(a_deadline_ends_a_wait_and_a_time_of_zero_asks_once) {
+BOOST_AUTO_TEST_CASE(a_deadline_ends_a_wait_and_a_wait_of_zero_makes_one_call) {
     fleet_semaphore limit(context, a.client, "x", 1);
     acquire offline;
     limit.async_acquire_permit_for(0s, offline.handler());
@@ -208,7 +208,7 @@ BOOST_AUTO_TEST_CASE(a_cancelled_acquire_leaves_nothing_behind) {
     BOOST_TEST(server.look_at("x").held == 0);
 }
 
-BOOST_AUTO_TEST_CASE(the_semaphores_cancel_end_and_close_end_those_who_wait) {
+BOOST_AUTO_TEST_CASE(cancel_destruction_and_close_of_a_semaphore_end_waiting_operations) {
     auto limit = std::make_unique<fleet_semaphore>(context, a.client, "x", 1);
     run_client();
     acquire first, second, third, fourth;
@@ -260,7 +260,7 @@ BOOST_AUTO_TEST_CASE(a_release_is_answered_by_the_server) {
     BOOST_TEST(server.look_at("x").held == 0);
 }
 
-BOOST_AUTO_TEST_CASE(a_lazy_release_that_is_never_started_gives_back_all_the_same) {
+BOOST_AUTO_TEST_CASE(a_lazy_release_that_is_never_started_gives_the_permit_back_too) {
     fleet_semaphore limit(context, a.client, "x", 1);
     run_client();
     acquire first;
@@ -276,7 +276,7 @@ BOOST_AUTO_TEST_CASE(a_lazy_release_that_is_never_started_gives_back_all_the_sam
     BOOST_TEST(server.look_at("x").held == 0);
 }
 
-BOOST_AUTO_TEST_CASE(a_permit_without_a_connection_is_lost_in_time_and_tells_all_who_wait) {
+BOOST_AUTO_TEST_CASE(without_a_connection_a_permit_is_lost_in_time_and_all_waits_for_its_loss_end) {
     fleet_options options;
     options.lease = 200ms;
     fleet_semaphore limit(context, a.client, "x", 1, options);
@@ -343,7 +343,7 @@ BOOST_AUTO_TEST_CASE(closing_the_client_gives_everything_back) {
     poll();
 }
 
-BOOST_AUTO_TEST_CASE(running_can_be_cancelled_and_begun_again) {
+BOOST_AUTO_TEST_CASE(async_run_can_be_cancelled_and_started_again) {
     fleet_semaphore limit(context, a.client, "x", 1);
     asio::cancellation_signal signal;
     std::optional<error_code> first, second;
@@ -385,7 +385,7 @@ BOOST_AUTO_TEST_CASE(a_permit_survives_semaphore_client_and_context) {
     first.held.reset();
 }
 
-BOOST_AUTO_TEST_CASE(those_who_wait_for_a_client_that_dies_end_as_closed) {
+BOOST_AUTO_TEST_CASE(operations_that_wait_for_a_destroyed_client_end_as_closed) {
     acquire first, second;
     auto client = std::make_unique<test::model_client>(context.get_executor(), server);
     fleet_semaphore limit(context, client->client, "x", 1);
@@ -408,7 +408,7 @@ BOOST_AUTO_TEST_CASE(those_who_wait_for_a_client_that_dies_end_as_closed) {
     BOOST_TEST((released == error_code(fleet_error::lost)));
 }
 
-BOOST_AUTO_TEST_CASE(the_end_of_the_context_destroys_handlers_without_a_call) {
+BOOST_AUTO_TEST_CASE(the_end_of_the_context_destroys_handlers_without_calling_them) {
     acquire first, second;
     auto alive = std::make_shared<int>();
     {
@@ -427,7 +427,7 @@ BOOST_AUTO_TEST_CASE(the_end_of_the_context_destroys_handlers_without_a_call) {
     BOOST_TEST(first.held.valid());
 }
 
-BOOST_AUTO_TEST_CASE(the_limit_can_be_set_and_looked_at) {
+BOOST_AUTO_TEST_CASE(the_limit_can_be_set_and_inspected) {
     fleet_semaphore limit(context, a.client, "x", 5);
     run_client();
     acquire first;
@@ -474,7 +474,7 @@ BOOST_AUTO_TEST_CASE(an_operation_runs_while_it_has_a_permit) {
     BOOST_TEST(server.look_at("x").held == 0);
 }
 
-BOOST_AUTO_TEST_CASE(a_loss_cancels_what_runs_with_the_permit) {
+BOOST_AUTO_TEST_CASE(a_loss_cancels_the_operation_that_runs_with_the_permit) {
     fleet_options options;
     options.lease = 100ms;
     fleet_semaphore limit(context, a.client, "x", 2, options);

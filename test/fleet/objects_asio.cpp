@@ -70,7 +70,7 @@ BOOST_FIXTURE_TEST_SUITE(fleet_objects_asio, asio_world)
 
 // Completion tokens.
 
-BOOST_AUTO_TEST_CASE(futures_get_what_handlers_get) {
+BOOST_AUTO_TEST_CASE(futures_get_the_results_that_handlers_get) {
     std::future<fleet_permit> first = limit.async_acquire_permit(asio::use_future);
     poll();
     fleet_permit held = first.get();
@@ -87,7 +87,7 @@ BOOST_AUTO_TEST_CASE(futures_get_what_handlers_get) {
     poll();
     BOOST_CHECK_NO_THROW(set.get());
     std::future<void> released = held.async_release(asio::use_future);
-    std::future<void> again = held.async_release(asio::use_future); // of an empty permit
+    std::future<void> again = held.async_release(asio::use_future); // the permit is empty
     poll();
     BOOST_CHECK_NO_THROW(released.get());
     BOOST_CHECK_NO_THROW(again.get());
@@ -101,7 +101,7 @@ BOOST_AUTO_TEST_CASE(futures_get_what_handlers_get) {
     BOOST_CHECK_NO_THROW(closed.get());
 }
 
-BOOST_AUTO_TEST_CASE(coroutines_get_what_handlers_get) {
+BOOST_AUTO_TEST_CASE(coroutines_get_the_results_that_handlers_get) {
     bool done = false;
     asio::co_spawn(
         context,
@@ -172,7 +172,7 @@ BOOST_AUTO_TEST_CASE(deferred_operations_start_when_they_are_called_and_can_be_c
     BOOST_TEST(held() == 0);
 }
 
-BOOST_AUTO_TEST_CASE(adapters_add_what_they_add) {
+BOOST_AUTO_TEST_CASE(adapters_of_tokens_work) {
     int calls = 0;
     limit.async_acquire_permit(asio::append(
         asio::prepend(
@@ -196,7 +196,7 @@ BOOST_AUTO_TEST_CASE(adapters_add_what_they_add) {
     BOOST_TEST(calls == 2);
 }
 
-BOOST_AUTO_TEST_CASE(cancel_after_ends_what_waits) {
+BOOST_AUTO_TEST_CASE(cancel_after_ends_waiting_operations) {
     const auto held = take();
     ended timed, waited, looked;
     limit.async_acquire_permit(asio::cancel_after(1ms, recording(timed)));
@@ -211,7 +211,7 @@ BOOST_AUTO_TEST_CASE(cancel_after_ends_what_waits) {
     BOOST_TEST(looked.succeeded());
 }
 
-BOOST_AUTO_TEST_CASE(default_tokens_and_other_executors) {
+BOOST_AUTO_TEST_CASE(default_tokens_and_other_executor_types_work) {
     using executor = asio::io_context::executor_type;
     using awaited = asio::use_awaitable_t<>::as_default_on_t<fleet_semaphore>;
     using rebound = fleet_semaphore::rebind_executor<executor>::other;
@@ -386,7 +386,7 @@ BOOST_AUTO_TEST_CASE(the_clients_context_runs_for_as_long_as_the_client_does) {
     BOOST_TEST(run.succeeded());
 }
 
-BOOST_AUTO_TEST_CASE(immediate_executors_run_what_ends_at_once) {
+BOOST_AUTO_TEST_CASE(immediate_executors_run_handlers_of_operations_that_end_at_once) {
     const auto at_once = [](auto handler) {
         return asio::bind_immediate_executor(asio::system_executor(), std::move(handler));
     };
@@ -433,7 +433,8 @@ BOOST_AUTO_TEST_CASE(a_semaphore_may_have_a_strand_and_a_client_too) {
 
 // Allocators.
 
-BOOST_AUTO_TEST_CASE(memory_of_the_operation_is_the_handlers_and_freed_before_it_is_called) {
+BOOST_AUTO_TEST_CASE(
+    the_memory_of_an_operation_comes_from_its_handler_and_is_freed_before_the_call) {
     support::memory_book book;
     int calls = 0, left = 0;
     const auto handler = [&] {
@@ -464,7 +465,7 @@ BOOST_AUTO_TEST_CASE(memory_of_the_operation_is_the_handlers_and_freed_before_it
 
 // Cancellation.
 
-BOOST_AUTO_TEST_CASE(every_operation_is_cancelled_before_while_and_after) {
+BOOST_AUTO_TEST_CASE(every_operation_can_be_cancelled_before_during_and_after_its_wait) {
     fleet_permit first, second;
     using start = std::function<void(asio::cancellation_slot, ended&)>;
     const start all[] = {
@@ -541,7 +542,7 @@ BOOST_AUTO_TEST_CASE(every_operation_is_cancelled_before_while_and_after) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(run_and_close_are_cancelled_before_while_and_after) {
+BOOST_AUTO_TEST_CASE(run_and_close_can_be_cancelled_before_during_and_after) {
     for (int when = 0; when < 3; ++when) {
         asio::cancellation_signal running, closing;
         ended ran, closed, again;
@@ -596,7 +597,7 @@ BOOST_AUTO_TEST_CASE(signals_may_die_while_operations_wait) {
 
 // Compositions.
 
-BOOST_AUTO_TEST_CASE(work_or_its_loss) {
+BOOST_AUTO_TEST_CASE(work_may_run_beside_a_wait_for_the_loss) {
     using namespace asio::experimental::awaitable_operators;
     for (const bool is_lost : {false, true}) {
         fleet_semaphore mine(context, a.client, is_lost ? "lost" : "kept", 1, short_lease());
@@ -626,7 +627,7 @@ BOOST_AUTO_TEST_CASE(work_or_its_loss) {
     BOOST_TEST(observer(server).sees_empty("lost"));
 }
 
-BOOST_AUTO_TEST_CASE(an_acquire_that_loses_gives_back_what_it_was_granted) {
+BOOST_AUTO_TEST_CASE(an_acquire_that_loses_against_another_operation_gives_its_permit_back) {
     using namespace asio::experimental::awaitable_operators;
     fleet_semaphore other(context, a.client, "y", 1);
     int done = 0;
@@ -661,7 +662,7 @@ BOOST_AUTO_TEST_CASE(an_acquire_that_loses_gives_back_what_it_was_granted) {
     BOOST_TEST(queued() == 0u);
 }
 
-BOOST_AUTO_TEST_CASE(with_permit_gives_back_before_the_handler) {
+BOOST_AUTO_TEST_CASE(with_permit_gives_the_permit_back_before_the_handler_runs) {
     ended behind;
     asio::steady_timer work(context, for_ever);
     error_code result;
@@ -700,7 +701,7 @@ BOOST_AUTO_TEST_CASE(with_permit_without_a_permit_does_not_start_the_work) {
     BOOST_TEST(closed.failed(error::closed));
 }
 
-BOOST_AUTO_TEST_CASE(with_permit_in_a_coroutine_throws_what_the_acquire_says) {
+BOOST_AUTO_TEST_CASE(with_permit_in_a_coroutine_throws_the_error_of_the_acquire) {
     bool done = false;
     asio::steady_timer work(context, asio::steady_timer::time_point::min());
     asio::co_spawn(

@@ -55,7 +55,7 @@ BOOST_FIXTURE_TEST_SUITE(fleet_objects_ends, fleet_world)
 
 // Clients.
 
-BOOST_AUTO_TEST_CASE(a_release_that_waits_for_its_answer_ends_with_the_client) {
+BOOST_AUTO_TEST_CASE(a_release_that_waits_for_a_connection_ends_with_the_client) {
     auto b = std::make_unique<model_client>(context.get_executor(), server);
     fleet_semaphore limit(context, b->client, "x", 1);
     b->client.async_run(asio::detached);
@@ -72,7 +72,7 @@ BOOST_AUTO_TEST_CASE(a_release_that_waits_for_its_answer_ends_with_the_client) {
     BOOST_TEST(released.failed(fleet_error::lost));
 }
 
-BOOST_AUTO_TEST_CASE(a_release_on_its_way_ends_with_the_client) {
+BOOST_AUTO_TEST_CASE(a_release_whose_call_is_in_flight_ends_with_the_client) {
     auto b = std::make_unique<model_client>(context.get_executor(), server);
     fleet_semaphore limit(context, b->client, "x", 1);
     b->client.async_run(asio::detached);
@@ -88,7 +88,7 @@ BOOST_AUTO_TEST_CASE(a_release_on_its_way_ends_with_the_client) {
     BOOST_TEST(released.failed(fleet_error::lost));
 }
 
-BOOST_AUTO_TEST_CASE(who_waits_for_a_loss_after_the_client_has_closed_is_aborted_at_once) {
+BOOST_AUTO_TEST_CASE(a_wait_for_a_loss_after_the_client_has_closed_is_aborted_at_once) {
     fleet_semaphore limit(context, a.client, "x", 1);
     run_client();
     ended first, before, after, later, closed, released;
@@ -167,7 +167,7 @@ BOOST_AUTO_TEST_CASE(closing_a_client_that_never_ran_completes_at_once) {
     BOOST_TEST(!a.client.statistics().connected);
 }
 
-BOOST_AUTO_TEST_CASE(a_cancelled_close_leaves_the_client_closed_and_it_goes_on_giving_back) {
+BOOST_AUTO_TEST_CASE(a_cancelled_close_leaves_the_client_closed_and_giving_back_its_permits) {
     fleet_semaphore limit(context, a.client, "x", 1);
     run_client();
     ended first, closed, late;
@@ -206,7 +206,7 @@ BOOST_AUTO_TEST_CASE(a_client_may_die_while_it_closes) {
     BOOST_TEST(ran.failed(asio::error::operation_aborted));
 }
 
-BOOST_AUTO_TEST_CASE(a_client_may_close_and_end_while_its_context_is_not_run) {
+BOOST_AUTO_TEST_CASE(a_client_may_be_closed_and_destroyed_while_its_context_does_not_run) {
     ended first, second, ran, closed, waited, released;
     fleet_permit kept;
     {
@@ -263,7 +263,7 @@ BOOST_AUTO_TEST_CASE(permits_of_a_client_whose_context_is_blocked_end_by_the_clo
     BOOST_TEST(limit.statistics().lost_by_deadline == 1u);
 }
 
-BOOST_AUTO_TEST_CASE(handlers_may_destroy_what_they_belong_to) {
+BOOST_AUTO_TEST_CASE(handlers_may_destroy_their_permit_semaphore_and_client) {
     for (const int which : {0, 1, 2, 3}) {
         BOOST_TEST_CONTEXT("which " << which) {
             auto b = std::make_unique<model_client>(context.get_executor(), server);
@@ -357,7 +357,7 @@ BOOST_AUTO_TEST_CASE(a_lazy_acquire_of_a_destroyed_semaphore_is_aborted) {
         BOOST_TEST(e.failed(asio::error::operation_aborted));
 }
 
-BOOST_AUTO_TEST_CASE(a_lazy_acquire_goes_where_the_semaphore_went) {
+BOOST_AUTO_TEST_CASE(a_lazy_acquire_follows_its_moved_semaphore) {
     auto limit = std::make_unique<fleet_semaphore>(context, a.client, "x", 1);
     run_client();
     auto one = limit->async_acquire_permit(asio::deferred);
@@ -374,7 +374,7 @@ BOOST_AUTO_TEST_CASE(a_lazy_acquire_goes_where_the_semaphore_went) {
     BOOST_TEST(second.failed(error::closed));
 }
 
-BOOST_AUTO_TEST_CASE(what_is_started_after_the_end_of_the_context_is_dropped) {
+BOOST_AUTO_TEST_CASE(an_operation_started_after_the_end_of_the_context_is_dropped) {
     for (const bool other_executor : {false, true}) {
         BOOST_TEST_CONTEXT("other executor " << other_executor) {
             server.rules = {};
@@ -432,7 +432,7 @@ BOOST_AUTO_TEST_CASE(what_is_started_after_the_end_of_the_context_is_dropped) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(a_permit_is_valid_until_its_lease_ends_whatever_is_gone) {
+BOOST_AUTO_TEST_CASE(a_permit_is_valid_until_its_lease_ends_whatever_was_destroyed) {
     fleet_permit held;
     {
         asio::io_context own;
@@ -475,7 +475,7 @@ BOOST_AUTO_TEST_CASE(a_permit_of_a_client_on_a_strand_outlives_the_context_too) 
 
 // Contexts.
 
-BOOST_AUTO_TEST_CASE(places_of_a_context_that_ends_go_back_at_once) {
+BOOST_AUTO_TEST_CASE(places_in_the_queue_are_given_back_when_their_context_ends) {
     run_client();
     fleet_semaphore holder(context, a.client, "x", 1);
     ended first, waits, timed;
@@ -551,7 +551,7 @@ BOOST_AUTO_TEST_CASE(the_clients_context_may_end_before_the_semaphores) {
     BOOST_TEST(observer(server).sees_empty("x"));
 }
 
-BOOST_AUTO_TEST_CASE(contexts_client_semaphore_and_permit_may_go_in_any_order) {
+BOOST_AUTO_TEST_CASE(contexts_client_semaphore_and_permit_may_be_destroyed_in_any_order) {
     std::array<int, 5> order{0, 1, 2, 3, 4};
     int n = 0;
     do {
@@ -677,7 +677,7 @@ BOOST_AUTO_TEST_CASE(a_dying_handler_may_construct_a_client_that_outlives_the_co
     late.reset();
 }
 
-BOOST_AUTO_TEST_CASE(a_pool_may_end_with_everything_under_way) {
+BOOST_AUTO_TEST_CASE(a_pool_may_be_destroyed_while_operations_are_in_progress) {
     for (int i = 0; i < 20; ++i) {
         ended ran, first, second;
         {
@@ -702,7 +702,7 @@ BOOST_AUTO_TEST_CASE(a_pool_may_end_with_everything_under_way) {
 }
 
 // The line of a semaphore has a timer, and therefore copies of its executor.
-BOOST_AUTO_TEST_CASE(the_last_of_a_semaphores_executors_goes_with_no_lock_held) {
+BOOST_AUTO_TEST_CASE(the_last_executor_of_a_semaphore_is_destroyed_with_no_lock_held) {
     // On a thread of its own, which would have to wait if this thread held a lock.
     const auto asked = std::make_shared<std::promise<void>>();
     auto answer = asked->get_future();

@@ -54,7 +54,7 @@ struct fault_world : fleet_world {
     }
 };
 
-using fragile = support::basic_fragile<recording>; // for all completion signatures
+using fragile = support::basic_fragile<recording>; // accepts all completion signatures
 
 } // namespace
 
@@ -122,7 +122,7 @@ BOOST_AUTO_TEST_CASE(an_executor_that_fails_at_every_other_end_leaves_nothing) {
     BOOST_TEST(held() == 1);
 }
 
-BOOST_AUTO_TEST_CASE(an_executor_that_fails_at_a_loss_or_an_answer_loses_only_that) {
+BOOST_AUTO_TEST_CASE(an_executor_that_fails_at_a_loss_or_an_answer_drops_only_that_handler) {
     auto held_now = take();
     ended waited, other, released;
     held_now.async_wait_lost(
@@ -138,7 +138,7 @@ BOOST_AUTO_TEST_CASE(an_executor_that_fails_at_a_loss_or_an_answer_loses_only_th
     BOOST_TEST(is_empty());
 }
 
-BOOST_AUTO_TEST_CASE(an_allocator_that_fails_leaves_nothing_queued_and_a_permit_as_good_as_back) {
+BOOST_AUTO_TEST_CASE(an_allocator_that_fails_leaves_nothing_queued_and_loses_no_permit) {
     for (int n = 0; n < 2; ++n) {
         support::memory_book book;
         const auto bound = [&](ended& e) {
@@ -254,7 +254,8 @@ BOOST_AUTO_TEST_CASE(an_executor_that_runs_inline_does_not_grow_the_stack_nor_ho
     BOOST_TEST(is_empty());
 }
 
-BOOST_AUTO_TEST_CASE(who_is_cancelled_by_whoever_was_granted_beside_it_gives_the_permit_back) {
+BOOST_AUTO_TEST_CASE(
+    a_request_granted_with_another_whose_handler_cancels_it_gives_the_permit_back) {
     basic_fleet_semaphore<wayward_executor> two(wayward_executor(context, how), a.client, "y", 2);
     fleet_permit held_now;
     ended second;
@@ -273,7 +274,7 @@ BOOST_AUTO_TEST_CASE(who_is_cancelled_by_whoever_was_granted_beside_it_gives_the
 
 // F54.
 
-BOOST_AUTO_TEST_CASE(very_many_wait_here_and_few_of_them_in_the_server) {
+BOOST_AUTO_TEST_CASE(very_many_requests_wait_in_the_client_and_few_of_them_in_the_server) {
     constexpr int many = 100'000;
     auto held_now = take();
     std::vector<ended> all(many);
@@ -301,7 +302,7 @@ BOOST_AUTO_TEST_CASE(very_many_wait_here_and_few_of_them_in_the_server) {
     BOOST_TEST(limit.statistics().cancelled == static_cast<std::uint64_t>(many - 1));
 }
 
-BOOST_AUTO_TEST_CASE(very_many_are_served_in_their_order) {
+BOOST_AUTO_TEST_CASE(very_many_requests_are_served_in_their_order) {
     constexpr int many = 400;
     int next = 0, wrong = 0;
     for (int i = 0; i < many; ++i)
@@ -314,7 +315,7 @@ BOOST_AUTO_TEST_CASE(very_many_are_served_in_their_order) {
 
 // Options.
 
-BOOST_AUTO_TEST_CASE(no_more_wait_than_may) {
+BOOST_AUTO_TEST_CASE(no_more_requests_wait_than_max_waiting) {
     fleet_options options;
     options.max_waiting = 2;
     fleet_semaphore mine(context, a.client, "y", 1, options);
@@ -343,7 +344,7 @@ BOOST_AUTO_TEST_CASE(no_more_wait_than_may) {
     BOOST_TEST(fifth.pending());
 }
 
-BOOST_AUTO_TEST_CASE(while_the_server_is_away_those_fail_who_are_to_fail) {
+BOOST_AUTO_TEST_CASE(while_the_server_is_unreachable_requests_fail_if_the_options_say_so) {
     fleet_options options = short_lease(10s);
     options.when_unreachable = fleet_options::unreachable::fail;
     options.unreachable_after = 50ms;
@@ -423,7 +424,7 @@ BOOST_AUTO_TEST_CASE(a_client_that_never_connects_counts_from_its_start) {
     BOOST_TEST(first.failed(fleet_error::unreachable));
 }
 
-BOOST_AUTO_TEST_CASE(while_the_server_is_away_some_are_admitted_here) {
+BOOST_AUTO_TEST_CASE(while_the_server_is_unreachable_some_requests_are_admitted_locally) {
     fleet_options options;
     options.when_unreachable = fleet_options::unreachable::admit_locally;
     options.unreachable_after = 20ms;
@@ -472,7 +473,7 @@ BOOST_AUTO_TEST_CASE(while_the_server_is_away_some_are_admitted_here) {
     BOOST_TEST(!fourth.held.valid());
 }
 
-BOOST_AUTO_TEST_CASE(objects_of_one_name_share_a_queue_and_end_alone) {
+BOOST_AUTO_TEST_CASE(objects_of_one_name_share_a_queue_and_end_separately) {
     auto one = std::make_unique<fleet_semaphore>(context, a.client, "x", 1);
     auto held_now = take();
     ended first, second, third;
@@ -494,7 +495,7 @@ BOOST_AUTO_TEST_CASE(objects_of_one_name_share_a_queue_and_end_alone) {
     BOOST_TEST(second.granted());
 }
 
-BOOST_AUTO_TEST_CASE(a_name_can_be_used_anew_once_nothing_is_left_of_it) {
+BOOST_AUTO_TEST_CASE(a_name_can_be_used_anew_once_its_limit_is_forgotten) {
     fleet_options options = short_lease(5s);
     for (int i = 0; i < 3; ++i) {
         fleet_semaphore mine(context, a.client, "y", 1, options);
@@ -508,7 +509,8 @@ BOOST_AUTO_TEST_CASE(a_name_can_be_used_anew_once_nothing_is_left_of_it) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(running_may_be_cancelled_and_begun_again_with_permits_held_and_wanted) {
+BOOST_AUTO_TEST_CASE(
+    async_run_may_be_cancelled_and_started_again_while_permits_are_held_and_wanted) {
     model_client b(context.get_executor(), server);
     fleet_semaphore mine(context, b.client, "y", 1, short_lease(10s));
     ended first, second;

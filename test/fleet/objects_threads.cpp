@@ -310,7 +310,7 @@ BOOST_AUTO_TEST_CASE(a_semaphores_context_may_end_while_its_client_grants) {
     BOOST_TEST(server.look_at("x").waiting == 0u);
 }
 
-BOOST_AUTO_TEST_CASE(permits_are_asked_by_any_thread_while_they_are_renewed_and_lost) {
+BOOST_AUTO_TEST_CASE(any_thread_may_check_a_permit_while_it_is_renewed_and_lost) {
     model_server server;
     running_client a(server);
     runner pool;

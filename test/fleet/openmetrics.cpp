@@ -113,7 +113,7 @@ BOOST_AUTO_TEST_CASE(the_whole_text_of_a_client_to_the_byte) {
 }
 
 // A new member has no name here, so that the test does not compile until it has one.
-BOOST_AUTO_TEST_CASE(every_number_of_a_semaphore_stands_on_its_line) {
+BOOST_AUTO_TEST_CASE(every_number_of_a_semaphore_is_on_its_line) {
     const fleet_statistics s = distinct_fleet_statistics();
     const auto& [granted, queued, timed_out, cancelled, failed, lost_by_deadline, lost_by_server, readmitted, renewals, renewals_late, repairs, waiting, held, wait] =
         s;
@@ -137,7 +137,7 @@ BOOST_AUTO_TEST_CASE(every_number_of_a_semaphore_stands_on_its_line) {
     BOOST_TEST(text.lines() == lines.size() + histogram_lines);
 }
 
-BOOST_AUTO_TEST_CASE(every_number_of_a_client_stands_on_its_line) {
+BOOST_AUTO_TEST_CASE(every_number_of_a_client_is_on_its_line) {
     const fleet_client_statistics s = distinct_client_statistics();
     const auto& [connections, calls, commands, pushes, rejected, stale, round_trip, connected] = s;
     const exposition text(text_of(s, "x_1"));
@@ -214,7 +214,7 @@ BOOST_AUTO_TEST_CASE(any_statistics_become_a_valid_text_of_as_many_lines) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(the_largest_are_written_too) {
+BOOST_AUTO_TEST_CASE(the_largest_numbers_are_written_correctly) {
     fleet_statistics s;
     s.held = std::numeric_limits<std::size_t>::max();
     s.granted = std::numeric_limits<std::uint64_t>::max();
@@ -234,7 +234,7 @@ BOOST_AUTO_TEST_CASE(a_client_and_its_semaphore_share_a_page_and_a_prefix) {
     BOOST_TEST(page.value("reports_granted_total") == "301");
 }
 
-BOOST_AUTO_TEST_CASE(others_on_the_page_have_prefixes_of_their_own) {
+BOOST_AUTO_TEST_CASE(other_metrics_on_the_page_need_prefixes_of_their_own) {
     const std::string first = without_end(text_of(fleet_statistics(), "reports"));
     BOOST_CHECK_NO_THROW((void)exposition(first + text_of(fleet_statistics(), "exports")));
     BOOST_CHECK_NO_THROW((void)exposition(first + text_of(limiter_statistics(), "http")));
@@ -244,7 +244,7 @@ BOOST_AUTO_TEST_CASE(others_on_the_page_have_prefixes_of_their_own) {
 }
 
 BOOST_AUTO_TEST_CASE_TEMPLATE(
-    names_that_are_none_are_refused_and_nothing_is_written, Statistics, all_statistics) {
+    invalid_names_are_refused_and_nothing_is_written, Statistics, all_statistics) {
     std::ostringstream out;
     for (const std::string prefix : {"", "_", "1api", "api-1", "job:api", "api\n", "\xc3\xa4"})
         BOOST_TEST_CONTEXT(prefix) {
@@ -261,7 +261,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(
 }
 
 BOOST_AUTO_TEST_CASE_TEMPLATE(
-    what_is_set_in_the_stream_has_no_influence_and_stays, Statistics, all_statistics) {
+    the_settings_of_the_stream_have_no_influence_and_stay, Statistics, all_statistics) {
     std::ostringstream out;
     out << std::hex << std::showbase << std::showpos << std::setfill('*') << std::setw(20);
     const auto flags = out.flags();

@@ -70,7 +70,7 @@ BOOST_AUTO_TEST_CASE(a_request_is_named_by_its_client_its_number_its_weight_and_
     BOOST_TEST(fleet::channel_of("c0ffee") == "asem:c:c0ffee");
 }
 
-BOOST_AUTO_TEST_CASE(a_call_names_the_five_keys_and_then_says_who_calls_and_what_is_wanted) {
+BOOST_AUTO_TEST_CASE(a_call_names_the_five_keys_then_the_client_and_then_the_commands) {
     fleet::call c;
     c.name = "db";
     c.presence = 900;
@@ -125,7 +125,7 @@ BOOST_AUTO_TEST_CASE(a_call_names_the_five_keys_and_then_says_who_calls_and_what
     BOOST_TEST(words == expected, boost::test_tools::per_element());
 }
 
-BOOST_AUTO_TEST_CASE(like_commands_are_said_together_and_consecutive_ones_as_one_word) {
+BOOST_AUTO_TEST_CASE(like_commands_share_a_verb_and_consecutive_serials_one_word) {
     const auto said = [](const std::vector<command>& commands) {
         fleet::call c;
         c.name = "x";
@@ -160,7 +160,7 @@ BOOST_AUTO_TEST_CASE(like_commands_are_said_together_and_consecutive_ones_as_one
     BOOST_TEST(said({{verb::set_limit, {}, 0, 0, 5}, {verb::set_limit, {}, 0, 0, 5}}) == "L 5 L 5");
 }
 
-BOOST_AUTO_TEST_CASE(equal_results_come_together_and_the_fences_of_grants_grow) {
+BOOST_AUTO_TEST_CASE(equal_results_are_grouped_and_the_fences_of_grants_grow) {
     const std::vector<command> commands(5, command{verb::acquire, {1, 1, 400}});
     const auto a =
         fleet::to_answer(nodes(some_head, {2, 1, 70, 5400, 2, 2, 0, 0, 1, 1, 72, 5400}), commands);
@@ -178,7 +178,7 @@ BOOST_AUTO_TEST_CASE(equal_results_come_together_and_the_fences_of_grants_grow) 
     }
 }
 
-BOOST_AUTO_TEST_CASE(flags_and_a_clock_of_the_tests_own_stand_in_the_call) {
+BOOST_AUTO_TEST_CASE(a_call_contains_the_flags_and_the_clock_of_a_test) {
     fleet::call c;
     c.name = "x";
     c.is_strict = c.is_immediate = c.is_first = true;
@@ -226,7 +226,7 @@ BOOST_AUTO_TEST_CASE(an_answer_to_a_call_that_was_not_executed_has_no_results) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(what_is_not_the_scripts_answer_is_none) {
+BOOST_AUTO_TEST_CASE(a_reply_that_the_script_cannot_give_is_no_answer) {
     const auto good = nodes(some_head, some_results, {8, 4000006, 5399}, {11});
     BOOST_TEST_REQUIRE(fleet::to_answer(good, some_commands).has_value());
     BOOST_TEST(!fleet::to_answer({}, some_commands));
@@ -268,7 +268,7 @@ BOOST_AUTO_TEST_CASE(what_is_not_the_scripts_answer_is_none) {
     BOOST_TEST(!fleet::to_answer(huge, some_commands));
 }
 
-BOOST_AUTO_TEST_CASE(a_push_tells_of_grants_of_the_head_and_of_what_exceeds_the_limit) {
+BOOST_AUTO_TEST_CASE(a_push_reports_grants_the_head_and_requests_above_the_limit) {
     const auto p = fleet::to_push("2 db G 8 4000006 5399 G 9 4000007 5398 X 11 H 250 X 12");
     BOOST_TEST_REQUIRE(p.has_value());
     BOOST_TEST(p->name == "db");
@@ -282,7 +282,7 @@ BOOST_AUTO_TEST_CASE(a_push_tells_of_grants_of_the_head_and_of_what_exceeds_the_
     BOOST_TEST((none_held->head == std::optional<std::int64_t>(-1)));
 }
 
-BOOST_AUTO_TEST_CASE(a_name_may_contain_what_separates_the_parts_of_a_push) {
+BOOST_AUTO_TEST_CASE(a_name_may_contain_the_separators_of_a_push) {
     const auto p = fleet::to_push("7 a G 1 2 X 3");
     BOOST_TEST_REQUIRE(p.has_value());
     BOOST_TEST(p->name == "a G 1 2");
@@ -290,7 +290,7 @@ BOOST_AUTO_TEST_CASE(a_name_may_contain_what_separates_the_parts_of_a_push) {
     BOOST_TEST((p->exceeded == std::vector<std::uint64_t>{3}));
 }
 
-BOOST_AUTO_TEST_CASE(what_is_not_a_push_is_none) {
+BOOST_AUTO_TEST_CASE(a_text_that_the_script_cannot_publish_is_no_push) {
     for (const char* const text :
          {"",
           " ",
@@ -319,7 +319,7 @@ BOOST_AUTO_TEST_CASE(what_is_not_a_push_is_none) {
         }
 }
 
-BOOST_AUTO_TEST_CASE(an_error_is_known_by_its_first_word) {
+BOOST_AUTO_TEST_CASE(an_error_is_recognised_by_its_first_word) {
     const std::pair<const char*, failure> all[] = {
         {"BUSY Redis is busy running a script.", failure::busy},
         {"TRYAGAIN Multiple keys request during rehashing of slot", failure::busy},
@@ -347,7 +347,7 @@ BOOST_AUTO_TEST_CASE(an_error_is_known_by_its_first_word) {
         }
 }
 
-BOOST_AUTO_TEST_CASE(before_server_7_the_word_stands_within_the_error_of_the_script) {
+BOOST_AUTO_TEST_CASE(before_server_7_an_error_is_recognised_within_the_error_of_the_script) {
     const std::string before = "ERR Error running script (call to f_5b9f): @user_script:1: ";
     BOOST_TEST(
         (fleet::to_failure(before + "@user_script: 1: -OOM command not allowed") ==

@@ -75,7 +75,7 @@ std::size_t messages_in(const std::string& text) {
 
 BOOST_AUTO_TEST_SUITE(fleet_proxy)
 
-BOOST_AUTO_TEST_CASE(a_message_ends_where_it_ends) {
+BOOST_AUTO_TEST_CASE(the_scanner_finds_the_end_of_every_kind_of_message) {
     for (const std::string& one :
          {ping, subscribe, subscribed, call, answer, pong, published, std::string("*0\r\n"),
           std::string("*-1\r\n"), std::string("$-1\r\n"), std::string("$0\r\n\r\n"),
@@ -89,7 +89,7 @@ BOOST_AUTO_TEST_CASE(a_message_ends_where_it_ends) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(everything_goes_through_and_is_counted) {
+BOOST_AUTO_TEST_CASE(all_data_is_forwarded_and_counted) {
     line l;
     write(l.client, ping + subscribe + call);
     BOOST_TEST(read(l.server, (ping + subscribe + call).size()) == ping + subscribe + call);
@@ -109,7 +109,7 @@ BOOST_AUTO_TEST_CASE(everything_goes_through_and_is_counted) {
     BOOST_TEST(l.between.wait_for_open_connections(0));
 }
 
-BOOST_AUTO_TEST_CASE(what_is_held_back_comes_when_it_is_let_go) {
+BOOST_AUTO_TEST_CASE(data_held_back_is_forwarded_when_it_is_released) {
     line l;
     l.between.hold(proxy::to_client);
     write(l.server, pong + answer);
@@ -180,7 +180,7 @@ BOOST_AUTO_TEST_CASE(a_connection_ends_behind_the_nth_reply) {
     BOOST_TEST(read(l.client, 3 * pong.size()) == pong + pong + pong);
 }
 
-BOOST_AUTO_TEST_CASE(a_connection_ends_behind_the_nth_of_anything) {
+BOOST_AUTO_TEST_CASE(a_connection_ends_behind_the_nth_item_of_every_kind) {
     struct {
         proxy::item what;
         std::uint64_t n;
@@ -206,7 +206,7 @@ BOOST_AUTO_TEST_CASE(a_connection_ends_behind_the_nth_of_anything) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(everything_is_late_by_the_delay_and_in_order) {
+BOOST_AUTO_TEST_CASE(all_data_arrives_late_by_the_delay_and_in_order) {
     line l;
     l.between.delay(proxy::to_client, 20ms);
     const auto before = std::chrono::steady_clock::now();

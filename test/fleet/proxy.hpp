@@ -116,8 +116,8 @@ public:
     enum item {
         connections,
         commands,
-        replies,     ///< to commands; no pushes
-        pushes,      ///< of any kind, confirmations of a subscription included
+        replies,     ///< replies to commands, without pushes
+        pushes,      ///< pushes of any kind, including confirmations of a subscription
         calls,       ///< commands that are EVAL or EVALSHA
         answers,     ///< replies to calls
         from_client, ///< bytes

@@ -125,7 +125,7 @@ BOOST_AUTO_TEST_CASE(F03_a_large_request_at_the_head_holds_back_smaller_ones) {
     BOOST_TEST(small.held.fencing() > large.held.fencing());
 }
 
-BOOST_AUTO_TEST_CASE(F05_a_head_that_is_cancelled_lets_those_behind_it_in) {
+BOOST_AUTO_TEST_CASE(F05_a_cancelled_head_lets_the_requests_behind_it_in) {
     auto a = start(), b = start();
     fleet_semaphore of_a(context, a->client, "x", 3, options_with(long_lease));
     fleet_semaphore of_b(context, b->client, "x", 3, options_with(long_lease));
@@ -180,7 +180,7 @@ BOOST_AUTO_TEST_CASE(F06_a_request_that_may_not_wait_overtakes_nobody) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(F07_counts_that_make_no_sense_leave_the_server_alone) {
+BOOST_AUTO_TEST_CASE(F07_invalid_counts_do_not_reach_the_server) {
     auto a = start();
     fleet_semaphore limit(context, a->client, "x", 2, options_with(long_lease));
     BOOST_TEST(until([&] { return a->client.statistics().connected; }));
@@ -248,7 +248,7 @@ BOOST_AUTO_TEST_CASE(F12_of_a_batch_of_releases_the_known_ones_are_released) {
     BOOST_TEST(other.valid());
 }
 
-BOOST_AUTO_TEST_CASE(F13_expired_leases_go_with_any_clients_next_call) {
+BOOST_AUTO_TEST_CASE(F13_the_next_call_of_any_client_ends_expired_leases) {
     auto b = start();
     fleet_semaphore of_b(context, b->client, "x", 4, options_with(long_lease));
     stranger s(server.port());
@@ -320,7 +320,7 @@ BOOST_AUTO_TEST_CASE(F14_a_renewal_of_a_lease_that_the_server_lost_is_readmitted
     BOOST_TEST(inspect(of_a).held == 2);
 }
 
-BOOST_AUTO_TEST_CASE(F16_closing_a_client_leaves_nothing_of_it) {
+BOOST_AUTO_TEST_CASE(F16_closing_a_client_leaves_nothing_in_the_server) {
     auto a = start(), b = start();
     fleet_semaphore of_a(context, a->client, "x", 2, options_with(long_lease));
     fleet_semaphore of_b(context, b->client, "x", 2, options_with(long_lease));
@@ -574,7 +574,7 @@ BOOST_AUTO_TEST_CASE(F41_a_script_that_the_server_forgot_is_sent_once) {
     BOOST_TEST(a->client.statistics().connections == 1u);
 }
 
-BOOST_AUTO_TEST_CASE(F54_a_hundred_thousand_waiters_stand_here_and_few_in_the_server) {
+BOOST_AUTO_TEST_CASE(F54_a_hundred_thousand_requests_wait_in_the_client_and_few_in_the_server) {
     constexpr std::size_t many = 100'000;
     auto a = start();
     fleet_semaphore limit(context, a->client, "x", 1, options_with(long_lease));
@@ -640,7 +640,7 @@ BOOST_AUTO_TEST_CASE(F55_an_operation_is_cancelled_when_its_permit_is_lost) {
     BOOST_TEST(others.valid());
 }
 
-BOOST_AUTO_TEST_CASE(F56_work_beside_its_loss_leaks_nothing_whoever_ends_first) {
+BOOST_AUTO_TEST_CASE(F56_work_beside_a_wait_for_the_loss_leaks_nothing_whichever_ends_first) {
     proxy line(server.port());
     auto a = make(line.port());
     fleet_semaphore limit(context, a->client, "x", 1, options_with(400ms));
@@ -706,7 +706,7 @@ BOOST_AUTO_TEST_CASE(F59_a_permit_is_not_renewed_beyond_its_longest_hold) {
     BOOST_TEST(of_a.statistics().lost_by_deadline == 1u);
 }
 
-BOOST_AUTO_TEST_CASE(F60_keys_that_nobody_uses_go_and_fencing_numbers_do_not) {
+BOOST_AUTO_TEST_CASE(F60_unused_keys_expire_and_fencing_numbers_still_grow) {
     constexpr std::int64_t day = 24 * 3600 * 1000;
     const std::array<std::string, 5> keys{
         "asem:{x}:m", "asem:{x}:l", "asem:{x}:f", "asem:{x}:q", "asem:{x}:c"};
@@ -731,7 +731,7 @@ BOOST_AUTO_TEST_CASE(F60_keys_that_nobody_uses_go_and_fencing_numbers_do_not) {
     BOOST_TEST(until([&] { return server_side.command("DBSIZE").as_number() == 0; }));
     const fleet_permit again = acquire(limit);
     BOOST_TEST(again.fencing() > fence);
-    auto b = start(); // a client that has seen none of it
+    auto b = start(); // a client that knows none of the numbers
     fleet_semaphore of_b(context, b->client, "y", 1, options_with(long_lease));
     const auto first = acquire(of_b).fencing();
     ended closed;

@@ -197,7 +197,7 @@ BOOST_AUTO_TEST_CASE(F43_a_failover_under_load_ends_every_operation_once) {
     BOOST_TEST(becomes_empty(limit));
 }
 
-BOOST_AUTO_TEST_CASE(F48_a_fast_clock_of_the_server_eats_of_the_margin_alone) {
+BOOST_AUTO_TEST_CASE(F48_a_fast_clock_of_the_server_uses_up_only_the_margin) {
     constexpr auto lease = 1'000ms;
     server_clock clock(server_clock_library());
     clock.go_faster(50);

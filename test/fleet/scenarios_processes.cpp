@@ -151,7 +151,7 @@ BOOST_AUTO_TEST_CASE(F09_a_killed_waiter_is_passed_over_at_once) {
     BOOST_TEST(server_side.calls_of("evalsha") == calls + 1); // no client had to ask
 }
 
-BOOST_AUTO_TEST_CASE(F15_the_wall_clocks_of_processes_do_not_matter) {
+BOOST_AUTO_TEST_CASE(F15_the_wall_clocks_of_the_processes_do_not_matter) {
     server_clock early(server_clock_library()), late(server_clock_library());
     early.step(-1h);
     late.step(1h);

@@ -131,7 +131,7 @@ BOOST_AUTO_TEST_CASE(F17_a_cancelled_acquire_ends_at_once_while_its_answer_is_on
     BOOST_TEST(limit.statistics().held == 0u);
 }
 
-BOOST_AUTO_TEST_CASE(F18_a_grant_that_was_never_heard_of_goes_back_with_the_next_connection) {
+BOOST_AUTO_TEST_CASE(F18_a_grant_whose_answer_was_lost_goes_back_with_the_next_connection) {
     auto a = start(line.port());
     fleet_semaphore limit(context, a->client, "x", 1, options_with(long_lease));
     acquire(limit).reset();
@@ -155,7 +155,7 @@ BOOST_AUTO_TEST_CASE(F18_a_grant_that_was_never_heard_of_goes_back_with_the_next
     BOOST_TEST(e.calls == 1);
 }
 
-BOOST_AUTO_TEST_CASE(F19_a_grant_that_was_never_heard_of_is_granted_again_as_the_same) {
+BOOST_AUTO_TEST_CASE(F19_a_grant_whose_answer_was_lost_is_granted_again_with_the_same_number) {
     auto a = start(line.port());
     fleet_semaphore limit(context, a->client, "x", 1, options_with(long_lease));
     acquire(limit).reset();
@@ -177,7 +177,7 @@ BOOST_AUTO_TEST_CASE(F19_a_grant_that_was_never_heard_of_is_granted_again_as_the
     BOOST_TEST(limit.statistics().granted == 2u);
 }
 
-BOOST_AUTO_TEST_CASE(a_release_that_was_executed_unheard_is_no_loss) {
+BOOST_AUTO_TEST_CASE(a_release_whose_answer_was_lost_is_not_reported_as_a_loss) {
     auto a = start(line.port());
     fleet_semaphore limit(context, a->client, "x", 1, options_with(long_lease));
     fleet_permit held = acquire(limit);
@@ -244,7 +244,7 @@ BOOST_AUTO_TEST_CASE(F26_a_waiter_whose_messages_are_lost_is_served_by_its_heart
     BOOST_TEST(inspect(of_a).held == 1);
 }
 
-BOOST_AUTO_TEST_CASE(F26_the_first_in_the_queue_asks_when_a_lease_ends) {
+BOOST_AUTO_TEST_CASE(F26_the_head_of_the_queue_asks_when_a_lease_ends) {
     // Heartbeats are 18 seconds apart.
     auto b = start(line.port());
     fleet_semaphore of_b(context, b->client, "x", 1, options_with(long_lease));
@@ -363,7 +363,7 @@ BOOST_AUTO_TEST_CASE(F39_a_permit_outlives_a_server_that_is_busy_when_it_is_rene
     BOOST_TEST(inspect(limit).held == 1);
 }
 
-BOOST_AUTO_TEST_CASE(F63_on_a_slow_line_a_batch_goes_with_every_trip_and_nothing_twice) {
+BOOST_AUTO_TEST_CASE(F63_on_a_slow_connection_a_batch_goes_with_every_trip_and_nothing_twice) {
     constexpr int at_once = 64, rounds = 8;
     line.delay(proxy::to_client, 50ms);
     auto a = start(line.port());
@@ -397,7 +397,7 @@ BOOST_AUTO_TEST_CASE(F63_on_a_slow_line_a_batch_goes_with_every_trip_and_nothing
     BOOST_TEST(a->client.statistics().connections == 1u);
 }
 
-BOOST_AUTO_TEST_CASE(F65_a_line_that_is_dead_without_an_end_is_given_up) {
+BOOST_AUTO_TEST_CASE(F65_a_connection_that_died_without_notice_is_given_up) {
     constexpr auto lease = 2'000ms;
     auto a = make(line.port()), b = make();
     fleet_semaphore of_a(context, a->client, "x", 1, options_with(lease));

@@ -205,7 +205,7 @@ BOOST_AUTO_TEST_CASE(F28_a_server_that_has_lost_everything_grants_nothing_new_fo
     BOOST_TEST((e.at - restarted >= lease));
 }
 
-BOOST_AUTO_TEST_CASE(F29_a_client_that_has_seen_more_proves_lost_writes) {
+BOOST_AUTO_TEST_CASE(F29_a_client_that_has_seen_higher_numbers_proves_lost_writes) {
     constexpr auto lease = 2'000ms;
     redis_server_options persistent;
     persistent.is_persistent = true;
@@ -289,7 +289,7 @@ BOOST_AUTO_TEST_CASE(F35_an_acquire_left_in_a_dead_socket_holds_nothing) {
 
 // ---- Replaced.
 
-BOOST_AUTO_TEST_CASE(F42_a_grant_that_a_failover_has_lost_is_held_again) {
+BOOST_AUTO_TEST_CASE(F42_a_grant_that_a_failover_lost_is_readmitted) {
     constexpr auto lease = 2'000ms;
     redis_server_options leads, follows;
     leads.arguments = {"--repl-diskless-sync-delay", "0"};
@@ -415,7 +415,7 @@ BOOST_AUTO_TEST_CASE(F45_a_key_that_is_lost_is_noticed_and_nothing_leaks_or_doub
     all.clear();
 }
 
-BOOST_AUTO_TEST_CASE(F46_a_full_server_refuses_acquires_and_takes_back) {
+BOOST_AUTO_TEST_CASE(F46_a_full_server_refuses_acquires_and_accepts_releases) {
     scenario s;
     redis_admin admin = s.admin();
     fleet_options fails = options_with(long_lease);
@@ -505,7 +505,7 @@ BOOST_AUTO_TEST_CASE(F47_a_clock_that_goes_forward_is_over_within_a_third_of_a_l
 
 // ---- The server cannot be reached.
 
-BOOST_AUTO_TEST_CASE(F49_without_a_server_they_wait_fail_or_are_admitted_here) {
+BOOST_AUTO_TEST_CASE(F49_without_a_server_requests_wait_fail_or_are_admitted_locally) {
     scenario s;
     fleet_options waits = options_with(long_lease), fails = waits, admits = waits;
     fails.when_unreachable = fleet_options::unreachable::fail;
@@ -565,7 +565,7 @@ BOOST_AUTO_TEST_CASE(F49_without_a_server_they_wait_fail_or_are_admitted_here) {
     BOOST_TEST(again.valid());
 }
 
-BOOST_AUTO_TEST_CASE(F49_a_client_that_is_gone_says_nothing_to_its_log) {
+BOOST_AUTO_TEST_CASE(F49_a_destroyed_client_writes_nothing_to_its_log) {
     std::string port;
     {
         redis_server gone;
@@ -745,7 +745,7 @@ BOOST_AUTO_TEST_CASE(F52_data_of_a_newer_library_are_incompatible_and_left_alone
     BOOST_TEST((admin.scores("asem:{x}:l") == leases));
 }
 
-BOOST_AUTO_TEST_CASE(F53_a_slot_that_another_server_has_is_clustered) {
+BOOST_AUTO_TEST_CASE(F53_a_slot_of_another_server_is_reported_as_clustered) {
     redis_server_options clustered;
     clustered.arguments = {"--cluster-enabled", "yes", "--cluster-require-full-coverage", "no"};
     scenario s(clustered);
@@ -784,7 +784,7 @@ BOOST_AUTO_TEST_CASE(F67_the_client_connects_only_to_a_server_that_proves_its_id
     BOOST_TEST(s.acquire(limit).valid());
 }
 
-BOOST_AUTO_TEST_CASE(F68_a_socket_in_the_file_system_does_the_same) {
+BOOST_AUTO_TEST_CASE(F68_a_unix_domain_socket_works_like_a_tcp_connection) {
     redis_server_options o;
     o.has_unix_socket = true;
     scenario s(o);

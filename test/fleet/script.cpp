@@ -274,7 +274,7 @@ BOOST_AUTO_TEST_CASE(a_try_overtakes_nobody_and_leaves_nothing_behind) {
     check_consistency(s);
 }
 
-BOOST_AUTO_TEST_CASE(what_a_try_held_back_is_granted_once_it_is_refused) {
+BOOST_AUTO_TEST_CASE(a_request_behind_a_try_is_granted_once_the_try_is_refused) {
     scene s;
     process a(s, "a");
     a.acquire(1);
@@ -293,7 +293,7 @@ BOOST_AUTO_TEST_CASE(more_than_the_limit_is_never_queued) {
     BOOST_TEST(s.state().places.empty());
 }
 
-BOOST_AUTO_TEST_CASE(every_command_may_come_again) {
+BOOST_AUTO_TEST_CASE(every_command_may_be_repeated) {
     scene s;
     process a(s, "a"), b(s, "b");
     const auto first = a.acquire(1, 2);
@@ -316,7 +316,7 @@ BOOST_AUTO_TEST_CASE(every_command_may_come_again) {
     check_consistency(s);
 }
 
-BOOST_AUTO_TEST_CASE(what_is_granted_to_the_caller_stands_in_the_answer_and_is_not_pushed) {
+BOOST_AUTO_TEST_CASE(a_grant_to_the_caller_is_in_the_answer_and_is_not_pushed) {
     scene s;
     s.limit = 1;
     process a(s, "a");
@@ -333,7 +333,7 @@ BOOST_AUTO_TEST_CASE(what_is_granted_to_the_caller_stands_in_the_answer_and_is_n
 }
 
 // F24
-BOOST_AUTO_TEST_CASE(five_of_three_free_takes_nothing) {
+BOOST_AUTO_TEST_CASE(a_request_for_five_of_three_free_permits_takes_nothing) {
     scene s;
     s.limit = 5;
     process a(s, "a"), b(s, "b");
@@ -346,7 +346,7 @@ BOOST_AUTO_TEST_CASE(five_of_three_free_takes_nothing) {
 }
 
 // F25
-BOOST_AUTO_TEST_CASE(two_given_back_at_once_serve_a_request_for_two_with_one_push) {
+BOOST_AUTO_TEST_CASE(two_permits_given_back_at_once_serve_a_request_for_two_with_one_push) {
     scene s;
     process a(s, "a"), b(s, "b");
     a.acquire(1, 2);
@@ -359,8 +359,7 @@ BOOST_AUTO_TEST_CASE(two_given_back_at_once_serve_a_request_for_two_with_one_pus
 // ---- Leases
 
 // F11
-BOOST_AUTO_TEST_CASE(
-    what_is_given_back_after_its_lease_was_gone_already_and_frees_nothing_of_others) {
+BOOST_AUTO_TEST_CASE(a_release_after_the_end_of_the_lease_frees_nothing_of_others) {
     scene s;
     s.limit = 1;
     process a(s, "a"), b(s, "b");
@@ -373,7 +372,7 @@ BOOST_AUTO_TEST_CASE(
 }
 
 // F12
-BOOST_AUTO_TEST_CASE(an_unknown_request_among_many_given_back_hinders_none) {
+BOOST_AUTO_TEST_CASE(an_unknown_request_among_many_releases_does_not_affect_the_others) {
     scene s;
     s.limit = 4;
     process a(s, "a"), b(s, "b");
@@ -389,7 +388,7 @@ BOOST_AUTO_TEST_CASE(an_unknown_request_among_many_given_back_hinders_none) {
 }
 
 // F13
-BOOST_AUTO_TEST_CASE(any_call_reclaims_what_has_expired) {
+BOOST_AUTO_TEST_CASE(any_call_reclaims_expired_leases) {
     const command calls[] = {
         {verb::inspect},
         {verb::give_back, {5, 1, lease}},
@@ -549,7 +548,7 @@ BOOST_AUTO_TEST_CASE(more_places_than_one_call_serves_are_served_by_the_next) {
 // ---- Reachable clients
 
 // F09
-BOOST_AUTO_TEST_CASE(who_is_away_is_passed_over_and_keeps_the_place) {
+BOOST_AUTO_TEST_CASE(an_absent_client_is_passed_over_and_keeps_its_place) {
     scene s;
     s.limit = 1;
     process a(s, "a"), away(s, "away", false), b(s, "b");
@@ -569,7 +568,7 @@ BOOST_AUTO_TEST_CASE(who_is_away_is_passed_over_and_keeps_the_place) {
     check_consistency(s);
 }
 
-BOOST_AUTO_TEST_CASE(who_comes_back_in_time_is_ahead_of_who_came_later) {
+BOOST_AUTO_TEST_CASE(a_client_that_comes_back_in_time_is_ahead_of_later_ones) {
     scene s;
     s.limit = 1;
     process a(s, "a"), b(s, "b", false), c(s, "c");
@@ -601,7 +600,7 @@ BOOST_AUTO_TEST_CASE(many_places_of_an_absent_client_do_not_hold_back_present_on
     BOOST_TEST(s.state().places.size() == 640u);
 }
 
-BOOST_AUTO_TEST_CASE(who_has_been_silent_for_its_presence_loses_the_place) {
+BOOST_AUTO_TEST_CASE(a_client_that_is_silent_for_too_long_loses_its_place) {
     scene s;
     s.limit = 1;
     process a(s, "a"), gone(s, "gone"), b(s, "b");
@@ -620,7 +619,7 @@ BOOST_AUTO_TEST_CASE(who_has_been_silent_for_its_presence_loses_the_place) {
     check_consistency(s);
 }
 
-BOOST_AUTO_TEST_CASE(the_client_of_a_new_head_is_told_when_the_earliest_lease_ends) {
+BOOST_AUTO_TEST_CASE(the_client_of_a_new_head_learns_when_the_earliest_lease_ends) {
     scene s;
     process a(s, "a"), b(s, "b"), c(s, "c");
     a.acquire(1);
@@ -736,7 +735,7 @@ BOOST_AUTO_TEST_CASE(a_lowered_limit_takes_nothing_away_and_grants_nothing_until
 }
 
 // F33
-BOOST_AUTO_TEST_CASE(who_waits_for_more_than_a_lowered_limit_leaves_and_lets_others_through) {
+BOOST_AUTO_TEST_CASE(a_request_above_a_lowered_limit_leaves_and_lets_others_through) {
     scene s;
     s.limit = 5;
     process a(s, "a"), b(s, "b"), c(s, "c");
@@ -757,7 +756,7 @@ BOOST_AUTO_TEST_CASE(who_waits_for_more_than_a_lowered_limit_leaves_and_lets_oth
     check_consistency(s);
 }
 
-BOOST_AUTO_TEST_CASE(the_callers_own_requests_that_exceed_a_lowered_limit_stand_in_the_answer) {
+BOOST_AUTO_TEST_CASE(the_callers_own_requests_above_a_lowered_limit_are_in_the_answer) {
     scene s;
     s.limit = 5;
     process a(s, "a");
@@ -768,7 +767,7 @@ BOOST_AUTO_TEST_CASE(the_callers_own_requests_that_exceed_a_lowered_limit_stand_
     BOOST_TEST(a.heard().empty());
 }
 
-BOOST_AUTO_TEST_CASE(who_exceeded_a_limit_may_ask_again_under_a_higher_one) {
+BOOST_AUTO_TEST_CASE(a_request_that_exceeded_a_limit_may_be_made_again_under_a_higher_one) {
     scene s;
     s.limit = 5;
     process a(s, "a");
@@ -786,7 +785,7 @@ BOOST_AUTO_TEST_CASE(who_exceeded_a_limit_may_ask_again_under_a_higher_one) {
 // ---- The server: its script, its data, its clock
 
 // F41
-BOOST_AUTO_TEST_CASE(after_its_scripts_were_forgotten_a_call_goes_as_its_text) {
+BOOST_AUTO_TEST_CASE(a_call_to_a_server_that_forgot_the_script_contains_the_script) {
     scene s;
     process a(s, "a");
     a.acquire(1);
@@ -802,7 +801,7 @@ BOOST_AUTO_TEST_CASE(after_its_scripts_were_forgotten_a_call_goes_as_its_text) {
 }
 
 // F45
-BOOST_AUTO_TEST_CASE(a_key_that_vanishes_is_found_out_and_nobody_holds_twice_or_for_ever) {
+BOOST_AUTO_TEST_CASE(a_lost_key_is_noticed_and_no_permit_is_held_twice_or_for_ever) {
     for (const char which : {'m', 'l', 'f', 'q', 'c'}) {
         BOOST_TEST_CONTEXT(":" << which) {
             scene s;
@@ -849,7 +848,7 @@ BOOST_AUTO_TEST_CASE(a_key_that_vanishes_is_found_out_and_nobody_holds_twice_or_
     }
 }
 
-BOOST_AUTO_TEST_CASE(what_does_not_belong_in_a_key_is_thrown_out) {
+BOOST_AUTO_TEST_CASE(foreign_entries_in_a_key_are_removed) {
     scene s;
     process a(s, "a"), b(s, "b");
     a.acquire(1, 2);
@@ -869,7 +868,7 @@ BOOST_AUTO_TEST_CASE(what_does_not_belong_in_a_key_is_thrown_out) {
     BOOST_TEST(s.state().leases.size() + s.state().places.size() == 0u);
 }
 
-BOOST_AUTO_TEST_CASE(after_a_loss_the_lowest_fencing_number_is_not_told_until_holders_are_back) {
+BOOST_AUTO_TEST_CASE(after_a_loss_the_lowest_fencing_number_is_unknown_until_holders_are_back) {
     scene s;
     process a(s, "a"), b(s, "b");
     const auto g = a.acquire(1);
@@ -889,7 +888,7 @@ BOOST_AUTO_TEST_CASE(after_a_loss_the_lowest_fencing_number_is_not_told_until_ho
 }
 
 // F27, F28, F21
-BOOST_AUTO_TEST_CASE(after_everything_was_lost_holders_come_back_and_nobody_new_for_one_lease) {
+BOOST_AUTO_TEST_CASE(after_a_loss_of_all_data_only_holders_are_admitted_for_one_lease) {
     scene s;
     process a(s, "a"), b(s, "b"), c(s, "c");
     const auto first = a.acquire(1), second = b.acquire(1);
@@ -910,7 +909,7 @@ BOOST_AUTO_TEST_CASE(after_everything_was_lost_holders_come_back_and_nobody_new_
     BOOST_TEST(a.ask(1).fence == first.fence);
 }
 
-BOOST_AUTO_TEST_CASE(where_the_limit_matters_less_than_the_wait_there_is_no_quarantine) {
+BOOST_AUTO_TEST_CASE(a_call_with_immediate_recovery_starts_no_quarantine) {
     scene s;
     process a(s, "a");
     a.acquire(1);
@@ -948,7 +947,7 @@ BOOST_AUTO_TEST_CASE(a_readmitted_fencing_number_is_below_all_later_ones) {
 }
 
 // F29
-BOOST_AUTO_TEST_CASE(who_has_heard_a_higher_number_than_the_server_knows_proves_a_loss) {
+BOOST_AUTO_TEST_CASE(a_client_that_has_heard_a_higher_number_than_the_server_knows_proves_a_loss) {
     scene s;
     process a(s, "a"), b(s, "b");
     const auto kept = a.acquire(1);
@@ -994,7 +993,7 @@ BOOST_AUTO_TEST_CASE(a_clock_that_goes_back_by_an_hour_makes_no_lease_and_no_wai
     check_consistency(s);
 }
 
-BOOST_AUTO_TEST_CASE(a_clock_that_goes_back_by_less_than_a_lease_stands_still) {
+BOOST_AUTO_TEST_CASE(a_clock_that_goes_back_by_less_than_a_lease_is_treated_as_standing_still) {
     scene s;
     process a(s, "a"), b(s, "b");
     a.acquire(1);
@@ -1020,7 +1019,7 @@ BOOST_AUTO_TEST_CASE(a_quarantine_ends_after_a_lease_though_the_clock_goes_back)
     BOOST_TEST(a.call().quarantine == 0);
 }
 
-BOOST_AUTO_TEST_CASE(a_clock_that_goes_forward_ends_all_leases_and_renewals_find_out) {
+BOOST_AUTO_TEST_CASE(a_clock_that_goes_forward_ends_all_leases_and_renewals_report_that) {
     scene s;
     s.limit = 1;
     process a(s, "a"), b(s, "b");
@@ -1032,7 +1031,7 @@ BOOST_AUTO_TEST_CASE(a_clock_that_goes_forward_ends_all_leases_and_renewals_find
     BOOST_TEST(s.state().m->held == 1);
 }
 
-BOOST_AUTO_TEST_CASE(without_a_clock_of_the_tests_own_the_servers_counts) {
+BOOST_AUTO_TEST_CASE(without_a_clock_in_the_call_the_server_uses_its_own) {
     scene s;
     process a(s, "a");
     s.now = 0;
@@ -1047,7 +1046,7 @@ BOOST_AUTO_TEST_CASE(without_a_clock_of_the_tests_own_the_servers_counts) {
 }
 
 // F35
-BOOST_AUTO_TEST_CASE(what_comes_over_a_connection_that_its_client_has_left_does_nothing) {
+BOOST_AUTO_TEST_CASE(a_call_over_a_connection_that_its_client_has_left_does_nothing) {
     scene s;
     process a(s, "a");
     a.connection = 2;
@@ -1108,7 +1107,7 @@ BOOST_AUTO_TEST_CASE(a_key_that_holds_something_else_is_left_alone) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(results_that_come_together_keep_their_numbers) {
+BOOST_AUTO_TEST_CASE(grouped_results_keep_their_fencing_numbers) {
     scene s;
     s.limit = 3;
     process a(s, "a");
@@ -1122,7 +1121,7 @@ BOOST_AUTO_TEST_CASE(results_that_come_together_keep_their_numbers) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(what_is_no_command_is_refused_before_anything_is_written) {
+BOOST_AUTO_TEST_CASE(an_invalid_command_is_refused_before_anything_is_written) {
     scene s;
     process a(s, "a");
     a.acquire(1);
@@ -1155,7 +1154,7 @@ BOOST_AUTO_TEST_CASE(what_is_no_command_is_refused_before_anything_is_written) {
 }
 
 // F60
-BOOST_AUTO_TEST_CASE(unused_keys_vanish_after_a_day_and_numbers_go_on) {
+BOOST_AUTO_TEST_CASE(unused_keys_vanish_after_a_day_and_fencing_numbers_still_grow) {
     scene s;
     const std::int64_t day = 86'400'000;
     process a(s, "a"), b(s, "b");
@@ -1213,7 +1212,7 @@ BOOST_AUTO_TEST_CASE(keys_outlast_a_lease_of_days) {
 }
 
 // F46
-BOOST_AUTO_TEST_CASE(a_full_server_takes_back_and_renews_but_grants_nothing) {
+BOOST_AUTO_TEST_CASE(a_full_server_releases_and_renews_but_grants_nothing) {
     scene s;
     s.limit = 3;
     process a(s, "a"), b(s, "b");
@@ -1267,7 +1266,7 @@ BOOST_AUTO_TEST_CASE(a_full_server_takes_back_and_renews_but_grants_nothing) {
 }
 
 // F50
-BOOST_AUTO_TEST_CASE(who_may_not_publish_is_told_by_the_first_call_which_writes_nothing) {
+BOOST_AUTO_TEST_CASE(the_first_call_of_a_user_who_may_not_publish_fails_and_writes_nothing) {
     scene s;
     auto& admin = s.script.admin;
     const auto as = [&](std::vector<std::string> rules) {

@@ -92,8 +92,8 @@ private:
         std::string name;
         std::uint64_t connection = 1;
         std::unique_ptr<test::listener> listener;
-        std::map<std::string, std::uint64_t> seen;   // by limit
-        std::map<std::string, std::uint64_t> fences; // that the client has heard, by request
+        std::map<std::string, std::uint64_t> seen;   // the number heard last, by limit
+        std::map<std::string, std::uint64_t> fences; // the numbers heard, by request
     };
 
     struct expectation {
@@ -356,7 +356,7 @@ BOOST_AUTO_TEST_CASE(the_script_does_what_its_model_does) {
 }
 
 // Random calls seldom reach the real bounds, such as a quarter of a thousand leases or places.
-BOOST_AUTO_TEST_CASE(the_script_does_what_its_model_does_where_a_call_may_not_do_much) {
+BOOST_AUTO_TEST_CASE(the_script_does_what_its_model_does_with_small_bounds_on_a_call) {
     comparison(test::seed(), comparison::bounds::low).run(number_of_calls() / 2);
 }
 

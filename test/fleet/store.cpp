@@ -259,7 +259,7 @@ BOOST_AUTO_TEST_CASE(the_script_is_sent_only_where_the_server_does_not_know_it) 
     BOOST_TEST(s.u.order == "crrrr");
 }
 
-BOOST_AUTO_TEST_CASE(of_many_calls_one_brings_the_script) {
+BOOST_AUTO_TEST_CASE(only_one_of_many_calls_contains_the_script) {
     redis_server server;
     redis_admin admin(server.port());
     session s(at(server.port()));
@@ -275,7 +275,7 @@ BOOST_AUTO_TEST_CASE(of_many_calls_one_brings_the_script) {
     BOOST_TEST(admin.calls_of("eval") == 1u);
 }
 
-BOOST_AUTO_TEST_CASE(of_two_calls_one_fails_and_leaves_the_other_alone) {
+BOOST_AUTO_TEST_CASE(a_call_that_fails_does_not_affect_the_others) {
     redis_server server;
     redis_admin admin(server.port());
     session s(at(server.port()));
@@ -295,7 +295,7 @@ BOOST_AUTO_TEST_CASE(of_two_calls_one_fails_and_leaves_the_other_alone) {
     BOOST_TEST(s.u.order == "crr"); // the connection is still open
 }
 
-BOOST_AUTO_TEST_CASE(a_reply_that_is_not_the_scripts_fails_its_call_alone) {
+BOOST_AUTO_TEST_CASE(a_reply_that_the_script_cannot_give_fails_only_its_call) {
     const std::vector<std::string> odd = {
         "+OK\r\n", "$2\r\n12\r\n", "_\r\n", "#t\r\n", "*0\r\n", "*1\r\n:0\r\n",
         "%1\r\n+a\r\n:1\r\n", ":99999999999999999999\r\n", "*2\r\n:1\r\n-ERR inside\r\n",
@@ -341,7 +341,7 @@ BOOST_AUTO_TEST_CASE(a_reply_that_is_not_the_scripts_fails_its_call_alone) {
     server.join();
 }
 
-BOOST_AUTO_TEST_CASE(a_push_arrives_and_an_empty_one_is_nothing) {
+BOOST_AUTO_TEST_CASE(a_push_arrives_and_an_empty_one_is_ignored) {
     redis_server server;
     redis_admin admin(server.port());
     session s(at(server.port()));
@@ -429,7 +429,7 @@ BOOST_AUTO_TEST_CASE(a_server_that_comes_back_is_connected_to_again) {
     BOOST_TEST(is_granted(s.u.replies[0].at(0)));
 }
 
-BOOST_AUTO_TEST_CASE(attempts_are_not_made_in_haste) {
+BOOST_AUTO_TEST_CASE(attempts_to_connect_are_spaced_out) {
     redis_server server;
     proxy between(server.port());
     between.refuse();
@@ -443,7 +443,7 @@ BOOST_AUTO_TEST_CASE(attempts_are_not_made_in_haste) {
     BOOST_TEST(s.is_connected());
 }
 
-BOOST_AUTO_TEST_CASE(what_was_sent_into_a_connection_that_is_gone_is_not_sent_again) {
+BOOST_AUTO_TEST_CASE(calls_sent_into_a_lost_connection_are_not_sent_again) {
     redis_server server;
     session s(at(server.port()));
     s.connect();
@@ -489,7 +489,7 @@ BOOST_AUTO_TEST_CASE(a_connection_cut_behind_any_byte_ends_with_an_answer_or_a_l
 
 // With a lease of 400 ms, the store gives a silent connection up after 200 ms. On a slow machine it
 // may give up a good one, and connects again.
-BOOST_AUTO_TEST_CASE(a_line_that_went_silent_is_given_up) {
+BOOST_AUTO_TEST_CASE(a_connection_that_went_silent_is_given_up) {
     redis_server server;
     proxy between(server.port());
     session s(at(between.port()));
@@ -510,7 +510,7 @@ BOOST_AUTO_TEST_CASE(a_line_that_went_silent_is_given_up) {
     BOOST_REQUIRE(s.is_connected(connections + 1));
 }
 
-BOOST_AUTO_TEST_CASE(an_idle_line_that_went_silent_is_given_up) {
+BOOST_AUTO_TEST_CASE(an_idle_connection_that_went_silent_is_given_up) {
     redis_server server;
     proxy between(server.port());
     session s(at(between.port()));
@@ -523,7 +523,7 @@ BOOST_AUTO_TEST_CASE(an_idle_line_that_went_silent_is_given_up) {
     BOOST_TEST(s.u.replies.empty());
 }
 
-BOOST_AUTO_TEST_CASE(a_server_that_stands_still_is_given_up_and_found_again) {
+BOOST_AUTO_TEST_CASE(a_stopped_server_is_given_up_and_connected_to_again) {
     redis_server server;
     session s(at(server.port()));
     s.store->set_shortest_lease(400ms);
@@ -540,7 +540,7 @@ BOOST_AUTO_TEST_CASE(a_server_that_stands_still_is_given_up_and_found_again) {
     BOOST_TEST(is_granted(s.u.replies[0].at(0)));
 }
 
-BOOST_AUTO_TEST_CASE(a_quiet_connection_stays) {
+BOOST_AUTO_TEST_CASE(a_quiet_connection_is_kept) {
     redis_server server;
     redis_admin admin(server.port());
     session s(at(server.port()));
@@ -634,7 +634,7 @@ BOOST_AUTO_TEST_CASE(a_primary_is_found_by_sentinel) {
     BOOST_REQUIRE(s.is_connected(2));
 }
 
-BOOST_AUTO_TEST_CASE(a_wrong_password_is_told_once) {
+BOOST_AUTO_TEST_CASE(a_wrong_password_is_logged_once) {
     test::redis_server_options o;
     o.arguments = {"--requirepass", "secret"};
     redis_server server(o);
@@ -664,7 +664,7 @@ BOOST_AUTO_TEST_CASE(a_wrong_password_is_told_once) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(a_channel_that_is_not_permitted_is_no_connection) {
+BOOST_AUTO_TEST_CASE(without_permission_for_its_channel_a_client_is_not_connected) {
     redis_server server;
     redis_admin admin(server.port());
     admin.command("ACL", "SETUSER", "u", "on", ">p", "~*", "+@all", "resetchannels");
@@ -695,7 +695,7 @@ BOOST_AUTO_TEST_CASE(a_server_with_too_many_clients_is_tried_again) {
     BOOST_TEST(s.is_connected());
 }
 
-BOOST_AUTO_TEST_CASE(tls_that_verifies_nobody_is_refused) {
+BOOST_AUTO_TEST_CASE(tls_without_verification_is_refused) {
     asio::io_context context;
     const auto make = [&](boost::redis::config c, std::optional<asio::ssl::context> tls) {
         redis_store(
@@ -717,7 +717,7 @@ BOOST_AUTO_TEST_CASE(tls_that_verifies_nobody_is_refused) {
     BOOST_CHECK_NO_THROW(make({}, std::nullopt));
 }
 
-BOOST_AUTO_TEST_CASE(a_server_that_proves_itself_is_connected_to_by_tls) {
+BOOST_AUTO_TEST_CASE(a_server_that_proves_its_identity_is_connected_to_by_tls) {
     const certificates issued;
     redis_server server(issued.for_server());
     boost::redis::config c = at(server.port());
@@ -731,7 +731,7 @@ BOOST_AUTO_TEST_CASE(a_server_that_proves_itself_is_connected_to_by_tls) {
     BOOST_REQUIRE(s.is_connected(2));
 }
 
-BOOST_AUTO_TEST_CASE(a_server_that_does_not_prove_itself_is_not_connected_to_and_the_reason_told) {
+BOOST_AUTO_TEST_CASE(a_server_that_does_not_prove_its_identity_is_refused_and_the_reason_logged) {
     const certificates issued;
     redis_server server(issued.for_server());
     boost::redis::config c = at(server.port());
@@ -753,7 +753,7 @@ BOOST_AUTO_TEST_CASE(a_server_that_does_not_prove_itself_is_not_connected_to_and
     BOOST_TEST(s.u.has_logged("certificate verify failed"));
 }
 
-BOOST_AUTO_TEST_CASE(a_socket_in_the_file_system_will_do) {
+BOOST_AUTO_TEST_CASE(a_unix_domain_socket_works) {
     test::redis_server_options o;
     o.has_unix_socket = true;
     redis_server server(o);
@@ -779,7 +779,7 @@ BOOST_AUTO_TEST_CASE(a_socket_whose_path_is_too_long_is_refused) {
         std::invalid_argument);
 }
 
-BOOST_AUTO_TEST_CASE(any_number_of_threads_may_run_it) {
+BOOST_AUTO_TEST_CASE(any_number_of_threads_may_run_the_store) {
     redis_server server;
     redis_admin admin(server.port());
     asio::io_context context;
@@ -815,7 +815,7 @@ BOOST_AUTO_TEST_CASE(any_number_of_threads_may_run_it) {
     BOOST_TEST(u.pushes.size() > 300u);
 }
 
-BOOST_AUTO_TEST_CASE(stopped_after_any_step_it_comes_to_rest_and_says_nothing_more) {
+BOOST_AUTO_TEST_CASE(a_store_stopped_after_any_step_comes_to_rest_and_reports_nothing_more) {
     redis_server server;
     redis_admin admin(server.port());
     bool was_answered = false;
@@ -837,7 +837,7 @@ BOOST_AUTO_TEST_CASE(stopped_after_any_step_it_comes_to_rest_and_says_nothing_mo
     }
 }
 
-BOOST_AUTO_TEST_CASE(stopped_inside_of_any_callback_it_comes_to_rest) {
+BOOST_AUTO_TEST_CASE(a_store_stopped_inside_any_callback_comes_to_rest) {
     redis_server server;
     redis_admin admin(server.port());
     {
@@ -865,7 +865,7 @@ BOOST_AUTO_TEST_CASE(stopped_inside_of_any_callback_it_comes_to_rest) {
     BOOST_TEST(s.u.order == "cr");
 }
 
-BOOST_AUTO_TEST_CASE(stopped_while_it_waits_for_the_next_attempt_it_comes_to_rest) {
+BOOST_AUTO_TEST_CASE(a_store_stopped_while_it_waits_for_the_next_attempt_comes_to_rest) {
     session s(at(1)); // nobody listens there
     s.store->start(s.u);
     BOOST_REQUIRE(s.has_ended(3));
@@ -877,7 +877,7 @@ BOOST_AUTO_TEST_CASE(stopped_while_it_waits_for_the_next_attempt_it_comes_to_res
     BOOST_TEST(s.store->is_idle());
 }
 
-BOOST_AUTO_TEST_CASE(abandoned_after_any_step_nothing_is_left) {
+BOOST_AUTO_TEST_CASE(a_store_abandoned_after_any_step_leaves_nothing) {
     redis_server server;
     bool was_answered = false;
     for (std::size_t n = 0; !was_answered; ++n) {

@@ -31,7 +31,7 @@ struct admission_fixture : fixture {
 
 BOOST_FIXTURE_TEST_SUITE(limiter_admission, admission_fixture)
 
-BOOST_AUTO_TEST_CASE(is_move_only_and_nothing_of_it_throws) {
+BOOST_AUTO_TEST_CASE(an_admission_is_move_only_and_its_members_do_not_throw) {
     static_assert(!std::is_copy_constructible_v<admission>);
     static_assert(!std::is_copy_assignable_v<admission>);
     static_assert(std::is_nothrow_default_constructible_v<admission>);
@@ -47,7 +47,7 @@ BOOST_AUTO_TEST_CASE(is_move_only_and_nothing_of_it_throws) {
     BOOST_TEST(!admission());
 }
 
-BOOST_AUTO_TEST_CASE(holds_its_weight_until_it_is_finished) {
+BOOST_AUTO_TEST_CASE(an_admission_holds_its_weight_until_it_is_finished) {
     admission first = limit.try_admit();
     BOOST_TEST(static_cast<bool>(first));
     BOOST_TEST(limit.in_flight() == 1);
@@ -65,7 +65,7 @@ BOOST_AUTO_TEST_CASE(holds_its_weight_until_it_is_finished) {
     BOOST_TEST(limit.statistics().running == 1u);
 }
 
-BOOST_AUTO_TEST_CASE(counts_as_what_its_owner_says) {
+BOOST_AUTO_TEST_CASE(an_admission_counts_as_the_outcome_that_finish_states) {
     limit.try_admit().finish();
     limit.try_admit().finish(ended::success);
     limit.try_admit().finish(ended::overloaded);
@@ -78,7 +78,7 @@ BOOST_AUTO_TEST_CASE(counts_as_what_its_owner_says) {
     check_sums(s);
 }
 
-BOOST_AUTO_TEST_CASE(counts_by_an_error_code_as_classify_says) {
+BOOST_AUTO_TEST_CASE(the_default_classify_decides_what_an_error_code_counts_as) {
     const struct {
         error_code ec;
         ended how;
@@ -109,7 +109,7 @@ BOOST_AUTO_TEST_CASE(counts_by_an_error_code_as_classify_says) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(or_as_a_classify_of_the_users_says) {
+BOOST_AUTO_TEST_CASE(the_users_classify_decides_what_an_error_code_counts_as) {
     limiter_options o = patient();
     o.classify = [](const error_code& ec) {
         return ec ? ended::overloaded : ended::ignored;
@@ -125,7 +125,7 @@ BOOST_AUTO_TEST_CASE(or_as_a_classify_of_the_users_says) {
     BOOST_TEST(s.unreported == 0u);
 }
 
-BOOST_AUTO_TEST_CASE(that_is_dropped_counts_as_ignored_and_unreported) {
+BOOST_AUTO_TEST_CASE(an_admission_that_is_dropped_counts_as_ignored_and_unreported) {
     { const admission dropped = limit.try_admit(); }
     admission reset = limit.try_admit();
     reset.reset();
@@ -139,7 +139,7 @@ BOOST_AUTO_TEST_CASE(that_is_dropped_counts_as_ignored_and_unreported) {
     check_sums(s);
 }
 
-BOOST_AUTO_TEST_CASE(goes_back_once_whatever_is_done_with_it_afterwards) {
+BOOST_AUTO_TEST_CASE(an_admission_goes_back_once_whatever_is_done_with_it_afterwards) {
     const admission other = limit.try_admit();
     {
         admission place = limit.try_admit();
@@ -159,7 +159,7 @@ BOOST_AUTO_TEST_CASE(goes_back_once_whatever_is_done_with_it_afterwards) {
     BOOST_TEST(!empty);
 }
 
-BOOST_AUTO_TEST_CASE(moves_with_what_it_holds) {
+BOOST_AUTO_TEST_CASE(an_admission_moves_with_its_place) {
     admission a = limit.try_admit();
     admission b(std::move(a));
     BOOST_TEST(!a);
@@ -180,7 +180,7 @@ BOOST_AUTO_TEST_CASE(moves_with_what_it_holds) {
     BOOST_TEST(limit.in_flight() == 0);
 }
 
-BOOST_AUTO_TEST_CASE(of_different_limiters_are_exchanged) {
+BOOST_AUTO_TEST_CASE(admissions_of_different_limiters_can_be_swapped) {
     limiter other(context, 5);
     admission a = limit.try_admit(weighing(2)), b = other.try_admit(weighing(3));
     a.swap(b);
@@ -193,7 +193,7 @@ BOOST_AUTO_TEST_CASE(of_different_limiters_are_exchanged) {
     BOOST_TEST(limit.in_flight() == 0);
 }
 
-BOOST_AUTO_TEST_CASE(that_comes_back_admits_one_waiting_request) {
+BOOST_AUTO_TEST_CASE(a_finished_admission_admits_one_waiting_request) {
     operation first, second, third;
     admission a = limit.try_admit(), b = limit.try_admit();
     for (const operation* o : {&first, &second, &third})
@@ -213,7 +213,7 @@ BOOST_AUTO_TEST_CASE(that_comes_back_admits_one_waiting_request) {
     poll();
 }
 
-BOOST_AUTO_TEST_CASE(of_the_same_key_twice_frees_one_place_of_its_cap) {
+BOOST_AUTO_TEST_CASE(one_of_two_admissions_of_a_key_frees_one_place_of_its_cap) {
     limiter_options o = patient();
     o.max_per_key = 2;
     limiter own(context, 5, o);
@@ -254,7 +254,7 @@ BOOST_AUTO_TEST_CASE(a_weight_of_zero_succeeds_at_once_with_an_empty_admission) 
     BOOST_TEST(arrivals() == when_closed);
 }
 
-BOOST_AUTO_TEST_CASE(requests_that_make_no_sense_are_refused_and_counted_nowhere) {
+BOOST_AUTO_TEST_CASE(invalid_requests_are_refused_and_counted_nowhere) {
     const admission_request bad[] = {
         weighing(-1), weighing(std::numeric_limits<std::ptrdiff_t>::min()), of_priority(-1),
         of_priority(4)};
@@ -277,7 +277,7 @@ BOOST_AUTO_TEST_CASE(requests_that_make_no_sense_are_refused_and_counted_nowhere
     BOOST_TEST(limit.in_flight() == 0);
 }
 
-BOOST_AUTO_TEST_CASE(also_when_the_context_is_gone) {
+BOOST_AUTO_TEST_CASE(invalid_requests_are_counted_nowhere_after_the_end_of_the_context) {
     std::optional<asio::io_context> dying(std::in_place);
     limiter own(*dying, 1, patient());
     dying.reset();
@@ -294,7 +294,7 @@ BOOST_AUTO_TEST_CASE(also_when_the_context_is_gone) {
     BOOST_TEST(s.algorithm_failures == 0u);
 }
 
-BOOST_AUTO_TEST_CASE(more_than_the_limit_is_never_admitted_where_there_is_no_algorithm) {
+BOOST_AUTO_TEST_CASE(without_an_algorithm_a_weight_above_the_limit_is_refused) {
     for (const bool is_closed : {false, true}) {
         if (is_closed)
             limit.close();
@@ -311,7 +311,7 @@ BOOST_AUTO_TEST_CASE(more_than_the_limit_is_never_admitted_where_there_is_no_alg
     BOOST_TEST(arrivals() == 0u);
 }
 
-BOOST_AUTO_TEST_CASE(with_an_algorithm_it_waits_and_runs_alone) {
+BOOST_AUTO_TEST_CASE(with_an_algorithm_a_weight_above_the_limit_waits_and_runs_alone) {
     limiter_options o = patient();
     o.algorithm = [](const asio_semaphore::limit_sample& s) {
         return s.limit;
@@ -332,7 +332,7 @@ BOOST_AUTO_TEST_CASE(with_an_algorithm_it_waits_and_runs_alone) {
     BOOST_TEST(behind.admitted());
 }
 
-BOOST_AUTO_TEST_CASE(a_weight_that_has_become_too_large_meanwhile_waits_too) {
+BOOST_AUTO_TEST_CASE(a_waiting_weight_above_a_new_smaller_limit_waits_and_runs_alone) {
     admission one = limit.try_admit();
     operation wide;
     limit.async_admit(weighing(2), wide.on_completion());
@@ -369,7 +369,7 @@ BOOST_AUTO_TEST_CASE(a_full_queue_refuses_or_evicts_later_never_at_once) {
     check_sums(s);
 }
 
-BOOST_AUTO_TEST_CASE(without_a_queue_who_finds_no_room_is_refused_before_a_place_comes_back) {
+BOOST_AUTO_TEST_CASE(without_a_queue_a_request_that_finds_no_room_is_refused) {
     limiter own(context, 1, patient(0));
     admission held = own.try_admit();
     operation refused, taken;
@@ -421,7 +421,7 @@ BOOST_AUTO_TEST_CASE(a_larger_limit_admits_in_that_call_and_a_smaller_one_interr
     BOOST_TEST(o[2].admitted());
 }
 
-BOOST_AUTO_TEST_CASE(set_limit_refuses_what_is_less_than_one) {
+BOOST_AUTO_TEST_CASE(set_limit_refuses_a_limit_below_one) {
     for (const std::ptrdiff_t bad : {std::ptrdiff_t(0), std::ptrdiff_t(-1), -most - 1}) {
         BOOST_CHECK_THROW(limit.set_limit(bad), std::invalid_argument);
         BOOST_TEST(limit.limit() == 2.0);
@@ -430,7 +430,7 @@ BOOST_AUTO_TEST_CASE(set_limit_refuses_what_is_less_than_one) {
     BOOST_TEST(static_cast<bool>(limit.try_admit(weighing(most))));
 }
 
-BOOST_AUTO_TEST_CASE(the_constructor_refuses_options_that_make_no_sense) {
+BOOST_AUTO_TEST_CASE(the_constructor_refuses_invalid_options) {
     using change = void (*)(limiter_options&);
     const struct {
         const char* name;
@@ -505,7 +505,7 @@ BOOST_AUTO_TEST_CASE(the_constructor_refuses_options_that_make_no_sense) {
     BOOST_TEST(hasty.is_open());
 }
 
-BOOST_AUTO_TEST_CASE(a_dry_run_admits_all_and_counts_those_it_would_have_held_back) {
+BOOST_AUTO_TEST_CASE(a_dry_run_admits_all_requests_and_counts_those_it_would_have_held_back) {
     limiter_options o = patient(0);
     o.enforce = false;
     limiter own(context, 1, o);

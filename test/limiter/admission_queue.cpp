@@ -29,7 +29,7 @@ using namespace asio_semaphore::detail;
 
 using arrivals = std::vector<std::uint64_t>;
 
-constexpr std::uint64_t nobody = 0; // the number of no arrival, the key of no client
+constexpr std::uint64_t nobody = 0; // no arrival has this number, and no client this key
 
 /// Uses the queue as a limiter does, but without a limit.
 struct limiter_by_hand {
@@ -134,7 +134,7 @@ struct capped : limiter_by_hand {
 
 BOOST_FIXTURE_TEST_SUITE(limiter_admission_queue, fixture)
 
-BOOST_AUTO_TEST_CASE(nobody_waits) {
+BOOST_AUTO_TEST_CASE(an_empty_queue_has_neither_candidate_nor_victim) {
     BOOST_TEST(queue.empty());
     BOOST_TEST(queue.size() == 0u);
     BOOST_TEST(queue.candidate() == nullptr);
@@ -169,7 +169,7 @@ BOOST_AUTO_TEST_CASE(requests_of_one_key_come_in_the_order_of_their_arrival) {
     BOOST_TEST(std::is_sorted(all.begin(), all.end()));
 }
 
-BOOST_AUTO_TEST_CASE(L24_the_least_priority_comes_first) {
+BOOST_AUTO_TEST_CASE(L24_the_highest_priority_comes_first) {
     hold(b, 5);
     serve(c, 100);
     wait(a, 3);
@@ -180,7 +180,7 @@ BOOST_AUTO_TEST_CASE(L24_the_least_priority_comes_first) {
     CHECK_ARRIVALS(order(), 5, 4, 3, 2, 1);
 }
 
-BOOST_AUTO_TEST_CASE(then_the_key_that_holds_least) {
+BOOST_AUTO_TEST_CASE(of_equal_priorities_the_key_that_holds_least_comes_first) {
     hold(d);
     hold(a, 2);
     hold(b);
@@ -192,7 +192,7 @@ BOOST_AUTO_TEST_CASE(then_the_key_that_holds_least) {
     CHECK_ARRIVALS(order(), 3, 2, 1);
 }
 
-BOOST_AUTO_TEST_CASE(held_are_weights_not_admissions) {
+BOOST_AUTO_TEST_CASE(a_key_holds_the_sum_of_its_weights) {
     hold(a, 3);
     hold(b);
     hold(b);
@@ -205,7 +205,7 @@ BOOST_AUTO_TEST_CASE(held_are_weights_not_admissions) {
     CHECK_ARRIVALS(order(), 2, 1);
 }
 
-BOOST_AUTO_TEST_CASE(then_the_key_that_has_been_served_least) {
+BOOST_AUTO_TEST_CASE(of_keys_that_hold_the_same_the_least_served_comes_first) {
     for (const auto key : {a, b, c})
         hold(key), hold(key);
     give_back(a, 30);
@@ -216,7 +216,7 @@ BOOST_AUTO_TEST_CASE(then_the_key_that_has_been_served_least) {
     CHECK_ARRIVALS(order(), 2, 3, 1);
 }
 
-BOOST_AUTO_TEST_CASE(L32_then_the_arrival_whatever_the_key) {
+BOOST_AUTO_TEST_CASE(L32_equal_keys_come_in_the_order_of_arrival) {
     for (const auto key : {a, b, a, c, nobody, b, nobody, a})
         wait(key);
     CHECK_ARRIVALS(order(), 1, 2, 3, 4, 5, 6, 7, 8);
@@ -230,7 +230,7 @@ BOOST_AUTO_TEST_CASE(the_arrival_is_reversed_while_newest_come_first) {
     CHECK_ARRIVALS(order(), 8, 7, 6, 5, 4, 3, 2, 1);
 }
 
-BOOST_AUTO_TEST_CASE(newest_first_changes_nothing_else) {
+BOOST_AUTO_TEST_CASE(newest_first_changes_only_the_order_of_arrival) {
     queue.set_newest_first(true);
     for (const auto key : {a, b, c})
         hold(key), hold(key);
@@ -245,7 +245,7 @@ BOOST_AUTO_TEST_CASE(newest_first_changes_nothing_else) {
     CHECK_ARRIVALS(order(), 2, 3, 4, 5, 1, 6);
 }
 
-BOOST_AUTO_TEST_CASE(those_who_wait_turn_too) {
+BOOST_AUTO_TEST_CASE(newest_first_also_applies_to_requests_that_wait_already) {
     hold(d);
     for (const auto key : {a, nobody, d, b, a, d})
         wait(key);
@@ -271,7 +271,7 @@ BOOST_AUTO_TEST_CASE(L30_a_place_goes_to_the_key_that_holds_less) {
     BOOST_TEST(grant() == 1u);
 }
 
-BOOST_AUTO_TEST_CASE(L31_round_the_keys) {
+BOOST_AUTO_TEST_CASE(L31_keys_take_turns) {
     for (int i = 0; i < 3; ++i)
         hold(a);
     wait(a);
@@ -322,7 +322,7 @@ BOOST_AUTO_TEST_CASE(L41_a_key_that_holds_long_waits_behind_one_that_holds_short
     }
 }
 
-BOOST_AUTO_TEST_CASE(what_a_key_holds_at_one_priority_counts_at_all) {
+BOOST_AUTO_TEST_CASE(what_a_key_holds_at_one_priority_counts_at_all_priorities) {
     wait(a, 0);
     wait(a, 2);
     wait(b, 2);
@@ -346,7 +346,7 @@ BOOST_AUTO_TEST_CASE(all_requests_of_a_key_change_their_places_together) {
     CHECK_ARRIVALS(order(), 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12);
 }
 
-BOOST_AUTO_TEST_CASE(whoever_leaves_makes_way) {
+BOOST_AUTO_TEST_CASE(a_request_that_leaves_makes_way) {
     queued_request& first = wait(a);
     queued_request& middle = wait(a);
     wait(a);
@@ -360,7 +360,7 @@ BOOST_AUTO_TEST_CASE(whoever_leaves_makes_way) {
     CHECK_ARRIVALS(order(), 3);
 }
 
-BOOST_AUTO_TEST_CASE(a_request_may_come_again) {
+BOOST_AUTO_TEST_CASE(a_request_may_join_the_queue_again) {
     queued_request r(2, 3);
     BOOST_TEST(r.arrival() == 0u);
     for (std::uint64_t i = 1; i < 4; ++i) {
@@ -386,7 +386,7 @@ BOOST_AUTO_TEST_CASE(without_a_cap_a_key_may_hold_anything) {
 
 // ---- key 0
 
-BOOST_AUTO_TEST_CASE(key_0_is_one_line_beside_the_keys) {
+BOOST_AUTO_TEST_CASE(key_0_is_one_line_of_requests_beside_the_keys) {
     hold(nobody, 2);
     hold(a);
     wait(nobody);
@@ -396,7 +396,7 @@ BOOST_AUTO_TEST_CASE(key_0_is_one_line_beside_the_keys) {
     CHECK_ARRIVALS(order(), 4, 3, 1, 2);
 }
 
-BOOST_AUTO_TEST_CASE(key_0_has_a_record_always_and_is_no_key) {
+BOOST_AUTO_TEST_CASE(key_0_always_has_a_record_but_does_not_count_as_a_key) {
     key_record* const its = queue.find(nobody);
     BOOST_TEST_REQUIRE(its != nullptr);
     BOOST_TEST(its->key() == 0u);
@@ -414,7 +414,7 @@ BOOST_AUTO_TEST_CASE(key_0_has_a_record_always_and_is_no_key) {
     BOOST_TEST(queue.find(nobody) == its);
 }
 
-BOOST_AUTO_TEST_CASE(key_0_competes_by_what_it_has_been_served) {
+BOOST_AUTO_TEST_CASE(key_0_competes_by_its_service) {
     for (const auto key : {nobody, a, b})
         hold(key), hold(key);
     give_back(nobody, 20);
@@ -441,9 +441,9 @@ BOOST_AUTO_TEST_CASE(a_key_enters_with_the_least_service_of_those_present) {
     BOOST_TEST(record(d).served() == 27);
 }
 
-// Its record is gone, and with it what it has had. Otherwise keys that come back, one request at a
-// time, would precede a key that stays for as long as there are two of them.
-BOOST_AUTO_TEST_CASE(what_keys_have_had_that_left_moves_the_time) {
+// A key that leaves loses its record, and with it its service. If the virtual time stood still, two
+// keys that come back with one request at a time would always precede a key that stays.
+BOOST_AUTO_TEST_CASE(the_service_of_keys_that_left_advances_the_virtual_time) {
     hold(a), hold(a);
     wait(a);
     give_back(a, 100);
@@ -451,18 +451,18 @@ BOOST_AUTO_TEST_CASE(what_keys_have_had_that_left_moves_the_time) {
     hold(b);
     wait(b);
     queue.hold(*queue.find(a), 1);
-    give_back(a, 60); // a stays, at 160, and so moves nothing
+    give_back(a, 60); // a stays, at 160, so the time stands still
     BOOST_TEST(record(d).served() == 100);
     leave(*queue.find(d));
     give_back(c, 30); // c leaves, one of three
     BOOST_TEST(record(d).served() == 110);
     leave(*queue.find(d));
     hold(c);
-    give_back(c, 300); // further than anybody is
+    give_back(c, 300); // the time does not pass the largest service
     BOOST_TEST(record(d).served() == 160);
 }
 
-BOOST_AUTO_TEST_CASE(the_time_is_that_of_the_least_once_nobody_waits) {
+BOOST_AUTO_TEST_CASE(the_virtual_time_starts_anew_once_no_request_waits) {
     hold(a), hold(b), hold(a);
     give_back(a, 100);
     queued_request& r = wait(a);
@@ -499,7 +499,7 @@ BOOST_AUTO_TEST_CASE(a_waiting_client_counts_as_present) {
     BOOST_TEST(record(c).served() == 0);
 }
 
-BOOST_AUTO_TEST_CASE(with_nobody_present_time_starts_anew) {
+BOOST_AUTO_TEST_CASE(the_virtual_time_starts_anew_with_no_key_present) {
     serve(a, 1e17);
     serve(nobody, 1e17);
     hold(a), hold(a);
@@ -522,7 +522,7 @@ BOOST_AUTO_TEST_CASE(key_0_counts_while_it_holds_or_waits) {
     BOOST_TEST(queue.find(nobody)->served() == 150);
 }
 
-BOOST_AUTO_TEST_CASE(a_grant_keeps_what_the_key_has_had) {
+BOOST_AUTO_TEST_CASE(a_grant_keeps_the_service_of_its_key) {
     hold(a), hold(b), hold(b);
     wait(a);
     wait(b);
@@ -537,7 +537,7 @@ BOOST_AUTO_TEST_CASE(a_grant_keeps_what_the_key_has_had) {
 
 // ---- records
 
-BOOST_AUTO_TEST_CASE(a_record_leaves_once_its_key_neither_holds_nor_waits) {
+BOOST_AUTO_TEST_CASE(a_record_is_removed_once_its_key_neither_holds_nor_waits) {
     hold(a);
     key_record& r = *queue.find(a);
     queued_request waits(3, 1);
@@ -556,7 +556,7 @@ BOOST_AUTO_TEST_CASE(a_record_leaves_once_its_key_neither_holds_nor_waits) {
     BOOST_TEST(queue.keys() == 0u);
 }
 
-BOOST_AUTO_TEST_CASE(every_key_is_found_and_told) {
+BOOST_AUTO_TEST_CASE(every_key_is_found_and_listed) {
     for (std::uint64_t key = 100; key > 0; --key)
         hold(key * 3);
     wait(nobody);
@@ -627,7 +627,7 @@ BOOST_AUTO_TEST_CASE(an_arrival_overtakes_requests_that_the_order_puts_behind_it
     BOOST_TEST(would_be_candidate(b, 1)); // b was served less
 }
 
-BOOST_AUTO_TEST_CASE(an_arrival_of_a_new_key_has_had_what_the_least_has_had) {
+BOOST_AUTO_TEST_CASE(an_arrival_of_a_new_key_starts_with_the_least_service) {
     hold(d), hold(d);
     give_back(d, 5);
     wait(a); // enters at 5
@@ -658,7 +658,7 @@ BOOST_AUTO_TEST_CASE(L12_an_arrival_evicts_the_newest_of_the_lowest_priority) {
     BOOST_TEST(victim(a, 0) == 4u);
 }
 
-BOOST_AUTO_TEST_CASE(L39_the_key_with_most_of_them_pays) {
+BOOST_AUTO_TEST_CASE(L39_a_request_of_the_key_with_most_requests_is_evicted) {
     for (int i = 0; i < 4; ++i)
         wait(a);
     for (const std::uint64_t expected : {4u, 3u}) {
@@ -671,7 +671,7 @@ BOOST_AUTO_TEST_CASE(L39_the_key_with_most_of_them_pays) {
     BOOST_TEST(victim(c) == 6u);
 }
 
-BOOST_AUTO_TEST_CASE(one_more_than_the_arrival_has_is_not_enough) {
+BOOST_AUTO_TEST_CASE(a_key_with_one_request_more_than_the_arrivals_key_loses_none) {
     wait(a);
     BOOST_TEST(victim(b) == nobody);
     wait(a);
@@ -682,7 +682,7 @@ BOOST_AUTO_TEST_CASE(one_more_than_the_arrival_has_is_not_enough) {
     BOOST_TEST(victim(b) == 4u);
 }
 
-BOOST_AUTO_TEST_CASE(of_equals_the_one_whose_newest_came_last_pays) {
+BOOST_AUTO_TEST_CASE(of_equal_keys_the_one_whose_newest_request_came_last_loses_it) {
     for (const auto key : {a, b, b, a, c})
         wait(key);
     BOOST_TEST(victim(d) == 4u);
@@ -698,7 +698,7 @@ BOOST_AUTO_TEST_CASE(of_equals_the_one_whose_newest_came_last_pays) {
     BOOST_TEST(victim(d) == 7u);
 }
 
-BOOST_AUTO_TEST_CASE(only_the_requests_of_its_own_priority_count) {
+BOOST_AUTO_TEST_CASE(only_requests_of_the_arrivals_priority_count) {
     for (int i = 0; i < 5; ++i)
         wait(a, 0);
     for (int i = 0; i < 3; ++i)
@@ -710,7 +710,7 @@ BOOST_AUTO_TEST_CASE(only_the_requests_of_its_own_priority_count) {
     BOOST_TEST(victim(b, 2) == nobody);
 }
 
-BOOST_AUTO_TEST_CASE(key_0_neither_pays_nor_profits) {
+BOOST_AUTO_TEST_CASE(the_number_of_requests_of_key_0_does_not_matter_for_an_eviction) {
     for (int i = 0; i < 5; ++i)
         wait(nobody);
     BOOST_TEST(victim(a) == nobody);
@@ -731,7 +731,7 @@ BOOST_AUTO_TEST_CASE(key_0_neither_pays_nor_profits) {
     BOOST_TEST(victim(a) == nobody);
 }
 
-BOOST_AUTO_TEST_CASE(while_newest_come_first_the_oldest_pays) {
+BOOST_AUTO_TEST_CASE(while_newest_come_first_the_oldest_request_is_evicted) {
     wait(a);
     for (const auto key : {nobody, b, nobody, nobody})
         wait(key, 1);
@@ -775,7 +775,7 @@ BOOST_AUTO_TEST_CASE(a_key_that_holds_nothing_may_exceed_its_cap) {
     BOOST_TEST(candidate() == 2u);
 }
 
-BOOST_AUTO_TEST_CASE(the_weight_counts_up_to_the_cap_and_not_beyond) {
+BOOST_AUTO_TEST_CASE(a_request_fits_if_its_weight_reaches_the_cap_but_not_beyond) {
     hold(a);
     queued_request& heavy = wait(a, 0, 3);
     BOOST_TEST(candidate() == nobody);
@@ -788,7 +788,7 @@ BOOST_AUTO_TEST_CASE(the_weight_counts_up_to_the_cap_and_not_beyond) {
     BOOST_TEST(!would_be_candidate(a, 0, 1));
 }
 
-BOOST_AUTO_TEST_CASE(a_lighter_request_of_the_key_comes_before_those_its_cap_holds_back) {
+BOOST_AUTO_TEST_CASE(a_light_request_passes_those_of_its_key_that_the_cap_holds_back) {
     hold(a, 2);
     wait(a, 0, 2);
     wait(a, 0, 3);
@@ -805,7 +805,7 @@ BOOST_AUTO_TEST_CASE(a_lighter_request_of_the_key_comes_before_those_its_cap_hol
     CHECK_ARRIVALS(order(), 1, 2, 4, 5);
 }
 
-BOOST_AUTO_TEST_CASE(a_key_has_the_place_of_the_first_that_its_cap_lets_through) {
+BOOST_AUTO_TEST_CASE(a_key_has_the_place_of_its_first_request_below_the_cap) {
     hold(a), hold(a), hold(b), hold(b);
     wait(a, 0, 2);
     wait(b);
@@ -824,7 +824,7 @@ BOOST_AUTO_TEST_CASE(no_cap_applies_to_key_0) {
     BOOST_TEST(would_be_candidate(nobody, 0, 9));
 }
 
-BOOST_AUTO_TEST_CASE(who_is_held_back_by_a_cap_holds_back_nobody) {
+BOOST_AUTO_TEST_CASE(a_request_held_back_by_a_cap_holds_back_no_other) {
     hold(a, 3);
     wait(a);
     BOOST_TEST(would_be_candidate(b, 3));
@@ -832,7 +832,7 @@ BOOST_AUTO_TEST_CASE(who_is_held_back_by_a_cap_holds_back_nobody) {
     BOOST_TEST(!would_be_candidate(a, 0));
 }
 
-BOOST_AUTO_TEST_CASE(who_is_held_back_by_a_cap_may_be_evicted) {
+BOOST_AUTO_TEST_CASE(a_request_held_back_by_a_cap_may_be_evicted) {
     hold(a, 3);
     wait(a, 1);
     wait(a, 1);
@@ -842,7 +842,7 @@ BOOST_AUTO_TEST_CASE(who_is_held_back_by_a_cap_may_be_evicted) {
     BOOST_TEST(victim(a, 1) == 1u);
 }
 
-BOOST_AUTO_TEST_CASE(a_long_line_of_heavy_requests_is_not_walked_past) {
+BOOST_AUTO_TEST_CASE(finding_a_light_request_does_not_search_a_long_line_of_heavy_ones) {
     hold(a, 2);
     for (int i = 0; i < 30000; ++i)
         wait(a, 0, 3);
@@ -1020,7 +1020,7 @@ struct random_walk {
 
 BOOST_AUTO_TEST_SUITE(limiter_admission_queue_beside_a_model)
 
-BOOST_AUTO_TEST_CASE(every_answer_is_that_of_the_contract) {
+BOOST_AUTO_TEST_CASE(random_steps_agree_with_the_model_of_the_contract) {
     const auto seed = test::seed();
     struct {
         std::ptrdiff_t max_per_key;

@@ -27,7 +27,7 @@ hand_fed experienced_aimd(double limit, aimd_limit_options options = {}) {
 
 BOOST_AUTO_TEST_SUITE(limiter_aimd_limit)
 
-BOOST_AUTO_TEST_CASE(options_out_of_order_are_refused) {
+BOOST_AUTO_TEST_CASE(invalid_options_are_refused) {
     const double nan = std::numeric_limits<double>::quiet_NaN();
     std::vector<aimd_limit_options> bad(7);
     bad[0].min_limit = 0.5;
@@ -43,7 +43,7 @@ BOOST_AUTO_TEST_CASE(options_out_of_order_are_refused) {
     BOOST_CHECK_NO_THROW((void)aimd_limit());
 }
 
-BOOST_AUTO_TEST_CASE(a_start_outside_the_bounds_is_taken_into_them_with_the_first_sample) {
+BOOST_AUTO_TEST_CASE(a_start_outside_the_bounds_is_corrected_with_the_first_sample) {
     aimd_limit_options options;
     options.min_limit = 10;
     options.max_limit = 100;
@@ -51,15 +51,15 @@ BOOST_AUTO_TEST_CASE(a_start_outside_the_bounds_is_taken_into_them_with_the_firs
     BOOST_TEST(hand_fed(aimd_limit(options), 500).sample(10, 1, true) == 100);
 }
 
-BOOST_AUTO_TEST_CASE(L43_one_more_a_round_trip) {
+BOOST_AUTO_TEST_CASE(L43_the_limit_grows_by_one_each_round_trip) {
     BOOST_TEST(experienced_aimd(20).window({.latency = 10, .peak = 10}) == 21);
 }
 
-BOOST_AUTO_TEST_CASE(L44_a_tenth_less_at_an_overload) {
+BOOST_AUTO_TEST_CASE(L44_the_limit_falls_by_a_tenth_at_an_overload) {
     BOOST_TEST(experienced_aimd(30).window({.latency = 10, .overloaded_every = 1}) == 27);
 }
 
-BOOST_AUTO_TEST_CASE(L45_not_above_the_highest) {
+BOOST_AUTO_TEST_CASE(L45_the_limit_does_not_exceed_its_maximum) {
     aimd_limit_options options;
     options.max_limit = 21;
     auto f = experienced_aimd(20, options);
@@ -67,7 +67,7 @@ BOOST_AUTO_TEST_CASE(L45_not_above_the_highest) {
         BOOST_TEST(f.window({.latency = 10}) == expected);
 }
 
-BOOST_AUTO_TEST_CASE(L46_not_raised_where_half_is_not_used) {
+BOOST_AUTO_TEST_CASE(L46_the_limit_is_not_raised_if_half_of_it_is_not_used) {
     BOOST_TEST(experienced_aimd(20).window({.latency = 10, .peak = 9}) == 20);
 }
 
@@ -78,14 +78,14 @@ BOOST_AUTO_TEST_CASE(L47_small_limits_move_too) {
     BOOST_TEST(f.window({.latency = 10}) == 2);
 }
 
-BOOST_AUTO_TEST_CASE(L48_small_steps_add_up) {
+BOOST_AUTO_TEST_CASE(L48_small_steps_of_the_limit_add_up) {
     hand_fed f([](const limit_sample& s) { return s.limit + 0.05; }, 20);
     for (int i = 0; i < 20; ++i)
         f.sample(10, 20, true);
     BOOST_TEST(f.limit == 21, boost::test_tools::tolerance(1e-9));
 }
 
-BOOST_AUTO_TEST_CASE(what_is_slower_than_allowed_is_overload) {
+BOOST_AUTO_TEST_CASE(a_latency_above_the_allowed_one_is_overload) {
     aimd_limit_options options;
     options.max_latency = 50ms;
     BOOST_TEST(experienced_aimd(30, options).window({.latency = 50}) == 31);
@@ -95,7 +95,7 @@ BOOST_AUTO_TEST_CASE(what_is_slower_than_allowed_is_overload) {
     BOOST_TEST(f.sample(51, 30, true) == 27);
 }
 
-BOOST_AUTO_TEST_CASE(one_overload_among_others_is_none) {
+BOOST_AUTO_TEST_CASE(one_overload_among_many_successes_does_not_count) {
     auto f = experienced_aimd(100);
     f.pass(2000);
     for (int i = 0; i < 100; ++i) {
@@ -115,7 +115,7 @@ BOOST_AUTO_TEST_CASE(overloads_of_one_round_trip_are_one_decrease) {
     BOOST_TEST(f.limit == 90);
 }
 
-BOOST_AUTO_TEST_CASE(twenty_at_once_are_one_step) {
+BOOST_AUTO_TEST_CASE(twenty_results_at_once_are_one_step) {
     auto f = experienced_aimd(20);
     f.pass(2000);
     for (int round = 0; round < 6; ++round) {
@@ -126,7 +126,7 @@ BOOST_AUTO_TEST_CASE(twenty_at_once_are_one_step) {
     BOOST_TEST(f.limit == 21);
 }
 
-BOOST_AUTO_TEST_CASE(the_start_doubles_until_the_first_overload) {
+BOOST_AUTO_TEST_CASE(the_slow_start_doubles_the_limit_until_the_first_overload) {
     hand_fed f(aimd_limit(), 20);
     BOOST_TEST(f.window({.latency = 10}) == 40);
     BOOST_TEST(f.window({.latency = 10}) == 80);
@@ -134,14 +134,14 @@ BOOST_AUTO_TEST_CASE(the_start_doubles_until_the_first_overload) {
     BOOST_TEST(f.window({.latency = 10}) == 73);
 }
 
-BOOST_AUTO_TEST_CASE(the_start_is_over_once_the_limit_is_not_used) {
+BOOST_AUTO_TEST_CASE(the_slow_start_ends_once_the_limit_is_not_used) {
     hand_fed f(aimd_limit(), 20);
     BOOST_TEST(f.window({.latency = 10}) == 40);
     BOOST_TEST(f.window({.latency = 10, .peak = 5, .bound = false}) == 40);
     BOOST_TEST(f.window({.latency = 10}) == 41);
 }
 
-BOOST_AUTO_TEST_CASE(latencies_of_zero_and_less_are_not_seen) {
+BOOST_AUTO_TEST_CASE(latencies_of_zero_and_less_are_ignored) {
     auto f = experienced_aimd(20);
     for (double latency : {0.0, -5.0})
         for (int i = 0; i < 50; ++i) {

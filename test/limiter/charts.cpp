@@ -139,8 +139,8 @@ std::vector<chart> charts() {
 
 struct course {
     double from = 0;
-    std::vector<double> limit;            // at the start and at the end of each bin
-    std::vector<double> latency, goodput; // of each bin
+    std::vector<double> limit;            // values at the start and at the end of each bin
+    std::vector<double> latency, goodput; // values for each bin
 };
 
 // Records the latencies that the algorithm sees.

@@ -18,7 +18,7 @@ std::uint64_t refusals(const limiter_statistics::by_priority& n) {
 
 BOOST_FIXTURE_TEST_SUITE(limiter_counting, limiter_fixture)
 
-BOOST_AUTO_TEST_CASE(L82_start_up_burst) {
+BOOST_AUTO_TEST_CASE(L82_a_burst_at_the_start_is_served_in_turn) {
     lim(20, options(100, 1000));
     for (int i = 0; i < 64; ++i)
         admit();
@@ -89,7 +89,7 @@ BOOST_AUTO_TEST_CASE(L83_the_sums_are_right_after_every_step) {
     BOOST_TEST(arrivals == 12u);
 }
 
-// The algorithm runs before the place goes back. Until then the admission runs, and has not ended.
+// The algorithm runs before the place returns. Until then the admission counts as running.
 BOOST_AUTO_TEST_CASE(the_sums_are_right_while_the_algorithm_runs) {
     auto o = with_law(options(10, 1000));
     o.on_limit_change = [this](double, double) {
@@ -121,7 +121,7 @@ BOOST_AUTO_TEST_CASE(the_sums_are_right_while_the_algorithm_runs) {
     BOOST_TEST((s->statistics().latency.sum == milliseconds(3)));
 }
 
-BOOST_AUTO_TEST_CASE(who_is_evicted_or_cancelled_at_once_counts) {
+BOOST_AUTO_TEST_CASE(a_request_that_is_cancelled_at_once_is_counted) {
     lim(1, options(1, 100));
     admit();
     client c(admission_request{});
@@ -134,7 +134,7 @@ BOOST_AUTO_TEST_CASE(who_is_evicted_or_cancelled_at_once_counts) {
     check_counts();
 }
 
-BOOST_AUTO_TEST_CASE(L84_T134_statistics_script) {
+BOOST_AUTO_TEST_CASE(L84_T134_the_statistics_agree_with_a_script_of_events) {
     lim(100, options(1, 1000));
     const auto is = [&](std::ptrdiff_t in_flight, std::size_t running, std::size_t waiting,
                         std::uint64_t admitted, std::uint64_t queue_full) {
@@ -172,7 +172,7 @@ BOOST_AUTO_TEST_CASE(L85_T135_a_snapshot_does_not_change) {
     BOOST_TEST(s->statistics().keys == 1u);
 }
 
-BOOST_AUTO_TEST_CASE(T136_nothing_is_counted_of_weight_0) {
+BOOST_AUTO_TEST_CASE(T136_requests_of_weight_0_are_not_counted) {
     lim(1, options(10, 1000));
     for (const bool is_full : {false, true}) {
         BOOST_TEST(ended_as(admit(of(7, 0)), outcome::granted));
@@ -189,7 +189,7 @@ BOOST_AUTO_TEST_CASE(T136_nothing_is_counted_of_weight_0) {
     check_counts();
 }
 
-BOOST_AUTO_TEST_CASE(T137_waiting_count) {
+BOOST_AUTO_TEST_CASE(T137_the_number_of_waiting_requests) {
     lim(1, options(10, 1000));
     client& a = admit();
     BOOST_TEST(s->waiting() == 0u);
@@ -203,7 +203,7 @@ BOOST_AUTO_TEST_CASE(T137_waiting_count) {
     BOOST_TEST(s->waiting() == 0u);
 }
 
-BOOST_AUTO_TEST_CASE(L86_the_waits_stand_in_their_buckets) {
+BOOST_AUTO_TEST_CASE(L86_waits_are_counted_in_their_buckets) {
     auto o = options(10, 1000);
     o.max_wait = std::chrono::minutes(2);
     lim(1, o);
@@ -227,7 +227,7 @@ BOOST_AUTO_TEST_CASE(L86_the_waits_stand_in_their_buckets) {
     BOOST_TEST((waits.sum == microseconds(60'007'250)));
 }
 
-BOOST_AUTO_TEST_CASE(latency_is_that_of_successes_under_an_algorithm) {
+BOOST_AUTO_TEST_CASE(the_latency_histogram_counts_successes_under_an_algorithm) {
     lim(10, with_law(options(10, 1000)));
     client &a = admit(), &b = admit(), &c = admit();
     after(milliseconds(3));
@@ -242,7 +242,7 @@ BOOST_AUTO_TEST_CASE(latency_is_that_of_successes_under_an_algorithm) {
     BOOST_TEST(s->statistics().latency.count() == 0u);
 }
 
-BOOST_AUTO_TEST_CASE(expected_wait) {
+BOOST_AUTO_TEST_CASE(the_expected_wait_follows_the_intervals_between_grants) {
     lim(1, options(10, 10000));
     BOOST_TEST((s->statistics().expected_wait == milliseconds(0)));
     admit();
@@ -276,7 +276,7 @@ BOOST_AUTO_TEST_CASE(expected_wait) {
     BOOST_TEST((before > milliseconds(0) && before < milliseconds(25)));
 }
 
-BOOST_AUTO_TEST_CASE(expected_wait_has_an_end) {
+BOOST_AUTO_TEST_CASE(the_expected_wait_is_bounded) {
     auto o = options(10, 1000);
     o.max_wait = limiter_options::duration::max();
     lim(1, o);
@@ -286,7 +286,7 @@ BOOST_AUTO_TEST_CASE(expected_wait_has_an_end) {
     BOOST_TEST((s->statistics().expected_wait == limiter_options::duration::max()));
 }
 
-BOOST_AUTO_TEST_CASE(L90_dry_run_twin) {
+BOOST_AUTO_TEST_CASE(L90_a_dry_run_counts_like_its_enforcing_twin_until_the_first_refusal) {
     struct trace {
         int at;
         std::uint64_t key;
@@ -320,7 +320,7 @@ BOOST_AUTO_TEST_CASE(L90_dry_run_twin) {
     BOOST_TEST(over.back() == 3u);
 }
 
-BOOST_AUTO_TEST_CASE(a_dry_run_admits_everybody) {
+BOOST_AUTO_TEST_CASE(a_dry_run_admits_all_requests) {
     auto o = with_law(options(0, 1000));
     o.enforce = false;
     o.max_per_key = 1;
@@ -356,7 +356,7 @@ BOOST_AUTO_TEST_CASE(a_dry_run_admits_everybody) {
     check_counts();
 }
 
-BOOST_AUTO_TEST_CASE(a_dry_run_without_an_algorithm_admits_what_exceeds_the_limit) {
+BOOST_AUTO_TEST_CASE(a_dry_run_without_an_algorithm_admits_weights_above_the_limit) {
     auto o = options(0, 1000);
     o.enforce = false;
     lim(3, o);
@@ -366,7 +366,7 @@ BOOST_AUTO_TEST_CASE(a_dry_run_without_an_algorithm_admits_what_exceeds_the_limi
     BOOST_TEST(s->statistics().over_limit == 2u);
 }
 
-BOOST_AUTO_TEST_CASE(L91_close) {
+BOOST_AUTO_TEST_CASE(L91_close_ends_waiting_requests_and_is_counted) {
     lim(2, options(10, 1000));
     client &a = admit(), &b = admit();
     client* w[] = {&admit(), &admit(of(1)), &admit(at_priority(3))};
@@ -384,7 +384,7 @@ BOOST_AUTO_TEST_CASE(L91_close) {
     check_counts();
 }
 
-BOOST_AUTO_TEST_CASE(the_clock_is_read_for_a_reason_only) {
+BOOST_AUTO_TEST_CASE(the_clock_is_read_only_if_needed) {
     const auto looks = [](auto f) {
         stopped_threads::looks = 0;
         f();

@@ -20,7 +20,7 @@ std::array<double, 4> shares(double a, double b, double c, double d) {
 
 BOOST_FIXTURE_TEST_SUITE(limiter_edges, limiter_fixture)
 
-BOOST_AUTO_TEST_CASE(invalid_options) {
+BOOST_AUTO_TEST_CASE(invalid_options_are_refused) {
     using change = void (*)(limiter_options&);
     constexpr double nan = std::numeric_limits<double>::quiet_NaN();
     static_cast<void>(nan);
@@ -66,7 +66,7 @@ BOOST_AUTO_TEST_CASE(invalid_options) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(what_can_never_be_served_is_told_first) {
+BOOST_AUTO_TEST_CASE(errors_of_the_request_take_precedence) {
     for (const bool is_closed : {false, true}) {
         lim(3, options(0, 0));
         admit();
@@ -83,7 +83,7 @@ BOOST_AUTO_TEST_CASE(what_can_never_be_served_is_told_first) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(invalid_requests) {
+BOOST_AUTO_TEST_CASE(invalid_requests_are_refused) {
     lim(3, options(10, 1000));
     constexpr auto least = std::numeric_limits<std::ptrdiff_t>::min();
     for (const auto& r :
@@ -98,7 +98,7 @@ BOOST_AUTO_TEST_CASE(invalid_requests) {
     check_counts();
 }
 
-BOOST_AUTO_TEST_CASE(what_can_never_be_served_does_not_join_those_that_wait) {
+BOOST_AUTO_TEST_CASE(a_request_that_can_never_be_admitted_does_not_join_those_that_wait) {
     lim(3, options(10, 1000));
     admit(of(0, 3));
     client& waiting = admit();
@@ -114,7 +114,7 @@ BOOST_AUTO_TEST_CASE(what_can_never_be_served_does_not_join_those_that_wait) {
     check_counts();
 }
 
-BOOST_AUTO_TEST_CASE(exceeds_max) {
+BOOST_AUTO_TEST_CASE(a_weight_above_a_fixed_limit_exceeds_max) {
     lim(3, options(10, 1000));
     BOOST_TEST(ended_as(admit(of(0, 4)), outcome::exceeds_max));
     client& a = admit(of(0, 3));
@@ -135,7 +135,7 @@ BOOST_AUTO_TEST_CASE(exceeds_max) {
     check_counts();
 }
 
-BOOST_AUTO_TEST_CASE(a_huge_limit) {
+BOOST_AUTO_TEST_CASE(the_largest_limit_and_weight_do_not_overflow) {
     constexpr auto most = limiter_under_test::max();
     lim(most, options(10, 1000));
     client& a = admit(of(1, most));
@@ -148,7 +148,7 @@ BOOST_AUTO_TEST_CASE(a_huge_limit) {
     BOOST_TEST(s->in_flight() == most);
 }
 
-BOOST_AUTO_TEST_CASE(the_limit_shrinks_below_one_that_waits) {
+BOOST_AUTO_TEST_CASE(the_limit_may_shrink_below_the_weight_of_a_waiting_request) {
     lim(10, options(10, 1000));
     client& a = admit(of(0, 6));
     client& b = admit(of(0, 4));
@@ -165,7 +165,7 @@ BOOST_AUTO_TEST_CASE(the_limit_shrinks_below_one_that_waits) {
     BOOST_TEST(runs(narrow));
 }
 
-BOOST_AUTO_TEST_CASE(finished_after_the_end) {
+BOOST_AUTO_TEST_CASE(an_admission_may_be_finished_after_the_end) {
     for (const int end : {0, 1, 2}) {
         lim(2, options(10, 1000));
         client &a = admit(of(1)), &b = admit();
@@ -197,7 +197,7 @@ BOOST_AUTO_TEST_CASE(finished_after_the_end) {
 }
 
 // As with a semaphore, the handler is destroyed, whatever the request was.
-BOOST_AUTO_TEST_CASE(after_the_shutdown_all_are_abandoned) {
+BOOST_AUTO_TEST_CASE(after_the_shutdown_all_requests_are_abandoned) {
     lim(2, options(10, 1000));
     states->shutdown();
     for (const auto& r :
@@ -215,13 +215,13 @@ BOOST_AUTO_TEST_CASE(after_the_shutdown_all_are_abandoned) {
     BOOST_TEST(s->cancel() == 0u);
 }
 
-BOOST_AUTO_TEST_CASE(made_after_the_shutdown) {
+BOOST_AUTO_TEST_CASE(a_limiter_made_after_the_shutdown_abandons_requests) {
     states->shutdown();
     lim(2, options(10, 1000));
     BOOST_TEST(ended_as(admit(), outcome::abandoned));
 }
 
-BOOST_AUTO_TEST_CASE(cancelled_while_it_waits) {
+BOOST_AUTO_TEST_CASE(a_cancelled_request_leaves_the_queue_and_lets_others_in) {
     lim(2, with_law(options(10, 1000)));
     client& a = admit();
     client& wide = admit_cancellable(of(1, 2));
@@ -239,7 +239,7 @@ BOOST_AUTO_TEST_CASE(cancelled_while_it_waits) {
     check_counts();
 }
 
-BOOST_AUTO_TEST_CASE(grant_and_the_end_of_the_wait_at_one_moment) {
+BOOST_AUTO_TEST_CASE(a_granted_request_can_neither_time_out_nor_be_cancelled) {
     lim(1, options(10, 100));
     client& a = admit();
     client& b = admit_cancellable();
@@ -255,7 +255,7 @@ BOOST_AUTO_TEST_CASE(grant_and_the_end_of_the_wait_at_one_moment) {
     check_counts();
 }
 
-BOOST_AUTO_TEST_CASE(an_expiry_grants_those_behind) {
+BOOST_AUTO_TEST_CASE(an_expiry_grants_the_requests_behind) {
     lim(3, options(10, 1000));
     admit();
     client& wide = admit([] {
@@ -269,7 +269,7 @@ BOOST_AUTO_TEST_CASE(an_expiry_grants_those_behind) {
     BOOST_TEST((runs(n1) && runs(n2) && waits(n3)));
 }
 
-BOOST_AUTO_TEST_CASE(cancel_ends_all_who_wait_for_admission) {
+BOOST_AUTO_TEST_CASE(cancel_ends_all_waiting_requests) {
     lim(2, options(10, 1000));
     client& a = admit(of(0, 2));
     client &b = admit(of(1)), &c = admit(at_priority(3)), &d = admit(of(0, 2));
@@ -297,7 +297,7 @@ BOOST_AUTO_TEST_CASE(cancel_ends_all_who_wait_for_admission) {
 
 // No request is granted between two steps of the end. A request that arrives then is granted after
 // it.
-BOOST_AUTO_TEST_CASE(an_end_in_steps) {
+BOOST_AUTO_TEST_CASE(no_request_is_granted_between_the_steps_of_a_cancel) {
     constexpr int many = 2500;
     lim(1, options(10000, 1000));
     client& a = admit();
@@ -321,7 +321,7 @@ BOOST_AUTO_TEST_CASE(an_end_in_steps) {
     check_counts();
 }
 
-BOOST_AUTO_TEST_CASE(idle_at_once) {
+BOOST_AUTO_TEST_CASE(an_idle_limiter_completes_a_wait_for_idle_at_once) {
     lim(1, options(10, 1000));
     idler i;
     BOOST_TEST(s->enqueue_idle(i) == outcome::granted);
@@ -334,7 +334,7 @@ BOOST_AUTO_TEST_CASE(idle_at_once) {
     check_counts();
 }
 
-BOOST_AUTO_TEST_CASE(idle_after_close) {
+BOOST_AUTO_TEST_CASE(a_wait_for_idle_ends_after_close) {
     lim(1, options(10, 1000));
     client &a = admit(), &b = admit();
     idler i, j;
@@ -348,7 +348,7 @@ BOOST_AUTO_TEST_CASE(idle_after_close) {
     BOOST_TEST((i.end == outcome::granted && j.end == outcome::granted));
 }
 
-BOOST_AUTO_TEST_CASE(idle_takes_no_place_in_the_queue) {
+BOOST_AUTO_TEST_CASE(a_wait_for_idle_takes_no_place_in_the_queue) {
     lim(1, options(1, 1000));
     client& a = admit();
     idler i;
@@ -361,7 +361,7 @@ BOOST_AUTO_TEST_CASE(idle_takes_no_place_in_the_queue) {
     BOOST_TEST((i.end == outcome::granted));
 }
 
-BOOST_AUTO_TEST_CASE(idle_is_cancelled_by_its_slot) {
+BOOST_AUTO_TEST_CASE(a_wait_for_idle_is_cancelled_by_its_slot) {
     lim(1, options(10, 1000));
     client& a = admit();
     idler i, j;
@@ -378,7 +378,7 @@ BOOST_AUTO_TEST_CASE(idle_is_cancelled_by_its_slot) {
     check_counts();
 }
 
-BOOST_AUTO_TEST_CASE(idle_ends_with_the_limiter) {
+BOOST_AUTO_TEST_CASE(a_wait_for_idle_ends_with_the_limiter) {
     for (const bool is_shut : {false, true}) {
         lim(1, options(10, 1000));
         admit(), admit();
@@ -393,7 +393,7 @@ BOOST_AUTO_TEST_CASE(idle_ends_with_the_limiter) {
 }
 
 // Waiting for idle ends when nothing runs, even if the last waiting request could not be granted.
-BOOST_AUTO_TEST_CASE(idle_where_the_last_ends_unserved) {
+BOOST_AUTO_TEST_CASE(a_wait_for_idle_ends_if_the_last_request_ends_unserved) {
     lim(1, options(10, 100));
     is_timer_late = true;
     client& a = admit();
@@ -408,7 +408,7 @@ BOOST_AUTO_TEST_CASE(idle_where_the_last_ends_unserved) {
 
 // In a full queue, the arrival replaces a request whose deadline has passed. That was the last one
 // of the arrival's key, so the key's record leaves and enters again. Then the arrival is next.
-BOOST_AUTO_TEST_CASE(who_is_next_once_an_overdue_request_has_left_is_granted_at_once) {
+BOOST_AUTO_TEST_CASE(an_arrival_that_is_next_once_an_overdue_request_has_left_is_granted_at_once) {
     auto o = options(2, 100);
     o.order = queue_order::lifo;
     lim(4, o);

@@ -99,7 +99,7 @@ BOOST_AUTO_TEST_CASE(aimd_limit_never_falls_below_two_thirds) {
 
 // W-a and W-b need no adaptation, only a limit that is high enough. W-k and W-m belong together:
 // they test a cold start, with an optimum near the initial limit and far from it.
-BOOST_AUTO_TEST_CASE(a_law_that_does_not_adapt_misses_a_goal_of_every_workload) {
+BOOST_AUTO_TEST_CASE(an_algorithm_that_does_not_adapt_misses_a_goal_of_every_workload) {
     for (const auto& control : controls()) {
         bool missed_cold_start = false;
         for (const auto& w : workloads()) {

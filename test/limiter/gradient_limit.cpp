@@ -22,7 +22,7 @@ const auto close_to = boost::test_tools::tolerance(1e-6);
 
 BOOST_AUTO_TEST_SUITE(limiter_gradient_limit)
 
-BOOST_AUTO_TEST_CASE(options_out_of_order_are_refused) {
+BOOST_AUTO_TEST_CASE(invalid_options_are_refused) {
     const double nan = std::numeric_limits<double>::quiet_NaN();
     std::vector<gradient_limit_options> bad(8);
     bad[0].min_limit = 0.5;
@@ -39,7 +39,7 @@ BOOST_AUTO_TEST_CASE(options_out_of_order_are_refused) {
     BOOST_CHECK_NO_THROW((void)gradient_limit());
 }
 
-BOOST_AUTO_TEST_CASE(a_start_outside_the_bounds_is_taken_into_them_with_the_first_sample) {
+BOOST_AUTO_TEST_CASE(a_start_outside_the_bounds_is_corrected_with_the_first_sample) {
     gradient_limit_options options;
     options.min_limit = 10;
     options.max_limit = 100;
@@ -47,14 +47,14 @@ BOOST_AUTO_TEST_CASE(a_start_outside_the_bounds_is_taken_into_them_with_the_firs
     BOOST_TEST(hand_fed(gradient_limit(options), 500).sample(10, 1, true) == 100);
 }
 
-BOOST_AUTO_TEST_CASE(a_copy_goes_its_own_way) {
+BOOST_AUTO_TEST_CASE(a_copy_is_independent) {
     auto one = experienced(100, 10, without_relearning());
     auto another = one;
     BOOST_TEST(one.window({.latency = 20}) == 75, close_to);
     BOOST_TEST(another.window({.latency = 10}) == 110, close_to);
 }
 
-BOOST_AUTO_TEST_CASE(L49_it_halves_at_most) {
+BOOST_AUTO_TEST_CASE(L49_one_window_halves_the_limit_at_most) {
     auto f = experienced(100, 10, without_relearning());
     BOOST_TEST(f.window({.latency = 30}) == 50);
     BOOST_TEST(f.window({.latency = 40}) == 25);
@@ -63,11 +63,11 @@ BOOST_AUTO_TEST_CASE(L49_it_halves_at_most) {
     BOOST_TEST(f.limit == 1);
 }
 
-BOOST_AUTO_TEST_CASE(L50_it_follows_the_ratio_and_adds_no_headroom) {
+BOOST_AUTO_TEST_CASE(L50_the_limit_follows_the_ratio_of_latencies_and_adds_no_headroom) {
     BOOST_TEST(experienced(100, 10, without_relearning()).window({.latency = 20}) == 75, close_to);
 }
 
-BOOST_AUTO_TEST_CASE(L51_a_modest_overload_lowers_it_strictly) {
+BOOST_AUTO_TEST_CASE(L51_a_modest_overload_lowers_the_limit_strictly) {
     auto f = experienced(1000, 10, without_relearning());
     for (int i = 0; i < 30; ++i) {
         const double before = f.limit;
@@ -77,14 +77,14 @@ BOOST_AUTO_TEST_CASE(L51_a_modest_overload_lowers_it_strictly) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(L52_it_grows_by_the_root_where_it_is_reached_and_not_elsewhere) {
+BOOST_AUTO_TEST_CASE(L52_the_limit_grows_by_its_root_only_where_it_is_reached) {
     auto f = experienced(100, 10, without_relearning());
     BOOST_TEST(f.window({.latency = 14, .peak = 80, .bound = false}) == 100);
     BOOST_TEST(f.window({.latency = 14, .peak = 2, .bound = false}) == 100);
     BOOST_TEST(f.window({.latency = 14}) == 110, close_to);
 }
 
-BOOST_AUTO_TEST_CASE(L53_it_moves_strictly_both_ways) {
+BOOST_AUTO_TEST_CASE(L53_the_limit_moves_strictly_both_ways) {
     auto options = without_relearning();
     options.tolerance = 1.1;
     options.max_limit = 1e6;
@@ -101,7 +101,7 @@ BOOST_AUTO_TEST_CASE(L53_it_moves_strictly_both_ways) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(L54_silence_changes_nothing) {
+BOOST_AUTO_TEST_CASE(L54_pauses_between_samples_change_nothing) {
     auto f = experienced(37.25, 10);
     for (int i = 0; i < 100; ++i) {
         f.pass(5000);
@@ -109,7 +109,7 @@ BOOST_AUTO_TEST_CASE(L54_silence_changes_nothing) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(L55_it_falls_while_everything_ends_at_the_same_timeout) {
+BOOST_AUTO_TEST_CASE(L55_the_limit_falls_while_everything_ends_at_the_same_timeout) {
     auto f = experienced(100, 10);
     for (int i = 0; i < 60 && f.limit > 1; ++i) {
         const double before = f.limit;
@@ -120,7 +120,7 @@ BOOST_AUTO_TEST_CASE(L55_it_falls_while_everything_ends_at_the_same_timeout) {
         BOOST_TEST(f.window({.latency = 1000, .overloaded_every = 1}) == 1);
 }
 
-BOOST_AUTO_TEST_CASE(L55_also_where_that_is_reported_as_success_but_slower_than_allowed) {
+BOOST_AUTO_TEST_CASE(L55_the_limit_falls_too_if_the_timeout_is_a_success_slower_than_allowed) {
     gradient_limit_options options;
     options.max_latency = 500ms;
     auto f = experienced(100, 10, options);
@@ -133,7 +133,7 @@ BOOST_AUTO_TEST_CASE(L55_also_where_that_is_reported_as_success_but_slower_than_
 }
 
 // A test can see the baseline only indirectly: by the latency at which the limit begins to fall.
-BOOST_AUTO_TEST_CASE(L56_a_baseline_is_not_learned_of_a_server_at_work) {
+BOOST_AUTO_TEST_CASE(L56_the_baseline_is_not_learned_from_a_loaded_server) {
     auto base_is = [](hand_fed f, double base) {
         auto above = f;
         f.limit = above.limit = 100;
@@ -160,7 +160,7 @@ BOOST_AUTO_TEST_CASE(L57_a_lucky_window_does_not_become_the_baseline) {
     BOOST_TEST(above.window({.latency = 405.5}) < 100);
 }
 
-BOOST_AUTO_TEST_CASE(L59_at_the_floor_it_learns_the_latency_there) {
+BOOST_AUTO_TEST_CASE(L59_at_the_minimum_the_baseline_is_learned) {
     gradient_limit_options options;
     options.min_limit = 10;
     auto f = experienced(10, 10, options);
@@ -192,7 +192,7 @@ BOOST_AUTO_TEST_CASE(a_latency_that_falls_with_the_limit_is_not_learned) {
     BOOST_TEST(f.limit > 15);
 }
 
-BOOST_AUTO_TEST_CASE(what_was_relearned_is_given_up_if_twice_the_concurrency_buys_nothing) {
+BOOST_AUTO_TEST_CASE(a_relearned_baseline_is_dropped_if_twice_the_concurrency_gains_nothing) {
     auto f = experienced(100, 10);
     BOOST_TEST(f.window({.latency = 30}) == 50);
     f.window({.latency = 30}); // suspects a new baseline
@@ -204,7 +204,7 @@ BOOST_AUTO_TEST_CASE(what_was_relearned_is_given_up_if_twice_the_concurrency_buy
     BOOST_TEST(f.window({.latency = 30}) < 50);
 }
 
-BOOST_AUTO_TEST_CASE(after_a_step_elsewhere_as_many_may_wait_as_before_and_no_more) {
+BOOST_AUTO_TEST_CASE(after_a_latency_step_elsewhere_as_many_requests_may_wait_as_before) {
     auto f = experienced(100, 10);
     f.window({.latency = 100});
     f.window({.latency = 100});
@@ -230,7 +230,7 @@ BOOST_AUTO_TEST_CASE(L61_tiny_latencies_leave_a_limit) {
     BOOST_TEST(f.limit == 20);
 }
 
-BOOST_AUTO_TEST_CASE(L62_latencies_of_zero_and_less_are_not_seen) {
+BOOST_AUTO_TEST_CASE(L62_latencies_of_zero_and_less_are_ignored) {
     auto fed = [](std::vector<double> first) {
         hand_fed f(gradient_limit(without_relearning()), 20);
         for (double latency : first)
@@ -244,7 +244,7 @@ BOOST_AUTO_TEST_CASE(L62_latencies_of_zero_and_less_are_not_seen) {
     BOOST_TEST(fed({0, -5}) == fed({}));
 }
 
-BOOST_AUTO_TEST_CASE(L64_all_overloaded_takes_a_tenth_of_what_was_in_flight) {
+BOOST_AUTO_TEST_CASE(L64_if_all_is_overload_the_limit_is_a_tenth_below_what_was_in_flight) {
     BOOST_TEST(
         experienced(100, 10).window({.latency = 1000, .overloaded_every = 1}) == 90, close_to);
     BOOST_TEST(
@@ -252,7 +252,7 @@ BOOST_AUTO_TEST_CASE(L64_all_overloaded_takes_a_tenth_of_what_was_in_flight) {
         close_to);
 }
 
-BOOST_AUTO_TEST_CASE(L65_one_in_a_hundred_changes_nothing) {
+BOOST_AUTO_TEST_CASE(L65_one_overload_in_a_hundred_changes_nothing) {
     auto f = experienced(100, 10);
     f.pass(2000);
     for (int i = 0; i < 100; ++i) {
@@ -279,7 +279,7 @@ BOOST_AUTO_TEST_CASE(L67_the_second_overload_counts_at_once) {
     BOOST_TEST(f.sample(1000, 100, true, outcome::overloaded) == 90, close_to);
 }
 
-BOOST_AUTO_TEST_CASE(L68_twenty_at_once_are_one_step) {
+BOOST_AUTO_TEST_CASE(L68_twenty_results_at_once_are_one_step) {
     auto f = experienced(20, 10, without_relearning());
     f.pass(2000);
     for (int round = 0; round < 6; ++round) {
@@ -290,7 +290,7 @@ BOOST_AUTO_TEST_CASE(L68_twenty_at_once_are_one_step) {
     BOOST_TEST(f.limit == 20 + std::sqrt(20.0), close_to);
 }
 
-BOOST_AUTO_TEST_CASE(L69_the_start_doubles_until_it_does_not_pay) {
+BOOST_AUTO_TEST_CASE(L69_the_slow_start_doubles_the_limit_until_latency_or_overload_ends_it) {
     hand_fed f(gradient_limit(), 20);
     f.base = 10;
     BOOST_TEST(f.window({.latency = 10}) >= 40);
@@ -306,7 +306,7 @@ BOOST_AUTO_TEST_CASE(L69_the_start_doubles_until_it_does_not_pay) {
     BOOST_TEST(g.window({.latency = 10}) < 100);
 }
 
-BOOST_AUTO_TEST_CASE(L70_it_grows_to_twice_what_is_in_flight_and_no_further) {
+BOOST_AUTO_TEST_CASE(L70_the_limit_grows_to_twice_what_is_in_flight_and_no_further) {
     auto options = without_relearning();
     auto f = experienced(40, 10, options);
     BOOST_TEST(f.window({.latency = 10, .peak = 25}) == 40 + std::sqrt(40.0), close_to);
@@ -327,7 +327,7 @@ BOOST_AUTO_TEST_CASE(L71_a_lull_forgets_nothing) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(L72_what_was_admitted_before_a_decrease_changes_nothing) {
+BOOST_AUTO_TEST_CASE(L72_samples_admitted_before_a_decrease_change_nothing) {
     auto f = experienced(100, 10);
     f.pass(3000);
     for (int i = 0; i < 2; ++i)
@@ -340,7 +340,7 @@ BOOST_AUTO_TEST_CASE(L72_what_was_admitted_before_a_decrease_changes_nothing) {
     BOOST_TEST(f.limit == 90, close_to);
 }
 
-BOOST_AUTO_TEST_CASE(L73_throughput_that_falls_while_concurrency_rises_lowers_it) {
+BOOST_AUTO_TEST_CASE(L73_throughput_that_falls_while_concurrency_rises_lowers_the_limit) {
     auto f = experienced(100, 10, without_relearning());
     bool fell = false;
     for (int i = 0; i < 11 && !fell; ++i) {
@@ -350,7 +350,7 @@ BOOST_AUTO_TEST_CASE(L73_throughput_that_falls_while_concurrency_rises_lowers_it
     BOOST_TEST(fell);
 }
 
-BOOST_AUTO_TEST_CASE(L80_what_was_refused_at_once_counts_as_overload_and_is_no_latency) {
+BOOST_AUTO_TEST_CASE(L80_a_refusal_at_once_counts_as_overload_and_not_as_a_latency) {
     auto f = experienced(100, 10, without_relearning());
     double lowest = 100;
     for (int i = 0; i < 1000; ++i) {
@@ -381,7 +381,7 @@ BOOST_AUTO_TEST_CASE(a_timeout_after_quick_service_is_an_ordinary_sample) {
     BOOST_TEST(f.window({.latency = 16, .overloaded_every = 1}) == 90, close_to);
 }
 
-BOOST_AUTO_TEST_CASE(two_failures_of_an_idle_server_take_nothing) {
+BOOST_AUTO_TEST_CASE(two_failures_of_an_idle_server_do_not_lower_the_limit) {
     hand_fed f(gradient_limit(), 20);
     f.window({.latency = 10, .peak = 12, .bound = false});
     f.limit = 200;
@@ -390,7 +390,7 @@ BOOST_AUTO_TEST_CASE(two_failures_of_an_idle_server_take_nothing) {
     BOOST_TEST(f.sample(1000, 2, false, outcome::overloaded) == 20);
 }
 
-BOOST_AUTO_TEST_CASE(it_tries_now_and_then_whether_less_does_as_well) {
+BOOST_AUTO_TEST_CASE(now_and_then_a_probe_finds_out_whether_a_lower_limit_is_as_good) {
     auto f = experienced(100, 10);
     bool probed = false;
     int windows = 0;

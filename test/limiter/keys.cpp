@@ -37,7 +37,7 @@ struct keys_fixture : limiter_fixture {
 
 BOOST_FIXTURE_TEST_SUITE(limiter_keys, keys_fixture)
 
-BOOST_AUTO_TEST_CASE(L30_fewest_held_first) {
+BOOST_AUTO_TEST_CASE(L30_the_key_that_holds_least_comes_first) {
     lim(2, options(10, 1000));
     client &a1 = admit(of(a)), &a2 = admit(of(a));
     client &wa = admit(of(a)), &wb = admit(of(b));
@@ -50,7 +50,7 @@ BOOST_AUTO_TEST_CASE(L30_fewest_held_first) {
     BOOST_TEST(keys() == 0u);
 }
 
-BOOST_AUTO_TEST_CASE(L31_fewest_held_first_of_three) {
+BOOST_AUTO_TEST_CASE(L31_of_three_keys_the_one_that_holds_least_comes_first) {
     lim(3, options(10, 1000));
     client &a1 = admit(of(a)), &a2 = admit(of(a)), &a3 = admit(of(a));
     client &wa = admit(of(a)), &wb = admit(of(b)), &wc = admit(of(c));
@@ -62,7 +62,7 @@ BOOST_AUTO_TEST_CASE(L31_fewest_held_first_of_three) {
     BOOST_TEST(runs(wa));
 }
 
-BOOST_AUTO_TEST_CASE(L32_equals_by_arrival) {
+BOOST_AUTO_TEST_CASE(L32_equal_keys_come_in_the_order_of_arrival) {
     lim(1, options(10, 1000));
     client& first = admit(of(9));
     client &wb = admit(of(b)), &wa = admit(of(a)), &wc = admit(of(c));
@@ -74,7 +74,7 @@ BOOST_AUTO_TEST_CASE(L32_equals_by_arrival) {
     BOOST_TEST(runs(wc));
 }
 
-BOOST_AUTO_TEST_CASE(the_weight_counts_as_held) {
+BOOST_AUTO_TEST_CASE(a_key_holds_the_sum_of_its_weights) {
     lim(4, options(10, 1000));
     admit(of(a, 2));
     client &b1 = admit(of(b, 1)), &z = admit(of(9, 1));
@@ -101,7 +101,7 @@ BOOST_AUTO_TEST_CASE(service_is_time_held_times_weight) {
     BOOST_TEST((runs(wa) && waits(wb)));
 }
 
-BOOST_AUTO_TEST_CASE(the_wait_is_no_service) {
+BOOST_AUTO_TEST_CASE(waiting_does_not_count_as_service) {
     lim(1, options(10, 1000));
     client& z = admit(of(9));
     client& a1 = admit(of(a));
@@ -119,7 +119,7 @@ BOOST_AUTO_TEST_CASE(the_wait_is_no_service) {
     BOOST_TEST((runs(a2) && waits(b2)));
 }
 
-BOOST_AUTO_TEST_CASE(who_was_admitted_without_a_look_at_the_clock_has_held_for_a_tick) {
+BOOST_AUTO_TEST_CASE(an_admission_without_a_clock_reading_counts_as_one_tick) {
     lim(1, options(10, 1000));
     client& first = admit();
     client& z = admit();
@@ -132,7 +132,7 @@ BOOST_AUTO_TEST_CASE(who_was_admitted_without_a_look_at_the_clock_has_held_for_a
     BOOST_TEST((runs(z) && waits(b2)));
 }
 
-BOOST_AUTO_TEST_CASE(L33_work_conserving) {
+BOOST_AUTO_TEST_CASE(L33_one_key_alone_may_use_all_places) {
     lim(5, options(10, 1000));
     for (int i = 0; i < 5; ++i)
         BOOST_TEST(runs(admit(of(a))));
@@ -140,7 +140,7 @@ BOOST_AUTO_TEST_CASE(L33_work_conserving) {
     BOOST_TEST(held_by(a) == 5);
 }
 
-BOOST_AUTO_TEST_CASE(L34_more_keys_than_slots) {
+BOOST_AUTO_TEST_CASE(L34_with_more_keys_than_places_each_has_its_turn) {
     constexpr std::uint64_t t0 = 100;
     lim(2, options(20, 1000));
     admit(of(t0)), admit(of(t0));
@@ -160,7 +160,8 @@ BOOST_AUTO_TEST_CASE(L34_more_keys_than_slots) {
     BOOST_TEST(runs(*of_t0[0]));
 }
 
-// Two or more such others were always ahead: they left and came back with nothing had.
+// Keys that come back must not start without any service: two or more of them would always be
+// ahead.
 BOOST_AUTO_TEST_CASE(a_key_that_stays_has_a_share_beside_keys_that_come_back) {
     struct {
         std::ptrdiff_t limit;
@@ -210,7 +211,7 @@ BOOST_AUTO_TEST_CASE(while_newest_come_first_a_new_key_precedes_the_old_ones) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(L35_key_cap) {
+BOOST_AUTO_TEST_CASE(L35_a_key_does_not_exceed_its_cap) {
     lim(10, capped(3));
     client& a1 = admit(of(a));
     admit(of(a)), admit(of(a));
@@ -250,7 +251,7 @@ BOOST_AUTO_TEST_CASE(a_grant_at_once_may_let_another_key_have_its_turn) {
 }
 
 // A request found no place, but a place is free by the time it would join the queue.
-BOOST_AUTO_TEST_CASE(so_may_a_grant_of_one_that_was_about_to_wait) {
+BOOST_AUTO_TEST_CASE(a_grant_to_an_arrival_about_to_wait_may_let_another_key_have_its_turn) {
     lim(4, options(10, 1000));
     admit(of(b));
     client& wide = admit(of(a, 4, 1));
@@ -283,7 +284,7 @@ BOOST_AUTO_TEST_CASE(T140_a_key_at_its_cap_delays_no_other_key) {
 }
 
 // Requests of a key at its cap cannot be granted, but they can be evicted from a full queue.
-BOOST_AUTO_TEST_CASE(who_is_at_its_cap_may_be_evicted) {
+BOOST_AUTO_TEST_CASE(a_request_of_a_key_at_its_cap_may_be_evicted) {
     lim(10, capped(1, 2));
     admit(of(a)), admit(of(b));
     client &a2 = admit(of(a)), &a3 = admit(of(a));
@@ -292,7 +293,7 @@ BOOST_AUTO_TEST_CASE(who_is_at_its_cap_may_be_evicted) {
     BOOST_TEST(ended_as(a3, outcome::shed));
 }
 
-BOOST_AUTO_TEST_CASE(L37_no_residue) {
+BOOST_AUTO_TEST_CASE(L37_keys_leave_nothing_behind) {
     constexpr int many = 1'000'000;
     lim(2, options(2, 1000));
     place p;
@@ -330,7 +331,7 @@ BOOST_AUTO_TEST_CASE(L37_no_residue) {
 }
 
 // The records of a burst are freed step by step, except for a few.
-BOOST_AUTO_TEST_CASE(records_are_kept_for_a_few_only) {
+BOOST_AUTO_TEST_CASE(only_a_few_spare_records_are_kept) {
     lim(100, options(10, 1000));
     for (std::uint64_t key = 1; key <= 100; ++key)
         admit(of(key));
@@ -361,7 +362,7 @@ BOOST_AUTO_TEST_CASE(a_spare_record_that_was_not_needed_serves_the_next_key) {
 }
 
 // The class admission ensures that a place returns only once; see the tests of admission.
-BOOST_AUTO_TEST_CASE(L38_one_report_gives_back_one) {
+BOOST_AUTO_TEST_CASE(L38_one_finish_gives_back_one_place) {
     lim(10, capped(2));
     client &a1 = admit(of(a)), &a2 = admit(of(a));
     finish(a1);
@@ -371,7 +372,7 @@ BOOST_AUTO_TEST_CASE(L38_one_report_gives_back_one) {
     BOOST_TEST(runs(a2));
 }
 
-BOOST_AUTO_TEST_CASE(L39_fattest_pays) {
+BOOST_AUTO_TEST_CASE(L39_a_request_of_the_key_with_most_waiting_requests_is_evicted) {
     lim(1, options(4, 1000));
     admit();
     client &a1 = admit(of(a)), &a2 = admit(of(a)), &a3 = admit(of(a)), &a4 = admit(of(a));
@@ -387,7 +388,7 @@ BOOST_AUTO_TEST_CASE(L39_fattest_pays) {
     check_counts();
 }
 
-BOOST_AUTO_TEST_CASE(key_0_does_not_pay) {
+BOOST_AUTO_TEST_CASE(requests_without_a_key_are_not_evicted_for_their_number) {
     lim(1, options(4, 1000));
     admit();
     for (int i = 0; i < 4; ++i)
@@ -397,7 +398,7 @@ BOOST_AUTO_TEST_CASE(key_0_does_not_pay) {
 }
 
 // The record of the key leaves with the request, and may be reused for the arrival.
-BOOST_AUTO_TEST_CASE(the_evicted_may_be_the_last_of_its_key) {
+BOOST_AUTO_TEST_CASE(the_evicted_request_may_be_the_last_of_its_key) {
     auto o = options(1, 1000);
     o.order = queue_order::lifo;
     lim(1, o);
@@ -413,7 +414,7 @@ BOOST_AUTO_TEST_CASE(the_evicted_may_be_the_last_of_its_key) {
     check_counts();
 }
 
-BOOST_AUTO_TEST_CASE(who_is_out_of_time_may_be_the_last_of_its_key) {
+BOOST_AUTO_TEST_CASE(a_request_that_times_out_may_be_the_last_of_its_key) {
     lim(1, options(1, 100));
     admit();
     is_timer_late = true;
@@ -431,7 +432,7 @@ BOOST_AUTO_TEST_CASE(who_is_out_of_time_may_be_the_last_of_its_key) {
     check_counts();
 }
 
-BOOST_AUTO_TEST_CASE(L40_returning_key) {
+BOOST_AUTO_TEST_CASE(L40_a_key_that_comes_back_has_no_advantage) {
     lim(1, options(40, 60000));
     client* running = &admit(of(a));
     after(milliseconds(10));
@@ -463,7 +464,7 @@ BOOST_AUTO_TEST_CASE(L40_returning_key) {
     BOOST_TEST((had_a == 5 && had_b == 5));
 }
 
-BOOST_AUTO_TEST_CASE(L41_long_holder) {
+BOOST_AUTO_TEST_CASE(L41_a_key_with_long_requests_waits_behind_one_with_short_requests) {
     lim(2, options(40, 60000));
     client& long_one = admit(of(a));
     client* running = &admit(of(b));
@@ -479,7 +480,7 @@ BOOST_AUTO_TEST_CASE(L41_long_holder) {
     BOOST_TEST(runs(second));
 }
 
-BOOST_AUTO_TEST_CASE(L41_what_was_held_long_counts_afterwards) {
+BOOST_AUTO_TEST_CASE(L41_long_service_counts_afterwards) {
     lim(1, options(10, 60000));
     client& long_one = admit(of(a));
     client& b1 = admit(of(b));

@@ -112,7 +112,7 @@ public:
     std::optional<place> held;
     bool is_in_queue = false;
     admission_request asked;
-    std::optional<limiter_link> slot; // to cancel the request
+    std::optional<limiter_link> slot; // cancels the request
     std::function<void()> on_end;
 
     void ends(outcome o, const place& p) {

@@ -212,7 +212,7 @@ private:
 BOOST_FIXTURE_TEST_SUITE(limiter_many_threads, many_threads_fixture)
 
 // Many limiters in turn. One thread finishes the running admission, another one fires the timer.
-BOOST_AUTO_TEST_CASE(L16_expiry_at_grant) {
+BOOST_AUTO_TEST_CASE(L16_a_grant_and_an_expiry_at_once_end_a_request_once) {
     constexpr int rounds = 100, each = 1000;
     using raced_state = limiter_state<raced_threads>;
     struct lane {
@@ -293,7 +293,7 @@ BOOST_AUTO_TEST_CASE(L16_expiry_at_grant) {
 
 // Between two steps of an end, no request is granted, neither a waiting nor an arriving one. An
 // operation that waits for the limiter to be idle completes neither too early nor never.
-BOOST_AUTO_TEST_CASE(who_comes_between_two_steps_of_an_end) {
+BOOST_AUTO_TEST_CASE(a_request_may_arrive_between_two_steps_of_an_end) {
     using stepped_state = limiter_state<stepped_threads>;
     using stepped_waiter = blocking_waiter<stepped_threads>;
     const boost::intrusive_ptr<state_registry<stepped_threads>> registry(
@@ -335,7 +335,7 @@ BOOST_AUTO_TEST_CASE(who_comes_between_two_steps_of_an_end) {
     stepped->abort();
 }
 
-BOOST_AUTO_TEST_CASE(L36_atomic_caps) {
+BOOST_AUTO_TEST_CASE(L36_caps_hold_under_contention) {
     constexpr int crossing = 10'000;
     auto o = without_deadlines(100);
     o.max_per_key = 1;
@@ -361,7 +361,7 @@ BOOST_AUTO_TEST_CASE(L36_atomic_caps) {
     check_end(crossing);
 }
 
-BOOST_AUTO_TEST_CASE(L42_total) {
+BOOST_AUTO_TEST_CASE(L42_the_limit_holds_under_contention) {
     constexpr int users = 100, each = 1000;
     auto o = without_deadlines(users);
     o.share = {1, .9, .6, .3};
@@ -386,7 +386,7 @@ BOOST_AUTO_TEST_CASE(L42_total) {
     check_end(std::uint64_t(users) * each);
 }
 
-BOOST_AUTO_TEST_CASE(L92_the_limiter_dies_first) {
+BOOST_AUTO_TEST_CASE(L92_admissions_may_outlive_their_limiter) {
     for (int i = 0; i < 200; ++i) {
         limiter_options o = without_deadlines(10);
         o.algorithm = [](const limit_sample& sample) {
@@ -412,7 +412,7 @@ BOOST_AUTO_TEST_CASE(L92_the_limiter_dies_first) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(T141_a_key_that_leaves_while_another_comes) {
+BOOST_AUTO_TEST_CASE(T141_a_key_may_leave_while_its_next_request_arrives) {
     constexpr int each = 20'000;
     lim(100, without_deadlines(0));
     std::atomic<int> lost{0};
@@ -468,7 +468,7 @@ BOOST_AUTO_TEST_CASE(one_thread_at_a_time_is_inside_the_algorithm) {
     check_end(4 * each + 1);
 }
 
-BOOST_AUTO_TEST_CASE(L96_stress) {
+BOOST_AUTO_TEST_CASE(L96_all_members_under_contention) {
     const auto seed = test::seed();
     constexpr int each = 5'000;
     constexpr std::ptrdiff_t limit = 6;

@@ -328,7 +328,7 @@ BOOST_FIXTURE_TEST_CASE(no_lock_is_held_while_an_allocator_is_called, fixture) {
 }
 
 BOOST_FIXTURE_TEST_CASE(
-    a_handler_without_executor_runs_on_the_limiters_and_keeps_it_busy, executors_fixture) {
+    a_handler_without_executor_runs_on_the_limiters_executor_and_keeps_it_busy, executors_fixture) {
     for (const bool waits : {false, true}) {
         BOOST_TEST_CONTEXT("waits " << waits) {
             admission held = waits ? limit.try_admit() : admission();
@@ -370,7 +370,8 @@ BOOST_FIXTURE_TEST_CASE(
     }
 }
 
-BOOST_FIXTURE_TEST_CASE(so_is_a_failure, executors_fixture) {
+BOOST_FIXTURE_TEST_CASE(
+    a_failure_is_posted_straight_to_the_executor_of_its_handler, executors_fixture) {
     const admission held = limit.try_admit();
     operation aborted_one, negative, out_of_time;
     limit.async_admit(asio::bind_executor(on_handler, aborted_one.on_completion()));
@@ -410,7 +411,7 @@ BOOST_FIXTURE_TEST_CASE(a_handler_on_a_strand_runs_there, fixture) {
     BOOST_TEST(inside);
 }
 
-BOOST_AUTO_TEST_CASE(pools_and_the_system_executor_serve) {
+BOOST_AUTO_TEST_CASE(a_limiter_works_on_pools_and_on_the_system_executor) {
     asio::thread_pool pool(2);
     limiter own(pool.get_executor(), 1, patient());
     admission held = own.try_admit();
@@ -427,7 +428,7 @@ BOOST_AUTO_TEST_CASE(pools_and_the_system_executor_serve) {
     BOOST_TEST(own.in_flight() == 0);
 }
 
-BOOST_FIXTURE_TEST_CASE(all_memory_is_the_handlers_and_is_freed_before_it_runs, fixture) {
+BOOST_FIXTURE_TEST_CASE(all_memory_comes_from_the_handler_and_is_freed_before_it_runs, fixture) {
     support::memory_book book;
     const auto counted = [&](auto handler) {
         return asio::bind_allocator(support::counting_allocator<>(book), std::move(handler));
@@ -515,7 +516,7 @@ BOOST_FIXTURE_TEST_CASE(
 
 // The limiter also sets its timer on its own executor.
 BOOST_FIXTURE_TEST_CASE(
-    one_that_refuses_to_look_after_the_deadline_leaves_no_trace, executors_fixture) {
+    an_executor_that_refuses_to_set_the_timer_leaves_no_trace, executors_fixture) {
     const admission held = wayward.try_admit();
     operation timed, patient_one;
     how.now = ways::way::fail;
@@ -557,7 +558,7 @@ BOOST_FIXTURE_TEST_CASE(
     poll();
 }
 
-BOOST_FIXTURE_TEST_CASE(any_number_of_dropped_waiters_is_served_in_a_loop, executors_fixture) {
+BOOST_FIXTURE_TEST_CASE(any_number_of_dropped_waiters_does_not_grow_the_stack, executors_fixture) {
     for (const auto way : {ways::way::drop, ways::way::fail}) {
         BOOST_TEST_CONTEXT("way " << static_cast<int>(way)) {
             how.now = ways::way::pass_on;
@@ -592,7 +593,7 @@ BOOST_FIXTURE_TEST_CASE(an_executor_that_runs_inline_does_not_grow_the_stack, ex
     BOOST_TEST(wayward.in_flight() == 0);
 }
 
-BOOST_FIXTURE_TEST_CASE(a_handler_that_asks_again_and_again_does_not_grow_the_stack, fixture) {
+BOOST_FIXTURE_TEST_CASE(a_handler_that_requests_again_and_again_does_not_grow_the_stack, fixture) {
     struct again {
         limiter* limit;
         int* left;
@@ -758,7 +759,8 @@ BOOST_FIXTURE_TEST_CASE(
 }
 
 // Others wait, but the operation comes before them and fits.
-BOOST_FIXTURE_TEST_CASE(so_does_one_that_is_admitted_past_those_who_wait, fixture) {
+BOOST_FIXTURE_TEST_CASE(
+    an_immediate_executor_runs_a_handler_that_is_admitted_past_waiting_requests, fixture) {
     int ran = 0;
     limiter own(context, 2, patient(5));
     admission held = own.try_admit();
@@ -793,7 +795,7 @@ BOOST_FIXTURE_TEST_CASE(
     BOOST_TEST(limit.in_flight() == 0);
 }
 
-BOOST_FIXTURE_TEST_CASE(the_handler_may_destroy_the_limiter_inside, fixture) {
+BOOST_FIXTURE_TEST_CASE(the_handler_may_destroy_the_limiter_inside_the_initiation, fixture) {
     int ran = 0;
     std::optional<limiter> own(std::in_place, context, 1);
     bool called = false;

@@ -92,7 +92,7 @@ struct shutdown_fixture {
 
 BOOST_FIXTURE_TEST_SUITE(limiter_object_lifetimes, lifetimes_fixture)
 
-BOOST_AUTO_TEST_CASE(a_move_takes_all_along) {
+BOOST_AUTO_TEST_CASE(a_move_takes_admissions_and_waiting_requests_along) {
     limiter_options o = patient();
     int changes = 0;
     o.on_limit_change = [&](double, double) {
@@ -137,7 +137,7 @@ BOOST_AUTO_TEST_CASE(a_moved_from_limiter_can_be_assigned_to_and_destroyed) {
     check_moved_from(*from);
 }
 
-BOOST_AUTO_TEST_CASE(an_assignment_aborts_who_waited_there_and_takes_over_who_waits_here) {
+BOOST_AUTO_TEST_CASE(an_assignment_aborts_the_targets_waiters_and_takes_over_the_sources) {
     limiter a(context, 1, patient()), b(context, 1, patient());
     admission of_a = a.try_admit(), of_b = b.try_admit();
     operation waits_a, waits_b;
@@ -156,7 +156,7 @@ BOOST_AUTO_TEST_CASE(an_assignment_aborts_who_waited_there_and_takes_over_who_wa
     check_moved_from(b);
 }
 
-BOOST_AUTO_TEST_CASE(assigned_to_itself_it_stays_as_it_is) {
+BOOST_AUTO_TEST_CASE(self_assignment_has_no_effect) {
     limiter own(context, 1, patient());
     admission held = own.try_admit();
     operation o;
@@ -314,7 +314,7 @@ BOOST_AUTO_TEST_CASE(close_ends_waiting_requests_and_leaves_running_ones) {
     BOOST_TEST(!own.try_admit());
 }
 
-BOOST_AUTO_TEST_CASE(what_ends_after_close_is_counted_and_shown_to_no_algorithm) {
+BOOST_AUTO_TEST_CASE(a_finish_after_close_is_counted_but_no_algorithm_sees_it) {
     int shown = 0;
     limiter_options options = patient();
     options.algorithm = [&](const asio_semaphore::limit_sample& s) {
@@ -397,7 +397,7 @@ BOOST_AUTO_TEST_CASE(a_cancellation_after_the_grant_has_no_effect) {
     BOOST_TEST(own.statistics().priorities[0].cancelled == 0u);
 }
 
-BOOST_AUTO_TEST_CASE(the_signal_may_die_early_or_serve_somebody_else) {
+BOOST_AUTO_TEST_CASE(the_signal_may_die_early_or_serve_another_operation) {
     limiter own(context, 1, patient());
     admission held = own.try_admit();
     operation a, b;
@@ -420,7 +420,7 @@ BOOST_AUTO_TEST_CASE(the_signal_may_die_early_or_serve_somebody_else) {
     BOOST_TEST(b.admitted());
 }
 
-BOOST_AUTO_TEST_CASE(a_limiter_ends_without_its_admissions_on_whatever_thread) {
+BOOST_AUTO_TEST_CASE(admissions_may_be_finished_on_any_thread_after_the_end_of_their_limiter) {
     admission a, b;
     {
         asio::io_context dying;
@@ -433,7 +433,8 @@ BOOST_AUTO_TEST_CASE(a_limiter_ends_without_its_admissions_on_whatever_thread) {
     other.join();
 }
 
-BOOST_FIXTURE_TEST_CASE(a_context_that_goes_destroys_who_waits_without_calling, shutdown_fixture) {
+BOOST_FIXTURE_TEST_CASE(
+    a_destroyed_context_destroys_waiting_handlers_without_calling_them, shutdown_fixture) {
     operation timed, keyed, on_strand, idle, on_its_way;
     limit->async_admit(waiting_for(1h), timed.on_completion());
     limit->async_admit(of_key(4), keyed.on_completion());
@@ -586,7 +587,7 @@ BOOST_FIXTURE_TEST_CASE(a_dying_handler_may_construct_a_limiter, shutdown_fixtur
 }
 
 BOOST_FIXTURE_TEST_CASE(
-    a_chain_of_waiters_that_own_each_others_places_goes_in_a_loop, shutdown_fixture) {
+    a_chain_of_waiters_that_own_each_others_places_is_destroyed_in_a_loop, shutdown_fixture) {
     constexpr std::size_t length = 10000;
     std::vector<std::unique_ptr<limiter>> chain;
     for (std::size_t i = 0; i <= length; ++i)
@@ -649,19 +650,20 @@ struct dying_limiter {
 
 } // namespace
 
-BOOST_FIXTURE_TEST_CASE(a_limiter_may_go_inside_its_try_admit, dying_limiter) {
+BOOST_FIXTURE_TEST_CASE(a_limiter_may_be_destroyed_inside_its_try_admit, dying_limiter) {
     admission got = limit->try_admit();
     BOOST_TEST(bool(got));
     got.finish();
 }
 
-BOOST_FIXTURE_TEST_CASE(a_limiter_may_go_inside_its_async_admit, dying_limiter) {
+BOOST_FIXTURE_TEST_CASE(a_limiter_may_be_destroyed_inside_its_async_admit, dying_limiter) {
     bool called = false;
     limit->async_admit(waiting_for(0s), [&](error_code, admission) { called = true; });
     BOOST_TEST(!called);
 }
 
-BOOST_FIXTURE_TEST_CASE(a_limiter_may_go_where_an_arrival_waits, dying_limiter) {
+BOOST_FIXTURE_TEST_CASE(
+    a_limiter_may_be_destroyed_while_an_arrival_joins_its_queue, dying_limiter) {
     admission_request wide;
     wide.weight = 2;
     bool called = false;

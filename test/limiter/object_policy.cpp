@@ -40,7 +40,7 @@ void succeed(admission place) {
 
 BOOST_FIXTURE_TEST_SUITE(limiter_object_policy, fixture)
 
-BOOST_AUTO_TEST_CASE(a_deadline_ends_a_wait_by_the_executor_alone) {
+BOOST_AUTO_TEST_CASE(a_deadline_ends_a_wait_only_while_the_context_runs) {
     limiter own(context, 1, patient());
     const admission held = own.try_admit();
     operation o;
@@ -56,7 +56,7 @@ BOOST_AUTO_TEST_CASE(a_deadline_ends_a_wait_by_the_executor_alone) {
     BOOST_TEST(own.statistics().priorities[0].timed_out == 1u);
 }
 
-BOOST_AUTO_TEST_CASE(it_is_the_limiters_where_the_request_has_none) {
+BOOST_AUTO_TEST_CASE(a_request_without_a_deadline_has_that_of_the_limiter) {
     limiter_options options;
     options.max_wait = 3ms;
     limiter own(context, 1, options);
@@ -75,7 +75,7 @@ BOOST_AUTO_TEST_CASE(it_is_the_limiters_where_the_request_has_none) {
     BOOST_TEST(own_deadline.failed(aborted));
 }
 
-BOOST_AUTO_TEST_CASE(one_timer_serves_all_in_the_order_of_their_deadlines) {
+BOOST_AUTO_TEST_CASE(one_timer_serves_all_requests_in_the_order_of_their_deadlines) {
     std::vector<int> order;
     const auto note = [&](int i) {
         return [&order, i](error_code ec, admission) {
@@ -99,7 +99,7 @@ BOOST_AUTO_TEST_CASE(one_timer_serves_all_in_the_order_of_their_deadlines) {
     BOOST_TEST(order == expected, boost::test_tools::per_element());
 }
 
-BOOST_AUTO_TEST_CASE(a_timer_that_nobody_needs_any_more_does_not_keep_the_context) {
+BOOST_AUTO_TEST_CASE(a_timer_that_is_no_longer_needed_does_not_keep_the_context_running) {
     limiter own(context, 1, patient());
     admission held = own.try_admit();
     operation granted, cancelled, closed_one;
@@ -127,7 +127,7 @@ BOOST_AUTO_TEST_CASE(a_timer_that_nobody_needs_any_more_does_not_keep_the_contex
     BOOST_TEST(closed_one.failed(closed));
 }
 
-BOOST_AUTO_TEST_CASE(nobody_is_admitted_whose_deadline_is_over_however_late_the_timer) {
+BOOST_AUTO_TEST_CASE(no_request_is_admitted_after_its_deadline_however_late_the_timer) {
     limiter own(context, 1, patient());
     admission held = own.try_admit();
     operation late, in_time;
@@ -140,7 +140,7 @@ BOOST_AUTO_TEST_CASE(nobody_is_admitted_whose_deadline_is_over_however_late_the_
     BOOST_TEST(in_time.admitted());
 }
 
-BOOST_AUTO_TEST_CASE(whose_time_is_over_frees_its_place_in_a_full_queue) {
+BOOST_AUTO_TEST_CASE(a_request_past_its_deadline_frees_its_place_in_a_full_queue) {
     limiter own(context, 1, patient(1));
     admission held = own.try_admit();
     operation late, next;
@@ -155,7 +155,7 @@ BOOST_AUTO_TEST_CASE(whose_time_is_over_frees_its_place_in_a_full_queue) {
     BOOST_TEST(next.admitted());
 }
 
-BOOST_AUTO_TEST_CASE(without_time_a_request_is_admitted_at_once_or_not_at_all) {
+BOOST_AUTO_TEST_CASE(with_a_wait_of_zero_a_request_is_admitted_at_once_or_not_at_all) {
     limiter own(context, 1, patient(0));
     for (const auto none : {steady::duration(0), steady::duration(-1), steady::duration::min()}) {
         operation granted, refused;
@@ -198,7 +198,7 @@ BOOST_AUTO_TEST_CASE(in_a_standing_queue_a_short_deadline_ends_as_shed) {
 }
 
 // A deadline outside the range of the clock means no deadline.
-BOOST_AUTO_TEST_CASE(the_longest_wait_is_a_wait_for_ever) {
+BOOST_AUTO_TEST_CASE(the_longest_wait_is_a_wait_without_a_deadline) {
     limiter own(context, 1, patient());
     admission held = own.try_admit();
     operation a, b;
@@ -231,7 +231,7 @@ BOOST_AUTO_TEST_CASE(the_timer_runs_on_the_limiters_executor) {
     BOOST_TEST(o.failed(timed_out));
 }
 
-BOOST_AUTO_TEST_CASE(an_algorithm_sees_what_finishes_and_its_limit_is_in_force_at_once) {
+BOOST_AUTO_TEST_CASE(an_algorithm_sees_each_finish_and_its_limit_applies_at_once) {
     std::vector<limit_sample> seen;
     std::vector<std::pair<double, double>> changes;
     limiter_options options = patient();
@@ -299,7 +299,7 @@ BOOST_AUTO_TEST_CASE(a_sample_is_timed_from_the_admission) {
     BOOST_TEST((latency <= steady::now() - asked - 20ms));
 }
 
-BOOST_AUTO_TEST_CASE(what_an_algorithm_returns_is_taken_for_what_it_can_be) {
+BOOST_AUTO_TEST_CASE(an_unusable_result_of_an_algorithm_is_corrected_or_ignored) {
     double next = 0;
     limiter_options options = patient();
     options.algorithm = [&](const limit_sample&) {
@@ -392,7 +392,7 @@ BOOST_AUTO_TEST_CASE(the_users_functions_may_use_the_limiter) {
         o.held().finish(ended::ignored);
 }
 
-BOOST_AUTO_TEST_CASE(a_finish_inside_the_algorithm_is_shown_afterwards) {
+BOOST_AUTO_TEST_CASE(the_algorithm_sees_a_finish_inside_itself_afterwards) {
     std::optional<limiter> own;
     admission second;
     int depth = 0, deepest = 0, shown = 0;
@@ -415,7 +415,7 @@ BOOST_AUTO_TEST_CASE(a_finish_inside_the_algorithm_is_shown_afterwards) {
     BOOST_TEST(own->in_flight() == 0);
 }
 
-BOOST_AUTO_TEST_CASE(the_users_functions_may_end_the_limiter_whose_admission_is_finished) {
+BOOST_AUTO_TEST_CASE(the_users_functions_may_destroy_the_limiter_inside_a_finish) {
     for (const bool in_algorithm : {true, false}) {
         BOOST_TEST_CONTEXT("in the algorithm " << in_algorithm) {
             std::optional<limiter> own;
@@ -446,7 +446,7 @@ BOOST_AUTO_TEST_CASE(the_users_functions_may_end_the_limiter_whose_admission_is_
     }
 }
 
-BOOST_AUTO_TEST_CASE(or_the_one_whose_limit_is_set) {
+BOOST_AUTO_TEST_CASE(the_users_functions_may_destroy_the_limiter_inside_set_limit) {
     std::optional<limiter> own;
     int told = 0;
     limiter_options options = patient();
@@ -461,7 +461,7 @@ BOOST_AUTO_TEST_CASE(or_the_one_whose_limit_is_set) {
     BOOST_TEST(!own.has_value());
 }
 
-BOOST_AUTO_TEST_CASE(a_set_limit_inside_the_algorithm_stands) {
+BOOST_AUTO_TEST_CASE(a_set_limit_inside_the_algorithm_overrides_its_result) {
     std::optional<limiter> own;
     limiter_options options = patient();
     options.algorithm = [&](const limit_sample&) {
@@ -473,7 +473,7 @@ BOOST_AUTO_TEST_CASE(a_set_limit_inside_the_algorithm_stands) {
     BOOST_TEST(own->limit() == 7.0);
 }
 
-BOOST_AUTO_TEST_CASE(set_limit_starts_a_fresh_copy_which_sees_only_what_is_admitted_from_then_on) {
+BOOST_AUTO_TEST_CASE(set_limit_starts_a_fresh_copy_which_sees_only_later_admissions) {
     struct counter {
         std::vector<int>* log;
         int calls = 0;
@@ -504,7 +504,7 @@ BOOST_AUTO_TEST_CASE(set_limit_starts_a_fresh_copy_which_sees_only_what_is_admit
     BOOST_TEST(own.statistics().succeeded == 4u);
 }
 
-BOOST_AUTO_TEST_CASE(an_algorithm_that_cannot_be_copied_now_leaves_the_limit_as_it_is) {
+BOOST_AUTO_TEST_CASE(set_limit_changes_nothing_if_copying_the_algorithm_throws) {
     struct reluctant {
         const bool* refuses;
 
@@ -553,7 +553,7 @@ BOOST_AUTO_TEST_CASE(an_algorithm_that_captures_its_limiters_owner_is_destroyed_
     BOOST_TEST(watch.expired());
 }
 
-BOOST_AUTO_TEST_CASE(a_gradient_limit_runs_in_the_object) {
+BOOST_AUTO_TEST_CASE(a_limiter_runs_a_gradient_limit) {
     limiter_options options = patient(1000);
     options.algorithm = asio_semaphore::gradient_limit();
     int changes = 0;
@@ -589,7 +589,7 @@ BOOST_AUTO_TEST_CASE(a_gradient_limit_runs_in_the_object) {
 }
 
 // When a service starts, all of its clients may arrive at once.
-BOOST_AUTO_TEST_CASE(a_burst_that_the_queue_can_hold_is_refused_nothing) {
+BOOST_AUTO_TEST_CASE(no_request_of_a_burst_is_refused_if_the_queue_can_hold_it) {
     limiter own(context, 20);
     int served = 0;
     std::ptrdiff_t most = 0;

@@ -199,7 +199,7 @@ BOOST_AUTO_TEST_CASE(what_happens_before_a_finish_is_visible_after_the_admission
 }
 
 // Many clients, seven keys with a cap, all priorities, shares, a bounded queue, several threads.
-BOOST_AUTO_TEST_CASE(never_is_more_in_flight_than_the_limit) {
+BOOST_AUTO_TEST_CASE(there_is_never_more_in_flight_than_the_limit) {
     constexpr std::ptrdiff_t most = 10;
     constexpr int clients = 100, times = 100;
     threaded_context threads(4);
@@ -263,7 +263,7 @@ BOOST_AUTO_TEST_CASE(never_is_more_in_flight_than_the_limit) {
 }
 
 // Eight threads call all member functions of a limiter.
-BOOST_AUTO_TEST_CASE(all_verbs_from_all_threads_end_every_operation_once) {
+BOOST_AUTO_TEST_CASE(all_members_from_all_threads_complete_every_operation_once) {
     const auto seed = test::seed();
     constexpr std::ptrdiff_t most = 6;
     constexpr unsigned users = 8;
@@ -638,7 +638,7 @@ BOOST_AUTO_TEST_CASE(no_wake_up_is_lost_between_a_request_and_a_finish) {
     race<round>();
 }
 
-BOOST_AUTO_TEST_CASE(of_two_that_finish_the_last_wakes_who_waits_for_the_end) {
+BOOST_AUTO_TEST_CASE(of_two_finishes_the_last_completes_the_wait_for_idle) {
     struct round {
         asio::io_context context;
         limiter limit{context, 2, patient()};
@@ -671,7 +671,7 @@ BOOST_AUTO_TEST_CASE(an_admission_may_be_finished_while_the_limiter_dies) {
     race<round>();
 }
 
-BOOST_AUTO_TEST_CASE(an_admission_may_be_finished_while_the_context_goes) {
+BOOST_AUTO_TEST_CASE(an_admission_may_be_finished_while_the_context_is_destroyed) {
     struct round {
         std::optional<asio::io_context> context{std::in_place};
         limiter limit{*context, 1, patient()};

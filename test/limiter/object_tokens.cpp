@@ -157,7 +157,7 @@ BOOST_AUTO_TEST_CASE(a_handler_may_be_any_callable_and_move_only) {
     BOOST_TEST(static_cast<bool>(got));
 }
 
-BOOST_AUTO_TEST_CASE(the_least_that_a_handler_may_be_is_enough) {
+BOOST_AUTO_TEST_CASE(a_handler_with_the_minimum_requirements_is_enough) {
     operation now, later, aborted_one, idle;
     limit.async_admit(hostile::admitted(now.on_completion()));
     limit.async_admit(of_key(3), hostile::admitted(later.on_completion()));
@@ -187,7 +187,7 @@ BOOST_AUTO_TEST_CASE(a_future_gets_the_admission_or_the_error) {
     BOOST_CHECK_EXCEPTION((void)later.get(), system_error, is_aborted);
 }
 
-BOOST_AUTO_TEST_CASE(a_future_that_nobody_reads_gives_the_place_back_unreported) {
+BOOST_AUTO_TEST_CASE(an_unread_future_gives_the_place_back_unreported) {
     {
         const auto unread = limit.async_admit(asio::use_future);
         poll();
@@ -288,7 +288,7 @@ BOOST_AUTO_TEST_CASE(redirect_error_takes_the_error_out) {
     BOOST_TEST(ec == closed);
 }
 
-BOOST_AUTO_TEST_CASE(append_prepend_and_consign_add_what_they_add) {
+BOOST_AUTO_TEST_CASE(append_prepend_and_consign_work) {
     std::string appended, prepended;
     limit.async_admit(asio::append(
         [&](error_code, admission a, const std::string& s) {
@@ -350,7 +350,7 @@ BOOST_AUTO_TEST_CASE(the_binders_bind_other_tokens_too) {
     BOOST_TEST(book.ran == 2);
 }
 
-BOOST_AUTO_TEST_CASE(a_type_erased_handler_serves) {
+BOOST_AUTO_TEST_CASE(a_type_erased_handler_works) {
     operation owned, waits, idle, dropped;
     asio::cancellation_signal signal;
     using erased = asio::any_completion_handler<void(error_code, admission)>;
@@ -420,7 +420,7 @@ BOOST_AUTO_TEST_CASE(the_executor_type_can_be_rebound) {
 
 #if BOOST_VERSION >= 108600
 
-BOOST_AUTO_TEST_CASE(the_default_of_defaults_is_deferred) {
+BOOST_AUTO_TEST_CASE(the_default_token_is_deferred) {
     operation a, b, idle;
     limit.async_admit()(a.on_completion());
     limit.async_admit(of_key(1))(b.on_completion());
@@ -469,7 +469,7 @@ BOOST_AUTO_TEST_CASE(a_parallel_group_takes_the_first_and_the_loser_leaves_the_q
     BOOST_TEST(limit.waiting() == 0u);
 }
 
-BOOST_AUTO_TEST_CASE(a_parallel_group_gives_back_what_both_won) {
+BOOST_AUTO_TEST_CASE(a_parallel_group_gives_back_both_places) {
     limiter other(context, 1, patient());
     asio::experimental::make_parallel_group(
         limit.async_admit(asio::deferred), other.async_admit(asio::deferred))
@@ -504,7 +504,7 @@ BOOST_AUTO_TEST_CASE(a_ranged_parallel_group_yields_a_vector_of_admissions) {
     BOOST_TEST(limit.in_flight() == 0);
 }
 
-BOOST_AUTO_TEST_CASE(a_promise_keeps_the_place_until_it_is_asked) {
+BOOST_AUTO_TEST_CASE(a_promise_keeps_the_place_until_it_is_awaited) {
     auto promise = limit.async_admit(asio::experimental::use_promise);
     poll();
     BOOST_TEST(limit.in_flight() == 1);
@@ -546,7 +546,7 @@ BOOST_AUTO_TEST_CASE(coroutines_take_turns) {
     BOOST_TEST(limit.statistics().succeeded == 3u);
 }
 
-BOOST_AUTO_TEST_CASE(a_server_takes_overload_as_a_value) {
+BOOST_AUTO_TEST_CASE(a_coroutine_may_take_overload_as_a_value) {
     const admission held = limit.try_admit();
     bool replied = false;
     start([&]() -> awaitable<void> {
@@ -573,7 +573,7 @@ BOOST_AUTO_TEST_CASE(a_coroutine_gets_the_error_as_an_exception) {
     BOOST_TEST(finished == 1);
 }
 
-BOOST_AUTO_TEST_CASE(the_loser_of_or_leaves_the_queue_and_a_second_winner_gives_back) {
+BOOST_AUTO_TEST_CASE(the_loser_of_operator_or_leaves_the_queue_or_gives_its_place_back) {
     limiter other(context, 1, patient());
     admission held = other.try_admit();
     start([&]() -> awaitable<void> {

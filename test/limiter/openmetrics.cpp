@@ -101,7 +101,7 @@ BOOST_AUTO_TEST_CASE(L87_the_whole_text_to_the_byte) {
     BOOST_TEST(read.value("api_keys", {{"path", "C:\\new \"x\"\n"}, {"zone", "b"}}) == "24");
 }
 
-BOOST_AUTO_TEST_CASE(every_number_stands_on_its_line) {
+BOOST_AUTO_TEST_CASE(every_number_is_on_its_line) {
     const limiter_statistics s = distinct_statistics();
     const exposition text(text_of(s, "x_1"));
     const auto is = [&](const char* name, const label_set& with, const std::string& value) {
@@ -199,7 +199,7 @@ BOOST_AUTO_TEST_CASE(any_statistics_become_a_valid_text_of_as_many_lines) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(what_is_set_in_the_stream_has_no_influence_and_stays) {
+BOOST_AUTO_TEST_CASE(the_settings_of_the_stream_have_no_influence_and_stay) {
     const std::string plain = text_of(distinct_statistics());
     std::ostringstream out;
     out.imbue(another_locale);
@@ -216,7 +216,7 @@ BOOST_AUTO_TEST_CASE(what_is_set_in_the_stream_has_no_influence_and_stays) {
     BOOST_TEST((out.getloc() == another_locale));
 }
 
-BOOST_AUTO_TEST_CASE(nor_has_the_global_locale) {
+BOOST_AUTO_TEST_CASE(the_global_locale_has_no_influence) {
     limiter_statistics s = distinct_statistics();
     s.limit = 1234567.5;
     s.in_flight = 1234567;
@@ -229,7 +229,7 @@ BOOST_AUTO_TEST_CASE(nor_has_the_global_locale) {
     BOOST_TEST(exposition(text).value("api_limit") == "1234567.5");
 }
 
-BOOST_AUTO_TEST_CASE(limits_are_written_shortly_and_read_as_the_same) {
+BOOST_AUTO_TEST_CASE(limits_are_written_briefly_and_read_back_unchanged) {
     const double nan = std::numeric_limits<double>::quiet_NaN();
     const double infinity = std::numeric_limits<double>::infinity();
     const std::pair<double, const char*> expected[] = {
@@ -256,7 +256,7 @@ BOOST_AUTO_TEST_CASE(limits_are_written_shortly_and_read_as_the_same) {
         BOOST_TEST(std::strtod(limit_of(limit).c_str(), nullptr) == limit);
 }
 
-BOOST_AUTO_TEST_CASE(the_largest_and_the_least_are_written_too) {
+BOOST_AUTO_TEST_CASE(the_largest_and_smallest_numbers_are_written_correctly) {
     using duration = duration_histogram::duration;
     limiter_statistics s;
     s.in_flight = std::numeric_limits<std::ptrdiff_t>::min();
@@ -278,7 +278,7 @@ BOOST_AUTO_TEST_CASE(the_largest_and_the_least_are_written_too) {
     BOOST_TEST(text.value("api_latency_seconds_sum") == "0.0");
 }
 
-BOOST_AUTO_TEST_CASE(names_that_are_none_are_refused_and_nothing_is_written) {
+BOOST_AUTO_TEST_CASE(invalid_names_are_refused_and_nothing_is_written) {
     std::ostringstream out;
     for (const std::string prefix :
          {"", "_", "_api", "1api", "api-1", "api limit", "job:api", "api\n", "\xc3\xa4", "api{"})
@@ -297,7 +297,7 @@ BOOST_AUTO_TEST_CASE(names_that_are_none_are_refused_and_nothing_is_written) {
     BOOST_TEST(out.str() == "");
 }
 
-BOOST_AUTO_TEST_CASE(names_and_values_that_are_valid_are_taken_as_they_are) {
+BOOST_AUTO_TEST_CASE(valid_names_and_values_are_written_unchanged) {
     for (const std::string name : {"a", "Z", "a_", "a__b", "aZ09", "lee", "l", "prioritys"}) {
         for (const std::string value :
              {"", "\\", "\"", "\n", "\\n", "\\\\\"\n\\", "}", "# EOF", "a,b=\"c\"", "\xc3\xa4\r\t",
@@ -325,7 +325,7 @@ BOOST_AUTO_TEST_CASE(several_limiters_share_a_page_under_different_prefixes) {
         (void)exposition(page + text_of({}, "reads", {{"of", "b"}})), std::runtime_error);
 }
 
-BOOST_AUTO_TEST_CASE(a_stream_that_fails_is_treated_as_others_do) {
+BOOST_AUTO_TEST_CASE(a_failing_stream_is_treated_like_other_output_functions_do) {
     std::ostream nowhere(nullptr);
     BOOST_CHECK_NO_THROW(write_openmetrics(nowhere, {}, "api"));
     BOOST_TEST(nowhere.bad());
@@ -335,7 +335,7 @@ BOOST_AUTO_TEST_CASE(a_stream_that_fails_is_treated_as_others_do) {
 }
 
 // The cases above rely on the parser, so it has to reject damaged text.
-BOOST_AUTO_TEST_CASE(a_text_that_is_damaged_is_not_read) {
+BOOST_AUTO_TEST_CASE(the_parser_rejects_a_damaged_text) {
     const std::string text = text_of(distinct_statistics(), "a", {{"l", "x\\\"\n"}});
     BOOST_REQUIRE_NO_THROW((void)exposition(text));
     const std::string label = R"(l="x\\\"\n")";

@@ -74,7 +74,7 @@ const boost::system::error_category& a_copy_of_the_category() {
 
 BOOST_AUTO_TEST_SUITE(limiter_overload)
 
-BOOST_AUTO_TEST_CASE(is_what_a_limiter_refuses_with) {
+BOOST_AUTO_TEST_CASE(overload_equals_the_refusals_of_a_limiter) {
     for (const error_code& ec : overloads) {
         BOOST_TEST_CONTEXT(ec.category().name() << " " << ec.value()) {
             BOOST_TEST((ec == condition::overload));
@@ -84,7 +84,7 @@ BOOST_AUTO_TEST_CASE(is_what_a_limiter_refuses_with) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(is_nothing_else) {
+BOOST_AUTO_TEST_CASE(overload_equals_no_other_error) {
     for (const error_code& ec : no_overloads) {
         BOOST_TEST_CONTEXT(ec.category().name() << " " << ec.value()) {
             BOOST_TEST((ec != condition::overload));
@@ -93,7 +93,7 @@ BOOST_AUTO_TEST_CASE(is_nothing_else) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(the_other_values_of_the_category_equal_nothing) {
+BOOST_AUTO_TEST_CASE(the_other_values_of_the_category_equal_no_error) {
     for (const int value : {0, 2, -1}) {
         const error_condition other(value, condition_category());
         BOOST_TEST((other != condition::overload));
@@ -114,7 +114,7 @@ BOOST_AUTO_TEST_CASE(the_condition_has_a_category_a_name_and_a_message) {
         error_condition(2, condition_category()).message() == "Unknown asio_semaphore condition");
 }
 
-BOOST_AUTO_TEST_CASE(the_errors_of_a_limiter_say_what_they_are) {
+BOOST_AUTO_TEST_CASE(the_errors_of_a_limiter_have_messages) {
     BOOST_TEST(make_error_code(error::queue_full).message() == "Too many operations wait already");
     BOOST_TEST(make_error_code(error::shed).message() == "Shed from the queue under load");
     BOOST_TEST(make_error_code(error::closed).message() == "The semaphore or limiter is closed");
@@ -124,7 +124,7 @@ BOOST_AUTO_TEST_CASE(the_errors_of_a_limiter_say_what_they_are) {
 }
 
 #if !defined(ASIO_SEMAPHORE_SEPARATE_COMPILATION)
-BOOST_AUTO_TEST_CASE(compares_equal_across_copies_of_the_category) {
+BOOST_AUTO_TEST_CASE(overload_compares_equal_across_copies_of_the_category) {
     const auto& copy = a_copy_of_the_category();
     BOOST_TEST(&copy != &condition_category());
     BOOST_TEST((copy == condition_category()));
@@ -133,7 +133,7 @@ BOOST_AUTO_TEST_CASE(compares_equal_across_copies_of_the_category) {
 }
 #endif
 
-BOOST_AUTO_TEST_CASE(errors_survive_the_way_through_the_standard_library) {
+BOOST_AUTO_TEST_CASE(errors_survive_a_conversion_to_std_error_code_and_back) {
     for (const error e : {error::queue_full, error::shed, error::closed}) {
         const error_code before = e;
         const std::error_code between = before;
@@ -146,7 +146,7 @@ BOOST_AUTO_TEST_CASE(errors_survive_the_way_through_the_standard_library) {
     BOOST_TEST((error_code(std::make_error_code(std::errc::timed_out)) == condition::overload));
 }
 
-BOOST_AUTO_TEST_CASE(by_default_only_what_tells_of_load_counts_as_overload) {
+BOOST_AUTO_TEST_CASE(by_default_only_errors_caused_by_load_count_as_overload) {
     const std::pair<error_code, outcome> expected[] = {
         {error_code(), outcome::success},
         {error_code(0, http), outcome::success},

@@ -70,7 +70,7 @@ void only_a_law_that_adapts_meets(const char* name, Experiment experiment) {
 
 BOOST_AUTO_TEST_SUITE(limiter_plant)
 
-BOOST_AUTO_TEST_CASE(E1_it_arrives_from_wherever_it_starts) {
+BOOST_AUTO_TEST_CASE(E1_the_limit_converges_from_every_start) {
     for (double start : {1.0, 2.0, 5.0, 20.0, 50.0, 500.0})
         only_a_law_that_adapts_meets(("E1 from " + std::to_string(start)).c_str(), [&](law l) {
             auto o = plant(32, 1.5);
@@ -95,7 +95,7 @@ BOOST_AUTO_TEST_CASE(E1_it_arrives_from_wherever_it_starts) {
         });
 }
 
-BOOST_AUTO_TEST_CASE(E5_it_follows_the_capacity_down_and_up) {
+BOOST_AUTO_TEST_CASE(E5_the_limit_follows_the_capacity_down_and_up) {
     only_a_law_that_adapts_meets("E5", [](law l) {
         auto o = plant(48, 1.5);
         const double arrivals = o.schedule[0].arrivals;
@@ -153,7 +153,7 @@ BOOST_AUTO_TEST_CASE(E8_a_shared_server_is_used_but_not_shared_fairly) {
                }) >= 0.95 * 1600);
 }
 
-BOOST_AUTO_TEST_CASE(E9_five_hours_of_overload_and_lulls_move_nothing) {
+BOOST_AUTO_TEST_CASE(E9_the_limit_does_not_drift_in_five_hours_of_overload_and_lulls) {
     only_a_law_that_adapts_meets("E9", [](law l) {
         auto o = plant(8, 3);
         o.schedule.clear();
@@ -183,7 +183,7 @@ BOOST_AUTO_TEST_CASE(E9_five_hours_of_overload_and_lulls_move_nothing) {
     });
 }
 
-BOOST_AUTO_TEST_CASE(E10_it_falls_while_all_ends_at_the_same_timeout_and_comes_back) {
+BOOST_AUTO_TEST_CASE(E10_the_limit_falls_while_all_ends_at_the_same_timeout_and_recovers) {
     auto stuck = [](double timeout) {
         auto o = plant(32, 1.5);
         const double arrivals = o.schedule[0].arrivals;
@@ -293,7 +293,7 @@ BOOST_AUTO_TEST_CASE(E23_cancelled_requests_and_stray_errors_leave_the_limit_whe
 // Goodput relative to the capacity, for different request rates. An algorithm learns from finished
 // requests, so at low rates it learns too little, and a fixed limit is better. See
 // doc/finding_the_limit.md.
-BOOST_AUTO_TEST_CASE(few_requests_a_second_tell_a_law_too_little) {
+BOOST_AUTO_TEST_CASE(at_a_few_requests_per_second_an_algorithm_learns_too_little) {
     for (double cores : {4.0, 16.0})
         for (double rate : {400.0, 100.0, 20.0, 10.0, 5.0}) {
             auto o = plant(cores, 1.5);
@@ -324,7 +324,7 @@ BOOST_AUTO_TEST_CASE(few_requests_a_second_tell_a_law_too_little) {
 }
 
 // Every request is admitted, whatever the limit, as with limiter_options::enforce = false.
-BOOST_AUTO_TEST_CASE(a_dry_run_finds_a_limit_only_while_the_server_can_do_it_all) {
+BOOST_AUTO_TEST_CASE(a_dry_run_finds_a_limit_only_while_the_server_is_not_overloaded) {
     constexpr double most = 1e6;
     for (double part : {0.8, 1.2}) {
         auto o = steady(part);

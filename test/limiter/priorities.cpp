@@ -20,7 +20,7 @@ limiter_options shared(std::array<double, 4> share, std::size_t max_waiting = 10
 
 BOOST_FIXTURE_TEST_SUITE(limiter_priorities, limiter_fixture)
 
-BOOST_AUTO_TEST_CASE(L24_strict) {
+BOOST_AUTO_TEST_CASE(L24_higher_priorities_come_first) {
     lim(1, options(10, 1000));
     client& a = admit();
     client& low = admit(at_priority(1));
@@ -31,7 +31,7 @@ BOOST_AUTO_TEST_CASE(L24_strict) {
     BOOST_TEST(runs(low));
 }
 
-BOOST_AUTO_TEST_CASE(each_priority_comes_before_those_below) {
+BOOST_AUTO_TEST_CASE(each_priority_comes_before_the_lower_ones) {
     lim(1, options(10, 1000));
     client* running = &admit();
     std::vector<client*> w;
@@ -44,7 +44,7 @@ BOOST_AUTO_TEST_CASE(each_priority_comes_before_those_below) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(L25_cumulative) {
+BOOST_AUTO_TEST_CASE(L25_a_share_counts_the_requests_of_all_priorities) {
     lim(5, shared({1, .8, .8, .8}));
     client& first = admit(at_priority(1));
     for (int i = 0; i < 3; ++i)
@@ -76,7 +76,7 @@ BOOST_AUTO_TEST_CASE(the_share_counts_all_priorities) {
     BOOST_TEST(!runs(try_admit(at_priority(0))));
 }
 
-BOOST_AUTO_TEST_CASE(L26_share_floor) {
+BOOST_AUTO_TEST_CASE(L26_a_share_admits_at_least_one_request) {
     lim(1, shared({1, 1, 1, .1}));
     client& a = admit(at_priority(3));
     BOOST_TEST(runs(a));
@@ -93,7 +93,7 @@ BOOST_AUTO_TEST_CASE(a_share_of_less_than_one_place_is_one) {
     BOOST_TEST(runs(try_admit(at_priority(2))));
 }
 
-BOOST_AUTO_TEST_CASE(a_share_is_of_a_whole_number) {
+BOOST_AUTO_TEST_CASE(a_share_is_rounded_down_without_rounding_errors) {
     // In double arithmetic, 0.29 * 100 is less than 29, and 0.07 * 100 is more than 7.
     for (const auto& [share, whole] :
          {std::pair(.29, 29), std::pair(.07, 7), std::pair(.999, 99)}) {
@@ -117,7 +117,7 @@ BOOST_AUTO_TEST_CASE(the_share_follows_the_limit) {
     BOOST_TEST(!runs(try_admit(at_priority(0))));
 }
 
-BOOST_AUTO_TEST_CASE(wider_than_its_share_it_runs_alone) {
+BOOST_AUTO_TEST_CASE(a_request_wider_than_its_share_runs_alone) {
     lim(10, shared({1, 1, 1, .5}));
     client& a = admit();
     client& wide = admit(at_priority(3, 6));
@@ -138,7 +138,7 @@ BOOST_AUTO_TEST_CASE(L27_a_priority_at_its_share_holds_back_no_higher_one) {
     BOOST_TEST(waits(low));
 }
 
-BOOST_AUTO_TEST_CASE(one_that_does_not_fit_holds_back_those_below) {
+BOOST_AUTO_TEST_CASE(a_request_that_does_not_fit_holds_back_lower_priorities) {
     lim(5, options(10, 1000));
     admit(of(0, 3));
     client& wide = admit(at_priority(0, 3));
@@ -147,7 +147,7 @@ BOOST_AUTO_TEST_CASE(one_that_does_not_fit_holds_back_those_below) {
     BOOST_TEST(!runs(try_admit(at_priority(1))));
 }
 
-BOOST_AUTO_TEST_CASE(L28_nested_is_no_deadlock) {
+BOOST_AUTO_TEST_CASE(L28_a_nested_request_ends_at_its_deadline) {
     lim(1, options(10, 100));
     client& outer = admit();
     client& inner = admit();
@@ -163,7 +163,7 @@ BOOST_AUTO_TEST_CASE(L28_nested_is_no_deadlock) {
     check_counts();
 }
 
-BOOST_AUTO_TEST_CASE(L29_low_is_visible) {
+BOOST_AUTO_TEST_CASE(L29_the_statistics_show_a_starved_priority) {
     lim(1, options(10, 100));
     client* running = &admit();
     client& low = admit(at_priority(3));

@@ -26,7 +26,7 @@ limiter_options busy(int busy_wait, limiter_options o) {
 
 BOOST_FIXTURE_TEST_SUITE(limiter_queue_and_deadlines, limiter_fixture)
 
-BOOST_AUTO_TEST_CASE(L1_shed_at_once) {
+BOOST_AUTO_TEST_CASE(L1_without_a_queue_a_request_is_refused_at_once) {
     lim(1, options(0, 1000));
     client& a = admit();
     BOOST_TEST(runs(a));
@@ -37,7 +37,7 @@ BOOST_AUTO_TEST_CASE(L1_shed_at_once) {
     check_counts();
 }
 
-BOOST_AUTO_TEST_CASE(L2_deadline_without_traffic) {
+BOOST_AUTO_TEST_CASE(L2_a_deadline_ends_a_wait_without_traffic) {
     lim(1, options(10, 100));
     admit();
     client& b = admit();
@@ -48,7 +48,7 @@ BOOST_AUTO_TEST_CASE(L2_deadline_without_traffic) {
     check_counts();
 }
 
-BOOST_AUTO_TEST_CASE(L3_own_deadline) {
+BOOST_AUTO_TEST_CASE(L3_a_request_may_have_its_own_deadline) {
     lim(1, options(10, 100));
     client& a = admit();
     client& soon = admit(within(50));
@@ -70,7 +70,7 @@ BOOST_AUTO_TEST_CASE(L3_own_deadline) {
     check_counts();
 }
 
-BOOST_AUTO_TEST_CASE(a_deadline_may_be_never) {
+BOOST_AUTO_TEST_CASE(a_request_may_have_no_deadline) {
     auto o = options(10, 100);
     o.max_wait = limiter_options::duration::max();
     lim(1, o);
@@ -104,7 +104,7 @@ BOOST_AUTO_TEST_CASE(L4_the_deadline_covers_the_queue_only) {
     check_counts();
 }
 
-BOOST_AUTO_TEST_CASE(L5_L6_patient_then_impatient) {
+BOOST_AUTO_TEST_CASE(L5_L6_waits_are_shorter_while_there_is_a_standing_queue) {
     lim(1, busy(5, options(10, 100)));
     admit();
     at(10);
@@ -130,7 +130,7 @@ BOOST_AUTO_TEST_CASE(L5_L6_patient_then_impatient) {
     check_counts();
 }
 
-BOOST_AUTO_TEST_CASE(busy_wait_shortens_only_what_is_longer) {
+BOOST_AUTO_TEST_CASE(busy_wait_shortens_only_longer_waits) {
     lim(1, busy(20, options(10, 100)));
     admit();
     admit(within(200));
@@ -165,7 +165,7 @@ BOOST_AUTO_TEST_CASE(a_queue_that_has_been_empty_is_patient_again) {
 }
 
 // A request is evicted for an arrival. The queue does not count as empty in between.
-BOOST_AUTO_TEST_CASE(a_standing_queue_of_one_stays_one_when_it_changes) {
+BOOST_AUTO_TEST_CASE(a_standing_queue_of_one_request_stays_standing_when_that_is_replaced) {
     lim(1, busy(5, ordered(queue_order::adaptive, 1, 100)));
     admit();
     auto r = at_priority(1);
@@ -184,7 +184,7 @@ BOOST_AUTO_TEST_CASE(a_standing_queue_of_one_stays_one_when_it_changes) {
     check_counts();
 }
 
-BOOST_AUTO_TEST_CASE(L7_adaptive_newest_first) {
+BOOST_AUTO_TEST_CASE(L7_adaptive_grants_the_newest_first_in_a_standing_queue) {
     lim(1, busy(5, ordered(queue_order::adaptive, 10, 100)));
     client& a = admit();
     at(10);
@@ -209,7 +209,7 @@ BOOST_AUTO_TEST_CASE(L7_adaptive_newest_first) {
     check_counts();
 }
 
-BOOST_AUTO_TEST_CASE(L8_adaptive_oldest_first) {
+BOOST_AUTO_TEST_CASE(L8_adaptive_grants_the_oldest_first_if_the_queue_empties) {
     lim(1, busy(5, ordered(queue_order::adaptive, 10, 100)));
     for (int round = 0; round < 4; ++round) {
         at(90 * round);
@@ -225,7 +225,7 @@ BOOST_AUTO_TEST_CASE(L8_adaptive_oldest_first) {
     BOOST_TEST(counts().admitted == 12u);
 }
 
-BOOST_AUTO_TEST_CASE(L9_adaptive_oldest_first_again) {
+BOOST_AUTO_TEST_CASE(L9_adaptive_turns_back_to_the_oldest_first) {
     lim(1, ordered(queue_order::adaptive, 10, 100));
     client& a = admit();
     client& b = admit(within(500));
@@ -266,7 +266,7 @@ BOOST_AUTO_TEST_CASE(adaptive_turns_no_earlier_than_max_wait) {
     BOOST_TEST((runs(b) && waits(c)));
 }
 
-BOOST_AUTO_TEST_CASE(L11_under_lifo_the_oldest_ends) {
+BOOST_AUTO_TEST_CASE(L11_under_lifo_the_oldest_request_times_out) {
     lim(2, ordered(queue_order::lifo, 25, 1000));
     std::vector<client*> running;
     for (int i = 0; i < 10; ++i)
@@ -289,7 +289,7 @@ BOOST_AUTO_TEST_CASE(L11_under_lifo_the_oldest_ends) {
     check_counts();
 }
 
-BOOST_AUTO_TEST_CASE(L12_one_evicted) {
+BOOST_AUTO_TEST_CASE(L12_an_urgent_arrival_evicts_one_request) {
     lim(1, options(3, 1000));
     admit();
     client &a = admit(at_priority(2)), &b = admit(at_priority(2)), &c = admit(at_priority(2));
@@ -315,7 +315,7 @@ BOOST_AUTO_TEST_CASE(L13_a_request_out_of_time_frees_its_place) {
     BOOST_TEST(waits(c));
 }
 
-BOOST_AUTO_TEST_CASE(L13_also_where_the_timer_is_late) {
+BOOST_AUTO_TEST_CASE(L13_a_request_out_of_time_frees_its_place_even_if_the_timer_is_late) {
     lim(1, options(1, 10));
     admit();
     client& b = admit();
@@ -348,7 +348,7 @@ BOOST_AUTO_TEST_CASE(a_late_timer_keeps_no_place_for_those_behind_the_candidate)
     check_counts();
 }
 
-BOOST_AUTO_TEST_CASE(who_is_out_of_time_in_a_standing_queue_is_shed_whoever_notices) {
+BOOST_AUTO_TEST_CASE(in_a_standing_queue_an_arrival_sheds_a_request_out_of_time) {
     lim(1, busy(5, options(2, 100)));
     admit();
     client& first = admit(within(500));
@@ -362,7 +362,7 @@ BOOST_AUTO_TEST_CASE(who_is_out_of_time_in_a_standing_queue_is_shed_whoever_noti
     check_counts();
 }
 
-BOOST_AUTO_TEST_CASE(so_is_the_candidate) {
+BOOST_AUTO_TEST_CASE(in_a_standing_queue_a_finish_sheds_a_candidate_out_of_time) {
     lim(1, busy(5, options(10, 100)));
     client& a = admit();
     client& first = admit(within(101));
@@ -400,7 +400,7 @@ BOOST_AUTO_TEST_CASE(L15_T133_a_request_that_left_does_not_block_smaller_ones) {
     BOOST_TEST(runs(second));
 }
 
-BOOST_AUTO_TEST_CASE(L17_late_timer) {
+BOOST_AUTO_TEST_CASE(L17_a_late_timer_grants_no_request_past_its_deadline) {
     lim(1, options(10, 100));
     client& a = admit();
     client& b = admit();
@@ -415,7 +415,7 @@ BOOST_AUTO_TEST_CASE(L17_late_timer) {
     BOOST_TEST(counts().timed_out == 1u);
 }
 
-BOOST_AUTO_TEST_CASE(whose_deadline_is_now_is_not_granted) {
+BOOST_AUTO_TEST_CASE(a_request_whose_deadline_is_now_is_not_granted) {
     lim(1, options(10, 100));
     client& a = admit();
     client& b = admit();
@@ -426,7 +426,7 @@ BOOST_AUTO_TEST_CASE(whose_deadline_is_now_is_not_granted) {
     BOOST_TEST(s->in_flight() == 0);
 }
 
-BOOST_AUTO_TEST_CASE(an_arrival_finds_out_whose_time_is_over) {
+BOOST_AUTO_TEST_CASE(an_arrival_ends_a_candidate_past_its_deadline) {
     lim(2, options(10, 100));
     admit();
     client& b = admit(of(0, 2));
@@ -438,7 +438,7 @@ BOOST_AUTO_TEST_CASE(an_arrival_finds_out_whose_time_is_over) {
     check_counts();
 }
 
-BOOST_AUTO_TEST_CASE(so_does_one_that_was_about_to_wait) {
+BOOST_AUTO_TEST_CASE(an_arrival_that_joins_the_queue_ends_a_candidate_past_its_deadline) {
     lim(2, options(10, 100));
     admit();
     client& b = admit(of(0, 2));
@@ -451,7 +451,7 @@ BOOST_AUTO_TEST_CASE(so_does_one_that_was_about_to_wait) {
     s->finish(c.granted(), ended::success, true);
 }
 
-BOOST_AUTO_TEST_CASE(so_does_a_try) {
+BOOST_AUTO_TEST_CASE(a_try_ends_a_candidate_past_its_deadline) {
     lim(2, options(10, 100));
     admit();
     client& b = admit(of(0, 2));
@@ -463,7 +463,7 @@ BOOST_AUTO_TEST_CASE(so_does_a_try) {
 }
 
 // A request may have to set the timer before it can join the queue. Meanwhile time may pass.
-BOOST_AUTO_TEST_CASE(who_waits_for_the_timer_to_be_set_may_run_out_of_time) {
+BOOST_AUTO_TEST_CASE(a_request_may_time_out_before_the_timer_is_set) {
     for (const bool is_free : {false, true}) {
         lim(1, options(10, 100));
         client& a = admit();
@@ -481,7 +481,7 @@ BOOST_AUTO_TEST_CASE(who_waits_for_the_timer_to_be_set_may_run_out_of_time) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(who_waits_for_the_timer_to_be_set_has_arrived) {
+BOOST_AUTO_TEST_CASE(a_wait_counts_from_before_the_timer_is_set) {
     lim(1, options(10, 100));
     client& a = admit();
     client b(admission_request{});
@@ -494,7 +494,7 @@ BOOST_AUTO_TEST_CASE(who_waits_for_the_timer_to_be_set_has_arrived) {
     s->finish(b.granted(), ended::success, true);
 }
 
-BOOST_AUTO_TEST_CASE(nobody_is_evicted_for_one_that_cannot_wait_yet) {
+BOOST_AUTO_TEST_CASE(no_request_is_evicted_for_one_that_cannot_wait_yet) {
     lim(1, options(1, 100));
     admit();
     auto lowly = at_priority(3);
@@ -512,7 +512,7 @@ BOOST_AUTO_TEST_CASE(nobody_is_evicted_for_one_that_cannot_wait_yet) {
     BOOST_TEST(waits(low));
 }
 
-BOOST_AUTO_TEST_CASE(L18_shrink) {
+BOOST_AUTO_TEST_CASE(L18_a_smaller_limit_interrupts_nobody) {
     lim(10, options(10, 1000));
     std::vector<client*> held;
     for (int i = 0; i < 10; ++i)
@@ -530,7 +530,7 @@ BOOST_AUTO_TEST_CASE(L18_shrink) {
     BOOST_TEST(s->in_flight() == 4);
 }
 
-BOOST_AUTO_TEST_CASE(L19_grow) {
+BOOST_AUTO_TEST_CASE(L19_a_larger_limit_grants_waiting_requests_in_order) {
     lim(2, options(10, 1000));
     admit(), admit();
     std::vector<int> order;
@@ -547,7 +547,7 @@ BOOST_AUTO_TEST_CASE(L19_grow) {
     w[3]->on_end = nullptr;
 }
 
-BOOST_AUTO_TEST_CASE(L20_fraction) {
+BOOST_AUTO_TEST_CASE(L20_a_fraction_of_the_limit_grants_nothing) {
     lim(20, with_law(options(10, 1000)));
     law = [](const limit_sample&) {
         return 20.05;
@@ -561,7 +561,7 @@ BOOST_AUTO_TEST_CASE(L20_fraction) {
     BOOST_TEST(waits(admit()));
 }
 
-BOOST_AUTO_TEST_CASE(L21_wider_than_the_limit) {
+BOOST_AUTO_TEST_CASE(L21_a_request_wider_than_the_limit_runs_alone) {
     lim(10, with_law(options(10, 1000)));
     client& a = admit();
     client& wide = admit(of(0, 12));
@@ -579,7 +579,7 @@ BOOST_AUTO_TEST_CASE(L21_wider_than_the_limit) {
     BOOST_TEST(s->in_flight() == 21);
 }
 
-BOOST_AUTO_TEST_CASE(L22_wide_is_not_overtaken) {
+BOOST_AUTO_TEST_CASE(L22_a_wide_request_is_not_overtaken) {
     lim(10, options(10, 1000));
     std::vector<client*> held;
     for (int i = 0; i < 9; ++i)
@@ -595,7 +595,7 @@ BOOST_AUTO_TEST_CASE(L22_wide_is_not_overtaken) {
     BOOST_TEST(runs(narrow));
 }
 
-BOOST_AUTO_TEST_CASE(L23_no_barging) {
+BOOST_AUTO_TEST_CASE(L23_a_try_does_not_overtake_the_queue) {
     auto o = options(10, 1000);
     lim(2, o);
     admit(of(1));
@@ -625,7 +625,7 @@ BOOST_AUTO_TEST_CASE(T124_T125_a_full_queue_rejects_and_recovers) {
     BOOST_TEST(runs(w3));
 }
 
-BOOST_AUTO_TEST_CASE(T127_lifo_order) {
+BOOST_AUTO_TEST_CASE(T127_lifo_grants_the_newest_first) {
     lim(2, ordered(queue_order::lifo, 10, 1000));
     client& p = admit(of(0, 2));
     client &w1 = admit(of(0, 2)), &w2 = admit();
@@ -663,7 +663,7 @@ BOOST_AUTO_TEST_CASE(T131_lifo_evicts_nobody_who_has_left) {
     BOOST_TEST(runs(w3));
 }
 
-BOOST_AUTO_TEST_CASE(T139_lifo_barge) {
+BOOST_AUTO_TEST_CASE(T139_under_lifo_a_try_may_overtake_the_queue) {
     lim(2, ordered(queue_order::lifo, 10, 1000));
     admit();
     client& w1 = admit(of(0, 2));
@@ -673,7 +673,7 @@ BOOST_AUTO_TEST_CASE(T139_lifo_barge) {
 }
 
 // With newest first, the arrival comes before the wide request, so it need not evict it.
-BOOST_AUTO_TEST_CASE(nobody_is_evicted_for_one_that_is_granted_at_once) {
+BOOST_AUTO_TEST_CASE(no_request_is_evicted_for_one_that_is_granted_at_once) {
     lim(4, ordered(queue_order::lifo, 1, 1000));
     admit(of(0, 3));
     client& wide = admit(of(1, 4));
@@ -682,7 +682,7 @@ BOOST_AUTO_TEST_CASE(nobody_is_evicted_for_one_that_is_granted_at_once) {
     BOOST_TEST(waits(wide));
 }
 
-BOOST_AUTO_TEST_CASE(where_the_candidate_is_evicted_the_next_is_granted_by_that) {
+BOOST_AUTO_TEST_CASE(the_eviction_of_the_candidate_grants_the_next_request) {
     lim(4, ordered(queue_order::lifo, 1, 1000));
     admit(of(2, 1)), admit(of(0, 2));
     client& wide = admit(of(1, 3));
@@ -702,7 +702,7 @@ BOOST_AUTO_TEST_CASE(where_the_candidate_is_evicted_the_next_is_granted_by_that)
     check_counts();
 }
 
-BOOST_AUTO_TEST_CASE(max_waiting_may_be_zero_and_the_deadline_too) {
+BOOST_AUTO_TEST_CASE(max_waiting_and_max_wait_may_both_be_zero) {
     lim(1, options(0, 0));
     client& a = admit();
     BOOST_TEST(ended_as(admit(), outcome::timed_out));
@@ -712,7 +712,7 @@ BOOST_AUTO_TEST_CASE(max_waiting_may_be_zero_and_the_deadline_too) {
     check_counts();
 }
 
-BOOST_AUTO_TEST_CASE(without_time_to_wait_a_full_queue_is_timed_out_too) {
+BOOST_AUTO_TEST_CASE(a_request_with_a_wait_of_zero_times_out_even_if_the_queue_is_full) {
     lim(1, options(1, 100));
     admit();
     client& low = admit(at_priority(3));

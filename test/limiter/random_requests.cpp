@@ -254,7 +254,7 @@ std::vector<setting> settings() {
 
 BOOST_AUTO_TEST_SUITE(limiter_random_requests)
 
-BOOST_AUTO_TEST_CASE(L83_every_answer_is_that_of_the_contract) {
+BOOST_AUTO_TEST_CASE(L83_random_requests_agree_with_the_model_of_the_contract) {
     const auto seed = test::seed();
     std::uint32_t number = 0;
     for (const setting& s : settings()) {

@@ -4,7 +4,7 @@
 // Which samples the algorithm sees, when the limiter calls it, and how the limiter uses the result:
 // section 3 of the limiter's contract, and its scenarios L63, L67, L77 to L80, L89 and L98.
 
-// Header-only, the assertion about a forgotten `finish` is ours to handle here.
+// If the library is header-only, this file handles the failed assertion about a forgotten `finish`.
 #if !defined(ASIO_SEMAPHORE_SEPARATE_COMPILATION)
 #define BOOST_ENABLE_ASSERT_HANDLER
 #endif
@@ -62,7 +62,7 @@ void assertion_failed_msg(const char*, const char* message, const char*, const c
 
 BOOST_FIXTURE_TEST_SUITE(limiter_reports, reports_fixture)
 
-BOOST_AUTO_TEST_CASE(L63_nan_algorithm) {
+BOOST_AUTO_TEST_CASE(L63_unusable_results_of_the_algorithm_are_corrected_or_ignored) {
     constexpr double infinity = std::numeric_limits<double>::infinity();
     constexpr double nan = std::numeric_limits<double>::quiet_NaN();
     struct {
@@ -100,7 +100,7 @@ BOOST_AUTO_TEST_CASE(L67_the_decrease_precedes_the_next_grant) {
     BOOST_TEST(s->in_flight() == 9);
 }
 
-BOOST_AUTO_TEST_CASE(an_increase_grants_at_once) {
+BOOST_AUTO_TEST_CASE(a_limit_raised_by_the_algorithm_grants_at_once) {
     lim(2, with_law(options(10, 1000)));
     law = [](const limit_sample& sample) {
         return sample.limit + 1;
@@ -126,7 +126,7 @@ BOOST_AUTO_TEST_CASE(L77_latency_excludes_waiting) {
     BOOST_TEST((s->statistics().wait.sum == milliseconds(500)));
 }
 
-BOOST_AUTO_TEST_CASE(L78_a_cancelled_request_says_nothing) {
+BOOST_AUTO_TEST_CASE(L78_the_algorithm_does_not_see_cancelled_requests) {
     lim(5, with_law(options(10, 1000)));
     law = [](const limit_sample&) {
         return 1.0;
@@ -149,7 +149,7 @@ BOOST_AUTO_TEST_CASE(L78_a_cancelled_request_says_nothing) {
     check_counts();
 }
 
-BOOST_AUTO_TEST_CASE(L79_a_cancelled_run_keeps_its_place) {
+BOOST_AUTO_TEST_CASE(L79_a_cancelled_operation_keeps_its_place_until_its_finish) {
     lim(1, options(10, 1000));
     client& a = admit();
     client& b = admit_cancellable();
@@ -201,7 +201,7 @@ BOOST_AUTO_TEST_CASE(L80_quick_refusals_leave_the_baseline) {
     BOOST_TEST(s->limit() > low);
 }
 
-BOOST_AUTO_TEST_CASE(L89_the_gauge_follows) {
+BOOST_AUTO_TEST_CASE(L89_the_statistics_show_the_current_limit) {
     lim(20, with_law(options(10, 1000)));
     double next = 20;
     law = [&](const limit_sample& sample) {
@@ -217,7 +217,7 @@ BOOST_AUTO_TEST_CASE(L89_the_gauge_follows) {
     BOOST_TEST(next == 26);
 }
 
-BOOST_AUTO_TEST_CASE(small_steps_add_up) {
+BOOST_AUTO_TEST_CASE(small_steps_of_the_algorithm_add_up) {
     lim(20, with_law(options(10, 1000)));
     law = [](const limit_sample& sample) {
         return sample.limit + 0.0625;
@@ -234,7 +234,7 @@ BOOST_AUTO_TEST_CASE(small_steps_add_up) {
     BOOST_TEST(runs(try_admit(of(0, 21))));
 }
 
-BOOST_AUTO_TEST_CASE(L98_no_lock_is_held) {
+BOOST_AUTO_TEST_CASE(L98_no_lock_is_held_while_the_users_functions_run) {
     auto o = with_law(options(10, 1000));
     int told = 0;
     const auto look = [&] {
@@ -260,7 +260,7 @@ BOOST_AUTO_TEST_CASE(L98_no_lock_is_held) {
     BOOST_TEST(told == 3);
 }
 
-BOOST_AUTO_TEST_CASE(a_sample_tells_all) {
+BOOST_AUTO_TEST_CASE(a_sample_has_all_values_of_the_finish) {
     lim(4, with_law(options(10, 1000)));
     const auto held = some(3, 7);
     finish(*held[0]);
@@ -298,7 +298,7 @@ BOOST_AUTO_TEST_CASE(in_flight_is_the_most_since_the_sample_before) {
     BOOST_TEST(samples.size() == 6u);
 }
 
-BOOST_AUTO_TEST_CASE(bound_where_the_limit_was_reached) {
+BOOST_AUTO_TEST_CASE(a_sample_is_bound_if_the_limit_was_reached) {
     lim(3, with_law(options(10, 1000)));
     const auto held = some(2);
     finish(*held[0]);
@@ -316,7 +316,7 @@ BOOST_AUTO_TEST_CASE(bound_where_the_limit_was_reached) {
     BOOST_TEST(!last().bound);
 }
 
-BOOST_AUTO_TEST_CASE(bound_where_the_limit_is_below_what_is_in_flight) {
+BOOST_AUTO_TEST_CASE(a_sample_is_bound_if_the_limit_is_below_what_is_in_flight) {
     lim(10, with_law(options(10, 1000)));
     const auto held = some(8);
     law = [](const limit_sample&) {
@@ -330,7 +330,7 @@ BOOST_AUTO_TEST_CASE(bound_where_the_limit_is_below_what_is_in_flight) {
     BOOST_TEST(last().bound);
 }
 
-BOOST_AUTO_TEST_CASE(bound_where_it_held_somebody_back) {
+BOOST_AUTO_TEST_CASE(a_sample_is_bound_if_the_limit_held_a_request_back) {
     using refused = std::function<void()>;
     const std::pair<refused, bool> rows[] = {
         {[] {}, false},
@@ -377,7 +377,7 @@ BOOST_AUTO_TEST_CASE(bound_where_it_held_somebody_back) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(who_waits_is_held_back_all_the_time) {
+BOOST_AUTO_TEST_CASE(samples_are_bound_as_long_as_a_request_waits) {
     lim(4, with_law(options(10, 1000)));
     const auto held = some(3);
     client& wide = admit(of(0, 4));
@@ -393,7 +393,7 @@ BOOST_AUTO_TEST_CASE(who_waits_is_held_back_all_the_time) {
     BOOST_TEST(!last().bound);
 }
 
-BOOST_AUTO_TEST_CASE(a_latency_of_nothing_is_not_shown) {
+BOOST_AUTO_TEST_CASE(the_algorithm_does_not_see_a_latency_of_zero_or_less) {
     lim(4, with_law(options(10, 1000)));
     client &a = admit(), &b = admit();
     finish(a);
@@ -410,7 +410,7 @@ BOOST_AUTO_TEST_CASE(a_latency_of_nothing_is_not_shown) {
     BOOST_TEST(s->in_flight() == 0);
 }
 
-BOOST_AUTO_TEST_CASE(ignored_ones_are_not_shown) {
+BOOST_AUTO_TEST_CASE(the_algorithm_does_not_see_ignored_outcomes) {
     lim(4, with_law(options(10, 1000)));
     const auto held = some(3);
     finish(*held[0], ended::ignored);
@@ -465,7 +465,7 @@ BOOST_AUTO_TEST_CASE(an_on_limit_change_that_throws_counts_as_a_failure) {
     BOOST_TEST(samples.size() == 2u);
 }
 
-BOOST_AUTO_TEST_CASE(on_limit_change_is_told_of_changes_only) {
+BOOST_AUTO_TEST_CASE(on_limit_change_is_called_only_for_changes) {
     lim(2, with_law(options(10, 1000)));
     double next = 2;
     law = [&](const limit_sample&) {
@@ -493,7 +493,7 @@ BOOST_AUTO_TEST_CASE(on_limit_change_is_told_of_changes_only) {
     BOOST_TEST(s->limit() == 3);
 }
 
-BOOST_AUTO_TEST_CASE(what_is_reported_inside_the_algorithm_is_shown_afterwards) {
+BOOST_AUTO_TEST_CASE(the_algorithm_sees_reports_from_inside_itself_afterwards) {
     lim(10, with_law(options(10, 1000)));
     const auto held = some(3);
     client& w = admit(of(0, 9));
@@ -532,7 +532,7 @@ BOOST_AUTO_TEST_CASE(what_is_reported_inside_the_algorithm_is_shown_afterwards) 
     check_counts();
 }
 
-BOOST_AUTO_TEST_CASE(many_are_left_and_none_is_lost) {
+BOOST_AUTO_TEST_CASE(none_of_many_samples_left_for_later_is_lost) {
     lim(1000, with_law(options(10, 1000)));
     std::vector<client*> held;
     for (int i = 0; i < 300; ++i) {
@@ -559,7 +559,7 @@ BOOST_AUTO_TEST_CASE(many_are_left_and_none_is_lost) {
     BOOST_TEST(samples.size() == 301u);
 }
 
-BOOST_AUTO_TEST_CASE(nobody_shows_samples_for_ever) {
+BOOST_AUTO_TEST_CASE(one_report_does_not_pass_on_samples_for_ever) {
     lim(10, with_law(options(10, 1000)));
     // Simulates another thread that reports during each call of the algorithm.
     std::size_t reported = 0;
@@ -590,7 +590,7 @@ BOOST_AUTO_TEST_CASE(nobody_shows_samples_for_ever) {
     BOOST_TEST(samples.size() == reported);
 }
 
-BOOST_AUTO_TEST_CASE(what_a_left_sample_changes_grants_at_once) {
+BOOST_AUTO_TEST_CASE(a_limit_raised_by_a_sample_left_for_later_grants_at_once) {
     lim(2, with_law(options(10, 1000)));
     const auto held = some(2);
     client &w1 = admit(), &w2 = admit(), &w3 = admit();
@@ -605,7 +605,7 @@ BOOST_AUTO_TEST_CASE(what_a_left_sample_changes_grants_at_once) {
     BOOST_TEST((runs(w2) && runs(w3)));
 }
 
-BOOST_AUTO_TEST_CASE(who_is_granted_by_a_report_may_report_at_once) {
+BOOST_AUTO_TEST_CASE(a_request_granted_by_a_report_may_report_at_once) {
     lim(1, with_law(options(100, 1000)));
     client& first = admit();
     std::vector<client*> w;
@@ -638,7 +638,7 @@ BOOST_AUTO_TEST_CASE(who_is_granted_by_a_report_may_report_at_once) {
     check_counts();
 }
 
-BOOST_AUTO_TEST_CASE(the_algorithm_may_admit) {
+BOOST_AUTO_TEST_CASE(the_algorithm_may_admit_requests) {
     lim(3, with_law(options(10, 1000)));
     const auto held = some(1);
     client* inner = nullptr;
@@ -659,7 +659,7 @@ BOOST_AUTO_TEST_CASE(the_algorithm_may_admit) {
     BOOST_TEST(last().bound);
 }
 
-BOOST_AUTO_TEST_CASE(a_set_limit_inside_the_algorithm_stands) {
+BOOST_AUTO_TEST_CASE(a_set_limit_inside_the_algorithm_overrides_its_result) {
     lim(10, with_law(options(10, 1000)));
     const auto held = some(2);
     law = [&](const limit_sample&) {
@@ -679,7 +679,7 @@ BOOST_AUTO_TEST_CASE(a_set_limit_inside_the_algorithm_stands) {
     check_counts();
 }
 
-BOOST_AUTO_TEST_CASE(a_set_limit_discards_what_was_left) {
+BOOST_AUTO_TEST_CASE(set_limit_discards_the_samples_left_for_later) {
     lim(10, with_law(options(10, 1000)));
     const auto held = some(3);
     law = [&](const limit_sample& sample) {
@@ -721,7 +721,7 @@ BOOST_AUTO_TEST_CASE(set_limit_starts_with_a_fresh_copy) {
     BOOST_TEST(s->limit() == 24);
 }
 
-BOOST_AUTO_TEST_CASE(where_the_algorithm_cannot_be_copied_the_limit_stays) {
+BOOST_AUTO_TEST_CASE(set_limit_changes_nothing_if_copying_the_algorithm_throws) {
     struct law_that_throws {
         explicit law_that_throws(bool& t) : throws(&t) {}
         law_that_throws(const law_that_throws& other) : throws(other.throws) {
@@ -747,7 +747,7 @@ BOOST_AUTO_TEST_CASE(where_the_algorithm_cannot_be_copied_the_limit_stays) {
     BOOST_TEST(s->limit() == 5);
 }
 
-BOOST_AUTO_TEST_CASE(who_waits_while_the_limit_is_set_is_shown_afterwards) {
+BOOST_AUTO_TEST_CASE(a_request_that_waits_while_the_limit_is_set_is_a_sample_of_the_new_algorithm) {
     lim(1, with_law(options(10, 1000)));
     client& a = admit();
     client& b = admit();
@@ -806,7 +806,7 @@ BOOST_AUTO_TEST_CASE(an_algorithm_dies_with_no_lock_held) {
     leave_limiter();
 }
 
-BOOST_AUTO_TEST_CASE(a_report_finds_another_thread_inside) {
+BOOST_AUTO_TEST_CASE(a_report_does_not_wait_for_another_thread_inside_the_algorithm) {
     lim(2, with_law(options(10, 1000)));
     const auto held = some(2);
     client &w1 = admit(), &w2 = admit();
@@ -835,7 +835,7 @@ BOOST_AUTO_TEST_CASE(a_report_finds_another_thread_inside) {
     BOOST_TEST(runs(w2));
 }
 
-BOOST_AUTO_TEST_CASE(no_sample_after_the_end) {
+BOOST_AUTO_TEST_CASE(the_algorithm_sees_no_sample_after_the_end) {
     for (const bool is_shut : {false, true}) {
         lim(2, with_law(options(10, 1000)));
         samples.clear();
@@ -856,7 +856,7 @@ BOOST_AUTO_TEST_CASE(no_sample_after_the_end) {
 
 #if defined(BOOST_ENABLE_ASSERT_HANDLER)
 
-BOOST_AUTO_TEST_CASE(a_thousand_that_nobody_finished_are_a_mistake) {
+BOOST_AUTO_TEST_CASE(an_assertion_fails_after_a_thousand_unfinished_admissions) {
     const auto forget = [&](int n) {
         for (int i = 0; i < n; ++i) {
             finish(admit(), ended::ignored, false);

@@ -39,7 +39,7 @@ void* allocated(std::size_t size) {
 
 BOOST_FIXTURE_TEST_SUITE(limiter_reports_without_memory, test::limiter_fixture)
 
-BOOST_AUTO_TEST_CASE(samples_get_lost_and_places_do_not) {
+BOOST_AUTO_TEST_CASE(without_memory_samples_get_lost_but_no_places) {
     using namespace test;
     constexpr std::size_t many = 100;
     lim(many, with_law(options(10, 1000)));
@@ -75,7 +75,7 @@ BOOST_AUTO_TEST_CASE(samples_get_lost_and_places_do_not) {
 }
 
 // During each call of the algorithm, exactly one more sample is reported.
-BOOST_AUTO_TEST_CASE(one_sample_that_is_left_needs_the_room_of_a_few) {
+BOOST_AUTO_TEST_CASE(a_sample_left_for_later_needs_little_memory) {
     using namespace test;
     auto o = options(10, 1000);
     int shown = 0, reported = 0;
@@ -103,7 +103,7 @@ BOOST_AUTO_TEST_CASE(one_sample_that_is_left_needs_the_room_of_a_few) {
 }
 
 // The reports are always faster than the algorithm.
-BOOST_AUTO_TEST_CASE(what_the_algorithm_cannot_keep_up_with_gets_lost) {
+BOOST_AUTO_TEST_CASE(samples_get_lost_if_the_algorithm_cannot_keep_up) {
     using namespace test;
     constexpr std::size_t many = 100'000;
     lim(many, with_law(options(10, 1000)));

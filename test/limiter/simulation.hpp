@@ -88,7 +88,7 @@ struct server {
     double cpu = 0.002; // mean, in seconds
     double io = 0.005;
     double knee = 64;
-    double slope = 0.002; // of the slowdown beyond the knee
+    double slope = 0.002; // the slope of the slowdown beyond the knee
     demand cpu_demand = exponential_demand;
     bool io_varies = false; // exponential instead of constant
     double stuck_for = 0;   // > 0: no work, every request ends after this time
@@ -110,7 +110,7 @@ struct change {
 
 struct client_options {
     double timeout = 0.250; // seconds after the arrival
-    int retries = 0;        // of a request that was refused or timed out
+    int retries = 0;        // how often a refused or timed-out request is retried
     double retry_after = 0.001;
 };
 
@@ -136,7 +136,7 @@ struct options {
 // The counts of one slot of 100 ms. All other counts are sums over slots.
 struct slot {
     std::uint32_t arrived = 0, refused = 0, succeeded = 0, timed_out = 0;
-    double limit = 0; // of the first gate, at the end of the slot
+    double limit = 0; // the first gate's limit at the end of the slot
 };
 
 class latencies {
@@ -171,7 +171,7 @@ constexpr double slot_length = 0.1;
 struct result {
     std::vector<slot> slots;         // after the warm-up
     std::vector<latencies> response; // from arrival to end, without refusals, per 5 s
-    std::vector<latencies> service;  // of served requests, per 5 s
+    std::vector<latencies> service;  // latencies of served requests, per 5 s
     std::vector<double> served_by;   // successes per gate, in the last half of the run
     std::vector<double> limits;      // per gate, at the end
 

@@ -36,7 +36,7 @@ void drop(limiter& limit, int times) {
 
 BOOST_AUTO_TEST_SUITE(limiter_unfinished)
 
-BOOST_AUTO_TEST_CASE(the_thousandth_of_those_that_nobody_finished_asserts_once) {
+BOOST_AUTO_TEST_CASE(an_assertion_fails_once_after_a_thousand_unfinished_admissions) {
     with_misuse([] {
         asio::io_context context;
         limiter limit(context, 1, with_an_algorithm());
@@ -46,7 +46,7 @@ BOOST_AUTO_TEST_CASE(the_thousandth_of_those_that_nobody_finished_asserts_once) 
     });
 }
 
-BOOST_FIXTURE_TEST_CASE(one_that_was_finished_is_enough, fixture) {
+BOOST_FIXTURE_TEST_CASE(one_finished_admission_prevents_the_assertion, fixture) {
     assertions = 0;
     limiter limit(context, 1, with_an_algorithm());
     drop(limit, 500);

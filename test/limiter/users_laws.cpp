@@ -44,7 +44,7 @@ law named(const std::string& name) {
 
 BOOST_AUTO_TEST_SUITE(limiter_users_laws)
 
-BOOST_AUTO_TEST_CASE(vegas_refuses_what_could_be_served) {
+BOOST_AUTO_TEST_CASE(vegas_refuses_requests_that_could_be_served) {
     makes(
         named("Netflix Vegas"), {{"W-a", 1.000},
                                  {"W-b", 0.829},

@@ -52,7 +52,7 @@ struct std::hash<client> {
 
 BOOST_AUTO_TEST_SUITE(limiter_value_types)
 
-BOOST_AUTO_TEST_CASE(a_request_asks_for_one_at_the_highest_priority_for_nobody) {
+BOOST_AUTO_TEST_CASE(a_default_request_has_weight_1_the_highest_priority_and_no_key) {
     const admission_request r;
     BOOST_TEST(r.key == 0u);
     BOOST_TEST(r.priority == 0);
@@ -65,7 +65,7 @@ BOOST_AUTO_TEST_CASE(a_request_asks_for_one_at_the_highest_priority_for_nobody) 
     BOOST_TEST((all.max_wait == 50ms));
 }
 
-BOOST_AUTO_TEST_CASE(options_are_a_fixed_limit_with_a_bounded_queue) {
+BOOST_AUTO_TEST_CASE(default_options_are_a_fixed_limit_with_a_bounded_queue) {
     const limiter_options o;
     BOOST_TEST(!o.algorithm);
     BOOST_TEST(o.max_waiting == 100u);
@@ -80,7 +80,7 @@ BOOST_AUTO_TEST_CASE(options_are_a_fixed_limit_with_a_bounded_queue) {
 }
 
 #if __cplusplus >= 202002L
-BOOST_AUTO_TEST_CASE(both_are_written_by_name) {
+BOOST_AUTO_TEST_CASE(requests_and_options_can_be_written_with_designated_initializers) {
     const admission_request r{.key = 7, .priority = 1, .weight = 2, .max_wait = 50ms};
     BOOST_TEST(r.weight == 2);
     BOOST_TEST(!admission_request{.priority = 2}.max_wait);
@@ -103,7 +103,7 @@ BOOST_AUTO_TEST_CASE(both_are_written_by_name) {
 }
 #endif
 
-BOOST_AUTO_TEST_CASE(statistics_begin_with_nothing) {
+BOOST_AUTO_TEST_CASE(statistics_begin_at_zero) {
     const limiter_statistics s;
     BOOST_TEST(s.limit == 0);
     BOOST_TEST(s.in_flight == 0);
@@ -141,7 +141,7 @@ BOOST_AUTO_TEST_CASE(a_bucket_contains_its_bound_and_no_longer_time) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(what_is_shorter_or_longer_than_all_bounds_is_counted_at_the_ends) {
+BOOST_AUTO_TEST_CASE(times_beyond_all_bounds_are_counted_in_the_first_and_last_bucket) {
     duration_histogram h;
     h.add(0s);
     h.add(-1s);
@@ -152,7 +152,7 @@ BOOST_AUTO_TEST_CASE(what_is_shorter_or_longer_than_all_bounds_is_counted_at_the
     BOOST_TEST(h.count() == 4u);
 }
 
-BOOST_AUTO_TEST_CASE(a_histogram_knows_how_many_and_how_long_together) {
+BOOST_AUTO_TEST_CASE(a_histogram_has_a_count_and_a_sum) {
     duration_histogram h;
     BOOST_TEST(h.count() == 0u);
     for (const auto d : {0us, 100us, 150us, 7000us, 60000000us})
@@ -190,7 +190,7 @@ BOOST_AUTO_TEST_CASE(the_key_of_a_pointer_to_characters_is_that_of_the_text) {
     BOOST_TEST(key_of("tenanu") != expected);
 }
 
-BOOST_AUTO_TEST_CASE(no_key_is_0) {
+BOOST_AUTO_TEST_CASE(no_value_has_the_key_0) {
     BOOST_TEST(key_of(0) != 0u);
     BOOST_TEST(key_of(client{0}) != 0u);
     // The only hash that mixes to 0.

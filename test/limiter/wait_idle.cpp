@@ -34,7 +34,7 @@ struct idle_fixture : fixture {
 
 BOOST_FIXTURE_TEST_SUITE(limiter_wait_idle, idle_fixture)
 
-BOOST_AUTO_TEST_CASE(an_idle_limiter_completes_it_at_once_and_posted) {
+BOOST_AUTO_TEST_CASE(a_wait_on_an_idle_limiter_completes_at_once_by_a_post) {
     limit->async_wait_idle(idle.on_completion());
     BOOST_TEST(idle.pending());
     poll();
@@ -49,7 +49,7 @@ BOOST_AUTO_TEST_CASE(an_idle_limiter_completes_it_at_once_and_posted) {
     BOOST_TEST(s.running + s.waiting == 0u);
 }
 
-BOOST_AUTO_TEST_CASE(it_waits_for_the_last_admission_and_for_those_who_wait) {
+BOOST_AUTO_TEST_CASE(a_wait_for_idle_ends_with_the_last_admission_and_the_last_waiting_request) {
     admission held = limit->try_admit();
     operation waits;
     limit->async_wait_idle(idle.on_completion());
@@ -65,7 +65,7 @@ BOOST_AUTO_TEST_CASE(it_waits_for_the_last_admission_and_for_those_who_wait) {
     BOOST_TEST(idle.completed_with(success));
 }
 
-BOOST_AUTO_TEST_CASE(several_complete_together) {
+BOOST_AUTO_TEST_CASE(several_waits_for_idle_complete_together) {
     admission held = limit->try_admit();
     operation o[3];
     for (const operation& each : o)
@@ -79,7 +79,7 @@ BOOST_AUTO_TEST_CASE(several_complete_together) {
         BOOST_TEST(each.completed_with(success));
 }
 
-BOOST_AUTO_TEST_CASE(who_is_admitted_between_the_end_and_the_handler_does_not_matter) {
+BOOST_AUTO_TEST_CASE(an_admission_between_the_idle_moment_and_the_handler_does_not_matter) {
     admission held = limit->try_admit();
     limit->async_wait_idle(idle.on_completion());
     held.finish();
@@ -88,7 +88,7 @@ BOOST_AUTO_TEST_CASE(who_is_admitted_between_the_end_and_the_handler_does_not_ma
     BOOST_TEST(idle.completed_with(success));
 }
 
-BOOST_AUTO_TEST_CASE(it_stands_in_nobodys_way) {
+BOOST_AUTO_TEST_CASE(a_wait_for_idle_takes_no_place_from_requests) {
     limiter own(context, 2, patient(1));
     admission one = own.try_admit();
     own.async_wait_idle(idle.on_completion());
@@ -106,7 +106,7 @@ BOOST_AUTO_TEST_CASE(it_stands_in_nobodys_way) {
     BOOST_TEST(idle.completed_with(success));
 }
 
-BOOST_AUTO_TEST_CASE(an_admission_that_was_destroyed_with_its_handler_counts_as_gone) {
+BOOST_AUTO_TEST_CASE(an_admission_destroyed_with_its_handler_counts_as_finished) {
     asio::io_context other;
     std::optional<asio::io_context> dying(std::in_place);
     limiter own(other, 1, patient());
@@ -121,7 +121,7 @@ BOOST_AUTO_TEST_CASE(an_admission_that_was_destroyed_with_its_handler_counts_as_
     BOOST_TEST(idle.completed_with(success));
 }
 
-BOOST_AUTO_TEST_CASE(neither_cancel_nor_close_ends_it) {
+BOOST_AUTO_TEST_CASE(neither_cancel_nor_close_ends_a_wait_for_idle) {
     admission held = limit->try_admit();
     operation waits;
     limit->async_admit(waits.on_completion());
@@ -142,7 +142,7 @@ BOOST_AUTO_TEST_CASE(neither_cancel_nor_close_ends_it) {
     BOOST_TEST(after_close.completed_with(success));
 }
 
-BOOST_AUTO_TEST_CASE(the_last_one_waiting_that_is_cancelled_makes_it_idle) {
+BOOST_AUTO_TEST_CASE(cancelling_the_last_waiting_request_makes_the_limiter_idle) {
     limit->set_limit(2);
     admission held = limit->try_admit();
     operation wide;
@@ -164,7 +164,7 @@ BOOST_AUTO_TEST_CASE(the_last_one_waiting_that_is_cancelled_makes_it_idle) {
     BOOST_TEST(idle.completed_with(success));
 }
 
-BOOST_AUTO_TEST_CASE(each_type_of_cancellation_ends_it) {
+BOOST_AUTO_TEST_CASE(each_type_of_cancellation_ends_a_wait_for_idle) {
     using type = asio::cancellation_type;
     for (const auto t : {type::terminal, type::partial, type::total}) {
         admission held = limit->try_admit();
@@ -187,7 +187,7 @@ BOOST_AUTO_TEST_CASE(each_type_of_cancellation_ends_it) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(the_signal_may_die_first) {
+BOOST_AUTO_TEST_CASE(the_signal_may_die_before_the_end_of_a_wait_for_idle) {
     admission held = limit->try_admit();
     {
         asio::cancellation_signal signal;
@@ -198,7 +198,7 @@ BOOST_AUTO_TEST_CASE(the_signal_may_die_first) {
     BOOST_TEST(idle.completed_with(success));
 }
 
-BOOST_AUTO_TEST_CASE(destroying_the_limiter_aborts_it) {
+BOOST_AUTO_TEST_CASE(destroying_the_limiter_aborts_a_wait_for_idle) {
     admission held = limit->try_admit();
     limit->async_wait_idle(idle.on_completion());
     auto lazy = limit->async_wait_idle(asio::deferred);
@@ -212,7 +212,7 @@ BOOST_AUTO_TEST_CASE(destroying_the_limiter_aborts_it) {
     BOOST_TEST(late.completed_with(aborted));
 }
 
-BOOST_AUTO_TEST_CASE(a_move_takes_it_along_and_an_assignment_aborts_it) {
+BOOST_AUTO_TEST_CASE(a_move_takes_a_wait_for_idle_along_and_an_assignment_aborts_it) {
     admission held = limit->try_admit();
     limit->async_wait_idle(idle.on_completion());
     limiter moved(std::move(*limit));
@@ -234,7 +234,7 @@ BOOST_AUTO_TEST_CASE(a_move_takes_it_along_and_an_assignment_aborts_it) {
     held.finish();
 }
 
-BOOST_AUTO_TEST_CASE(it_keeps_its_context_busy_and_goes_with_it) {
+BOOST_AUTO_TEST_CASE(a_wait_for_idle_keeps_its_context_running_and_is_destroyed_with_it) {
     std::optional<asio::io_context> dying(std::in_place);
     limiter own(*dying, 1, patient());
     admission held = own.try_admit();
@@ -254,7 +254,7 @@ BOOST_AUTO_TEST_CASE(it_keeps_its_context_busy_and_goes_with_it) {
     BOOST_TEST(late.abandoned());
 }
 
-BOOST_AUTO_TEST_CASE(the_handlers_executor_is_where_it_completes) {
+BOOST_AUTO_TEST_CASE(a_wait_for_idle_completes_on_the_handlers_executor) {
     asio::io_context other;
     support::tracking book;
     const support::tracker_executor<> tracked(other.get_executor(), book);
@@ -268,7 +268,7 @@ BOOST_AUTO_TEST_CASE(the_handlers_executor_is_where_it_completes) {
     BOOST_TEST(inside);
 }
 
-BOOST_AUTO_TEST_CASE(it_takes_every_kind_of_token) {
+BOOST_AUTO_TEST_CASE(a_wait_for_idle_takes_every_kind_of_token) {
     std::future<void> future = limit->async_wait_idle(asio::use_future);
     limit->async_wait_idle(asio::detached);
     auto lazy = limit->async_wait_idle(asio::deferred);
@@ -285,7 +285,7 @@ BOOST_AUTO_TEST_CASE(it_takes_every_kind_of_token) {
 }
 
 // A graceful shutdown: no more requests are admitted, and the running ones finish.
-BOOST_AUTO_TEST_CASE(close_then_wait_idle_ends_in_good_order) {
+BOOST_AUTO_TEST_CASE(close_and_a_wait_for_idle_make_a_graceful_shutdown) {
     limiter own(context, 2, patient());
     operation o[4];
     for (const operation& each : o)

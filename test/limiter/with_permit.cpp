@@ -96,7 +96,7 @@ BOOST_AUTO_TEST_CASE(the_operation_runs_while_it_has_a_place) {
     BOOST_TEST((result == 42));
 }
 
-BOOST_AUTO_TEST_CASE(the_request_says_for_whom_how_urgent_and_how_much) {
+BOOST_AUTO_TEST_CASE(the_request_gives_key_priority_and_weight) {
     limit.set_limit(5);
     work.start(with_permit(limit, {7, 2, 3}, ends(end)));
     poll();
@@ -111,7 +111,7 @@ BOOST_AUTO_TEST_CASE(the_request_says_for_whom_how_urgent_and_how_much) {
     BOOST_TEST(limit.statistics().keys == 0u);
 }
 
-BOOST_AUTO_TEST_CASE(the_more_urgent_start_first) {
+BOOST_AUTO_TEST_CASE(more_urgent_operations_start_first) {
     admission held = limit.try_admit();
     support::manual_operation urgent(context.get_executor());
     ending of_urgent;
@@ -128,7 +128,7 @@ BOOST_AUTO_TEST_CASE(the_more_urgent_start_first) {
     complete();
 }
 
-BOOST_AUTO_TEST_CASE(its_error_code_is_what_the_admission_is_finished_with) {
+BOOST_AUTO_TEST_CASE(the_admission_is_finished_with_the_operations_error_code) {
     const struct {
         error_code ec;
         ended how;
@@ -157,7 +157,7 @@ BOOST_AUTO_TEST_CASE(its_error_code_is_what_the_admission_is_finished_with) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(classify_overrides_what_it_counts_as) {
+BOOST_AUTO_TEST_CASE(classify_overrides_what_an_error_counts_as) {
     limiter_options o = patient();
     o.classify = [](const error_code& ec) {
         return ec == asio::error::eof ? ended::overloaded : ended::ignored;
@@ -208,7 +208,7 @@ BOOST_AUTO_TEST_CASE(an_exception_counts_by_its_code_if_it_has_one) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(an_end_that_tells_of_no_error_is_a_success) {
+BOOST_AUTO_TEST_CASE(a_completion_without_an_error_is_a_success) {
     std::vector<std::string> log;
     struct told {
         std::vector<std::string>* log;
@@ -243,7 +243,8 @@ BOOST_AUTO_TEST_CASE(as_tuple_on_either_side_hides_no_error) {
     BOOST_TEST(limit.statistics().overloaded == 2u);
 }
 
-BOOST_AUTO_TEST_CASE(without_a_place_it_is_never_started_and_its_other_results_are_empty) {
+BOOST_AUTO_TEST_CASE(
+    without_a_place_the_operation_is_never_started_and_its_other_results_are_empty) {
     limiter full(context, 1, patient(0)), gone(context, 1, patient());
     const admission held = full.try_admit();
     gone.close();
@@ -336,7 +337,7 @@ BOOST_AUTO_TEST_CASE(an_operation_that_drops_its_handler_gives_the_place_back_un
     BOOST_TEST(limit.statistics().unreported == 1u);
 }
 
-BOOST_AUTO_TEST_CASE(cancelled_while_it_waits_it_is_never_started) {
+BOOST_AUTO_TEST_CASE(an_operation_cancelled_while_it_waits_is_never_started) {
     for (const auto type : {cancel::terminal, cancel::partial, cancel::total}) {
         end = {};
         admission held = limit.try_admit();
@@ -352,7 +353,7 @@ BOOST_AUTO_TEST_CASE(cancelled_while_it_waits_it_is_never_started) {
     BOOST_TEST(limit.statistics().priorities[0].cancelled == 3u);
 }
 
-BOOST_AUTO_TEST_CASE(cancelled_between_the_grant_and_its_start_it_is_never_started) {
+BOOST_AUTO_TEST_CASE(an_operation_cancelled_between_the_grant_and_its_start_is_never_started) {
     work.start(with_permit(limit, cancellable())); // a place is free
     signal.emit(cancel::total);
     end.at_call = [&] {
@@ -364,7 +365,7 @@ BOOST_AUTO_TEST_CASE(cancelled_between_the_grant_and_its_start_it_is_never_start
     BOOST_TEST(limit.statistics().ignored == 1u);
 }
 
-BOOST_AUTO_TEST_CASE(cancelled_while_it_runs_it_keeps_its_place_until_it_has_completed) {
+BOOST_AUTO_TEST_CASE(an_operation_cancelled_while_it_runs_keeps_its_place_until_it_has_completed) {
     operation behind;
     work.start(with_permit(limit, cancellable()));
     poll();
@@ -381,7 +382,7 @@ BOOST_AUTO_TEST_CASE(cancelled_while_it_runs_it_keeps_its_place_until_it_has_com
     BOOST_TEST(s.unreported == 0u);
 }
 
-BOOST_AUTO_TEST_CASE(one_that_does_not_heed_the_cancellation_keeps_its_place_for_longer) {
+BOOST_AUTO_TEST_CASE(an_operation_that_ignores_the_cancellation_keeps_its_place_for_longer) {
     asio::steady_timer unrelated(context);
     const auto deaf = [&](auto&& token) {
         return asio::async_initiate<decltype(token), void(error_code)>(
@@ -404,7 +405,7 @@ BOOST_AUTO_TEST_CASE(one_that_does_not_heed_the_cancellation_keeps_its_place_for
     BOOST_TEST(limit.statistics().succeeded == 1u);
 }
 
-BOOST_AUTO_TEST_CASE(cancelled_waits_and_runs_are_shown_to_no_algorithm) {
+BOOST_AUTO_TEST_CASE(no_algorithm_sees_cancelled_waits_and_cancelled_operations) {
     int shown = 0;
     limiter_options o = patient(1000);
     o.algorithm = [&](const asio_semaphore::limit_sample& s) {
@@ -493,7 +494,7 @@ BOOST_AUTO_TEST_CASE(limiters_and_semaphores_are_acquired_in_the_order_written) 
     BOOST_TEST(semaphore.available() == 1);
 }
 
-BOOST_AUTO_TEST_CASE(a_refusal_gives_back_what_was_acquired_before) {
+BOOST_AUTO_TEST_CASE(a_refusal_gives_back_what_outer_limits_granted) {
     async_semaphore semaphore(context, 1);
     limit.close();
     work.start(with_permit(semaphore, with_permit(limit, ends(end))));
@@ -556,7 +557,7 @@ BOOST_AUTO_TEST_CASE(a_lazy_operation_follows_its_limiter_and_survives_it) {
     BOOST_TEST(work.started == 1);
 }
 
-BOOST_AUTO_TEST_CASE(it_runs_on_past_the_end_of_its_limiter) {
+BOOST_AUTO_TEST_CASE(an_operation_continues_after_the_end_of_its_limiter) {
     std::optional<limiter> own(std::in_place, context, 1, patient());
     work.start(with_permit(*own, ends(end)));
     poll();
@@ -565,7 +566,7 @@ BOOST_AUTO_TEST_CASE(it_runs_on_past_the_end_of_its_limiter) {
     BOOST_TEST(end.succeeded());
 }
 
-BOOST_AUTO_TEST_CASE(a_context_that_goes_takes_both_stages_along) {
+BOOST_AUTO_TEST_CASE(a_destroyed_context_destroys_the_operation_in_both_stages) {
     for (const bool runs : {false, true}) {
         BOOST_TEST_CONTEXT("runs " << runs) {
             std::optional<asio::io_context> dying(std::in_place);
@@ -587,7 +588,7 @@ BOOST_AUTO_TEST_CASE(a_context_that_goes_takes_both_stages_along) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(it_starts_and_completes_where_its_handler_belongs) {
+BOOST_AUTO_TEST_CASE(an_operation_starts_and_completes_on_the_executor_of_its_handler) {
     support::tracking book;
     const support::tracker_executor<> tracked(context.get_executor(), book);
     work.at_start = [&] {
@@ -625,7 +626,7 @@ BOOST_AUTO_TEST_CASE(both_stages_use_the_handlers_allocator_and_leave_nothing_to
     BOOST_TEST(end.failed(aborted));
 }
 
-BOOST_AUTO_TEST_CASE(it_takes_other_tokens_and_can_be_stored) {
+BOOST_AUTO_TEST_CASE(with_permit_takes_other_tokens_and_can_be_stored) {
     std::future<int> future = work.start(with_permit(limit, of_key(1), asio::use_future));
     poll();
     work.complete({}, 5);

@@ -155,7 +155,7 @@ BOOST_AUTO_TEST_CASE(handlers_elsewhere) {
     });
 }
 
-BOOST_AUTO_TEST_CASE(handlers_elsewhere_whose_executor_does_not_tell) {
+BOOST_AUTO_TEST_CASE(handlers_elsewhere_with_a_type_erased_executor) {
     check("any_io_executor elsewhere", [](world& w, finisher f, asio::cancellation_slot s) {
         return asio::bind_cancellation_slot(
             s, asio::bind_executor(asio::any_io_executor(w.other->get_executor()), std::move(f)));

@@ -29,8 +29,8 @@ struct action {
     std::size_t waiters = 0;  // how many must be in the queue at first
     std::size_t acquires = 0; // how many it starts, one at most
     bool reference = true;    // whether it needs its own reference
-    fate then = fate::forget; // of its acquire
-    std::ptrdiff_t count = 1; // of its acquire
+    fate then = fate::forget; // what happens to its grant
+    std::ptrdiff_t count = 1; // how many permits it acquires
     bool elsewhere = false;   // whether its acquire uses another executor
     bool gives_back = false;  // whether it returns permits that are held at first
     bool several = false;     // whether it consists of several operations

@@ -324,7 +324,7 @@ BOOST_AUTO_TEST_CASE(threads_of_the_executor_meet_at_the_timer) {
     all.print_total("threads of the executor");
 }
 
-BOOST_AUTO_TEST_CASE(what_is_posted_is_dropped_or_refused) {
+BOOST_AUTO_TEST_CASE(posts_are_dropped_or_refused) {
     exploration all;
     const searched a_drop{[](w& x) { x.executor.drops = 1; }, ",a_drop"};
     const searched a_timer_that_cannot_be_set{

@@ -107,7 +107,7 @@ public:
         int ended_by = scheduler::outside;
     };
 
-    timer_executor timers; // for both contexts
+    timer_executor timers; // the timers of both contexts
     context here, elsewhere;
     state_pointer first, second; // the references of the semaphore objects
     state_pointer other_giver;   // thread b's reference to the second
@@ -211,15 +211,15 @@ void destroys_second(chain& c) {
 
 BOOST_AUTO_TEST_SUITE(model_chains)
 
-BOOST_AUTO_TEST_CASE(the_second_semaphore_dies_while_its_waiter_is_served_in_the_chain) {
+BOOST_AUTO_TEST_CASE(the_second_semaphore_is_destroyed_while_its_waiter_is_served_in_the_chain) {
     explore("destroy_second", {.other = destroys_second});
 }
 
-BOOST_AUTO_TEST_CASE(the_first_semaphore_dies_while_it_is_served) {
+BOOST_AUTO_TEST_CASE(the_first_semaphore_is_destroyed_while_its_waiter_is_served) {
     explore("destroy_first", {.other = destroys_first});
 }
 
-BOOST_AUTO_TEST_CASE(the_context_goes_in_the_middle_of_the_chain) {
+BOOST_AUTO_TEST_CASE(the_context_is_destroyed_in_the_middle_of_the_chain) {
     explore("shutdown", {.other = [](chain& c) {
                 c.here.shut_down();
             }});

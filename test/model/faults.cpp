@@ -16,7 +16,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(nothing_is_lost_whatever_fails, Where, faults::pla
 
 // Without deadlines, because Asio's timers would not survive this: they query their executor in
 // noexcept functions.
-BOOST_AUTO_TEST_CASE(an_executor_that_cannot_be_asked_for_a_property_costs_no_permit) {
+BOOST_AUTO_TEST_CASE(an_executor_whose_properties_throw_costs_no_permit) {
     namespace asio = boost::asio;
     using faults::plan;
     for (const bool queued : {false, true}) {

@@ -115,7 +115,7 @@ private:
     bool fired_ = false, armed_ = false;
 };
 
-inline int blocks_alive = 0; ///< for all allocators
+inline int blocks_alive = 0; ///< the blocks of all allocators
 
 template <typename T>
 class allocator {

@@ -44,7 +44,7 @@ struct fixture {
 
 BOOST_FIXTURE_TEST_SUITE(model_faults_in_delivery, fixture)
 
-BOOST_AUTO_TEST_CASE(a_dropped_handler_gives_back_what_it_carried) {
+BOOST_AUTO_TEST_CASE(a_dropped_handler_gives_back_the_permit_that_it_owns) {
     async_semaphore other(context, 1);
     result waiting;
     permit carried = other.try_acquire_permit();

@@ -81,8 +81,8 @@ struct two_contexts {
         return asio::bind_executor(faults::executor(other), std::forward<H>(h));
     }
     static constexpr kinds never_asked() noexcept { return kinds::none(); }
-    /// any_io_executor moves what it could not submit, in a destructor: a second failure there is
-    /// its end, whosever function it is.
+    /// If any_io_executor cannot submit a function, it moves the function in a destructor. A second
+    /// failure there, of whichever function, terminates the program.
     static constexpr kinds fail_together() noexcept {
         return kinds::all().without(kind::move_handler);
     }
@@ -118,8 +118,8 @@ struct at_once {
         return asio::bind_immediate_executor(inline_executor(), std::forward<H>(h));
     }
     static constexpr kinds never_asked() noexcept { return kinds::none(); }
-    /// any_io_executor moves what it could not submit, in a destructor: a second failure there is
-    /// its end, whosever function it is.
+    /// If any_io_executor cannot submit a function, it moves the function in a destructor. A second
+    /// failure there, of whichever function, terminates the program.
     static constexpr kinds fail_together() noexcept {
         return kinds::all().without(kind::move_handler);
     }

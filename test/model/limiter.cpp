@@ -434,7 +434,7 @@ BOOST_AUTO_TEST_SUITE(model_limiter)
 
 using list = std::vector<admission_request>;
 
-BOOST_AUTO_TEST_CASE(a_place_comes_back_while_somebody_arrives) {
+BOOST_AUTO_TEST_CASE(a_place_comes_back_while_a_request_arrives) {
     explore("finish|start", {1, {}, {of(0), of(0)}, 1, {{finish(0)}, {start(1)}}});
     explore("finish|try", {1, {}, {of(0), of(0)}, 1, {{finish(0)}, {try_once(1)}}});
     explore("finish|start,keys", {1, {}, {of(1), of(2), of(1)}, 2, {{finish(0)}, {start(2)}}});
@@ -446,7 +446,7 @@ BOOST_AUTO_TEST_CASE(a_place_comes_back_while_somebody_arrives) {
         {2, {}, {of(1), of(2), of(1, 2)}, 2, {{finish(0)}, {finish(1)}, {start(2)}}});
 }
 
-BOOST_AUTO_TEST_CASE(a_full_queue_lets_one_go_for_another) {
+BOOST_AUTO_TEST_CASE(a_full_queue_evicts_a_request_for_an_arrival) {
     limiter_options one;
     one.max_waiting = 1;
     const list by_priority{of(0), of(0, 1, 3), of(0, 1, 1), of(0, 1, 2)};
@@ -464,7 +464,7 @@ BOOST_AUTO_TEST_CASE(a_full_queue_lets_one_go_for_another) {
         {1, two, {of(1), of(1), of(1), of(2)}, 3, {{finish(0)}, {start(3)}}});
 }
 
-BOOST_AUTO_TEST_CASE(whoever_waits_leaves_in_one_way_only) {
+BOOST_AUTO_TEST_CASE(a_waiting_request_ends_in_one_way_only) {
     const list three{of(0), of(0), of(0)};
     explore("finish|cancel", {1, {}, three, 3, {{finish(0)}, {cancel_link(1)}}});
     explore("finish|cancel_all", {1, {}, three, 3, {{finish(0)}, {cancel_all}}});
@@ -484,7 +484,7 @@ BOOST_AUTO_TEST_CASE(whoever_waits_leaves_in_one_way_only) {
     explore("start|expire", {1, {}, timed, 2, {{start(2)}, {expire(5)}}});
 }
 
-BOOST_AUTO_TEST_CASE(a_large_one_is_passed_by_nobody) {
+BOOST_AUTO_TEST_CASE(no_request_passes_a_wide_one) {
     const list wide{of(0), of(0), of(0, 2), of(0)};
     explore("wide:finish|finish", {2, {}, wide, 4, {{finish(0)}, {finish(1)}}});
     explore("wide:finish|cancel", {2, {}, wide, 4, {{finish(0)}, {cancel_link(2)}}});
@@ -493,7 +493,7 @@ BOOST_AUTO_TEST_CASE(a_large_one_is_passed_by_nobody) {
     explore("grow|shrink", {1, {}, wide, 2, {{set_limit(2)}, {set_limit(1)}}});
 }
 
-BOOST_AUTO_TEST_CASE(caps_of_keys) {
+BOOST_AUTO_TEST_CASE(caps_of_keys_hold_while_requests_arrive_and_leave) {
     limiter_options capped;
     capped.max_per_key = 1;
     const list keys{of(1), of(1), of(2), of(1)};
@@ -502,7 +502,7 @@ BOOST_AUTO_TEST_CASE(caps_of_keys) {
     explore("cap:finish|cancel", {3, capped, keys, 2, {{finish(0)}, {cancel_link(1)}}});
 }
 
-BOOST_AUTO_TEST_CASE(an_executor_drops_what_it_is_given) {
+BOOST_AUTO_TEST_CASE(an_executor_drops_granted_handlers) {
     plan p{1, {}, {of(1), of(2), of(1), of(3)}, 3, {{finish(0)}, {start(3)}}};
     p.drops = true;
     explore("drops:finish|start", p);
@@ -515,7 +515,7 @@ BOOST_AUTO_TEST_CASE(an_executor_drops_what_it_is_given) {
     explore("drops:finish|shut_down", p);
 }
 
-BOOST_AUTO_TEST_CASE(who_waits_for_an_idle_limiter) {
+BOOST_AUTO_TEST_CASE(waits_for_an_idle_limiter_complete) {
     plan p{1, {}, {of(0), of(0)}, 1, {{finish(0)}, {start(1)}}, 1};
     explore("idle:finish|start", p);
     p.started = 2;
@@ -532,7 +532,7 @@ BOOST_AUTO_TEST_CASE(who_waits_for_an_idle_limiter) {
     explore("idle:finish|shut_down", p);
 }
 
-BOOST_AUTO_TEST_CASE(the_limiter_dies_or_its_context_goes) {
+BOOST_AUTO_TEST_CASE(the_limiter_or_its_context_is_destroyed) {
     const auto goes = [](const std::string& title, std::size_t started,
                          std::vector<std::vector<action>> threads) {
         plan p{1, {}, {of(1), of(2), of(1)}, started, std::move(threads)};
@@ -549,7 +549,7 @@ BOOST_AUTO_TEST_CASE(the_limiter_dies_or_its_context_goes) {
 }
 
 // The algorithm raises the limit by one with each sample.
-BOOST_AUTO_TEST_CASE(the_algorithm_is_shown_one_sample_at_a_time) {
+BOOST_AUTO_TEST_CASE(the_algorithm_sees_one_sample_at_a_time) {
     limiter_options adaptive;
     adaptive.algorithm = [inside = false](const limit_sample& s) mutable {
         if (std::exchange(inside, true))

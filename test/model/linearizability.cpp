@@ -529,7 +529,7 @@ event runs(const event& acquire, ending how) {
 BOOST_AUTO_TEST_SUITE(model_linearizability)
 
 // Tests the checker itself: which histories it accepts and rejects.
-BOOST_AUTO_TEST_CASE(the_checker_tells_right_histories_from_wrong_ones) {
+BOOST_AUTO_TEST_CASE(the_checker_accepts_right_histories_and_rejects_wrong_ones) {
     const auto accepts = [](const history& h) {
         return search(h).finds_an_order();
     };

@@ -68,7 +68,7 @@ result explore(const std::vector<trial::body>& bodies, settings s = {}) {
 
 BOOST_AUTO_TEST_SUITE(model_scheduler)
 
-BOOST_AUTO_TEST_CASE(finds_a_lost_update_and_replays_it) {
+BOOST_AUTO_TEST_CASE(the_explorer_finds_a_lost_update_and_replays_it) {
     auto& s = scheduler::get();
     const auto make = doing({increment_badly, increment_badly});
     for (const int preemptions : {-1, 1, 2}) {
@@ -83,7 +83,7 @@ BOOST_AUTO_TEST_CASE(finds_a_lost_update_and_replays_it) {
     BOOST_TEST(s.explore("lost update", with_preemptions(0), make, &both_counted).failure == "");
 }
 
-BOOST_AUTO_TEST_CASE(takes_every_interleaving_once) {
+BOOST_AUTO_TEST_CASE(the_explorer_takes_every_interleaving_once) {
     const auto twice_x = [](trial& t) {
         t.x.fetch_add(1, relaxed);
         t.x.fetch_add(2, relaxed);
@@ -102,7 +102,7 @@ BOOST_AUTO_TEST_CASE(takes_every_interleaving_once) {
     BOOST_TEST(explore({twice_x, twice_x, twice_x}, with_preemptions(0)).schedules == 6u);
 }
 
-BOOST_AUTO_TEST_CASE(leaves_out_no_outcome) {
+BOOST_AUTO_TEST_CASE(the_reduced_search_leaves_out_no_outcome) {
     const auto mixed = [](int n) {
         return [n](trial& t) {
             t.x.fetch_add(n, relaxed);
@@ -120,7 +120,7 @@ BOOST_AUTO_TEST_CASE(leaves_out_no_outcome) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(what_follows_a_store_is_a_step_of_its_own) {
+BOOST_AUTO_TEST_CASE(the_code_after_a_store_is_a_step_of_its_own) {
     const auto publish = [](trial& t) {
         t.x.store(1, relaxed);
         t.plain = 1;
@@ -136,7 +136,7 @@ BOOST_AUTO_TEST_CASE(what_follows_a_store_is_a_step_of_its_own) {
             boost::test_tools::per_element());
 }
 
-BOOST_AUTO_TEST_CASE(finds_a_deadlock) {
+BOOST_AUTO_TEST_CASE(the_explorer_finds_a_deadlock) {
     const auto nested = [](model_mutex trial::*outer, model_mutex trial::*inner) {
         return [outer, inner](trial& t) {
             const std::lock_guard first(t.*outer);
@@ -148,7 +148,7 @@ BOOST_AUTO_TEST_CASE(finds_a_deadlock) {
     BOOST_TEST(explore({forward, forward}).failure == "");
 }
 
-BOOST_AUTO_TEST_CASE(a_yielding_thread_waits_for_somebody_to_write) {
+BOOST_AUTO_TEST_CASE(a_yielding_thread_waits_for_a_write_by_another_thread) {
     const auto wait = [](trial& t) {
         while (t.x.load(relaxed) == 0)
             model_threads::back_off(0);
@@ -166,7 +166,7 @@ BOOST_AUTO_TEST_CASE(a_yielding_thread_waits_for_somebody_to_write) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(finds_a_livelock) {
+BOOST_AUTO_TEST_CASE(the_explorer_finds_a_livelock) {
     const auto turn = [](trial& t) {
         for (;;) {
             t.x.fetch_add(1, relaxed);
@@ -176,7 +176,7 @@ BOOST_AUTO_TEST_CASE(finds_a_livelock) {
     BOOST_TEST(explore({turn, turn}).failure.find("livelock") != std::string::npos);
 }
 
-BOOST_AUTO_TEST_CASE(finds_what_relies_on_a_compare_exchange_that_cannot_fail_spuriously) {
+BOOST_AUTO_TEST_CASE(the_explorer_finds_code_that_assumes_no_spurious_failure) {
     const auto once = [](trial& t) {
         int expected = 0;
         t.x.compare_exchange_weak(expected, 2, relaxed, relaxed);
@@ -189,7 +189,7 @@ BOOST_AUTO_TEST_CASE(finds_what_relies_on_a_compare_exchange_that_cannot_fail_sp
     BOOST_TEST(found.schedule == "a1!");
 }
 
-BOOST_AUTO_TEST_CASE(finds_a_leak) {
+BOOST_AUTO_TEST_CASE(the_explorer_finds_a_leak) {
     static std::vector<model_atomic<int>*> leaked; // hides the leak from LeakSanitizer
     const auto leak = [](trial&) {
         leaked.push_back(new model_atomic<int>(0));
@@ -197,7 +197,7 @@ BOOST_AUTO_TEST_CASE(finds_a_leak) {
     BOOST_TEST(explore({leak}).failure.find("leaked") == 0u);
 }
 
-BOOST_AUTO_TEST_CASE(finds_a_mutex_that_is_locked_twice_by_one_thread) {
+BOOST_AUTO_TEST_CASE(the_explorer_finds_a_mutex_locked_twice_by_one_thread) {
     const auto twice = [](trial& t) {
         t.m1.lock();
         t.m1.lock();

@@ -131,7 +131,8 @@ public:
         return true;
     }
 
-    /// Shuts the context down: nothing runs there any more, and permits on their way serve nobody.
+    /// Shuts the context down: nothing runs there any more, and permits on their way serve no
+    /// waiter.
     void shut(std::size_t context) {
         for (semaphore& it : semaphores) {
             if (it.context != context)

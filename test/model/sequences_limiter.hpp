@@ -131,7 +131,8 @@ public:
         settle(s);
     }
 
-    /// Shuts the context down: nothing runs there any more, and places on their way serve nobody.
+    /// Shuts the context down: nothing runs there any more, and places on their way serve no
+    /// request.
     void shut(std::size_t context) {
         for (state_type& it : limiters) {
             if (it.context != context)
@@ -862,7 +863,7 @@ private:
     limiters_model model_;
     std::size_t granted_ = 0, tries_ = 0;
     double next_ = 1;                               // the next result of an algorithm
-    std::deque<std::vector<limit_sample>> samples_; // for each state of the model
+    std::deque<std::vector<limit_sample>> samples_; // the samples for each state of the model
     std::deque<real_operation> real_;
     std::array<std::optional<real_limiter>, objects> limiters_;
     std::array<real_admission, 6> admissions_;

@@ -680,7 +680,7 @@ BOOST_AUTO_TEST_CASE(no_memory_order_can_be_weaker) {
 // Checks that each weakening applies to exactly one place, and that no place is missing, not even
 // one that no scenario reaches. Also checks that a comment at every place in the headers names the
 // scenario that fails.
-BOOST_AUTO_TEST_CASE(every_memory_order_of_the_headers_is_among_them) {
+BOOST_AUTO_TEST_CASE(every_memory_order_in_the_headers_is_listed) {
     for (const named_search& s : searches)
         static_cast<void>(s.run(random_ones(1'000)));
     const auto& calls = ordered_calls();

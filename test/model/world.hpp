@@ -188,10 +188,10 @@ public:
 
     owner object;
     state_type* const state;
-    std::int64_t put_in;           // all permits; of these,
-    std::int64_t held = 0;         // held,
-    std::int64_t on_their_way = 0; // granted to handlers that have not run yet,
-    std::int64_t moving = 0;       // and moved by calls that have not returned yet
+    std::int64_t put_in;           // all permits
+    std::int64_t held = 0;         // permits that are held
+    std::int64_t on_their_way = 0; // permits granted to handlers that have not run yet
+    std::int64_t moving = 0;       // permits moved by calls that have not returned yet
     bool alive = true;
 
 private:

@@ -64,7 +64,7 @@ struct acquire_fixture : fixture {
 
 BOOST_FIXTURE_TEST_SUITE(semaphore_acquire, acquire_fixture)
 
-BOOST_AUTO_TEST_CASE(succeeds_where_enough_permits_are_free) {
+BOOST_AUTO_TEST_CASE(an_acquire_succeeds_if_enough_permits_are_free) {
     for_each_way(5, 5, [this](async_semaphore& semaphore, const way& w) {
         operation o;
         w.start(semaphore, 3, o);
@@ -77,7 +77,7 @@ BOOST_AUTO_TEST_CASE(succeeds_where_enough_permits_are_free) {
     });
 }
 
-BOOST_AUTO_TEST_CASE(asks_for_one_permit_if_nothing_else_is_said) {
+BOOST_AUTO_TEST_CASE(an_acquire_without_a_count_asks_for_one_permit) {
     async_semaphore semaphore(context, 9);
     operation bare, bare_for, owned, owned_for;
     semaphore.async_acquire(bare.on_completion());
@@ -96,7 +96,7 @@ BOOST_AUTO_TEST_CASE(asks_for_one_permit_if_nothing_else_is_said) {
     BOOST_TEST(semaphore.available() == 5);
 }
 
-BOOST_AUTO_TEST_CASE(waits_for_all_of_its_permits_and_takes_none_before) {
+BOOST_AUTO_TEST_CASE(an_acquire_waits_for_all_of_its_permits_and_takes_none_before) {
     for_each_way(2, 5, [this](async_semaphore& semaphore, const way& w) {
         operation o;
         w.start(semaphore, 4, o);
@@ -119,7 +119,7 @@ BOOST_AUTO_TEST_CASE(waits_for_all_of_its_permits_and_takes_none_before) {
     });
 }
 
-BOOST_AUTO_TEST_CASE(the_permits_of_the_plain_form_come_back_by_hand_alone) {
+BOOST_AUTO_TEST_CASE(the_permits_of_the_plain_form_come_back_only_by_hand) {
     async_semaphore semaphore(context, 1);
     {
         operation o;
@@ -154,7 +154,7 @@ BOOST_AUTO_TEST_CASE(an_acquire_of_none_succeeds_at_once_and_changes_nothing) {
     });
 }
 
-BOOST_AUTO_TEST_CASE(an_acquire_of_none_neither_waits_in_a_queue_nor_for_a_debt) {
+BOOST_AUTO_TEST_CASE(an_acquire_of_none_waits_neither_for_the_queue_nor_for_a_debt) {
     for_each_way(0, 5, [this](async_semaphore& semaphore, const way& w) {
         operation head, none;
         semaphore.reduce(2);
@@ -199,7 +199,7 @@ BOOST_AUTO_TEST_CASE(more_than_the_maximum_is_refused_and_blocks_nobody) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(all_that_the_semaphore_can_hold_may_be_asked_for) {
+BOOST_AUTO_TEST_CASE(an_acquire_may_ask_for_the_maximum) {
     for_each_way(2, 5, [this](async_semaphore& semaphore, const way& w) {
         operation o;
         w.start(semaphore, 5, o);

@@ -22,7 +22,7 @@ using asio::cancellation_type_t;
 
 BOOST_FIXTURE_TEST_SUITE(semaphore_cancel, fixture)
 
-BOOST_AUTO_TEST_CASE(every_type_of_cancellation_aborts_a_waiter_and_none_does_not) {
+BOOST_AUTO_TEST_CASE(every_cancellation_type_except_none_aborts_a_waiter) {
     for (unsigned mask = 0; mask < 8; ++mask) {
         BOOST_TEST_CONTEXT("mask " << mask) {
             async_semaphore semaphore(context, 0);
@@ -46,7 +46,7 @@ BOOST_AUTO_TEST_CASE(every_type_of_cancellation_aborts_a_waiter_and_none_does_no
     }
 }
 
-BOOST_AUTO_TEST_CASE(cancel_before_grant_aborts_and_the_permit_stays) {
+BOOST_AUTO_TEST_CASE(cancel_before_grant_aborts_and_takes_no_permit) {
     async_semaphore semaphore(context, 0);
     cancellation_signal signal;
     operation o;
@@ -73,7 +73,7 @@ BOOST_AUTO_TEST_CASE(grant_before_cancel_stays_granted_though_the_handler_has_no
     BOOST_TEST(semaphore.available() == 0);
 }
 
-BOOST_AUTO_TEST_CASE(what_was_granted_at_once_stays_granted) {
+BOOST_AUTO_TEST_CASE(an_operation_granted_at_once_stays_granted) {
     async_semaphore semaphore(context, 1);
     cancellation_signal signal;
     operation o;
@@ -126,7 +126,7 @@ BOOST_AUTO_TEST_CASE(a_signal_that_dies_first_leaves_the_operation_waiting) {
         BOOST_TEST(o->granted());
 }
 
-BOOST_AUTO_TEST_CASE(a_signal_that_died_does_not_disturb_the_other_ways_to_end) {
+BOOST_AUTO_TEST_CASE(a_destroyed_signal_does_not_affect_the_other_ways_to_end) {
     const struct {
         const char* name;
         void (*end)(std::optional<async_semaphore>&);
@@ -151,7 +151,7 @@ BOOST_AUTO_TEST_CASE(a_signal_that_died_does_not_disturb_the_other_ways_to_end) 
     }
 }
 
-BOOST_AUTO_TEST_CASE(a_slot_that_is_used_again_cancels_the_newest_operation_alone) {
+BOOST_AUTO_TEST_CASE(a_slot_that_is_used_again_cancels_only_the_newest_operation) {
     async_semaphore semaphore(context, 0);
     cancellation_signal signal;
     operation older, newer;
@@ -166,7 +166,7 @@ BOOST_AUTO_TEST_CASE(a_slot_that_is_used_again_cancels_the_newest_operation_alon
     BOOST_TEST(older.granted());
 }
 
-BOOST_AUTO_TEST_CASE(a_slot_that_serves_something_else_or_is_cleared_cancels_no_acquire_any_more) {
+BOOST_AUTO_TEST_CASE(a_slot_that_is_cleared_or_used_for_something_else_cancels_no_acquire) {
     async_semaphore semaphore(context, 0);
     cancellation_signal signal;
     operation first, second;
@@ -238,7 +238,7 @@ BOOST_AUTO_TEST_CASE(cancelling_hands_nobody_a_permit_that_is_not_free) {
     BOOST_TEST(semaphore.available() == -1);
 }
 
-BOOST_AUTO_TEST_CASE(cancel_aborts_everybody_who_waits_and_says_how_many) {
+BOOST_AUTO_TEST_CASE(cancel_aborts_all_waiting_operations_and_returns_their_number) {
     async_semaphore semaphore(context, 1);
     operation granted, first, second, third;
     semaphore.async_acquire(granted.on_completion());
@@ -256,7 +256,7 @@ BOOST_AUTO_TEST_CASE(cancel_aborts_everybody_who_waits_and_says_how_many) {
     BOOST_TEST(semaphore.is_open());
 }
 
-BOOST_AUTO_TEST_CASE(cancel_does_not_concern_operations_that_start_afterwards) {
+BOOST_AUTO_TEST_CASE(cancel_does_not_affect_operations_that_start_afterwards) {
     async_semaphore semaphore(context, 0);
     operation before, after;
     semaphore.async_acquire(before.on_completion());
@@ -293,7 +293,7 @@ BOOST_AUTO_TEST_CASE(cancel_and_the_signal_abort_an_operation_once) {
     BOOST_TEST(second.completed_with(aborted));
 }
 
-BOOST_AUTO_TEST_CASE(emitting_after_the_semaphore_or_its_context_has_gone_has_no_effect) {
+BOOST_AUTO_TEST_CASE(emitting_after_the_semaphore_or_its_context_was_destroyed_has_no_effect) {
     cancellation_signal of_semaphore, of_context;
     operation o, abandoned;
     {

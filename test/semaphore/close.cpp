@@ -16,7 +16,7 @@ using namespace std::chrono_literals;
 
 BOOST_FIXTURE_TEST_SUITE(semaphore_close, fixture)
 
-BOOST_AUTO_TEST_CASE(ends_everybody_who_waits) {
+BOOST_AUTO_TEST_CASE(close_ends_all_waiting_operations) {
     async_semaphore semaphore(context, 1);
     operation first, second, third;
     semaphore.async_acquire(2, first.on_completion());
@@ -33,7 +33,7 @@ BOOST_AUTO_TEST_CASE(ends_everybody_who_waits) {
     BOOST_TEST(semaphore.available() == 1);
 }
 
-BOOST_AUTO_TEST_CASE(refuses_every_later_acquire_however_many_permits_are_free) {
+BOOST_AUTO_TEST_CASE(a_closed_semaphore_refuses_every_acquire_however_many_permits_are_free) {
     async_semaphore semaphore(context, 5);
     semaphore.close();
     for (const std::ptrdiff_t n : {0, 1, 5, 6}) {
@@ -56,7 +56,7 @@ BOOST_AUTO_TEST_CASE(refuses_every_later_acquire_however_many_permits_are_free) 
     BOOST_TEST(semaphore.available() == 5);
 }
 
-BOOST_AUTO_TEST_CASE(a_count_that_makes_no_sense_is_told_as_such_still) {
+BOOST_AUTO_TEST_CASE(a_closed_semaphore_still_reports_an_invalid_count) {
     async_semaphore semaphore(context, 1, 2);
     semaphore.close();
     operation negative, too_many;
@@ -67,7 +67,7 @@ BOOST_AUTO_TEST_CASE(a_count_that_makes_no_sense_is_told_as_such_still) {
     BOOST_TEST(too_many.completed_with(exceeds_max));
 }
 
-BOOST_AUTO_TEST_CASE(again_has_no_effect) {
+BOOST_AUTO_TEST_CASE(closing_again_has_no_effect) {
     async_semaphore semaphore(context, 1);
     operation waiter;
     semaphore.async_acquire(2, waiter.on_completion());
@@ -81,7 +81,7 @@ BOOST_AUTO_TEST_CASE(again_has_no_effect) {
     BOOST_TEST(semaphore.available() == 1);
 }
 
-BOOST_AUTO_TEST_CASE(what_was_granted_before_stays_granted) {
+BOOST_AUTO_TEST_CASE(an_operation_granted_before_the_close_stays_granted) {
     async_semaphore semaphore(context, 1);
     operation at_once, handed_over;
     semaphore.async_acquire_permit(at_once.on_completion());
@@ -108,7 +108,7 @@ BOOST_AUTO_TEST_CASE(held_permits_stay_valid_and_can_be_returned) {
     BOOST_TEST(!semaphore.try_acquire());
 }
 
-BOOST_AUTO_TEST_CASE(permits_that_are_given_back_open_nothing) {
+BOOST_AUTO_TEST_CASE(permits_that_are_given_back_do_not_reopen_the_semaphore) {
     async_semaphore semaphore(context, 0);
     operation before, after;
     semaphore.async_acquire(before.on_completion());
@@ -121,7 +121,7 @@ BOOST_AUTO_TEST_CASE(permits_that_are_given_back_open_nothing) {
     BOOST_TEST(semaphore.available() == 1);
 }
 
-BOOST_AUTO_TEST_CASE(there_is_nobody_left_to_cancel) {
+BOOST_AUTO_TEST_CASE(cancel_after_close_finds_no_operation) {
     async_semaphore semaphore(context, 0);
     asio::cancellation_signal signal;
     operation waiter;

@@ -179,7 +179,7 @@ private:
 
 BOOST_AUTO_TEST_SUITE(semaphore_conservation)
 
-BOOST_AUTO_TEST_CASE(a_random_mix_neither_loses_nor_makes_a_permit) {
+BOOST_AUTO_TEST_CASE(a_random_mix_of_operations_neither_loses_nor_invents_a_permit) {
     const auto seed = test::seed();
     for (unsigned i = 0; i < 40; ++i) {
         BOOST_TEST_CONTEXT("seed " << seed << ", round " << i) {

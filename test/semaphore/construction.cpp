@@ -44,7 +44,7 @@ static_assert(noexcept(async_semaphore::max()));
 
 BOOST_FIXTURE_TEST_SUITE(semaphore_construction, fixture)
 
-BOOST_AUTO_TEST_CASE(starts_with_the_counts_that_it_is_given) {
+BOOST_AUTO_TEST_CASE(a_semaphore_starts_with_the_given_counts) {
     async_semaphore semaphore(context, 2, 5);
     BOOST_TEST(semaphore.available() == 2);
     BOOST_TEST(semaphore.max_permits() == 5);
@@ -53,7 +53,7 @@ BOOST_AUTO_TEST_CASE(starts_with_the_counts_that_it_is_given) {
     BOOST_TEST((semaphore.get_executor() == context.get_executor()));
 }
 
-BOOST_AUTO_TEST_CASE(without_a_maximum_it_holds_as_many_as_any_semaphore_can) {
+BOOST_AUTO_TEST_CASE(without_a_given_maximum_the_largest_one_applies) {
     async_semaphore semaphore(context, 1);
     BOOST_TEST(semaphore.max_permits() == async_semaphore::max());
     semaphore.release(async_semaphore::max() - 1);
@@ -62,7 +62,7 @@ BOOST_AUTO_TEST_CASE(without_a_maximum_it_holds_as_many_as_any_semaphore_can) {
     BOOST_TEST(semaphore.available() == 0);
 }
 
-BOOST_AUTO_TEST_CASE(refuses_counts_that_make_no_sense) {
+BOOST_AUTO_TEST_CASE(the_constructor_refuses_invalid_counts) {
     constexpr auto least = std::numeric_limits<std::ptrdiff_t>::min();
     constexpr auto most = std::numeric_limits<std::ptrdiff_t>::max();
     const struct {
@@ -91,14 +91,14 @@ BOOST_AUTO_TEST_CASE(refuses_counts_that_make_no_sense) {
     BOOST_CHECK_THROW(async_semaphore(context, async_semaphore::max() + 1), std::invalid_argument);
 }
 
-BOOST_AUTO_TEST_CASE(accepts_the_extremes_of_what_makes_sense) {
+BOOST_AUTO_TEST_CASE(the_constructor_accepts_the_smallest_and_largest_counts) {
     BOOST_TEST(async_semaphore(context, 0, 1).available() == 0);
     BOOST_TEST(async_semaphore(context, 1, 1).available() == 1);
     BOOST_TEST(
         async_semaphore(context, async_semaphore::max()).available() == async_semaphore::max());
 }
 
-BOOST_AUTO_TEST_CASE(from_zero_the_first_release_admits_the_first) {
+BOOST_AUTO_TEST_CASE(without_initial_permits_the_first_release_grants_the_first_acquire) {
     async_semaphore semaphore(context, 0);
     operation first, second;
     semaphore.async_acquire(first.on_completion());
@@ -110,13 +110,13 @@ BOOST_AUTO_TEST_CASE(from_zero_the_first_release_admits_the_first) {
     BOOST_TEST(second.pending());
 }
 
-BOOST_AUTO_TEST_CASE(is_made_of_an_executor_or_of_its_context) {
+BOOST_AUTO_TEST_CASE(the_constructor_takes_an_executor_or_a_context) {
     io_semaphore of_context(context, 1);
     io_semaphore of_executor(context.get_executor(), 1);
     BOOST_TEST((of_context.get_executor() == of_executor.get_executor()));
 }
 
-BOOST_AUTO_TEST_CASE(lives_on_every_kind_of_context) {
+BOOST_AUTO_TEST_CASE(a_semaphore_works_on_every_kind_of_context) {
     asio::thread_pool pool(1);
     const auto strand = asio::make_strand(context);
     async_semaphore on_pool(pool, 1);

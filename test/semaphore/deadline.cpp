@@ -33,7 +33,7 @@ struct deadline_fixture : fixture {
 
 BOOST_FIXTURE_TEST_SUITE(semaphore_deadline, deadline_fixture)
 
-BOOST_AUTO_TEST_CASE(a_wait_that_is_over_ends_as_timed_out) {
+BOOST_AUTO_TEST_CASE(a_wait_past_its_deadline_ends_as_timed_out) {
     async_semaphore semaphore(context, 1);
     operation bare, owned;
     semaphore.async_acquire_for(1ms, 2, bare.on_completion());
@@ -61,7 +61,7 @@ BOOST_AUTO_TEST_CASE(a_grant_in_time_leaves_no_timer_behind) {
     BOOST_TEST(owned.held().count() == 2);
 }
 
-BOOST_AUTO_TEST_CASE(no_other_end_leaves_a_timer_behind_either) {
+BOOST_AUTO_TEST_CASE(other_ends_leave_no_timer_behind) {
     const struct {
         const char* name;
         void (*end)(std::optional<async_semaphore>&, asio::cancellation_signal&);
@@ -115,7 +115,7 @@ BOOST_AUTO_TEST_CASE(a_deadline_of_zero_or_in_the_past_never_queues) {
     past(std::chrono::duration<double, std::ratio<86400>>(-1e300));
 }
 
-BOOST_AUTO_TEST_CASE(a_deadline_that_is_no_number_never_queues_either) {
+BOOST_AUTO_TEST_CASE(a_deadline_of_nan_never_queues) {
     async_semaphore semaphore(context, 1);
     operation now, late;
     const std::chrono::duration<double> never(std::numeric_limits<double>::quiet_NaN());
@@ -154,7 +154,7 @@ BOOST_AUTO_TEST_CASE(other_refusals_come_before_a_deadline_of_zero) {
     BOOST_TEST(late.completed_with(closed));
 }
 
-BOOST_AUTO_TEST_CASE(the_longest_wait_that_can_be_said_waits) {
+BOOST_AUTO_TEST_CASE(the_longest_possible_wait_is_a_wait_without_end) {
     const auto waits = [](auto wait) {
         asio::io_context own;
         async_semaphore semaphore(own, 0);
@@ -174,7 +174,7 @@ BOOST_AUTO_TEST_CASE(the_longest_wait_that_can_be_said_waits) {
     waits(std::chrono::minutes(1));
 }
 
-BOOST_AUTO_TEST_CASE(a_head_that_runs_out_of_time_makes_way_for_those_behind_it) {
+BOOST_AUTO_TEST_CASE(a_head_that_times_out_makes_way_for_those_behind_it) {
     async_semaphore semaphore(context, 2);
     operation head, second, third;
     semaphore.async_acquire_for(1ms, 3, head.on_completion());
@@ -199,7 +199,7 @@ BOOST_AUTO_TEST_CASE(a_grant_before_the_deadline_stays_though_the_handler_runs_a
     BOOST_TEST(semaphore.available() == 0);
 }
 
-BOOST_AUTO_TEST_CASE(a_deadline_that_has_passed_leaves_later_permits_alone) {
+BOOST_AUTO_TEST_CASE(an_operation_that_timed_out_takes_no_later_permit) {
     async_semaphore semaphore(context, 0);
     operation o;
     semaphore.async_acquire_permit_for(1ms, o.on_completion());
@@ -249,7 +249,7 @@ BOOST_AUTO_TEST_CASE(a_moved_semaphore_keeps_its_deadlines) {
     BOOST_TEST(moved.waiting() == 0u);
 }
 
-BOOST_AUTO_TEST_CASE(a_context_that_goes_takes_waiting_deadlines_along) {
+BOOST_AUTO_TEST_CASE(a_destroyed_context_destroys_operations_with_a_deadline) {
     for (const bool timers_first : {false, true}) {
         BOOST_TEST_CONTEXT("timers known to the context first: " << timers_first) {
             operation waiting, granted;

@@ -41,7 +41,7 @@ struct destruction_fixture : fixture {
 
 BOOST_FIXTURE_TEST_SUITE(semaphore_destruction, destruction_fixture)
 
-BOOST_AUTO_TEST_CASE(aborts_the_waiters_later) {
+BOOST_AUTO_TEST_CASE(the_destructor_aborts_waiters_whose_handlers_run_later) {
     semaphore.emplace(context, 1);
     operation first, second;
     semaphore->async_acquire(2, first.on_completion());
@@ -55,7 +55,7 @@ BOOST_AUTO_TEST_CASE(aborts_the_waiters_later) {
     BOOST_TEST(!second.held());
 }
 
-BOOST_AUTO_TEST_CASE(leaves_what_was_granted_granted) {
+BOOST_AUTO_TEST_CASE(the_destructor_revokes_no_grant) {
     semaphore.emplace(context, 1);
     operation at_once, handed_over;
     semaphore->async_acquire_permit(at_once.on_completion());
@@ -138,7 +138,7 @@ BOOST_AUTO_TEST_CASE(a_handler_may_own_its_semaphore) {
     BOOST_TEST(o.granted());
 }
 
-BOOST_AUTO_TEST_CASE(a_context_that_goes_destroys_waiting_handlers_without_calling_them) {
+BOOST_AUTO_TEST_CASE(a_destroyed_context_destroys_waiting_handlers_without_calling_them) {
     semaphore.emplace(*doomed, 1);
     operation head, follower;
     semaphore->async_acquire(2, head.on_completion());
@@ -151,7 +151,7 @@ BOOST_AUTO_TEST_CASE(a_context_that_goes_destroys_waiting_handlers_without_calli
     BOOST_TEST(semaphore->available() == 1);
 }
 
-BOOST_AUTO_TEST_CASE(permits_on_their_way_to_a_handler_come_back_when_the_context_goes) {
+BOOST_AUTO_TEST_CASE(permits_on_their_way_to_a_handler_come_back_when_the_context_is_destroyed) {
     semaphore.emplace(*doomed, 3);
     operation at_once, bare_at_once, handed_over, bare_handed_over;
     semaphore->async_acquire_permit(2, at_once.on_completion());
@@ -196,7 +196,7 @@ BOOST_AUTO_TEST_CASE(a_semaphore_may_outlive_its_context) {
     BOOST_TEST(moved.available() == 3);
 }
 
-BOOST_AUTO_TEST_CASE(a_waiting_handler_that_owns_the_semaphore_goes_with_the_context) {
+BOOST_AUTO_TEST_CASE(a_waiting_handler_that_owns_the_semaphore_is_destroyed_with_the_context) {
     auto owned = std::make_shared<async_semaphore>(*doomed, 0);
     const std::weak_ptr<async_semaphore> alive = owned;
     operation first, second;
@@ -211,7 +211,7 @@ BOOST_AUTO_TEST_CASE(a_waiting_handler_that_owns_the_semaphore_goes_with_the_con
     BOOST_TEST(alive.expired());
 }
 
-BOOST_AUTO_TEST_CASE(a_waiting_handler_that_owns_permits_gives_them_back_with_the_context) {
+BOOST_AUTO_TEST_CASE(a_waiting_handler_gives_its_permits_back_when_the_context_is_destroyed) {
     semaphore.emplace(*doomed, 1);
     async_semaphore other(*doomed, 1);
     operation waits_for_own, waits_for_other, waits_behind;
@@ -231,7 +231,7 @@ BOOST_AUTO_TEST_CASE(a_waiting_handler_that_owns_permits_gives_them_back_with_th
     BOOST_TEST(other.available() == 1);
 }
 
-BOOST_AUTO_TEST_CASE(a_handler_that_goes_with_the_context_may_use_every_member_of_its_semaphore) {
+BOOST_AUTO_TEST_CASE(a_handler_destroyed_with_the_context_may_use_every_member_of_its_semaphore) {
     semaphore.emplace(*doomed, 0);
     operation waits_behind, too_late, none_too_late;
     bool said = false;
@@ -256,7 +256,7 @@ BOOST_AUTO_TEST_CASE(a_handler_that_goes_with_the_context_may_use_every_member_o
     BOOST_TEST(semaphore->available() == 1);
 }
 
-BOOST_AUTO_TEST_CASE(a_handler_that_goes_with_the_context_may_destroy_the_semaphore) {
+BOOST_AUTO_TEST_CASE(a_handler_destroyed_with_the_context_may_destroy_the_semaphore) {
     semaphore.emplace(*doomed, 0);
     operation waits_behind;
     semaphore->async_acquire(last_words([&] { semaphore.reset(); }));
@@ -266,7 +266,7 @@ BOOST_AUTO_TEST_CASE(a_handler_that_goes_with_the_context_may_destroy_the_semaph
     BOOST_TEST(waits_behind.abandoned());
 }
 
-BOOST_AUTO_TEST_CASE(a_granted_handler_that_goes_with_the_context_may_use_its_semaphore) {
+BOOST_AUTO_TEST_CASE(a_granted_handler_destroyed_with_the_context_may_use_its_semaphore) {
     semaphore.emplace(*doomed, 0);
     operation behind;
     bool said = false;
@@ -284,7 +284,7 @@ BOOST_AUTO_TEST_CASE(a_granted_handler_that_goes_with_the_context_may_use_its_se
     BOOST_TEST(semaphore->available() == 1);
 }
 
-BOOST_AUTO_TEST_CASE(an_operation_started_after_its_context_has_gone_is_destroyed_uncalled) {
+BOOST_AUTO_TEST_CASE(an_operation_started_after_its_context_was_destroyed_is_dropped) {
     semaphore.emplace(*doomed, 1);
     auto fits = semaphore->async_acquire_permit(asio::deferred);
     auto none = semaphore->async_acquire_permit(0, asio::deferred);
@@ -301,7 +301,7 @@ BOOST_AUTO_TEST_CASE(an_operation_started_after_its_context_has_gone_is_destroye
     BOOST_TEST(semaphore->available() == 1);
 }
 
-BOOST_AUTO_TEST_CASE(without_its_context_a_semaphore_is_closed) {
+BOOST_AUTO_TEST_CASE(a_semaphore_whose_context_was_destroyed_is_closed) {
     semaphore.emplace(*doomed, 2, 2);
     permit held = semaphore->try_acquire_permit();
     doomed.reset();
@@ -311,7 +311,7 @@ BOOST_AUTO_TEST_CASE(without_its_context_a_semaphore_is_closed) {
     BOOST_TEST(semaphore->available() == 2);
 }
 
-BOOST_AUTO_TEST_CASE(a_context_that_goes_leaves_semaphores_of_other_contexts_alone) {
+BOOST_AUTO_TEST_CASE(a_destroyed_context_does_not_affect_semaphores_of_other_contexts) {
     semaphore.emplace(*doomed, 0);
     async_semaphore other(context, 0);
     operation of_doomed, of_other;

@@ -41,7 +41,7 @@ const boost::system::error_category& a_copy_of_the_category() {
 
 BOOST_FIXTURE_TEST_SUITE(semaphore_errors, fixture)
 
-BOOST_AUTO_TEST_CASE(are_error_codes_of_one_category) {
+BOOST_AUTO_TEST_CASE(the_errors_belong_to_one_category) {
     for (const error e : all) {
         const error_code ec = e;
         BOOST_TEST(ec.failed());
@@ -53,7 +53,7 @@ BOOST_AUTO_TEST_CASE(are_error_codes_of_one_category) {
     BOOST_TEST(closed != exceeds_max);
 }
 
-BOOST_AUTO_TEST_CASE(have_a_message_each) {
+BOOST_AUTO_TEST_CASE(every_error_has_a_message) {
     std::set<std::string> messages;
     for (const error e : all)
         messages.insert(make_error_code(e).message());
@@ -63,14 +63,14 @@ BOOST_AUTO_TEST_CASE(have_a_message_each) {
 }
 
 #if !defined(ASIO_SEMAPHORE_SEPARATE_COMPILATION)
-BOOST_AUTO_TEST_CASE(compare_equal_across_copies_of_the_category) {
+BOOST_AUTO_TEST_CASE(errors_compare_equal_across_copies_of_the_category) {
     BOOST_TEST(&a_copy_of_the_category() != &error_category());
     BOOST_TEST((a_copy_of_the_category() == error_category()));
     BOOST_TEST((error_code(1, a_copy_of_the_category()) == closed));
 }
 #endif
 
-BOOST_AUTO_TEST_CASE(are_not_those_of_other_categories) {
+BOOST_AUTO_TEST_CASE(errors_differ_from_those_of_other_categories) {
     BOOST_TEST(closed != error_code(1, boost::system::system_category()));
     BOOST_TEST(closed != error_code(1, boost::system::generic_category()));
     BOOST_TEST(closed != aborted);

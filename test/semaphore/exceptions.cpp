@@ -79,7 +79,7 @@ BOOST_AUTO_TEST_CASE(a_waiting_handler_that_throws_leaves_the_semaphore_usable) 
     BOOST_TEST(next.granted());
 }
 
-BOOST_AUTO_TEST_CASE(a_handler_that_is_told_of_an_error_may_throw_as_well) {
+BOOST_AUTO_TEST_CASE(a_handler_that_receives_an_error_may_throw) {
     async_semaphore semaphore(context, 0);
     operation next;
     semaphore.async_acquire([](error_code) { throw thrown(); });

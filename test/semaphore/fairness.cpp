@@ -40,7 +40,7 @@ struct fairness_fixture : fixture {
 
 BOOST_FIXTURE_TEST_SUITE(semaphore_fairness, fairness_fixture)
 
-BOOST_AUTO_TEST_CASE(grants_in_the_order_of_initiation) {
+BOOST_AUTO_TEST_CASE(operations_are_granted_in_the_order_of_initiation) {
     async_semaphore semaphore(context, 0);
     semaphore.async_acquire(note('a'));
     semaphore.async_acquire_permit(note_permit('b'));
@@ -150,7 +150,7 @@ BOOST_AUTO_TEST_CASE(a_lazy_operation_may_start_more_than_once) {
     BOOST_TEST(granted == "ab");
 }
 
-BOOST_AUTO_TEST_CASE(whoever_leaves_the_queue_changes_nobodys_order) {
+BOOST_AUTO_TEST_CASE(an_operation_that_leaves_the_queue_does_not_change_the_order_of_others) {
     for (const int leaver : {0, 1, 2, 3}) {
         BOOST_TEST_CONTEXT("leaver " << leaver) {
             granted.clear();

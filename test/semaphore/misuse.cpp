@@ -26,7 +26,7 @@ void with_misuse(void (*misuse)()) {
 
 BOOST_AUTO_TEST_SUITE(semaphore_misuse)
 
-BOOST_AUTO_TEST_CASE(a_permit_adopted_beyond_the_maximum_does_not_exceed_it) {
+BOOST_AUTO_TEST_CASE(permits_adopted_beyond_the_maximum_do_not_exceed_it) {
     with_misuse([] {
         asio::io_context context;
         async_semaphore semaphore(context, 2, 3);
@@ -38,7 +38,7 @@ BOOST_AUTO_TEST_CASE(a_permit_adopted_beyond_the_maximum_does_not_exceed_it) {
     });
 }
 
-BOOST_AUTO_TEST_CASE(a_permit_released_by_hand_too_does_not_exceed_it_either) {
+BOOST_AUTO_TEST_CASE(permits_that_are_also_released_by_hand_do_not_exceed_the_maximum) {
     with_misuse([] {
         asio::io_context context;
         async_semaphore semaphore(context, 3, 3);
@@ -50,7 +50,7 @@ BOOST_AUTO_TEST_CASE(a_permit_released_by_hand_too_does_not_exceed_it_either) {
     });
 }
 
-BOOST_AUTO_TEST_CASE(permits_that_were_added_while_others_were_held_do_not_exceed_it) {
+BOOST_AUTO_TEST_CASE(permits_added_while_others_were_held_do_not_exceed_the_maximum) {
     with_misuse([] {
         asio::io_context context;
         async_semaphore semaphore(context, 10, 10);
@@ -65,7 +65,7 @@ BOOST_AUTO_TEST_CASE(permits_that_were_added_while_others_were_held_do_not_excee
     });
 }
 
-BOOST_FIXTURE_TEST_CASE(released_by_hand_what_is_too_much_is_refused_then, fixture) {
+BOOST_FIXTURE_TEST_CASE(too_many_permits_released_by_hand_are_refused, fixture) {
     async_semaphore semaphore(context, 10, 10);
     BOOST_TEST(semaphore.try_acquire(5));
     semaphore.release(5);
@@ -77,7 +77,7 @@ BOOST_FIXTURE_TEST_CASE(released_by_hand_what_is_too_much_is_refused_then, fixtu
     BOOST_TEST(semaphore.available() == 10);
 }
 
-BOOST_FIXTURE_TEST_CASE(a_maximum_that_leaves_room_takes_what_was_added, fixture) {
+BOOST_FIXTURE_TEST_CASE(permits_that_were_added_fit_below_a_larger_maximum, fixture) {
     async_semaphore semaphore(context, 10, 15);
     permit held = semaphore.try_acquire_permit(5);
     semaphore.release(5);
@@ -85,7 +85,7 @@ BOOST_FIXTURE_TEST_CASE(a_maximum_that_leaves_room_takes_what_was_added, fixture
     BOOST_TEST(semaphore.available() == 15);
 }
 
-BOOST_AUTO_TEST_CASE(beside_a_queue_as_well) {
+BOOST_AUTO_TEST_CASE(permits_adopted_while_an_operation_waits_do_not_exceed_the_maximum) {
     with_misuse([] {
         asio::io_context context;
         async_semaphore semaphore(context, 2, 3);

@@ -64,7 +64,7 @@ struct move_fixture : fixture {
 
 BOOST_FIXTURE_TEST_SUITE(semaphore_move, move_fixture)
 
-BOOST_AUTO_TEST_CASE(takes_waiters_and_permits_along) {
+BOOST_AUTO_TEST_CASE(a_move_takes_waiters_and_permits_along) {
     async_semaphore from(context, 3, 7);
     permit held = from.try_acquire_permit(2);
     operation head, follower;
@@ -88,7 +88,7 @@ BOOST_AUTO_TEST_CASE(takes_waiters_and_permits_along) {
     BOOST_TEST(to.available() == 2);
 }
 
-BOOST_AUTO_TEST_CASE(what_remains_is_as_a_closed_semaphore_without_permits) {
+BOOST_AUTO_TEST_CASE(a_moved_from_semaphore_is_like_a_closed_one_without_permits) {
     async_semaphore from(context, 3, 7);
     operation waiter;
     from.async_acquire(4, waiter.on_completion());
@@ -98,7 +98,7 @@ BOOST_AUTO_TEST_CASE(what_remains_is_as_a_closed_semaphore_without_permits) {
     BOOST_TEST(waiter.pending());
 }
 
-BOOST_AUTO_TEST_CASE(what_remains_tells_a_negative_count_as_a_closed_semaphore_does) {
+BOOST_AUTO_TEST_CASE(a_moved_from_semaphore_reports_a_negative_count_like_a_closed_one) {
     async_semaphore from(context, 1);
     async_semaphore to(std::move(from));
     operation negative;
@@ -107,7 +107,7 @@ BOOST_AUTO_TEST_CASE(what_remains_tells_a_negative_count_as_a_closed_semaphore_d
     BOOST_TEST(negative.completed_with(invalid_argument));
 }
 
-BOOST_AUTO_TEST_CASE(what_remains_may_be_destroyed_with_the_waiters_unharmed) {
+BOOST_AUTO_TEST_CASE(destroying_a_moved_from_semaphore_does_not_affect_the_waiters) {
     std::optional<async_semaphore> from(std::in_place, context, 0);
     operation waiter;
     from->async_acquire(waiter.on_completion());
@@ -120,7 +120,7 @@ BOOST_AUTO_TEST_CASE(what_remains_may_be_destroyed_with_the_waiters_unharmed) {
     BOOST_TEST(waiter.granted());
 }
 
-BOOST_AUTO_TEST_CASE(what_remains_may_be_assigned_to) {
+BOOST_AUTO_TEST_CASE(a_moved_from_semaphore_may_be_assigned_to) {
     async_semaphore from(context, 1);
     async_semaphore to(std::move(from));
     from = async_semaphore(context, 5, 6);
@@ -165,7 +165,7 @@ BOOST_AUTO_TEST_CASE(assignment_to_itself_has_no_effect) {
     BOOST_TEST(waiter.granted());
 }
 
-BOOST_AUTO_TEST_CASE(permits_held_over_an_assignment_come_back_to_nobody) {
+BOOST_AUTO_TEST_CASE(permits_of_a_replaced_semaphore_do_not_come_back_to_the_new_one) {
     async_semaphore semaphore(context, 1);
     permit old = semaphore.try_acquire_permit();
     semaphore = async_semaphore(context, 0);
@@ -177,7 +177,7 @@ BOOST_AUTO_TEST_CASE(permits_held_over_an_assignment_come_back_to_nobody) {
     BOOST_TEST(waiter.pending());
 }
 
-BOOST_AUTO_TEST_CASE(a_semaphore_of_another_executor_type_moves_in_as_well) {
+BOOST_AUTO_TEST_CASE(a_semaphore_of_another_executor_type_can_be_moved_from) {
     io_semaphore plain(context, 1);
     operation waiter, other;
     plain.async_acquire(2, waiter.on_completion());
@@ -198,7 +198,7 @@ BOOST_AUTO_TEST_CASE(a_semaphore_of_another_executor_type_moves_in_as_well) {
     BOOST_TEST(other.completed_with(aborted));
 }
 
-BOOST_AUTO_TEST_CASE(converting_the_executor_may_throw_where_that_allocates) {
+BOOST_AUTO_TEST_CASE(converting_the_executor_may_throw_if_that_allocates) {
     using strand = asio::strand<asio::any_io_executor>;
     static_assert(std::is_nothrow_move_constructible_v<async_semaphore>);
     static_assert(!std::is_nothrow_constructible_v<
@@ -238,7 +238,7 @@ BOOST_AUTO_TEST_CASE(a_waiter_can_be_cancelled_after_the_move) {
     BOOST_TEST(follower.granted());
 }
 
-BOOST_AUTO_TEST_CASE(a_lazy_operation_goes_to_where_its_semaphore_went) {
+BOOST_AUTO_TEST_CASE(a_lazy_operation_follows_its_moved_semaphore) {
     std::optional<async_semaphore> from(std::in_place, context, 1);
     auto first = from->async_acquire_permit(asio::deferred);
     auto second = from->async_acquire_permit(asio::deferred);
@@ -256,7 +256,7 @@ BOOST_AUTO_TEST_CASE(a_lazy_operation_goes_to_where_its_semaphore_went) {
     BOOST_TEST(waits.granted());
 }
 
-BOOST_AUTO_TEST_CASE(a_lazy_operation_of_what_remains_is_closed) {
+BOOST_AUTO_TEST_CASE(a_lazy_operation_of_a_moved_from_semaphore_ends_as_closed) {
     async_semaphore from(context, 1);
     async_semaphore to(std::move(from));
     auto lazy = from.async_acquire(asio::deferred);

@@ -246,7 +246,7 @@ BOOST_AUTO_TEST_CASE(no_initiation_calls_the_handler) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(reduce_calls_nobody) {
+BOOST_AUTO_TEST_CASE(reduce_calls_no_handler) {
     semaphore->reduce(1);
     BOOST_TEST(poll());
     BOOST_TEST(waiter.pending());
@@ -439,7 +439,7 @@ BOOST_AUTO_TEST_CASE(no_lock_is_held_while_a_slot_gives_up_its_old_handler) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(a_waiting_handler_that_locks_its_own_semaphore_may_go_with_the_context) {
+BOOST_AUTO_TEST_CASE(a_waiting_handler_that_locks_its_semaphore_may_be_destroyed_with_the_context) {
     int destroyed = 0;
     {
         std::optional<asio::io_context> doomed(std::in_place);

@@ -50,7 +50,7 @@ BOOST_AUTO_TEST_CASE(an_empty_permit_owns_nothing) {
     BOOST_TEST(!empty.split(0));
 }
 
-BOOST_AUTO_TEST_CASE(gives_back_when_it_dies) {
+BOOST_AUTO_TEST_CASE(the_destructor_gives_the_permits_back) {
     {
         permit held = semaphore.try_acquire_permit(2);
         BOOST_TEST(bool(held));
@@ -60,7 +60,7 @@ BOOST_AUTO_TEST_CASE(gives_back_when_it_dies) {
     BOOST_TEST(semaphore.available() == 5);
 }
 
-BOOST_AUTO_TEST_CASE(what_it_gives_back_serves_the_queue) {
+BOOST_AUTO_TEST_CASE(permits_that_are_given_back_serve_the_queue) {
     permit held = semaphore.try_acquire_permit(5);
     operation first, second;
     semaphore.async_acquire_permit(3, first.on_completion());
@@ -76,7 +76,7 @@ BOOST_AUTO_TEST_CASE(what_it_gives_back_serves_the_queue) {
     BOOST_TEST(second.granted());
 }
 
-BOOST_AUTO_TEST_CASE(reset_gives_back_at_once_and_only_once) {
+BOOST_AUTO_TEST_CASE(reset_gives_the_permits_back_at_once_and_only_once) {
     permit held = semaphore.try_acquire_permit(2);
     held.reset();
     BOOST_TEST(!held);
@@ -105,7 +105,7 @@ BOOST_AUTO_TEST_CASE(moving_passes_the_permits_on) {
     BOOST_TEST(semaphore.available() == 5);
 }
 
-BOOST_AUTO_TEST_CASE(assignment_gives_back_what_was_owned_before) {
+BOOST_AUTO_TEST_CASE(assignment_gives_back_the_permits_owned_before) {
     permit target = semaphore.try_acquire_permit(2);
     permit source = other.try_acquire_permit(3);
     target = std::move(source);
@@ -138,7 +138,7 @@ BOOST_AUTO_TEST_CASE(moving_to_itself_has_no_effect) {
     BOOST_TEST(!empty);
 }
 
-BOOST_AUTO_TEST_CASE(forget_lets_go_without_giving_back) {
+BOOST_AUTO_TEST_CASE(forget_drops_the_permits_without_giving_them_back) {
     {
         permit held = semaphore.try_acquire_permit(2);
         BOOST_TEST(held.forget() == 2);
@@ -151,7 +151,7 @@ BOOST_AUTO_TEST_CASE(forget_lets_go_without_giving_back) {
     BOOST_TEST(semaphore.available() == 5);
 }
 
-BOOST_AUTO_TEST_CASE(adopts_permits_acquired_by_hand) {
+BOOST_AUTO_TEST_CASE(a_permit_adopts_permits_acquired_by_hand) {
     BOOST_TEST(semaphore.try_acquire(4));
     {
         permit one(semaphore, std::adopt_lock);
@@ -163,7 +163,7 @@ BOOST_AUTO_TEST_CASE(adopts_permits_acquired_by_hand) {
     BOOST_TEST(semaphore.available() == 5);
 }
 
-BOOST_AUTO_TEST_CASE(adopts_none_as_an_empty_permit_and_no_negative_number) {
+BOOST_AUTO_TEST_CASE(adopting_none_makes_an_empty_permit_and_a_negative_count_throws) {
     permit none(semaphore, std::adopt_lock, 0);
     BOOST_TEST(!none);
     none.merge(other.try_acquire_permit()); // it belongs to no semaphore
@@ -175,7 +175,7 @@ BOOST_AUTO_TEST_CASE(adopts_none_as_an_empty_permit_and_no_negative_number) {
     BOOST_TEST(semaphore.available() == 5);
 }
 
-BOOST_AUTO_TEST_CASE(adopts_from_a_semaphore_of_any_executor) {
+BOOST_AUTO_TEST_CASE(a_permit_adopts_from_a_semaphore_of_any_executor_type) {
     asio_semaphore::basic_async_semaphore<asio::io_context::executor_type> plain(context, 1);
     BOOST_TEST(plain.try_acquire());
     permit held(plain, std::adopt_lock);
@@ -183,7 +183,7 @@ BOOST_AUTO_TEST_CASE(adopts_from_a_semaphore_of_any_executor) {
     BOOST_TEST(plain.available() == 1);
 }
 
-BOOST_AUTO_TEST_CASE(split_hands_out_a_part) {
+BOOST_AUTO_TEST_CASE(split_returns_a_part_of_the_permits) {
     permit held = semaphore.try_acquire_permit(5);
     {
         permit part = held.split(2);
@@ -202,7 +202,7 @@ BOOST_AUTO_TEST_CASE(split_hands_out_a_part) {
     BOOST_TEST(semaphore.available() == 5);
 }
 
-BOOST_AUTO_TEST_CASE(split_of_more_than_there_is_or_of_less_than_none_changes_nothing) {
+BOOST_AUTO_TEST_CASE(split_of_too_many_or_a_negative_count_changes_nothing) {
     permit held = semaphore.try_acquire_permit(2), empty;
     for (const std::ptrdiff_t n :
          {std::ptrdiff_t(-1), std::ptrdiff_t(3), std::numeric_limits<std::ptrdiff_t>::min(),
@@ -215,7 +215,7 @@ BOOST_AUTO_TEST_CASE(split_of_more_than_there_is_or_of_less_than_none_changes_no
     BOOST_CHECK_THROW((void)empty.split(-1), std::invalid_argument);
 }
 
-BOOST_AUTO_TEST_CASE(merge_takes_over_everything) {
+BOOST_AUTO_TEST_CASE(merge_takes_over_all_permits) {
     permit a = semaphore.try_acquire_permit(2), b = semaphore.try_acquire_permit(1);
     a.merge(std::move(b));
     BOOST_TEST(a.count() == 3);
@@ -227,7 +227,7 @@ BOOST_AUTO_TEST_CASE(merge_takes_over_everything) {
     BOOST_TEST(semaphore.available() == 5);
 }
 
-BOOST_AUTO_TEST_CASE(merge_with_an_empty_permit_on_either_side) {
+BOOST_AUTO_TEST_CASE(either_side_of_a_merge_may_be_empty) {
     permit held = semaphore.try_acquire_permit(2), empty;
     held.merge(permit());
     BOOST_TEST(held.count() == 2);
@@ -247,7 +247,7 @@ BOOST_AUTO_TEST_CASE(merge_with_an_empty_permit_on_either_side) {
     BOOST_TEST(other.available() == 5);
 }
 
-BOOST_AUTO_TEST_CASE(merge_beyond_what_a_count_can_tell_changes_neither) {
+BOOST_AUTO_TEST_CASE(merge_beyond_the_largest_count_changes_neither_permit) {
     constexpr auto most = std::numeric_limits<std::ptrdiff_t>::max();
     permit adopted(semaphore, std::adopt_lock, most); // a misuse; forgotten below
     permit held = semaphore.try_acquire_permit();
@@ -259,7 +259,7 @@ BOOST_AUTO_TEST_CASE(merge_beyond_what_a_count_can_tell_changes_neither) {
     BOOST_TEST(semaphore.available() == 5);
 }
 
-BOOST_AUTO_TEST_CASE(merge_with_another_semaphores_permit_changes_neither) {
+BOOST_AUTO_TEST_CASE(merge_with_a_permit_of_another_semaphore_changes_neither) {
     permit a = semaphore.try_acquire_permit(2), b = other.try_acquire_permit(3);
     BOOST_CHECK_THROW(a.merge(std::move(b)), std::invalid_argument);
     BOOST_TEST(a.count() == 2);
@@ -286,7 +286,7 @@ BOOST_AUTO_TEST_CASE(swap_exchanges_permits_of_different_semaphores) {
     BOOST_TEST(semaphore.available() == 5);
 }
 
-BOOST_AUTO_TEST_CASE(lives_in_containers) {
+BOOST_AUTO_TEST_CASE(permits_can_be_kept_in_containers) {
     std::vector<permit> permits;
     for (int i = 0; i < 5; ++i)
         permits.push_back(semaphore.try_acquire_permit());
@@ -297,7 +297,7 @@ BOOST_AUTO_TEST_CASE(lives_in_containers) {
     BOOST_TEST(semaphore.available() == 5);
 }
 
-BOOST_AUTO_TEST_CASE(goes_where_its_semaphore_goes) {
+BOOST_AUTO_TEST_CASE(a_permit_follows_its_semaphore_when_that_is_moved) {
     permit held = semaphore.try_acquire_permit(2);
     async_semaphore moved(std::move(semaphore));
     permit more = moved.try_acquire_permit(1);
@@ -307,7 +307,7 @@ BOOST_AUTO_TEST_CASE(goes_where_its_semaphore_goes) {
     BOOST_TEST(moved.available() == 5);
 }
 
-BOOST_AUTO_TEST_CASE(given_back_in_the_order_of_destruction_it_serves_in_the_order_of_the_queue) {
+BOOST_AUTO_TEST_CASE(permits_given_back_in_any_order_serve_the_queue_in_its_order) {
     permit a = semaphore.try_acquire_permit(3), b = semaphore.try_acquire_permit(2);
     operation large, small;
     semaphore.async_acquire_permit(4, large.on_completion());

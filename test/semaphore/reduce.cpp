@@ -16,7 +16,7 @@ using namespace test;
 
 BOOST_FIXTURE_TEST_SUITE(semaphore_reduce, fixture)
 
-BOOST_AUTO_TEST_CASE(takes_free_permits_out_of_circulation) {
+BOOST_AUTO_TEST_CASE(reduce_takes_free_permits_out_of_circulation) {
     async_semaphore semaphore(context, 5, 5);
     semaphore.reduce(2);
     BOOST_TEST(semaphore.available() == 3);
@@ -25,7 +25,7 @@ BOOST_AUTO_TEST_CASE(takes_free_permits_out_of_circulation) {
     BOOST_TEST(semaphore.try_acquire(3));
 }
 
-BOOST_AUTO_TEST_CASE(goes_into_debt_where_permits_are_held_and_their_return_pays_it) {
+BOOST_AUTO_TEST_CASE(reduce_goes_into_debt_for_held_permits_and_their_return_pays_it) {
     async_semaphore semaphore(context, 3, 3);
     permit a = semaphore.try_acquire_permit(2), b = semaphore.try_acquire_permit(1);
     semaphore.reduce(2);
@@ -54,7 +54,7 @@ BOOST_AUTO_TEST_CASE(a_debt_is_paid_before_anyone_is_granted) {
     BOOST_TEST(semaphore.available() == 0);
 }
 
-BOOST_AUTO_TEST_CASE(of_none_is_a_no_op) {
+BOOST_AUTO_TEST_CASE(reducing_by_none_is_a_no_op) {
     async_semaphore semaphore(context, 1);
     semaphore.reduce(0);
     BOOST_TEST(semaphore.available() == 1);
@@ -77,7 +77,7 @@ BOOST_AUTO_TEST_CASE(a_negative_count_throws_and_changes_nothing) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(a_debt_of_max_is_allowed_and_no_deeper_one) {
+BOOST_AUTO_TEST_CASE(the_deepest_debt_is_max) {
     async_semaphore semaphore(context, 2, 5);
     BOOST_CHECK_THROW(semaphore.reduce(async_semaphore::max() + 3), std::invalid_argument);
     BOOST_CHECK_THROW(
@@ -90,7 +90,7 @@ BOOST_AUTO_TEST_CASE(a_debt_of_max_is_allowed_and_no_deeper_one) {
     semaphore.reduce(0);
 }
 
-BOOST_AUTO_TEST_CASE(a_debt_that_is_too_deep_is_refused_beside_a_queue_too) {
+BOOST_AUTO_TEST_CASE(a_debt_that_is_too_deep_is_refused_while_operations_wait_too) {
     async_semaphore semaphore(context, 0);
     operation waiter;
     semaphore.async_acquire(waiter.on_completion());
@@ -102,7 +102,7 @@ BOOST_AUTO_TEST_CASE(a_debt_that_is_too_deep_is_refused_beside_a_queue_too) {
     BOOST_TEST(semaphore.waiting() == 1u);
 }
 
-BOOST_AUTO_TEST_CASE(leaves_the_waiters_waiting) {
+BOOST_AUTO_TEST_CASE(reduce_leaves_the_waiters_waiting) {
     async_semaphore semaphore(context, 1);
     operation head, follower;
     semaphore.async_acquire(2, head.on_completion());
@@ -151,7 +151,7 @@ BOOST_AUTO_TEST_CASE(reduce_then_release_of_the_same_amount_grants_as_before) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(counts_on_a_closed_semaphore) {
+BOOST_AUTO_TEST_CASE(reduce_counts_on_a_closed_semaphore) {
     async_semaphore semaphore(context, 2);
     permit held = semaphore.try_acquire_permit(2);
     semaphore.close();

@@ -24,7 +24,7 @@ bool is_over_release(const boost::system::system_error& e) {
 
 BOOST_FIXTURE_TEST_SUITE(semaphore_release, fixture)
 
-BOOST_AUTO_TEST_CASE(adds_permits_up_to_the_maximum) {
+BOOST_AUTO_TEST_CASE(release_adds_permits_up_to_the_maximum) {
     async_semaphore semaphore(context, 0, 3);
     semaphore.release();
     BOOST_TEST(semaphore.available() == 1);
@@ -32,7 +32,7 @@ BOOST_AUTO_TEST_CASE(adds_permits_up_to_the_maximum) {
     BOOST_TEST(semaphore.available() == 3);
 }
 
-BOOST_AUTO_TEST_CASE(beyond_the_maximum_it_fails_and_changes_nothing) {
+BOOST_AUTO_TEST_CASE(a_release_beyond_the_maximum_fails_and_changes_nothing) {
     async_semaphore semaphore(context, 3, 5);
     for (const std::ptrdiff_t n : {std::ptrdiff_t(3), most}) {
         BOOST_CHECK_EXCEPTION(semaphore.release(n), boost::system::system_error, is_over_release);
@@ -47,7 +47,7 @@ BOOST_AUTO_TEST_CASE(beyond_the_maximum_it_fails_and_changes_nothing) {
     BOOST_TEST(semaphore.available() == 5);
 }
 
-BOOST_AUTO_TEST_CASE(beyond_the_maximum_it_grants_nobody_either) {
+BOOST_AUTO_TEST_CASE(a_release_beyond_the_maximum_grants_nobody) {
     async_semaphore semaphore(context, 2, 4);
     operation head, follower;
     semaphore.async_acquire(3, head.on_completion());
@@ -77,7 +77,7 @@ BOOST_AUTO_TEST_CASE(the_error_code_is_cleared_by_success) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(of_none_is_a_no_op) {
+BOOST_AUTO_TEST_CASE(releasing_none_is_a_no_op) {
     async_semaphore semaphore(context, 1, 1);
     semaphore.release(0);
     BOOST_TEST(semaphore.available() == 1);
@@ -106,7 +106,7 @@ BOOST_AUTO_TEST_CASE(a_negative_count_throws_and_changes_nothing) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(serves_as_many_waiters_as_fit) {
+BOOST_AUTO_TEST_CASE(release_serves_as_many_waiters_as_fit) {
     async_semaphore semaphore(context, 0);
     operation one, two, three, last;
     semaphore.async_acquire(1, one.on_completion());
@@ -129,7 +129,7 @@ BOOST_AUTO_TEST_CASE(serves_as_many_waiters_as_fit) {
     BOOST_TEST(last.granted());
 }
 
-BOOST_AUTO_TEST_CASE(hands_over_in_one_step) {
+BOOST_AUTO_TEST_CASE(a_released_permit_is_handed_over_in_one_step) {
     async_semaphore semaphore(context, 0, 1);
     operation first, second;
     semaphore.async_acquire(first.on_completion());
@@ -146,7 +146,7 @@ BOOST_AUTO_TEST_CASE(hands_over_in_one_step) {
     BOOST_TEST(second.granted());
 }
 
-BOOST_AUTO_TEST_CASE(on_a_closed_semaphore_it_counts) {
+BOOST_AUTO_TEST_CASE(permits_released_to_a_closed_semaphore_count) {
     async_semaphore semaphore(context, 2, 3);
     BOOST_TEST(semaphore.try_acquire(2));
     semaphore.close();
@@ -157,7 +157,7 @@ BOOST_AUTO_TEST_CASE(on_a_closed_semaphore_it_counts) {
     BOOST_TEST(!semaphore.is_open());
 }
 
-BOOST_AUTO_TEST_CASE(in_debt_it_pays_the_debt_first) {
+BOOST_AUTO_TEST_CASE(a_release_in_debt_pays_the_debt_first) {
     async_semaphore semaphore(context, 0, 5);
     semaphore.reduce(3);
     BOOST_CHECK_EXCEPTION(semaphore.release(9), boost::system::system_error, is_over_release);
@@ -166,7 +166,7 @@ BOOST_AUTO_TEST_CASE(in_debt_it_pays_the_debt_first) {
     BOOST_TEST(semaphore.available() == 5);
 }
 
-BOOST_AUTO_TEST_CASE(in_the_deepest_debt_it_neither_overflows_nor_grants) {
+BOOST_AUTO_TEST_CASE(a_release_in_the_deepest_debt_neither_overflows_nor_grants) {
     async_semaphore semaphore(context, 0, 1);
     semaphore.reduce(async_semaphore::max());
     operation waiter;
@@ -183,7 +183,7 @@ BOOST_AUTO_TEST_CASE(in_the_deepest_debt_it_neither_overflows_nor_grants) {
     BOOST_TEST(waiter.granted());
 }
 
-BOOST_AUTO_TEST_CASE(from_the_deepest_debt_to_the_top_in_one_step) {
+BOOST_AUTO_TEST_CASE(one_release_leads_from_the_deepest_debt_to_the_maximum) {
     async_semaphore semaphore(context, 0);
     semaphore.reduce(async_semaphore::max());
     BOOST_CHECK_EXCEPTION(

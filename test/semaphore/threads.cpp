@@ -235,7 +235,7 @@ BOOST_AUTO_TEST_CASE(the_fast_paths_alone_order_memory) {
     BOOST_TEST(semaphore.available() == 1);
 }
 
-BOOST_AUTO_TEST_CASE(a_permit_on_its_way_is_never_seen_nor_snatched) {
+BOOST_AUTO_TEST_CASE(a_permit_on_its_way_to_a_waiter_is_never_seen_or_taken) {
     threaded_io_context threads(2);
     async_semaphore semaphore(threads.context, 0);
     std::atomic<bool> stop{false};
@@ -366,7 +366,7 @@ BOOST_AUTO_TEST_CASE(a_signal_may_be_emitted_while_the_semaphore_dies) {
     race<round>();
 }
 
-BOOST_AUTO_TEST_CASE(a_permit_may_be_given_back_while_the_context_goes) {
+BOOST_AUTO_TEST_CASE(a_permit_may_be_given_back_while_the_context_is_destroyed) {
     struct round {
         std::optional<asio::io_context> context{std::in_place};
         async_semaphore semaphore{*context, 1};
@@ -388,7 +388,7 @@ BOOST_AUTO_TEST_CASE(a_permit_may_be_given_back_while_the_context_goes) {
     race<round>();
 }
 
-BOOST_AUTO_TEST_CASE(a_signal_may_be_emitted_while_the_context_goes) {
+BOOST_AUTO_TEST_CASE(a_signal_may_be_emitted_while_the_context_is_destroyed) {
     struct round {
         std::optional<asio::io_context> context{std::in_place};
         async_semaphore semaphore{*context, 0};
@@ -438,7 +438,7 @@ BOOST_AUTO_TEST_CASE(an_acquire_is_not_forgotten_in_a_semaphore_that_closes) {
     race<round>();
 }
 
-BOOST_AUTO_TEST_CASE(those_behind_two_heads_that_are_cancelled_together_are_granted) {
+BOOST_AUTO_TEST_CASE(waiters_behind_two_heads_that_are_cancelled_together_are_granted) {
     struct round {
         asio::io_context context;
         async_semaphore semaphore{context, 1};

@@ -14,7 +14,7 @@ using namespace test;
 
 BOOST_FIXTURE_TEST_SUITE(semaphore_try_acquire, fixture)
 
-BOOST_AUTO_TEST_CASE(takes_what_is_free_and_refuses_what_is_not) {
+BOOST_AUTO_TEST_CASE(try_acquire_takes_free_permits_and_refuses_more) {
     async_semaphore semaphore(context, 5);
     BOOST_TEST(semaphore.try_acquire());
     BOOST_TEST(semaphore.available() == 4);
@@ -25,7 +25,7 @@ BOOST_AUTO_TEST_CASE(takes_what_is_free_and_refuses_what_is_not) {
     BOOST_TEST(!semaphore.try_acquire());
 }
 
-BOOST_AUTO_TEST_CASE(as_a_permit_it_is_empty_when_refused) {
+BOOST_AUTO_TEST_CASE(a_refused_try_acquire_permit_returns_an_empty_permit) {
     async_semaphore semaphore(context, 3);
     {
         permit held = semaphore.try_acquire_permit(2);
@@ -38,7 +38,7 @@ BOOST_AUTO_TEST_CASE(as_a_permit_it_is_empty_when_refused) {
     BOOST_TEST(semaphore.available() == 3);
 }
 
-BOOST_AUTO_TEST_CASE(none_can_always_be_taken_as_an_empty_permit) {
+BOOST_AUTO_TEST_CASE(trying_to_acquire_none_always_succeeds) {
     async_semaphore semaphore(context, 0);
     operation waiter;
     semaphore.async_acquire(waiter.on_completion());
@@ -70,7 +70,7 @@ BOOST_AUTO_TEST_CASE(more_than_the_maximum_is_refused) {
     BOOST_TEST(semaphore.available() == 5);
 }
 
-BOOST_AUTO_TEST_CASE(never_overtakes_the_queue) {
+BOOST_AUTO_TEST_CASE(try_acquire_never_overtakes_the_queue) {
     async_semaphore semaphore(context, 2);
     operation large;
     semaphore.async_acquire(3, large.on_completion());
@@ -83,7 +83,7 @@ BOOST_AUTO_TEST_CASE(never_overtakes_the_queue) {
     BOOST_TEST(large.granted());
 }
 
-BOOST_AUTO_TEST_CASE(cannot_snatch_a_permit_on_its_way_to_a_waiter) {
+BOOST_AUTO_TEST_CASE(try_acquire_cannot_take_a_permit_on_its_way_to_a_waiter) {
     async_semaphore semaphore(context, 0);
     operation waiter;
     semaphore.async_acquire(waiter.on_completion());
@@ -94,7 +94,7 @@ BOOST_AUTO_TEST_CASE(cannot_snatch_a_permit_on_its_way_to_a_waiter) {
     BOOST_TEST(!semaphore.try_acquire());
 }
 
-BOOST_AUTO_TEST_CASE(works_again_once_the_queue_is_empty) {
+BOOST_AUTO_TEST_CASE(try_acquire_works_again_once_the_queue_is_empty) {
     const struct {
         const char* name;
         void (*empty)(async_semaphore&, asio::cancellation_signal&);
@@ -123,7 +123,7 @@ BOOST_AUTO_TEST_CASE(works_again_once_the_queue_is_empty) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(is_refused_in_debt) {
+BOOST_AUTO_TEST_CASE(try_acquire_is_refused_in_debt) {
     async_semaphore semaphore(context, 1);
     semaphore.reduce(1);
     BOOST_TEST(!semaphore.try_acquire());
@@ -135,7 +135,7 @@ BOOST_AUTO_TEST_CASE(is_refused_in_debt) {
     BOOST_TEST(semaphore.try_acquire());
 }
 
-BOOST_AUTO_TEST_CASE(is_refused_on_a_closed_semaphore_even_if_it_asks_for_none) {
+BOOST_AUTO_TEST_CASE(a_closed_semaphore_refuses_try_acquire_even_of_none) {
     async_semaphore semaphore(context, 2);
     semaphore.close();
     for (const std::ptrdiff_t n : {0, 1, 2}) {

@@ -103,7 +103,7 @@ struct fixture : state_fixture {
 
 BOOST_FIXTURE_TEST_SUITE(state_alarm, fixture)
 
-BOOST_AUTO_TEST_CASE(deadlines_come_in_their_order) {
+BOOST_AUTO_TEST_CASE(the_set_of_deadlines_finds_the_earliest) {
     const auto seed = test::seed();
     std::mt19937 random(seed);
     deadline_set set;
@@ -139,7 +139,7 @@ BOOST_AUTO_TEST_CASE(a_waiter_is_timed_out_at_its_deadline_and_not_before) {
     BOOST_TEST(s->available() == 0);
 }
 
-BOOST_AUTO_TEST_CASE(nobody_enters_the_queue_without_an_alarm) {
+BOOST_AUTO_TEST_CASE(no_waiter_with_a_deadline_enters_the_queue_without_an_alarm) {
     BOOST_TEST(s->enqueue(five) == outcome::unalarmed);
     BOOST_TEST(s->waiting() == 0u);
     const auto without = make(0);
@@ -149,7 +149,7 @@ BOOST_AUTO_TEST_CASE(nobody_enters_the_queue_without_an_alarm) {
     BOOST_TEST(without->enqueue(five) == outcome::granted);
 }
 
-BOOST_AUTO_TEST_CASE(one_timer_set_once_for_those_who_come_in_order) {
+BOOST_AUTO_TEST_CASE(later_deadlines_do_not_set_the_timer_again) {
     for (auto* w : {&five, &seven, &nine})
         BOOST_TEST(enqueue(*w) == outcome::queued);
     BOOST_TEST(timer->posts == 1);
@@ -173,7 +173,7 @@ BOOST_AUTO_TEST_CASE(an_earlier_deadline_sets_the_timer_earlier) {
     s->cancel();
 }
 
-BOOST_AUTO_TEST_CASE(the_timer_stays_as_it_is_where_the_earliest_leaves) {
+BOOST_AUTO_TEST_CASE(the_timer_stays_as_it_is_when_the_earliest_deadline_leaves) {
     enqueue(five);
     enqueue(nine);
     timer->run();
@@ -258,7 +258,7 @@ BOOST_AUTO_TEST_CASE(a_refused_switch_off_is_harmless) {
     BOOST_TEST(timer->set_for == off);
 }
 
-BOOST_AUTO_TEST_CASE(a_post_that_is_dropped_provides_for_nobody) {
+BOOST_AUTO_TEST_CASE(after_a_dropped_post_the_next_waiter_posts_again) {
     BOOST_TEST(enqueue(five) == outcome::queued);
     timer->posts = 0;
     timer->dropped();
@@ -269,7 +269,7 @@ BOOST_AUTO_TEST_CASE(a_post_that_is_dropped_provides_for_nobody) {
     s->cancel();
 }
 
-BOOST_AUTO_TEST_CASE(a_timer_that_could_not_be_set_provides_for_nobody) {
+BOOST_AUTO_TEST_CASE(a_timer_that_could_not_be_set_is_set_for_the_next_waiter) {
     enqueue(five);
     timer->posts = 0;
     BOOST_TEST_REQUIRE(timer->claim());
@@ -282,7 +282,7 @@ BOOST_AUTO_TEST_CASE(a_timer_that_could_not_be_set_provides_for_nobody) {
     s->cancel();
 }
 
-BOOST_AUTO_TEST_CASE(one_thread_touches_the_timer_and_looks_again_for_the_others) {
+BOOST_AUTO_TEST_CASE(only_one_thread_uses_the_timer_and_it_sets_it_for_the_others) {
     enqueue(nine);
     timer->posts = 0;
     BOOST_TEST_REQUIRE(timer->claim());
@@ -299,7 +299,7 @@ BOOST_AUTO_TEST_CASE(one_thread_touches_the_timer_and_looks_again_for_the_others
     s->cancel();
 }
 
-BOOST_AUTO_TEST_CASE(who_runs_out_of_time_makes_way) {
+BOOST_AUTO_TEST_CASE(a_head_that_times_out_makes_way) {
     hand_made_timed_waiter large{3, at(5)};
     hand_made_waiter small{1};
     s->release(1);
@@ -312,7 +312,7 @@ BOOST_AUTO_TEST_CASE(who_runs_out_of_time_makes_way) {
     BOOST_TEST(s->available() == 0);
 }
 
-BOOST_AUTO_TEST_CASE(many_who_run_out_of_time_at_once) {
+BOOST_AUTO_TEST_CASE(many_waiters_time_out_at_once) {
     std::deque<hand_made_timed_waiter> many;
     for (int i = 0; i < 2500; ++i)
         BOOST_TEST_REQUIRE(enqueue(many.emplace_back(1, at(5 + i % 2))) == outcome::queued);
@@ -358,7 +358,7 @@ BOOST_AUTO_TEST_CASE(a_shutdown_destroys_the_timer_before_the_waiters) {
     BOOST_TEST(s->find_alarm() == timer);
 }
 
-BOOST_AUTO_TEST_CASE(a_deadline_that_passes_while_a_shutdown_waits_ends_nobody) {
+BOOST_AUTO_TEST_CASE(a_deadline_that_passes_while_a_shutdown_waits_ends_no_waiter) {
     hand_made_waiter head{1};
     std::atomic<bool> submitting{false};
     head.on_end = [&](state_pointer) {
@@ -380,7 +380,7 @@ BOOST_AUTO_TEST_CASE(a_deadline_that_passes_while_a_shutdown_waits_ends_nobody) 
     BOOST_TEST(five.destroyed == 1);
 }
 
-BOOST_AUTO_TEST_CASE(a_shutdown_waits_for_the_thread_that_touches_the_timer) {
+BOOST_AUTO_TEST_CASE(a_shutdown_waits_for_the_thread_that_uses_the_timer) {
     enqueue(five);
     timer->posts = 0;
     BOOST_TEST_REQUIRE(timer->claim());
@@ -401,14 +401,14 @@ BOOST_AUTO_TEST_CASE(a_shutdown_waits_for_the_thread_that_touches_the_timer) {
     BOOST_TEST(five.destroyed == 1);
 }
 
-BOOST_AUTO_TEST_CASE(a_state_that_is_shut_takes_no_alarm) {
+BOOST_AUTO_TEST_CASE(a_state_that_is_shut_accepts_no_alarm) {
     states->shutdown();
     const auto late = make(0);
     late->install_alarm(std::make_unique<hand_made_alarm>(*late));
     BOOST_TEST(late->find_alarm() == nullptr);
 }
 
-BOOST_AUTO_TEST_CASE(the_first_alarm_stays) {
+BOOST_AUTO_TEST_CASE(a_second_alarm_does_not_replace_the_first) {
     s->install_alarm(std::make_unique<hand_made_alarm>(*s));
     BOOST_TEST(s->find_alarm() == timer);
 }

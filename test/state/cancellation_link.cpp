@@ -21,7 +21,7 @@ struct link_fixture : state_fixture {
 
 BOOST_FIXTURE_TEST_SUITE(state_cancellation_link, link_fixture)
 
-BOOST_AUTO_TEST_CASE(aborts_its_waiter) {
+BOOST_AUTO_TEST_CASE(a_link_aborts_its_waiter) {
     const auto s = make(0);
     link_type canceller(s);
     canceller.attach(a);
@@ -32,7 +32,7 @@ BOOST_AUTO_TEST_CASE(aborts_its_waiter) {
     BOOST_TEST(s->available() == 0);
 }
 
-BOOST_AUTO_TEST_CASE(fired_before_its_waiter_enters_it_ends_it_there) {
+BOOST_AUTO_TEST_CASE(a_link_fired_early_ends_its_waiter_as_it_enters_the_queue) {
     const auto s = make(5);
     link_type canceller(s);
     canceller.attach(a);
@@ -53,7 +53,7 @@ BOOST_AUTO_TEST_CASE(a_closed_state_prevails_over_a_fired_link) {
     BOOST_TEST(s->enqueue(a) == outcome::closed);
 }
 
-BOOST_AUTO_TEST_CASE(fired_after_its_waiter_was_granted_it_has_no_effect) {
+BOOST_AUTO_TEST_CASE(a_link_fired_after_the_grant_has_no_effect) {
     const auto s = make(0);
     link_type canceller(s);
     canceller.attach(a);
@@ -68,7 +68,7 @@ BOOST_AUTO_TEST_CASE(fired_after_its_waiter_was_granted_it_has_no_effect) {
     s->cancel();
 }
 
-BOOST_AUTO_TEST_CASE(fired_after_its_waiter_was_granted_inside_enqueue_it_has_no_effect) {
+BOOST_AUTO_TEST_CASE(a_link_fired_after_a_grant_inside_enqueue_has_no_effect) {
     const auto s = make(1);
     link_type canceller(s);
     canceller.attach(a);
@@ -78,7 +78,7 @@ BOOST_AUTO_TEST_CASE(fired_after_its_waiter_was_granted_inside_enqueue_it_has_no
     BOOST_TEST(s->available() == 0);
 }
 
-BOOST_AUTO_TEST_CASE(fired_twice_it_ends_its_waiter_once) {
+BOOST_AUTO_TEST_CASE(a_link_fired_twice_ends_its_waiter_once) {
     const auto s = make(0);
     link_type canceller(s);
     canceller.attach(a);
@@ -157,7 +157,7 @@ BOOST_AUTO_TEST_CASE(a_link_that_dies_first_leaves_its_waiter_waiting) {
     BOOST_TEST(a.ended_as(outcome::granted));
 }
 
-BOOST_AUTO_TEST_CASE(a_link_may_die_when_its_waiter_has_ended_however_it_did) {
+BOOST_AUTO_TEST_CASE(a_link_may_die_after_any_end_of_its_waiter) {
     const struct {
         const char* name;
         void (*end)(state&, registry&);

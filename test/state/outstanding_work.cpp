@@ -24,7 +24,7 @@ struct fixture : state_fixture {
 
 BOOST_FIXTURE_TEST_SUITE(state_outstanding_work, fixture)
 
-BOOST_AUTO_TEST_CASE(one_for_all_who_wait) {
+BOOST_AUTO_TEST_CASE(one_waiter_holds_work_for_all) {
     for (auto* w : {&a, &b, &c})
         s->enqueue(*w);
     BOOST_TEST(a.told_to_work == 1);
@@ -33,7 +33,7 @@ BOOST_AUTO_TEST_CASE(one_for_all_who_wait) {
     s->cancel();
 }
 
-BOOST_AUTO_TEST_CASE(who_leaves_passes_it_on_to_the_last) {
+BOOST_AUTO_TEST_CASE(the_waiter_that_holds_work_passes_it_on_to_the_last) {
     a.inside = true;
     for (auto* w : {&a, &b, &c})
         s->enqueue(*w);
@@ -49,7 +49,7 @@ BOOST_AUTO_TEST_CASE(who_leaves_passes_it_on_to_the_last) {
     BOOST_TEST(c.told_to_work == 1);
 }
 
-BOOST_AUTO_TEST_CASE(another_who_leaves_passes_nothing_on) {
+BOOST_AUTO_TEST_CASE(a_waiter_that_holds_no_work_passes_none_on) {
     link_type canceller(s);
     canceller.attach(b);
     b.inside = true;
@@ -62,7 +62,7 @@ BOOST_AUTO_TEST_CASE(another_who_leaves_passes_nothing_on) {
     s->cancel();
 }
 
-BOOST_AUTO_TEST_CASE(a_queue_that_was_empty_begins_anew) {
+BOOST_AUTO_TEST_CASE(the_first_waiter_after_an_empty_queue_holds_work) {
     s->enqueue(a);
     s->release(1);
     s->enqueue(b);
@@ -70,7 +70,7 @@ BOOST_AUTO_TEST_CASE(a_queue_that_was_empty_begins_anew) {
     s->release(1);
 }
 
-BOOST_AUTO_TEST_CASE(outside_the_last_holds_work_until_it_is_submitted) {
+BOOST_AUTO_TEST_CASE(outside_the_executor_the_last_waiter_holds_work_until_its_submission) {
     for (auto* w : {&a, &b, &c})
         s->enqueue(*w);
     b.on_end = [&](state_pointer of_b) {
@@ -83,7 +83,7 @@ BOOST_AUTO_TEST_CASE(outside_the_last_holds_work_until_it_is_submitted) {
     s->release(1);
 }
 
-BOOST_AUTO_TEST_CASE(a_thread_inside_is_work_enough) {
+BOOST_AUTO_TEST_CASE(inside_the_executor_no_waiter_needs_to_hold_work) {
     b.inside = true;
     for (auto* w : {&a, &b, &c})
         s->enqueue(*w);
@@ -96,7 +96,7 @@ BOOST_AUTO_TEST_CASE(a_thread_inside_is_work_enough) {
 // A dropped handler runs another context during its submission, and that context returns permits.
 // The grant has to wait for the end of the first submission. By then the other context may have
 // ended.
-BOOST_AUTO_TEST_CASE(a_thread_in_the_middle_of_a_submission_is_not_inside) {
+BOOST_AUTO_TEST_CASE(a_thread_in_the_middle_of_a_submission_is_not_inside_the_executor) {
     const auto other = make(0);
     a.on_end = [&](state_pointer) {
         other->release(2);
@@ -115,7 +115,7 @@ BOOST_AUTO_TEST_CASE(a_thread_in_the_middle_of_a_submission_is_not_inside) {
 
 // A call that ends many waiters lets other calls in between. Whichever waiters they take, another
 // waiter must hold work for the rest.
-BOOST_AUTO_TEST_CASE(while_many_are_ended_somebody_holds_work) {
+BOOST_AUTO_TEST_CASE(while_many_waiters_are_ended_one_of_the_rest_holds_work) {
     std::deque<hand_made_waiter> many;
     for (int i = 0; i < 2500; ++i)
         s->enqueue(many.emplace_back(1, false));
@@ -131,7 +131,7 @@ BOOST_AUTO_TEST_CASE(while_many_are_ended_somebody_holds_work) {
     BOOST_TEST(many.back().submitted == 1);
 }
 
-BOOST_AUTO_TEST_CASE(who_holds_work_anyway_is_not_told_to) {
+BOOST_AUTO_TEST_CASE(a_waiter_that_holds_work_itself_is_not_told_to) {
     hand_made_waiter own{1};
     own.inside = true; // must not matter
     s->enqueue(own);

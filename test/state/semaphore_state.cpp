@@ -22,7 +22,7 @@ struct semaphore_state_fixture : state_fixture {
 
 BOOST_FIXTURE_TEST_SUITE(state_semaphore_state, semaphore_state_fixture)
 
-BOOST_AUTO_TEST_CASE(tries_without_a_queue) {
+BOOST_AUTO_TEST_CASE(try_acquire_without_a_queue_decides_by_the_free_permits) {
     const auto s = make(3, 5);
     BOOST_TEST(s->try_acquire(2) == outcome::granted);
     BOOST_TEST(s->available() == 1);
@@ -47,7 +47,7 @@ BOOST_AUTO_TEST_CASE(enqueue_grants_what_fits_by_now) {
     BOOST_TEST(b.ended_as(outcome::granted));
 }
 
-BOOST_AUTO_TEST_CASE(enqueue_does_not_overtake) {
+BOOST_AUTO_TEST_CASE(enqueue_does_not_overtake_the_queue) {
     const auto s = make(2);
     s->enqueue(three);
     BOOST_TEST(s->enqueue(a) == outcome::queued);
@@ -60,7 +60,7 @@ BOOST_AUTO_TEST_CASE(enqueue_does_not_overtake) {
     BOOST_TEST(a.ended_as(outcome::granted));
 }
 
-BOOST_AUTO_TEST_CASE(submits_in_the_order_of_the_queue) {
+BOOST_AUTO_TEST_CASE(waiters_are_submitted_in_the_order_of_the_queue) {
     const auto s = make(0);
     std::vector<std::ptrdiff_t> order;
     for (auto* w : {&two, &a, &three, &b}) {
@@ -102,7 +102,7 @@ BOOST_AUTO_TEST_CASE(a_debt_is_paid_first) {
     s->release(1);
 }
 
-BOOST_AUTO_TEST_CASE(a_debt_has_a_bottom) {
+BOOST_AUTO_TEST_CASE(a_debt_cannot_exceed_the_largest_count) {
     const auto s = make(1, 1);
     BOOST_TEST(s->reduce(1));
     BOOST_TEST(s->reduce(state::max()));
@@ -133,7 +133,7 @@ BOOST_AUTO_TEST_CASE(a_debt_is_paid_below_the_largest_maximum_too) {
     BOOST_TEST(s->available() == 2);
 }
 
-BOOST_AUTO_TEST_CASE(cancel_takes_everybody_and_no_permit) {
+BOOST_AUTO_TEST_CASE(cancel_ends_all_waiters_and_takes_no_permit) {
     const auto s = make(1);
     s->enqueue(two);
     s->enqueue(a);
@@ -146,7 +146,7 @@ BOOST_AUTO_TEST_CASE(cancel_takes_everybody_and_no_permit) {
     BOOST_TEST(s->try_acquire(1) == outcome::granted);
 }
 
-BOOST_AUTO_TEST_CASE(closed_refuses_and_counts) {
+BOOST_AUTO_TEST_CASE(a_closed_state_refuses_acquires_and_counts_permits) {
     const auto s = make(1);
     s->enqueue(two);
     s->close();
@@ -166,7 +166,7 @@ BOOST_AUTO_TEST_CASE(closed_refuses_and_counts) {
     BOOST_TEST(!s->is_open());
 }
 
-BOOST_AUTO_TEST_CASE(the_later_end_prevails) {
+BOOST_AUTO_TEST_CASE(abort_prevails_over_close_and_shutdown_over_both) {
     const auto s = make(1);
     s->close();
     s->abort();
@@ -191,7 +191,7 @@ BOOST_AUTO_TEST_CASE(abort_ends_waiters_as_aborted) {
     BOOST_TEST(!s->is_open());
 }
 
-BOOST_AUTO_TEST_CASE(while_it_submits_it_holds_no_lock_and_shows_no_permit_in_between) {
+BOOST_AUTO_TEST_CASE(a_submission_holds_no_lock_and_shows_no_permit) {
     const auto s = make(0);
     bool seen = false;
     a.on_end = [&](state_pointer of_a) {
@@ -248,7 +248,7 @@ BOOST_AUTO_TEST_CASE(a_chain_of_dropped_operations_does_not_grow_the_stack) {
     BOOST_TEST(s->available() + t->available() == 1);
 }
 
-BOOST_AUTO_TEST_CASE(whoever_is_submitted_may_let_the_last_reference_go) {
+BOOST_AUTO_TEST_CASE(a_submitted_waiter_may_release_the_last_reference) {
     auto s = make(0);
     state* const address = s.get();
     a.on_end = [&](state_pointer of_a) {

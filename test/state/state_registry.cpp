@@ -50,7 +50,7 @@ BOOST_AUTO_TEST_CASE(shutdown_again_has_no_effect) {
     BOOST_TEST(a.destroyed == 1);
 }
 
-BOOST_AUTO_TEST_CASE(after_shutdown_nobody_is_admitted_or_submitted) {
+BOOST_AUTO_TEST_CASE(after_shutdown_no_waiter_is_admitted_or_submitted) {
     const auto s = make(1);
     states->shutdown();
     for (const std::ptrdiff_t n : {-1, 0, 1})
@@ -63,7 +63,7 @@ BOOST_AUTO_TEST_CASE(after_shutdown_nobody_is_admitted_or_submitted) {
     BOOST_TEST(a.untouched());
 }
 
-BOOST_AUTO_TEST_CASE(after_shutdown_permits_are_counted_still) {
+BOOST_AUTO_TEST_CASE(after_shutdown_permits_are_still_counted) {
     const auto s = make(1, 3);
     states->shutdown();
     BOOST_TEST(s->release(1));
@@ -97,7 +97,7 @@ BOOST_AUTO_TEST_CASE(a_waiter_that_is_destroyed_may_give_back_permits_of_every_s
     BOOST_TEST(t->available() == 2);
 }
 
-BOOST_AUTO_TEST_CASE(a_waiter_that_is_destroyed_may_let_its_state_go) {
+BOOST_AUTO_TEST_CASE(a_waiter_that_is_destroyed_may_release_its_state) {
     auto s = make(0);
     state& semaphore = *s;
     a.on_end = [&](state_pointer of_a) {
@@ -154,7 +154,7 @@ BOOST_AUTO_TEST_CASE(a_state_that_has_died_is_not_shut) {
     BOOST_TEST(b.destroyed == 1);
 }
 
-BOOST_AUTO_TEST_CASE(shutdown_waits_for_a_submission_that_another_thread_is_in_the_middle_of) {
+BOOST_AUTO_TEST_CASE(shutdown_waits_for_a_submission_by_another_thread) {
     const auto s = make(0);
     std::atomic<bool> submitting{false}, shutting{false}, submitted{false};
     a.on_end = [&](state_pointer) {
@@ -181,7 +181,7 @@ BOOST_AUTO_TEST_CASE(shutdown_waits_for_a_submission_that_another_thread_is_in_t
 }
 
 // If a thread with a higher priority only yielded, the other thread might never run.
-BOOST_AUTO_TEST_CASE(the_longer_a_shutdown_waits_the_more_it_gives_way) {
+BOOST_AUTO_TEST_CASE(a_shutdown_that_waits_longer_backs_off_more) {
     static std::atomic<int> most_looks{0};
     struct patient : threads {
         using mutex = brief_mutex<patient>;
@@ -210,7 +210,7 @@ BOOST_AUTO_TEST_CASE(the_longer_a_shutdown_waits_the_more_it_gives_way) {
     BOOST_TEST(w.submitted == 1);
 }
 
-BOOST_AUTO_TEST_CASE(while_a_shutdown_waits_nobody_is_served_or_cancelled_any_more) {
+BOOST_AUTO_TEST_CASE(while_a_shutdown_waits_no_waiter_is_granted_or_cancelled) {
     const auto s = make(0);
     link_type canceller(s);
     canceller.attach(b);

@@ -52,14 +52,14 @@ using counts = std::vector<std::ptrdiff_t>;
 
 BOOST_FIXTURE_TEST_SUITE(state_wait_queue, fixture)
 
-BOOST_AUTO_TEST_CASE(hands_out_in_the_order_of_arrival) {
+BOOST_AUTO_TEST_CASE(waiters_are_taken_in_the_order_of_arrival) {
     for (auto* w : {&a, &b, &c})
         queue.push_back(*w);
     BOOST_TEST(drain(queue) == (counts{1, 2, 3}), boost::test_tools::per_element());
     BOOST_TEST(queue.empty());
 }
 
-BOOST_AUTO_TEST_CASE(lets_any_waiter_leave) {
+BOOST_AUTO_TEST_CASE(any_waiter_may_leave_the_queue) {
     for (auto* leaver : {&a, &b, &c}) {
         BOOST_TEST_CONTEXT("leaver " << leaver->count) {
             for (auto* w : {&a, &b, &c})
@@ -82,7 +82,7 @@ BOOST_AUTO_TEST_CASE(the_only_waiter_may_leave_and_come_back) {
     queue.remove(a);
 }
 
-BOOST_AUTO_TEST_CASE(all_may_move_to_another_queue_and_leave_it_from_the_middle) {
+BOOST_AUTO_TEST_CASE(all_waiters_may_move_to_another_queue_and_leave_it_from_the_middle) {
     queue_type ending;
     ending.take(queue);
     BOOST_TEST(ending.empty());
@@ -96,7 +96,7 @@ BOOST_AUTO_TEST_CASE(all_may_move_to_another_queue_and_leave_it_from_the_middle)
     BOOST_TEST(drain(queue) == (counts{4}), boost::test_tools::per_element());
 }
 
-BOOST_AUTO_TEST_CASE(the_taken_come_in_the_order_in_which_they_left) {
+BOOST_AUTO_TEST_CASE(taken_waiters_keep_the_order_in_which_they_left) {
     for (auto* w : {&a, &b, &c, &d})
         queue.push_back(*w);
     for (auto* w : {&b, &d, &a}) {
@@ -108,7 +108,7 @@ BOOST_AUTO_TEST_CASE(the_taken_come_in_the_order_in_which_they_left) {
     BOOST_TEST(drain(queue) == (counts{3}), boost::test_tools::per_element());
 }
 
-BOOST_AUTO_TEST_CASE(others_who_were_taken_join_behind) {
+BOOST_AUTO_TEST_CASE(one_list_of_taken_waiters_is_appended_to_another) {
     taken.push_back(a);
     taken.push_back(b);
     other.push_back(c);
@@ -119,7 +119,7 @@ BOOST_AUTO_TEST_CASE(others_who_were_taken_join_behind) {
     BOOST_TEST(drain(taken) == (counts{1, 2, 3, 4}), boost::test_tools::per_element());
 }
 
-BOOST_AUTO_TEST_CASE(joining_nobody_and_by_nobody) {
+BOOST_AUTO_TEST_CASE(either_list_of_taken_waiters_may_be_empty) {
     other.push_back(a);
     other.push_back(b);
     taken.append(other);

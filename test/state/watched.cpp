@@ -5,7 +5,8 @@
 // have read, which paths take a lock, and when a state is freed.
 
 #include <asio_semaphore/detail/state/semaphore_state.hpp>
-// The bodies, also where the library is compiled: it has them for its own threads alone.
+// Include the bodies even if the library is compiled: the compiled library contains them only for
+// its own threads parameter.
 #include <asio_semaphore/detail/state/impl/semaphore_state.ipp>
 
 #include "hand_made_waiter.hpp"
@@ -26,7 +27,7 @@ struct watch {
     int locked = 0;                        // locks that are held now
     int states = 0;                        // mutexes that exist, except those of registries
     std::vector<std::ptrdiff_t> available; // every count that another thread could have read
-    std::uint64_t lifetime = 0;            // of the state whose references changed last
+    std::uint64_t lifetime = 0;            // that of the state whose references changed last
     std::function<void()> on_unlock;       // called once, at the next unlock
 
     std::uint64_t sections() const { return lifetime >> 40; }
@@ -166,7 +167,7 @@ BOOST_AUTO_TEST_CASE(the_fast_path_comes_back_when_the_queue_has_emptied) {
     BOOST_TEST(seen.locks == 0);
 }
 
-BOOST_AUTO_TEST_CASE(permits_handed_over_are_never_to_be_seen_in_between) {
+BOOST_AUTO_TEST_CASE(permits_that_are_handed_over_are_never_visible_as_free) {
     const auto s = make(0);
     s->enqueue(a);
     s->enqueue(two);
@@ -179,7 +180,7 @@ BOOST_AUTO_TEST_CASE(permits_handed_over_are_never_to_be_seen_in_between) {
     BOOST_TEST(b.ended_as(outcome::granted));
 }
 
-BOOST_AUTO_TEST_CASE(a_release_that_serves_some_shows_the_remainder_alone) {
+BOOST_AUTO_TEST_CASE(a_release_that_serves_waiters_shows_only_the_remainder) {
     const auto s = make(1);
     s->enqueue(two);
     s->enqueue(three);
@@ -191,7 +192,7 @@ BOOST_AUTO_TEST_CASE(a_release_that_serves_some_shows_the_remainder_alone) {
     s->cancel();
 }
 
-BOOST_AUTO_TEST_CASE(a_head_that_is_cancelled_shows_no_permit_of_those_behind_it) {
+BOOST_AUTO_TEST_CASE(a_cancelled_head_shows_no_permit_of_the_waiters_behind_it) {
     const auto s = make(2);
     link_type canceller(s);
     canceller.attach(three);
@@ -204,7 +205,7 @@ BOOST_AUTO_TEST_CASE(a_head_that_is_cancelled_shows_no_permit_of_those_behind_it
         BOOST_TEST(count == 0);
 }
 
-BOOST_AUTO_TEST_CASE(a_release_that_is_refused_is_never_to_be_seen) {
+BOOST_AUTO_TEST_CASE(a_refused_release_is_never_visible) {
     const auto s = make(1, 3);
     s->release(5);
     s->enqueue(two);
@@ -266,7 +267,7 @@ BOOST_AUTO_TEST_CASE(no_lock_is_held_while_a_waiter_is_submitted_or_destroyed) {
     BOOST_TEST(seen.locked == 0);
 }
 
-BOOST_AUTO_TEST_CASE(other_threads_are_let_in_while_many_are_ended) {
+BOOST_AUTO_TEST_CASE(other_threads_get_the_lock_while_many_waiters_are_ended) {
     const struct {
         const char* name;
         void (*end)(state&, registry&);
@@ -295,7 +296,7 @@ BOOST_AUTO_TEST_CASE(other_threads_are_let_in_while_many_are_ended) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(who_comes_while_many_are_cancelled_waits) {
+BOOST_AUTO_TEST_CASE(an_arrival_waits_while_many_waiters_are_cancelled) {
     auto s = make(0);
     std::deque<waiter_type> many;
     for (int i = 0; i < 2500; ++i)
@@ -353,7 +354,7 @@ BOOST_AUTO_TEST_CASE(a_state_is_not_freed_while_it_submits) {
     BOOST_TEST(seen.states == 0);
 }
 
-BOOST_AUTO_TEST_CASE(references_that_a_shutdown_takes_are_given_back) {
+BOOST_AUTO_TEST_CASE(a_shutdown_releases_the_references_that_it_takes) {
     auto s = make(0), t = make(0);
     s->enqueue(a);
     s->enqueue(b);

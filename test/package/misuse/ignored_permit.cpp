@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The asio_semaphore authors
 // SPDX-License-Identifier: BSL-1.0
 
-// A permit that is ignored returns in the same line.
+// An ignored permit object is destroyed at once and returns its permits.
 // refused: ignoring return(ed)? value.*nodiscard
 
 #include <asio_semaphore.hpp>

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The asio_semaphore authors
 // SPDX-License-Identifier: BSL-1.0
 
-// A permit object without a name returns the adopted permit in the same line.
+// A permit object without a name is destroyed at once and returns the adopted permit.
 // refused: ignoring .*nodiscard
 
 #include <asio_semaphore.hpp>
