@@ -25,6 +25,7 @@
 #include <boost/smart_ptr/intrusive_ptr.hpp>
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -172,6 +173,10 @@ private:
 
     static spare_record make_record();
 
+    // relaxed, both: a hint for threads that do not hold mutex_.
+    std::size_t queued() const noexcept { return queued_.load(std::memory_order_relaxed); }
+    void note_queued() noexcept { queued_.store(requests_.size(), std::memory_order_relaxed); }
+
     // Under mutex_.
     bool is_idle() const noexcept { return running_ == 0 && requests_.empty(); }
     bool is_beyond(const admission_request& r) const noexcept;
@@ -211,6 +216,7 @@ private:
     // steps.
     int ends_ = 0;
     time_point empty_until_; // while somebody waits: when the queue was last empty
+    typename Threads::template atomic<std::size_t> queued_{0}; // requests_.size()
 };
 
 } // namespace asio_semaphore::detail

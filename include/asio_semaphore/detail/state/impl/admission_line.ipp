@@ -89,7 +89,7 @@ template <typename Threads>
 outcome
 admission_line<Threads>::try_admit(const admission_request& r, place& granted, bool is_counted) {
     // Without the lock, where enqueue makes all the checks: a weight of 1 fits every limit.
-    if (is_counted && r.weight == 1 && detail::is_valid(r) && may_queue(r, line::waiting()))
+    if (is_counted && r.weight == 1 && detail::is_valid(r) && may_queue(r, queued()))
         return outcome::queued;
     for (spare_record spare;; spare = make_record()) {
         const outcome result = try_admit(r, granted, spare, is_counted);
@@ -126,7 +126,7 @@ admission_line<Threads>::admit_plainly(const admission_request& r) noexcept {
 template <typename Threads>
 bool admission_line<Threads>::try_admit_plainly(
     const admission_request& r, place& granted) noexcept {
-    if (line::waiting() != 0)
+    if (queued() != 0)
         return false;
     std::lock_guard<typename Threads::mutex> lock(mutex_);
     const bool admits = admits_plainly(r);
@@ -235,6 +235,7 @@ admission_line<Threads>::enqueue(admission_waiter_type& w, spare_record& spare, 
     if (record == nullptr)
         record = enter(w.key, spare);
     requests_.push(w, *record);
+    note_queued();
     this->join(w);
     here.joined();
     if (victim != nullptr)
@@ -364,6 +365,7 @@ void admission_line<Threads>::grant(
 template <typename Threads>
 void admission_line<Threads>::forget(queued_request& r) noexcept {
     requests_.remove(r);
+    note_queued();
     if (requests_.empty() && options_.order == queue_order::adaptive)
         requests_.set_newest_first(false);
 }
