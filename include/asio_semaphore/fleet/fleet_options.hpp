@@ -23,11 +23,11 @@ struct fleet_options {
     /// The maximum number of requests of this process in the server's queue; the others wait in the
     /// process. At least 1.
     std::size_t window = 64;
-    /// The maximum number of requests that wait in this process; further ones fail with @ref
-    /// error::queue_full. 0: no bound.
+    /// The maximum number of requests of this process that wait, in the process or in the server's
+    /// queue; further ones fail with @ref error::queue_full. 0: no bound.
     std::size_t max_waiting = 0;
-    /// Whether to use the server's limit if it differs from the constructor's. If this is false,
-    /// every operation then fails with @ref fleet_error::limit_mismatch.
+    /// Whether to use the server's limit if it differs from the constructor's. If it differs and
+    /// this is false, every operation fails with @ref fleet_error::limit_mismatch.
     bool adopt_limit = false;
     /// What the server does after it has lost data, or may have.
     enum class recovery {
@@ -46,7 +46,7 @@ struct fleet_options {
     unreachable when_unreachable = unreachable::wait;
     /// The time from the loss of the connection until the server counts as unreachable.
     std::chrono::milliseconds unreachable_after{1'000};
-    /// The maximum number of permits that this process grants itself with
+    /// The maximum number of permits that this process grants itself at a time with
     /// unreachable::admit_locally.
     std::ptrdiff_t local_permits = 0;
 };

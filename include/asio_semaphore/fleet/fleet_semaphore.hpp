@@ -378,7 +378,8 @@ public:
      * By arrival at the server, and within this process by initiation; the last call decides.
      *
      * @par Per-Operation Cancellation
-     * Terminal, partial and total: ends the wait. The server may still set the limit.
+     * Terminal, partial and total: ends the wait. The server may have set the limit, or may
+     * still set it.
      *
      * @par Executor
      * The handler's associated executor, by default `get_executor()`. The handler never runs inside

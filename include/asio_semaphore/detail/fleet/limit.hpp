@@ -121,7 +121,7 @@ public:
             }
     }
 
-    /// Whether the next call asks about a queued request.
+    /// Whether there are queued requests to ask about, from ask_from on.
     bool asks() const noexcept {
         return ask_from != nobody && !queued.empty() && queued.rbegin()->serial_ >= ask_from;
     }
@@ -158,7 +158,7 @@ public:
     bool was_heard = false;
     bool has_conflict = false; // stays set until the last object is closed
 
-    // From the server's answers.
+    // From the server's answers; seen from its pushes too.
     std::uint64_t made = 0;
     std::uint64_t rolls = 0;
     std::uint64_t seen = 0;
@@ -191,7 +191,7 @@ public:
 
     std::size_t lease_count = 0; // in due, held and unrenewed
     std::ptrdiff_t local_used = 0;
-    std::uint64_t local_from = 0; // requests with smaller serials exceed options.local_permits
+    std::uint64_t local_from = 0; // waiting requests with smaller serials exceed local_permits
     bool is_minded = false;       // mind_unreachable has acted since the connection was lost
 
     // Calls.

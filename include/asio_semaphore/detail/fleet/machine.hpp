@@ -20,11 +20,12 @@
 // of the tickets, so after a lost connection the next call repeats whatever was not answered. Every
 // command can be repeated.
 //
-// Invariants, and the promises of fleet_semaphore that rest on them, with their numbers in the
-// contract:
-//  - A lease ends here a margin before it ends in the server. Its deadline counts from the time of
-//    the call that granted or renewed it; after a pushed grant, from a time at which the request
-//    still waited (P1, P6). The deadline is atomic, and a lease that has ended stays ended.
+// Invariants, and the guarantees that rest on them: P1 to P8 are the rows of the table in
+// doc/fleet.md, in that order.
+//  - A lease ends here a margin before it ends in the server. Its deadline counts from when the
+//    call that granted or renewed it was made, not from its answer; after a pushed grant, from a
+//    time at which the request still waited (P1, P6). The deadline is atomic, and a lease that has
+//    ended stays ended.
 //  - A ticket leaves the states waiting, asked and queued once. Whatever takes it out also reports
 //    its end, by an event or as the result of withdraw (P2).
 //  - Requests get serials in the order of initiation, and are sent in that order. A request that
@@ -103,8 +104,8 @@ public:
     /// The client has a new connection, is subscribed to its channel, and may send calls.
     /// connection() is the number of the connection.
     void connected(time_point now);
-    /// The connection is lost. Calls under way will not be answered.
-    /// @pre replied() and pushed() are never called for an earlier connection
+    /// The connection is lost. Calls under way will not be answered: from here on the caller must
+    /// pass nothing of this connection to replied() or pushed().
     void disconnected(time_point now);
     /// The server refuses this client, and will probably continue to. Fails whatever waits outside
     /// the server's queue.
@@ -131,7 +132,8 @@ public:
     /// waits for the answer to a give_back with `lost`. Leases stay valid until their deadlines.
     /// No more calls are made.
     void abandon() noexcept;
-    /// Whether nothing of this client can be left in the server.
+    /// Whether this client has nothing left to give back. What the server may still have of it ends
+    /// by itself.
     bool is_empty() const noexcept;
 
     /// Returns the events since the last call, in order, for the owners of the tickets.

@@ -178,7 +178,8 @@ struct reply {
     std::string text; // the server's error, if something failed
 };
 
-/// Whether only another connection can get an answer to the call: the store reconnects.
+/// Whether the call can be executed only on another connection. The store alone acts on this: it
+/// reconnects.
 inline bool is_for_another_connection(const reply& r) noexcept {
     return r.failed == failure::unavailable || r.said.status == call_status::stale;
 }

@@ -3,7 +3,7 @@
 
 #pragma once
 
-// The connection to Redis or Valkey. Fleet layer; the only header that uses Boost.Redis. The
+// The connection to Redis or Valkey. Fleet layer; its only header that uses Boost.Redis. The
 // program has to include <boost/redis/src.hpp>, in one source file.
 //
 // Everything runs on one strand, as Boost.Redis requires; the strand guards all members. The traps
@@ -19,12 +19,13 @@
 //       connection was made.
 //   T6  With a fixed interval, a fleet reconnects in step: back-off with full jitter.
 //   T7  A connection stops at 256 pushes that nobody receives: the receiver takes them at once.
-//   T8  A blocking command delays all others, and looks like a dead connection: there is none.
+//   T8  A blocking command delays all others, and looks like a dead connection: none is sent.
 //   T9  Boost.Redis logs to stderr by default: it gets a logger.
 //   T10 The error reply to SUBSCRIBE arrives as a push: an error among the pushes is that reply.
 //   T11 The server may disconnect a subscriber that leaves 8 MB unread: pushes are small, and are
 //       read at once.
-//   T12 A push to the client that causes it may arrive inside the reply: the script sends none.
+//   T12 A push to the client that causes it may arrive before or inside the reply: the script
+//       answers its caller only by the reply.
 
 #include <asio_semaphore/config.hpp>
 #include <asio_semaphore/detail/fleet/store.hpp>

@@ -23,8 +23,8 @@
 //   ARGV   schema client connection presence lease limit flags seen clock, then the commands, in
 //          groups of like commands:
 //          A|T|R|W .N.LEASE SERIAL...   N .N.LEASE VOID_AFTER (SERIAL FENCE)...   L LIMIT   I
-//          SERIAL+MORE stands for the serial and the MORE serials after it, whose fences follow in
-//          the same way. Flags: s strict, i immediate, f first. Clock: ms, or 0 for the server's.
+//          SERIAL+MORE stands for the serial and the MORE serials after it; their fences, too, grow
+//          by 1. Flags: s strict, i immediate, f first. Clock: ms, or 0 for the server's.
 //   reply  status now made rolls limit seq held waiting next_expiry is_head_mine quarantine
 //          has_more, then three lists: the results (count, verdict and two numbers for each run of
 //          equal results; the first number of a grant grows by 1 within the run), the grants
@@ -299,8 +299,8 @@ else
         m.kept = 0
     end
 
-    -- The caller has seen a higher seq than the server knows, so writes were lost. Whatever other
-    -- callers have seen since is below the time in us.
+    -- The caller has seen a higher seq than the server knows, so writes were lost. Other callers
+    -- may have seen still higher ones, but those are below the time in us.
     if seen > m.seq then
         m.seq = max(seen + 1000, now_us)
         m.rolls = m.rolls + 1
@@ -311,7 +311,7 @@ local limit, held, seq = m.limit, m.held, m.seq
 
 -- ---- Leases and places. A key, and its idle time with it, vanishes with its last member.
 
--- Unused keys vanish after a day, or after two of the longest leases if that is later.
+-- Unused keys vanish after a day, or after twice the longest lease if that is later.
 local function begin_idle_time(key) call('PEXPIRE', key, text(max(DAY, 2 * m.maxl))) end
 
 -- By index of the request: the end of its lease, its fencing number, its place; false or nil where
@@ -480,7 +480,7 @@ local function came_out(i, client, serial, verdict, fence, expiry)
     end
 end
 
--- ---- Commands. Each can be repeated, with the same result.
+-- ---- Commands. Each can be repeated without harm.
 
 local function result(c, verdict, first, second)
     verdicts[c], firsts[c], seconds[c] = verdict, first, second

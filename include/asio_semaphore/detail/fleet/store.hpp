@@ -41,7 +41,8 @@ public:
     store& operator=(const store&) = delete;
     virtual ~store() = default;
 
-    /// Connects, and reconnects whenever the connection is lost, until stop.
+    /// Connects until stop. Reconnects whenever the connection is lost, and after a reply that
+    /// is_for_another_connection.
     virtual void start(user&) = 0;
     /// Ends the connection. The store no longer calls the user.
     virtual void stop() = 0;

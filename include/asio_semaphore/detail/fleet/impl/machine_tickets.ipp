@@ -80,10 +80,10 @@ inline void machine::give_rest(ticket& t) noexcept {
     time_rest(t);
 }
 
-// Returns when the server must have ended a rest by itself. A lease ends its length after the last
-// call that may have granted or renewed it. A place stays as long as the client counts as alive,
-// and may become a lease at the last moment. Until the current connection was made, the server may
-// have read what an earlier one had left in its socket.
+// Returns when the server must have ended a rest by itself. A lease lasts for its length from the
+// last call that may have granted or renewed it. A place stays as long as the client counts as
+// alive, and may become a lease at the last moment. Until the current connection was made, the
+// server may have read what an earlier one had left in its socket.
 inline time_point machine::rest_ends(const ticket& t) const noexcept {
     const limit& in = *t.limit_;
     const time_point said = t.rests_as_place_ ? in.last_call : t.last_said_;
@@ -135,8 +135,8 @@ inline void machine::fail(ticket& t, outcome how) noexcept {
     tell(t, event::failed);
 }
 
-// The server has granted a waiting request. If the deadline has passed already, the lease is given
-// back, and the request asks again; a try_acquire times out instead.
+// The server has granted a waiting request. If the lease has already ended here, because the grant
+// came too late, it is given back, and the request asks again; a try_acquire times out instead.
 inline void machine::grant(
     ticket& t, std::uint64_t fence, std::int64_t expiry, time_point deadline,
     time_point now) noexcept {

@@ -127,7 +127,8 @@ inline void redis_store::start(user& u) {
 inline void redis_store::stop() {
     user_ = nullptr;
     timer_.cancel();
-    // T1: this cancels requests that were never written. Written ones end with the connection.
+    // T1: this cancels requests that were never written, and ends the connection, which ends the
+    // written ones.
     connection_.cancel(boost::redis::operation::all);
 }
 

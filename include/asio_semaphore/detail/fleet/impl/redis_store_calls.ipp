@@ -50,7 +50,8 @@ inline void redis_store::send(std::vector<call> calls, std::uint64_t connection)
 }
 
 // T8: the script never waits in the server. Its text is long, so it is sent only to a server that
-// does not have it, with the first of the calls that are repeated for that reason.
+// does not have it, with the first of the calls that are repeated for that reason; or with every
+// call if there is no digest.
 inline void redis_store::execute(std::vector<std::size_t> which, bool is_repeated) {
     static const std::string sha1 = store_detail::sha1_of(script_text);
     request_.clear();
