@@ -538,7 +538,9 @@ void simulation::hear(client& c) {
     client::downward heard = std::move(c.down.front());
     c.down.pop_front();
     const bool is_last =
-        std::any_of(heard.replies.begin(), heard.replies.end(), fleet::is_for_another_connection);
+        std::any_of(heard.replies.begin(), heard.replies.end(), [](const fleet::reply& r) {
+            return r.failed == fleet::failure::unavailable;
+        });
     if (heard.push)
         c.machine->pushed(*heard.push, local(c));
     else

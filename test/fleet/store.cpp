@@ -569,22 +569,21 @@ BOOST_AUTO_TEST_CASE(a_replica_is_left_for_another_connection) {
     BOOST_TEST(is_granted(s.u.replies[1].at(0)));
 }
 
-BOOST_AUTO_TEST_CASE(a_stale_connection_is_left_for_a_newer_one) {
+// Only a copy of the process can be ahead. If both reconnected, each would take the name from the
+// other, again and again.
+BOOST_AUTO_TEST_CASE(a_connection_stays_when_the_server_knows_a_newer_one_of_the_client) {
     redis_server server;
     session s(at(server.port()));
     s.connect();
     s.store->send({acquire("a", 1)}, 2);
     BOOST_REQUIRE(s.is_answered(1));
-    s.store->send({acquire("a", 2)}, 1); // the server has seen connection 2 of this client
-    BOOST_REQUIRE(s.has_ended());
-    BOOST_TEST(s.u.order == "crrd");
+    s.store->send({acquire("a", 2)}, 1);
+    BOOST_REQUIRE(s.is_answered(2));
     BOOST_TEST((s.u.replies[1].at(0).said.status == call_status::stale));
-    BOOST_TEST((s.u.ends[0] == errc::resource_unavailable_try_again));
-    BOOST_TEST(s.u.has_logged("newer connection"));
-    BOOST_REQUIRE(s.is_connected(2));
-    s.store->send({acquire("a", 2)}, 3);
+    s.store->send({acquire("b", 3)}, 1);
     BOOST_REQUIRE(s.is_answered(3));
     BOOST_TEST(is_granted(s.u.replies[2].at(0)));
+    BOOST_TEST(s.u.order == "crrr");
 }
 
 BOOST_AUTO_TEST_CASE(a_server_that_cannot_save_is_used_again_once_it_can) {

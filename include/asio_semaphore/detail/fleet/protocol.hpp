@@ -169,7 +169,7 @@ enum class failure : unsigned char {
     refused,    ///< OOM, MISCONF: passes by itself
     rejected,   ///< NOPERM, WRONGTYPE and every other error
     clustered,  ///< MOVED, ASK, CROSSSLOT
-    unavailable ///< READONLY, LOADING, MASTERDOWN, CLUSTERDOWN: another connection is needed
+    unavailable ///< READONLY, LOADING, MASTERDOWN, CLUSTERDOWN: the store reconnects
 };
 
 struct reply {
@@ -177,12 +177,6 @@ struct reply {
     failure failed = failure::none;
     std::string text; // the server's error, if something failed
 };
-
-/// Whether the call can be executed only on another connection. The store alone acts on this: it
-/// reconnects.
-inline bool is_for_another_connection(const reply& r) noexcept {
-    return r.failed == failure::unavailable || r.said.status == call_status::stale;
-}
 
 /// A node of the server's reply as RESP3 delivers it, depth first.
 struct reply_node {

@@ -42,7 +42,7 @@ public:
     virtual ~store() = default;
 
     /// Connects until stop. Reconnects whenever the connection is lost, and after a reply that
-    /// is_for_another_connection.
+    /// failed as failure::unavailable.
     virtual void start(user&) = 0;
     /// Ends the connection. The store no longer calls the user.
     virtual void stop() = 0;

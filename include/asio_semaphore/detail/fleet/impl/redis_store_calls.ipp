@@ -157,15 +157,14 @@ inline void redis_store::on_executed(
 inline void redis_store::report(std::vector<reply> replies) {
     const std::size_t before = messages_before_.value_or(0);
     messages_before_.reset();
-    const auto unanswered = std::find_if(replies.begin(), replies.end(), is_for_another_connection);
-    if (unanswered == replies.end()) {
+    const auto unavailable = std::find_if(replies.begin(), replies.end(), [](const reply& r) {
+        return r.failed == failure::unavailable;
+    });
+    if (unavailable == replies.end()) {
         longest_wait_ = store_detail::first_wait;
         last_line_.clear();
     } else {
-        why_.push_back(
-            unanswered->failed == failure::none
-                ? "The client has a newer connection"
-                : "The server is not available: " + unanswered->text);
+        why_.push_back("The server is not available: " + unavailable->text);
         end_connection(boost::system::errc::make_error_code(
             boost::system::errc::resource_unavailable_try_again));
     }
