@@ -1791,6 +1791,49 @@ BOOST_AUTO_TEST_CASE(without_a_server_a_request_fails_after_a_while_if_the_optio
     BOOST_TEST(w.say() == "R2");
 }
 
+BOOST_AUTO_TEST_CASE(a_server_that_only_answers_as_unavailable_counts_as_unreachable) { // F44, F49
+    world w(with_mode(fleet_options::unreachable::fail));
+    w.connect();
+    w.acquire();
+    const auto fails = [&] {
+        w.say();
+        w.hear_failure(failure::unavailable);
+        w.disconnect();
+    };
+    fails();
+    for (int i = 0; i < 2; ++i) {
+        w.pass(400ms);
+        BOOST_TEST(w.events() == "");
+        w.connect();
+        fails();
+    }
+    w.pass(200ms - 1ns);
+    BOOST_TEST(w.events() == "");
+    w.pass(1ns);
+    BOOST_TEST(w.events() == "failed 1 unreachable");
+}
+
+BOOST_AUTO_TEST_CASE(a_loss_counts_from_itself_once_the_server_has_been_available) { // F49
+    world w(with_mode(fleet_options::unreachable::fail));
+    w.connect();
+    w.acquire();
+    w.say();
+    w.hear_failure(failure::unavailable);
+    w.disconnect();
+    w.pass(400ms);
+    w.connect();
+    w.say();
+    w.hear({world::plain(verdict::queued)});
+    w.acquire();
+    w.say();
+    w.hear_failure(failure::unavailable);
+    w.disconnect();
+    w.pass(1'000ms - 1ns);
+    BOOST_TEST(w.events() == "");
+    w.pass(1ns);
+    BOOST_TEST(w.events() == "failed 1 unreachable, failed 2 unreachable");
+}
+
 BOOST_AUTO_TEST_CASE(without_a_server_some_requests_are_admitted_locally) { // F49
     world w(with_mode(fleet_options::unreachable::admit_locally, 2));
     w.machine.running(w.now);

@@ -222,8 +222,11 @@ private:
     std::uint64_t random_;
     std::uint64_t serial_ = 0;
     std::uint64_t connection_ = 0;
-    // When the connection was lost, or async_run began without one.
+    // When the connection was lost, or async_run began without one. If the server ended it by
+    // being unavailable: unavailable_since_.
     std::optional<time_point> lost_at_;
+    // Since then, the server has answered no call but as unavailable.
+    std::optional<time_point> unavailable_since_;
     time_point connected_at_;
     time_point handed_out_at_;
     bool is_connected_ = false;

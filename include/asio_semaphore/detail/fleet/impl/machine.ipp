@@ -248,7 +248,8 @@ inline void machine::disconnected(time_point now) {
     if (!is_connected_)
         return;
     is_connected_ = false;
-    lost_at_ = now;
+    if (!lost_at_)
+        lost_at_ = now;
     const std::vector<saying> unanswered = std::move(under_way_);
     under_way_.clear();
     for (const saying& s : unanswered)

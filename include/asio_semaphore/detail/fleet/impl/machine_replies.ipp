@@ -65,6 +65,10 @@ inline void machine::hear_failure(saying& s, failure failed, time_point now) noe
     case failure::none:
         break;
     case failure::unavailable:
+        if (!unavailable_since_)
+            unavailable_since_ = now;
+        lost_at_ = unavailable_since_;
+        [[fallthrough]];
     case failure::busy:
         in.pause = in.asks_pause = now + busy_pause;
         break;
@@ -174,6 +178,8 @@ inline void machine::hear_result(
 
 inline void machine::hear(saying& s, const reply& heard, time_point now) noexcept {
     limit& in = *s.in;
+    if (heard.failed != failure::unavailable)
+        unavailable_since_.reset();
     if (heard.failed != failure::none) {
         hear_failure(s, heard.failed, now);
         return;
