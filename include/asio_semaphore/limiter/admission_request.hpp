@@ -44,7 +44,7 @@ constexpr std::uint64_t mixed(std::uint64_t x) noexcept {
 }
 
 /// The object to hash for a value. A pointer to characters stands for its text: the hash of a
-/// pointer is that of the address, and every request would have a key of its own.
+/// pointer is that of the address, so every request would have a key of its own.
 template <typename T>
 decltype(auto) hashed_as(const T& value) {
     using pointer = std::decay_t<T>;

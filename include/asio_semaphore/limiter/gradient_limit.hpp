@@ -23,7 +23,8 @@ struct gradient_limit_options {
     limit_sample::duration max_latency = limit_sample::duration::max();
 
     /// Whether the algorithm takes a latency that does not fall with the limit for the new latency
-    /// without load.
+    /// without load, and from time to time tests whether less concurrency gives the same
+    /// throughput.
     bool relearn = true;
 };
 
@@ -38,7 +39,7 @@ struct gradient_limit_options {
  *
  * The ratio is the one of Netflix's concurrency-limits. `impl/gradient_rules.hpp` has the rules,
  * with the reason for each, and `impl/gradient_limit.ipp` what follows from them. The guide to the
- * algorithms compares them, and those of others, under thirteen workloads.
+ * algorithms compares this algorithm with others under thirteen workloads.
  *
  * Copyable; a few hundred bytes; never allocates.
  *

@@ -84,7 +84,7 @@ namespace asio_semaphore {
  * @par Deadlines
  * The arrival of a request fixes how long it may wait: its own `max_wait`, or otherwise the
  * limiter's, but no longer than `busy_wait`, if that is set and there is a standing queue: one that
- * has not been empty within the limiter's last `max_wait`. The deadline covers the wait in the
+ * has not been empty for as long as the limiter's `max_wait`. The deadline covers the wait in the
  * queue, never the work. At its deadline, a request that found a standing queue on arrival
  * completes with @ref error::shed if `busy_wait` is set, even if its own `max_wait` was shorter;
  * any other request completes with `boost::asio::error::timed_out`. All deadlines share one timer

@@ -158,7 +158,7 @@ private:
         spare_block& operator=(const spare_block&) = delete;
         BOOST_FORCEINLINE ~spare_block() {
             if (block_ == nullptr || kept() != block_)
-                return; // another operation has taken it
+                return; // none was kept, or an operation has taken it
             kept() = nullptr;
             allocator_type().deallocate(block_, 1);
         }

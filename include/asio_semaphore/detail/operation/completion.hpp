@@ -138,7 +138,7 @@ void complete_immediately(
 }
 
 /// Whether the immediate executor is certain to call the handler here. The system executor runs it
-/// in the calling thread, and lets no exception out either. Nothing can happen between the grant
+/// in the calling thread, and lets no exception out. Nothing can happen between the grant
 /// and the call, so no object has to hold what is granted.
 template <typename Signature, typename Handler>
 inline constexpr bool is_called_in_place =

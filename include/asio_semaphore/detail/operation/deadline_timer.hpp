@@ -30,7 +30,7 @@ namespace asio_semaphore::detail {
 using deadline_clock = std::chrono::steady_clock;
 
 /// A wait in the steady clock's units. A wait beyond the clock's range becomes the longest or the
-/// shortest one in range, and NaN the shortest.
+/// shortest one in range; NaN becomes the shortest, which is negative and so already over.
 template <typename Rep, typename Period>
 deadline_clock::duration saturated(const std::chrono::duration<Rep, Period>& wait) {
     using result = deadline_clock::duration;

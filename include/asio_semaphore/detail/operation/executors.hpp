@@ -140,8 +140,8 @@ struct relayed {
     void operator()() { detail::dispatch_to(executor, std::move(function), allocator); }
 };
 
-/// Has executor run f later, never here. If f is not posted to executor, it goes through the
-/// semaphore's executor, @p io.
+/// Has executor run f later, never here. If executor is not one to post to (see is_posted_to), f
+/// goes through the semaphore's executor, @p io.
 template <typename Executor, typename IoExecutor, typename Function, typename Allocator>
 BOOST_FORCEINLINE void submit_to(
     const Executor& executor, const IoExecutor& io, Function&& f, const Allocator& allocator) {

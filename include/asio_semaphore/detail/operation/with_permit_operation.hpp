@@ -117,8 +117,8 @@ template <typename Held>
 inline constexpr bool is_told_how_it_went<
     Held, std::void_t<decltype(std::declval<Held&>().finish(boost::system::error_code()))>> = true;
 
-/// Gives back what an operation held while it ran. Calls finish(error_code) if Held has it, or
-/// ignore() if the result is an exception without an error code.
+/// Gives back what an operation held while it ran. If Held has finish(error_code), this tells it
+/// the operation's error, or calls ignore() if the result is an exception without an error code.
 template <typename Held, typename... Results>
 void hand_back(Held& held, const Results&... results) noexcept {
     if constexpr (!is_told_how_it_went<Held>) {

@@ -216,7 +216,8 @@ private:
     // steps.
     int ends_ = 0;
     time_point empty_until_; // while somebody waits: when the queue was last empty
-    typename Threads::template atomic<std::size_t> queued_{0}; // requests_.size()
+    // requests_.size(); written under mutex_, read without it.
+    typename Threads::template atomic<std::size_t> queued_{0};
 };
 
 } // namespace asio_semaphore::detail

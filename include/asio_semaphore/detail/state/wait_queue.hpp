@@ -111,7 +111,8 @@ public:
 
     /// Submits the operation to its executor; the operation may be gone before this returns.
     virtual void submit() noexcept = 0;
-    /// Destroys the operation and its handler, because the execution context shuts down.
+    /// Destroys the operation and its handler without submitting anything, because the execution
+    /// context shuts down.
     virtual void destroy() noexcept = 0;
 
     // For waiters that do not hold work themselves. Called under the mutex, so these may call

@@ -95,8 +95,8 @@ protected:
     virtual bool outlasts(const waiter_type&, outcome) const noexcept { return false; }
     /// Called when w leaves the queue without having been admitted.
     virtual void leaves(waiter_type& w, outcome result) noexcept = 0;
-    /// Called after that, or at the end of a call in which several waiters left. Takes the waiters
-    /// that can be admitted now.
+    /// Called after one or more waiters have left that way. Takes the waiters that can be admitted
+    /// now.
     virtual void make_way(taken_type& taken) noexcept = 0;
 
     // Under mutex_:
@@ -150,13 +150,13 @@ protected:
         std::uint64_t counted_ = 0; // the part of lifetime_ that counts this section
     };
 
-    // A leaf lock: no other lock is taken under it, and no user code runs.
+    // No user code runs under it. Semaphores and limiters take no other lock under it, either.
     mutable typename Threads::mutex mutex_;
     phase phase_ = phase::open; // guarded by mutex_
 
 private:
     // Declared here to fill padding.
-    bool is_listed_ = false; // guarded by the registry's mutex, like the links
+    bool is_listed_ = false; // guarded by the registry's mutex, like the links in its list
     typename Threads::template atomic<std::uint32_t> waiting_{0}; // written under mutex_
 
 protected:
@@ -188,7 +188,7 @@ private:
     // A call of submit_all on the current thread. The thread's pointer refers to the innermost one.
     struct submission {
         taken_type* const rest;
-        waiting_line* section_of; // the line whose section ends after this waiter; or null
+        waiting_line* section_of; // the line whose section ends with the current waiter; or null
         submission* const outer;
     };
 
@@ -200,7 +200,8 @@ private:
     void shut_alarm() noexcept;
     void abandon_queue(taken_type& abandoned) noexcept;
 
-    waiter_type* holder_ = nullptr;     // guarded by mutex_: the waiter that holds work
+    // Guarded by mutex_: the waiter in the queue that holds work for all.
+    waiter_type* holder_ = nullptr;
     std::unique_ptr<alarm_type> alarm_; // guarded by mutex_; never replaced once set
     // The low 40 bits count references. The bits above count the sections that threads are in; a
     // section keeps the state alive as a reference does.

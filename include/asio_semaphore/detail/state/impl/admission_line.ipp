@@ -88,7 +88,8 @@ BOOST_NOINLINE auto admission_line<Threads>::make_record() -> spare_record {
 template <typename Threads>
 outcome
 admission_line<Threads>::try_admit(const admission_request& r, place& granted, bool is_counted) {
-    // Without the lock, where enqueue makes all the checks: a weight of 1 fits every limit.
+    // Without the lock, because enqueue decides. Only the checks that enqueue does not repeat are
+    // made here: that the request is valid, and that it can ever fit, as a weight of 1 always can.
     if (is_counted && r.weight == 1 && detail::is_valid(r) && may_queue(r, queued()))
         return outcome::queued;
     for (spare_record spare;; spare = make_record()) {

@@ -160,9 +160,9 @@ ASIO_SEMAPHORE_DECL double admission_queue::virtual_time() const noexcept {
     return newest_first_ ? least_service() : std::clamp(time_, least_service(), most_service());
 }
 
-// The service of a key that leaves is forgotten with its record. So the time advances by it,
-// divided among all present keys, as in fair queuing. While nobody waits, that is not needed: no
-// key lacks a share.
+// What a key receives last before it leaves is forgotten with its record. So the time advances by
+// this service, divided among all present keys, as in fair queuing. While nobody waits, that is not
+// needed: no key lacks a share.
 ASIO_SEMAPHORE_DECL void admission_queue::advance(double service) noexcept {
     const auto present = static_cast<double>(keys_ + (nobodys_.is_present_ ? 1 : 0));
     time_ = std::max(time_, least_service()) + service / present;

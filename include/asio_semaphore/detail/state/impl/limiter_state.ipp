@@ -69,7 +69,7 @@ struct limiter_state<Threads>::ending {
     bool drops = false;
 
     showing shown = {};            // the sample to show to the algorithm, if any
-    bool keeps_place = false;      // the admission ends only after it was shown
+    bool keeps_place = false;      // the admission ends only after that sample was shown
     bool is_forgotten = false;     // the program seems never to call finish
     spare_record excess = nullptr; // freed with the mutex unlocked, like all members
 };

@@ -287,8 +287,8 @@ void waiting_line<Threads>::shut() noexcept {
 }
 
 // A handler that its executor drops inside submit_all may destroy a context. So this thread first
-// submits the waiters that it still has to submit there. await_sections does not wait for the
-// submission that this thread is in the middle of.
+// submits the remaining waiters of that submit_all. await_sections does not wait for the submission
+// that this thread is in the middle of.
 template <typename Threads>
 void waiting_line<Threads>::submit_rest() noexcept {
     if (submission* const current = Threads::template thread_pointer<submission>())
