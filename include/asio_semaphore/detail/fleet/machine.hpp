@@ -225,7 +225,7 @@ private:
     // When the connection was lost, or async_run began without one. If the server ended it by
     // being unavailable: unavailable_since_.
     std::optional<time_point> lost_at_;
-    // Since then, the server has answered no call but as unavailable.
+    // The first answer that the server is unavailable, if no other answer has followed.
     std::optional<time_point> unavailable_since_;
     time_point connected_at_;
     time_point handed_out_at_;

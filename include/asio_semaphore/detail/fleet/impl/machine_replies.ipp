@@ -178,8 +178,10 @@ inline void machine::hear_result(
 
 inline void machine::hear(saying& s, const reply& heard, time_point now) noexcept {
     limit& in = *s.in;
-    if (heard.failed != failure::unavailable)
+    if (heard.failed != failure::unavailable) {
         unavailable_since_.reset();
+        lost_at_.reset();
+    }
     if (heard.failed != failure::none) {
         hear_failure(s, heard.failed, now);
         return;
