@@ -88,10 +88,6 @@ BOOST_NOINLINE auto admission_line<Threads>::make_record() -> spare_record {
 template <typename Threads>
 outcome
 admission_line<Threads>::try_admit(const admission_request& r, place& granted, bool is_counted) {
-    // Without the lock, because enqueue decides. Only the checks that enqueue does not repeat are
-    // made here: that the request is valid, and that it can ever fit, as a weight of 1 always can.
-    if (is_counted && r.weight == 1 && detail::is_valid(r) && may_queue(r, queued()))
-        return outcome::queued;
     for (spare_record spare;; spare = make_record()) {
         const outcome result = try_admit(r, granted, spare, is_counted);
         if (result != outcome::unrecorded)
@@ -140,6 +136,10 @@ bool admission_line<Threads>::try_admit_plainly(
 template <typename Threads>
 outcome admission_line<Threads>::try_admit(
     const admission_request& r, place& granted, spare_record& spare, bool is_counted) {
+    // Without the lock, because enqueue decides. Only the checks that enqueue does not repeat are
+    // made here: that the request is valid, and that it can ever fit, as a weight of 1 always can.
+    if (is_counted && r.weight == 1 && detail::is_valid(r) && may_queue(r, queued()))
+        return outcome::queued;
     spare_record excess; // freed with the mutex unlocked
     section here(*this);
     if (admits_plainly(r)) {
