@@ -90,6 +90,7 @@ set(headers
 set(bodies
     include/asio_semaphore/detail/operation/impl/semaphore_service.ipp
     include/asio_semaphore/detail/state/impl/admission_line.ipp
+    include/asio_semaphore/detail/state/impl/admission_line_arrivals.ipp
     include/asio_semaphore/detail/state/impl/admission_queue.ipp
     include/asio_semaphore/detail/state/impl/alarm.ipp
     include/asio_semaphore/detail/state/impl/cancellation_link.ipp
@@ -104,6 +105,7 @@ set(bodies
     include/asio_semaphore/limiter/impl/exposition.hpp
     include/asio_semaphore/limiter/impl/gradient_limit.ipp
     include/asio_semaphore/limiter/impl/gradient_rules.hpp
+    include/asio_semaphore/limiter/impl/gradient_samples.hpp
     include/asio_semaphore/limiter/impl/limiter_options.ipp
     include/asio_semaphore/limiter/impl/openmetrics.ipp)
 
