@@ -68,8 +68,8 @@ foreach(file IN LISTS files)
         # bodies. There are two exceptions: the classes of the state layer need each other as complete types, so their bodies include
         # each other, and so do those of the fleet's lines.
         if(header MATCHES "\\.ipp$" AND NOT file MATCHES "/impl/src\\.hpp$|/detail/fleet/lines\\.hpp$"
-            AND NOT other MATCHES "^${name}(_calls|_replies|_tickets)?$"
-            AND NOT (file MATCHES "/impl/(admission_line|limiter_state|semaphore_state|waiting_line)\\.ipp$" AND header MATCHES "/detail/state/impl/"))
+            AND NOT other MATCHES "^${name}(_arrivals|_calls|_replies|_tickets)?$"
+            AND NOT (file MATCHES "/impl/(admission_line|admission_line_arrivals|limiter_state|semaphore_state|waiting_line)\\.ipp$" AND header MATCHES "/detail/state/impl/"))
             message(SEND_ERROR "${file} includes the bodies of another header: ${header}")
         endif()
         if(header MATCHES "/src\\.hpp$")
@@ -84,7 +84,7 @@ foreach(file IN LISTS files)
             message(SEND_ERROR "${file} has code after the include of its bodies")
         endif()
     endif()
-    string(REGEX REPLACE "_(calls|replies|tickets)$" "" whole "${name}")
+    string(REGEX REPLACE "_(arrivals|calls|replies|tickets)$" "" whole "${name}")
     if(extension STREQUAL ".ipp" AND NOT text MATCHES "#include <asio_semaphore/[a-z_/]*${whole}\\.hpp>")
         message(SEND_ERROR "${file} does not include its own header")
     endif()

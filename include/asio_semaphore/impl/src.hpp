@@ -14,6 +14,7 @@
 
 #include <asio_semaphore/detail/operation/impl/semaphore_service.ipp>
 #include <asio_semaphore/detail/state/impl/admission_line.ipp>
+#include <asio_semaphore/detail/state/impl/admission_line_arrivals.ipp>
 #include <asio_semaphore/detail/state/impl/admission_queue.ipp>
 #include <asio_semaphore/detail/state/impl/limiter_state.ipp>
 #include <asio_semaphore/detail/state/impl/semaphore_state.ipp>

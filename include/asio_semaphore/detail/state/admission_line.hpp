@@ -226,4 +226,5 @@ private:
 extern template class asio_semaphore::detail::admission_line<asio_semaphore::detail::threads>;
 #else
 #include <asio_semaphore/detail/state/impl/admission_line.ipp>
+#include <asio_semaphore/detail/state/impl/admission_line_arrivals.ipp>
 #endif

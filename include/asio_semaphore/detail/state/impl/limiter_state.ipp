@@ -5,7 +5,7 @@
 
 #include <asio_semaphore/detail/state/limiter_state.hpp>
 
-#include <asio_semaphore/detail/state/impl/admission_line.ipp>
+#include <asio_semaphore/detail/state/impl/admission_line_arrivals.ipp>
 
 #include <boost/assert.hpp>
 #include <boost/config.hpp>
