@@ -379,6 +379,7 @@ struct relacy_threads {
 
     static constexpr int at_a_time = 1;
     static void back_off(int) { rl::yield(1, lifeline::info("back off")); }
+    static void let_winner_go_on() noexcept {}
 
     template <typename T>
     static T*& thread_pointer() {

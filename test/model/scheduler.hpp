@@ -841,6 +841,7 @@ struct model_threads {
     static constexpr int at_a_time = 1;
 
     static void back_off(int) { scheduler::get().point(access::yield, nullptr, "back off"); }
+    static void let_winner_go_on() noexcept {}
 
     using time_point = std::chrono::steady_clock::time_point;
     static time_point now() noexcept { return the_time; }

@@ -77,6 +77,7 @@ public:
                     word, word - n * one_permit, std::memory_order_acquire,
                     std::memory_order_relaxed))
                 return outcome::granted;
+            Threads::let_winner_go_on();
         }
         const bool may_wait = n > 0 && n <= max_ && (word & closed_flag) == 0;
         return may_wait ? outcome::queued : end_at_once(n);
@@ -102,6 +103,7 @@ public:
                     word, (available_in(word) + n) * one_permit + (word & closed_flag),
                     std::memory_order_release, std::memory_order_relaxed))
                 return true;
+            Threads::let_winner_go_on();
         }
         return add(n);
     }

@@ -88,6 +88,7 @@ BOOST_NOINLINE bool semaphore_state<Threads>::add(std::ptrdiff_t delta) noexcept
                     word, (available + delta) * one_permit + (word & closed_flag),
                     std::memory_order_release, std::memory_order_relaxed))
                 return true;
+            Threads::let_winner_go_on();
         }
         bool is_done = false;
         if (add_and_serve(delta, is_done))
