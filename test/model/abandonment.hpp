@@ -200,6 +200,21 @@ auto all_operations(ToToken to_token, slots which = slots::shared, results r = r
 
 namespace detail {
 
+/// Posts one handler after another, so that time passes in which permits come back and waiting
+/// operations are granted. The last two end those that still wait.
+template <typename World>
+void pass_time(World& w, int handlers) {
+    asio::post(w.io(), [handlers, &w, c = w.carried()] {
+        const auto s = w.weak.lock();
+        if (handlers == 2 && s)
+            s->cancel();
+        if (handlers == 1 && s)
+            s->close();
+        if (handlers > 1)
+            pass_time(w, handlers - 1);
+    });
+}
+
 /// Runs at most @p k handlers of a program, then destroys its context. Returns how many ran.
 template <typename World, typename Program>
 int run_and_destroy(Program& program, int k, owner o, second then) {
@@ -216,14 +231,7 @@ int run_and_destroy(Program& program, int k, owner o, second then) {
         if (o == owner::until_midway)
             w.object.reset();
     });
-    for (int i = 0; i < 30; ++i) // further handlers, so that time passes
-        asio::post(w.io(), [i, &w, c = w.carried()] {
-            const auto s = w.weak.lock();
-            if (i == 28 && s)
-                s->cancel();
-            if (i == 29 && s)
-                s->close();
-        });
+    pass_time(w, 30);
     if (o == owner::handlers)
         w.object.reset();
 
