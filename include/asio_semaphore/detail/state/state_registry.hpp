@@ -4,7 +4,7 @@
 #pragma once
 
 // Lists the semaphore states on one execution context, so that a shutdown of the context reaches
-// them. State layer. Lock order: a registry's mutex, then a state's. The states and the context's
+// them. State layer. No other lock is taken under a registry's mutex. The states and the context's
 // service share the registry, so either may be destroyed first.
 
 #include <asio_semaphore/config.hpp>

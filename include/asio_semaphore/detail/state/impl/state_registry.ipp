@@ -10,13 +10,15 @@ namespace asio_semaphore::detail {
 
 template <typename Threads>
 void state_registry<Threads>::insert(state_type& state) noexcept {
-    std::lock_guard<typename Threads::mutex> lock(mutex_);
-    if (shut_) {
-        state.shut();
-        return;
+    {
+        std::lock_guard<typename Threads::mutex> lock(mutex_);
+        if (!shut_) {
+            states_.push_back(state);
+            state.is_listed_ = true;
+            return;
+        }
     }
-    states_.push_back(state);
-    state.is_listed_ = true;
+    state.shut();
 }
 
 template <typename Threads>
