@@ -126,10 +126,9 @@ BOOST_AUTO_TEST_CASE(E5_the_limit_follows_the_capacity_down_and_up) {
     });
 }
 
-// Four limiters in front of one server do not meet this goal. Each limiter sees only its own
-// requests. A limiter whose limit has become small always sees a high latency, because of the
-// others. See doc/limit_laws.md. The test checks that the server is used, and that one limiter
-// alone works well. It only prints the other results.
+// Four limiters in front of one server do not meet the proposed bars, an index of 0.95 and a p95 of
+// twice the mean CPU time: each compares the latency that all cause with a baseline of its own. See
+// doc/limit_laws.md. The bars here are the measured values, with a margin.
 BOOST_AUTO_TEST_CASE(E8_a_shared_server_is_used_but_not_shared_fairly) {
     auto fairness = [](const result& r) {
         double sum = 0, squares = 0;
@@ -142,15 +141,22 @@ BOOST_AUTO_TEST_CASE(E8_a_shared_server_is_used_but_not_shared_fairly) {
     auto o = plant(32, 2);
     o.gates = 4;
     o.duration = 120;
-    for (const auto& l : our_laws())
-        std::cout << "E8, " << l.name << ": Jain's index " << over_seeds(o, l, fairness)
-                  << " (goal, not asserted: 0.95), p95 "
-                  << over_seeds(
-                         o, l, [](const result& r) { return r.service_quantile(0.95, 60, 120); })
-                  << " ms (goal, not asserted: " << allowed_p95 << ")\n";
-    BOOST_TEST(over_seeds(o, our_laws()[0], [](const result& r) {
-                   return r.goodput(60, 120);
-               }) >= 0.95 * 1600);
+    auto measure = [&](const law& l, double index, double p95) {
+        bars b;
+        b.at_least(
+            "goodput", over_seeds(o, l, [](const result& r) { return r.goodput(60, 120); }),
+            0.95 * 1600);
+        b.at_least("Jain's index", over_seeds(o, l, fairness), index);
+        b.at_most(
+            "p95",
+            over_seeds(o, l, [](const result& r) { return r.service_quantile(0.95, 60, 120); }),
+            p95);
+        std::cout << "E8, " << l.name << ": " << b.seen() << "\n";
+        BOOST_TEST_CONTEXT(l.name)
+        BOOST_TEST(b.missed() == "");
+    };
+    measure(our_laws()[0], 0.6, 550);
+    measure(our_laws()[1], 0.95, 450);
 }
 
 // The first windows of an overload may show a latency that is far too low, because short requests
