@@ -3,8 +3,9 @@
 
 // How long a thread that ends very many waiters delays other threads: the longest processor time
 // for which it holds a lock of the state layer, and how many waiters leave the queue under one
-// lock. Fails if these are too many; the time is only reported. Writes the results to standard
-// output, separated by tabs.
+// lock. Fails if these are too many; the time is only reported. Then the longest time that an
+// acquire by another thread takes meanwhile. Writes the results to standard output, separated by
+// tabs.
 //
 //   bench_lock_time [--quick]
 
@@ -12,12 +13,15 @@
 
 #include <boost/asio/io_context.hpp>
 
+#include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdlib>
 #include <iostream>
 #include <memory>
 #include <string_view>
+#include <thread>
 
 namespace {
 
@@ -82,6 +86,40 @@ void perform(const act& a, long waiters, deadline d, bench::lock_watch& watch) {
         w.context->run();
 }
 
+/// Returns the longest time that an acquire takes while another thread cancels.
+std::chrono::nanoseconds longest_acquire(long waiters) {
+    using clock = std::chrono::steady_clock;
+    world w;
+    const auto acquire = [&w] {
+        w.semaphore->async_acquire([](error_code) {});
+    };
+    for (long i = 0; i < waiters; ++i)
+        acquire();
+    std::atomic<bool> begins{false}, ends{false};
+    std::chrono::nanoseconds longest{};
+    std::thread other([&] {
+        bench::pin_to_processor(1);
+        while (!ends) {
+            const auto from = clock::now();
+            acquire();
+            longest = std::max<std::chrono::nanoseconds>(longest, clock::now() - from);
+            begins = true;
+            // Not so often that the queue grows while it is cancelled.
+            for (const auto next = clock::now() + std::chrono::microseconds(20);
+                 clock::now() < next;) {
+            }
+        }
+    });
+    while (!begins)
+        std::this_thread::yield();
+    w.semaphore->cancel();
+    ends = true;
+    other.join();
+    w.semaphore->cancel();
+    w.context->run();
+    return longest;
+}
+
 } // namespace
 
 int main(int argc, char** argv) {
@@ -110,6 +148,13 @@ int main(int argc, char** argv) {
                 within_limits = false;
             }
         }
+    }
+    if (std::thread::hardware_concurrency() > 1) {
+        auto least = std::chrono::nanoseconds::max();
+        for (int i = 0; i < rounds; ++i)
+            least = std::min(least, longest_acquire(waiters));
+        std::cout << "acquire by another thread during cancel\t" << waiters << '\t'
+                  << std::chrono::duration<double, std::micro>(least).count() << "\t\n";
     }
     return within_limits ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -179,7 +179,7 @@ BOOST_AUTO_TEST_CASE(without_relearning_the_limit_may_stay_at_the_minimum) {
     std::cout << "overload from the start, worst of 20 seeds: goodput " << with
               << " of the capacity, " << without << " without relearning\n";
     BOOST_TEST(with >= 0.9);
-    BOOST_TEST(without < with);
+    BOOST_TEST(without < 0.1);
 }
 
 BOOST_AUTO_TEST_CASE(E9_the_limit_does_not_drift_in_five_hours_of_overload_and_lulls) {

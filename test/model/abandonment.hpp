@@ -203,15 +203,15 @@ namespace detail {
 /// Posts one handler after another, so that time passes in which permits come back and waiting
 /// operations are granted. The last two end those that still wait.
 template <typename World>
-void pass_time(World& w, int handlers) {
-    asio::post(w.io(), [handlers, &w, c = w.carried()] {
+void pass_time(World& w, int handlers, witness carried) {
+    asio::post(w.io(), [handlers, &w, c = std::move(carried)]() mutable {
         const auto s = w.weak.lock();
         if (handlers == 2 && s)
             s->cancel();
         if (handlers == 1 && s)
             s->close();
         if (handlers > 1)
-            pass_time(w, handlers - 1);
+            pass_time(w, handlers - 1, std::move(c));
     });
 }
 
@@ -231,7 +231,7 @@ int run_and_destroy(Program& program, int k, owner o, second then) {
         if (o == owner::until_midway)
             w.object.reset();
     });
-    pass_time(w, 30);
+    pass_time(w, 30, w.carried());
     if (o == owner::handlers)
         w.object.reset();
 

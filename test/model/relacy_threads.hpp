@@ -270,6 +270,10 @@ public:
         --this_thread().locks;
         mutex_->unlock(lifeline::info("unlock"));
     }
+    void let_others_in() {
+        unlock();
+        lock();
+    }
 
 private:
     rl::mutex* mutex_ = in_arena<rl::mutex>();
@@ -378,7 +382,7 @@ struct relacy_threads {
     using atomic = relacy_atomic<T>;
 
     static constexpr int at_a_time = 1;
-    static void back_off(int) { rl::yield(1, lifeline::info("back off")); }
+    static void back_off(unsigned) { rl::yield(1, lifeline::info("back off")); }
     static void let_winner_go_on() noexcept {}
 
     template <typename T>

@@ -737,6 +737,10 @@ public:
         life_.check("unlock");
         scheduler::get().unlock(owner_, this);
     }
+    void let_others_in() {
+        unlock();
+        lock();
+    }
     bool held_by(int thread) const noexcept { return owner_ == thread; }
 
 private:
@@ -840,7 +844,7 @@ struct model_threads {
     // Small, so that a call that ends two waiters already lets other calls in between.
     static constexpr int at_a_time = 1;
 
-    static void back_off(int) { scheduler::get().point(access::yield, nullptr, "back off"); }
+    static void back_off(unsigned) { scheduler::get().point(access::yield, nullptr, "back off"); }
     static void let_winner_go_on() noexcept {}
 
     using time_point = std::chrono::steady_clock::time_point;

@@ -182,10 +182,10 @@ BOOST_AUTO_TEST_CASE(shutdown_waits_for_a_submission_by_another_thread) {
 
 // If a thread with a higher priority only yielded, the other thread might never run.
 BOOST_AUTO_TEST_CASE(a_shutdown_that_waits_longer_backs_off_more) {
-    static std::atomic<int> most_looks{0};
+    static std::atomic<unsigned> most_looks{0};
     struct patient : threads {
         using mutex = brief_mutex<patient>;
-        static void back_off(int looks) noexcept {
+        static void back_off(unsigned looks) noexcept {
             most_looks = looks;
             threads::back_off(looks);
         }

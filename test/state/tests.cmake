@@ -7,6 +7,7 @@ asio_semaphore_tests(state
     outstanding_work.cpp
     semaphore_state.cpp
     state_registry.cpp
+    threads.cpp
     wait_queue.cpp
     watched.cpp
     NO_ASIO)

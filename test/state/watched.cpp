@@ -56,6 +56,10 @@ struct watched {
             if (const auto act = std::exchange(seen.on_unlock, nullptr))
                 act();
         }
+        void let_others_in() {
+            unlock();
+            lock();
+        }
 
     private:
         bool held_ = false;
@@ -105,7 +109,7 @@ struct watched {
     };
 
     static constexpr int at_a_time = 1000;
-    static void back_off(int) noexcept { BOOST_TEST_REQUIRE(false, "waits for itself"); }
+    static void back_off(unsigned) noexcept { BOOST_TEST_REQUIRE(false, "waits for itself"); }
     static void let_winner_go_on() noexcept {}
 
     template <typename T>

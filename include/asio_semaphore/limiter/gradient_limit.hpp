@@ -24,8 +24,8 @@ struct gradient_limit_options {
 
     /// Whether the algorithm takes a latency that does not fall with the limit for the new latency
     /// without load, and from time to time tests whether less concurrency gives the same
-    /// throughput. Without this, a baseline that was learned too low stays too low, and may keep
-    /// the limit at `min_limit`.
+    /// throughput. If false, a baseline that was learned too early, or before a dependency became
+    /// slower, stays too low, and may keep the limit at `min_limit`.
     bool relearn = true;
 };
 

@@ -78,6 +78,7 @@ public:
                     std::memory_order_relaxed))
                 return outcome::granted;
             Threads::let_winner_go_on();
+            word = word_.load(std::memory_order_relaxed); // relaxed: as above
         }
         const bool may_wait = n > 0 && n <= max_ && (word & closed_flag) == 0;
         return may_wait ? outcome::queued : end_at_once(n);
@@ -104,6 +105,7 @@ public:
                     std::memory_order_release, std::memory_order_relaxed))
                 return true;
             Threads::let_winner_go_on();
+            word = word_.load(std::memory_order_relaxed); // relaxed: as above
         }
         return add(n);
     }

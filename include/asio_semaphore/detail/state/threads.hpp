@@ -21,8 +21,8 @@ namespace asio_semaphore::detail {
 
 using time_point = std::chrono::steady_clock::time_point;
 
-/// A one-byte mutex for critical sections of a few dozen instructions that call nothing. Taking it
-/// costs one locked instruction.
+/// A one-byte mutex for critical sections that are usually short: from a few dozen instructions to
+/// a few microseconds. Taking it costs one locked instruction.
 /**
  * Compared with std::mutex it saves the locked instruction of the unlock, and 39 bytes in every
  * semaphore. A thread that finds the mutex locked backs off, so that a suspended holder can finish.
@@ -37,26 +37,48 @@ public:
     void lock() noexcept {
         // acquire: what the previous holder did happens before what this holder does
         // [a_mutex_taken_in_turn].
-        if (locked_.exchange(true, std::memory_order_acquire))
+        if (state_.exchange(locked, std::memory_order_acquire) != unlocked)
             lock_contended();
     }
 
     void unlock() noexcept {
         // release: pairs with the acquire in lock [a_mutex_taken_in_turn].
-        locked_.store(false, std::memory_order_release);
+        state_.store(unlocked, std::memory_order_release);
+    }
+
+    /// Unlocks and locks again. If other threads want the mutex, waits until one has taken it: most
+    /// of the time a thread that backs off is not looking.
+    void let_others_in() noexcept {
+        // relaxed, here and below: only hints; the exchange in lock decides.
+        const bool is_wanted = state_.load(std::memory_order_relaxed) == wanted;
+        unlock();
+        if (is_wanted) {
+            // As long as a thread that backs off may sleep.
+            const time_point end = Threads::now() + std::chrono::microseconds(200);
+            for (unsigned looks = 0; state_.load(std::memory_order_relaxed) == unlocked; ++looks) {
+                if (Threads::now() >= end)
+                    break;
+                Threads::back_off(looks);
+            }
+        }
+        lock();
     }
 
 private:
+    enum state : unsigned char {
+        unlocked,
+        locked,
+        wanted ///< locked, and another thread has tried to lock it since
+    };
+
     BOOST_NOINLINE void lock_contended() noexcept {
-        do {
-            // relaxed: only a hint; the exchange decides.
-            for (int looks = 0; locked_.load(std::memory_order_relaxed); ++looks)
-                Threads::back_off(looks);
-            // acquire: as in lock [a_mutex_taken_in_turn].
-        } while (locked_.exchange(true, std::memory_order_acquire));
+        // acquire: as in lock [a_mutex_taken_in_turn].
+        for (unsigned looks = 0; state_.exchange(wanted, std::memory_order_acquire) != unlocked;
+             ++looks)
+            Threads::back_off(looks);
     }
 
-    typename Threads::template atomic<bool> locked_{false};
+    typename Threads::template atomic<unsigned char> state_{unlocked};
 };
 
 /// The policy that programs use: real threads.
@@ -67,19 +89,19 @@ struct BOOST_SYMBOL_VISIBLE threads {
     using atomic = std::atomic<T>;
 
     /// The maximum number of waiters that leave a queue in one critical section, unless all of them
-    /// have to leave at once. Between two batches, other threads can take the lock.
+    /// have to leave at once. Between two batches, other threads that want the lock get it.
     static constexpr int at_a_time = 1000;
 
     /// Pauses between two checks of something that another thread is about to change; @p looks
     /// counts the checks so far. It spins first, then yields, then sleeps, so the other thread
     /// makes progress even if it has a lower priority and needs this thread's processor.
     /**
-     * Each spin takes as long as several critical sections. A thread that takes the mutex at every
-     * opportunity makes the data it guards travel between the processors' caches each time, which
-     * takes longer than the critical sections.
+     * Each spin takes as long as several of the usual critical sections. A thread that takes the
+     * mutex at every opportunity makes the data it guards travel between the processors' caches
+     * each time, which takes longer than the critical sections.
      */
-    static void back_off(int looks) noexcept {
-        constexpr int spins = 3, yields = 64;
+    static void back_off(unsigned looks) noexcept {
+        constexpr unsigned spins = 3, yields = 64;
         if (looks >= spins + yields)
             std::this_thread::sleep_for(std::chrono::microseconds(50));
         else if (looks >= spins)
@@ -88,8 +110,9 @@ struct BOOST_SYMBOL_VISIBLE threads {
             spin_for(std::chrono::microseconds(2) * (1 << looks));
     }
 
-    /// Pauses after another thread has won the race for a compare-and-swap. Meanwhile the winner
-    /// can change the word several times without losing its cache line.
+    /// Pauses after a failed compare-and-swap, for at least 250 ns. Usually another thread has won
+    /// the race. Meanwhile it can change the word several times without losing its cache line to
+    /// this thread.
     BOOST_NOINLINE static void let_winner_go_on() noexcept {
         spin_for(std::chrono::nanoseconds(250));
     }

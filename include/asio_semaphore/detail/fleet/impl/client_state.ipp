@@ -41,7 +41,7 @@ public:
 
     void post() override {}
     void shut() noexcept override {
-        for (int looks = 0; client_.waking_ != 0; ++looks)
+        for (unsigned looks = 0; client_.waking_ != 0; ++looks)
             threads::back_off(looks);
         // Destroying these parts may drop the last reference to the client.
         const std::optional<connection> last = std::move(on);

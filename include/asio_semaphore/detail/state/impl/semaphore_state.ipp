@@ -89,6 +89,7 @@ BOOST_NOINLINE bool semaphore_state<Threads>::add(std::ptrdiff_t delta) noexcept
                     std::memory_order_release, std::memory_order_relaxed))
                 return true;
             Threads::let_winner_go_on();
+            word = word_.load(std::memory_order_relaxed); // relaxed: as above
         }
         bool is_done = false;
         if (add_and_serve(delta, is_done))

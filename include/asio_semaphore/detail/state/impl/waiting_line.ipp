@@ -102,8 +102,7 @@ template <typename Threads>
 BOOST_NOINLINE void waiting_line<Threads>::section::let_others_in() noexcept {
     let_hold_work(taken.back());
     count(one_section);
-    line_.mutex_.unlock();
-    line_.mutex_.lock();
+    line_.mutex_.let_others_in();
     waiting_before_ = line_.waiting();
 }
 
@@ -302,7 +301,8 @@ void waiting_line<Threads>::await_sections() const noexcept {
         own += s->section_of == this ? one_section : 0;
     // acquire: the submissions happened before what is destroyed next, and before the destruction
     // of the context [grant_and_shutdown].
-    for (int looks = 0; lifetime_.load(std::memory_order_acquire) >= own + one_section; ++looks)
+    for (unsigned looks = 0; lifetime_.load(std::memory_order_acquire) >= own + one_section;
+         ++looks)
         Threads::back_off(looks);
 }
 
@@ -314,12 +314,14 @@ void waiting_line<Threads>::shut_alarm() noexcept {
 
 template <typename Threads>
 void waiting_line<Threads>::abandon_queue(taken_type& abandoned) noexcept {
-    for (bool is_empty = false; !is_empty;) {
-        std::lock_guard<typename Threads::mutex> lock(mutex_);
+    std::lock_guard<typename Threads::mutex> lock(mutex_);
+    for (;;) {
         const std::size_t n = take_some(queue_, outcome::abandoned, abandoned);
         // relaxed: the caller holds a reference.
         lifetime_.fetch_add(n, std::memory_order_relaxed);
-        is_empty = queue_.empty();
+        if (queue_.empty())
+            return;
+        mutex_.let_others_in();
     }
 }
 

@@ -36,21 +36,35 @@ class watched_mutex {
 public:
     void lock() noexcept {
         mutex_.lock();
+        begin();
+    }
+
+    void unlock() noexcept {
+        end();
+        mutex_.unlock();
+    }
+
+    void let_others_in() noexcept {
+        end();
+        mutex_.let_others_in();
+        begin();
+    }
+
+private:
+    void begin() noexcept {
         if (const auto* const watch = bench::lock_watch::instance) {
             waiting_ = watch->waiting();
             since_ = bench::thread_clock::now();
         }
     }
 
-    void unlock() noexcept {
+    void end() noexcept {
         if (auto* const watch = bench::lock_watch::instance) {
             watch->longest = std::max(watch->longest, bench::thread_clock::now() - since_);
             watch->most = std::max(watch->most, waiting_ - watch->waiting());
         }
-        mutex_.unlock();
     }
 
-private:
     brief_mutex<unwatched_threads> mutex_;
     std::size_t waiting_ = 0;                 // guarded by mutex_
     bench::thread_clock::time_point since_{}; // guarded by mutex_
