@@ -266,9 +266,22 @@ BOOST_AUTO_TEST_CASE(a_grant_to_an_arrival_about_to_wait_may_let_another_key_hav
 
 BOOST_AUTO_TEST_CASE(the_cap_does_not_apply_to_key_0) {
     lim(10, capped(1));
-    for (int i = 0; i < 10; ++i)
+    for (int i = 0; i < 9; ++i)
         BOOST_TEST(runs(admit()));
     BOOST_TEST(keys() == 0u);
+    BOOST_TEST(runs(admit(of(a))));
+    client& one = admit();
+    client& another = admit();
+    BOOST_TEST((waits(one) && waits(another)));
+    s->set_limit(12);
+    BOOST_TEST((runs(one) && runs(another)));
+}
+
+BOOST_AUTO_TEST_CASE(the_cap_does_not_apply_to_key_0_beside_another_key) {
+    lim(10, capped(1));
+    BOOST_TEST(runs(admit(of(a))));
+    for (int i = 0; i < 9; ++i)
+        BOOST_TEST(runs(admit()));
 }
 
 BOOST_AUTO_TEST_CASE(T140_a_key_at_its_cap_delays_no_other_key) {
