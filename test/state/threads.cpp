@@ -28,7 +28,7 @@ BOOST_AUTO_TEST_SUITE(state_threads)
 // If the mutex were only unlocked and locked again, the other thread would hardly ever find it
 // unlocked: it looks rarely.
 BOOST_AUTO_TEST_CASE(between_two_batches_another_thread_gets_the_mutex) {
-    constexpr int wanted = 100, most_batches = 60000;
+    constexpr int wanted = 100, most_batches = 20000;
     threads::mutex mutex;
     std::atomic<bool> ends{false};
     std::atomic<int> batches{0}, got{0};

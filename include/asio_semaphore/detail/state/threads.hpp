@@ -46,14 +46,14 @@ public:
         state_.store(unlocked, std::memory_order_release);
     }
 
-    /// Unlocks and locks again. If other threads want the mutex, waits until one has taken it: most
-    /// of the time a thread that backs off is not looking.
+    /// Unlocks and locks again. If another thread wants the mutex, waits until it has been seen
+    /// taken, but for some 200 µs at most: most of the time a thread that backs off is not looking.
     void let_others_in() noexcept {
         // relaxed, here and below: only hints; the exchange in lock decides.
         const bool is_wanted = state_.load(std::memory_order_relaxed) == wanted;
         unlock();
         if (is_wanted) {
-            // As long as a thread that backs off may sleep.
+            // Longer than the sleep of a thread that backs off: 50 µs, and what the system adds.
             const time_point end = Threads::now() + std::chrono::microseconds(200);
             for (unsigned looks = 0; state_.load(std::memory_order_relaxed) == unlocked; ++looks) {
                 if (Threads::now() >= end)
@@ -68,7 +68,7 @@ private:
     enum state : unsigned char {
         unlocked,
         locked,
-        wanted ///< locked, and another thread has tried to lock it since
+        wanted ///< locked, and another thread may want it
     };
 
     BOOST_NOINLINE void lock_contended() noexcept {
@@ -89,16 +89,17 @@ struct BOOST_SYMBOL_VISIBLE threads {
     using atomic = std::atomic<T>;
 
     /// The maximum number of waiters that leave a queue in one critical section, unless all of them
-    /// have to leave at once. Between two batches, other threads that want the lock get it.
+    /// have to leave at once. Between two batches, a thread that wants the lock
+    /// usually gets it.
     static constexpr int at_a_time = 1000;
 
     /// Pauses between two checks of something that another thread is about to change; @p looks
     /// counts the checks so far. It spins first, then yields, then sleeps, so the other thread
     /// makes progress even if it has a lower priority and needs this thread's processor.
     /**
-     * Each spin takes as long as several of the usual critical sections. A thread that takes the
-     * mutex at every opportunity makes the data it guards travel between the processors' caches
-     * each time, which takes longer than the critical sections.
+     * Each spin takes as long as several of the usual critical sections. A thread that looks all
+     * the time and takes the mutex at every opportunity makes the data that it guards travel
+     * between the processors' caches each time, which takes longer than the critical sections.
      */
     static void back_off(unsigned looks) noexcept {
         constexpr unsigned spins = 3, yields = 64;

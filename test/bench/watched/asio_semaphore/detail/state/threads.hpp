@@ -4,8 +4,8 @@
 #pragma once
 
 // lock_time.cpp includes this header instead of the library's header of this name. It adds a mutex
-// that records how long it was held, and how many waiters left the queue meanwhile. For programs
-// with one thread.
+// that records how long it was held, and how many waiters left the queue meanwhile. While a
+// lock_watch is set, only one thread may use the library.
 
 #include <bench/harness.hpp>
 
