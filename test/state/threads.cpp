@@ -7,66 +7,115 @@
 
 #include <atomic>
 #include <chrono>
-#include <mutex>
 #include <thread>
 
 namespace {
 
+using asio_semaphore::detail::brief_mutex;
 using asio_semaphore::detail::threads;
+using asio_semaphore::detail::time_point;
 using namespace std::chrono_literals;
 
-void work_for(std::chrono::microseconds time) {
-    const auto end = threads::now() + time;
-    while (threads::now() < end) {
+/// The test decides when a thread that backs off goes on. The clock moves on with each look of the
+/// main thread.
+struct stepped : threads {
+    using mutex = brief_mutex<stepped>;
+
+    static time_point now() noexcept { return time_point(100us * looks.load()); }
+    static void back_off(unsigned) noexcept {
+        if (is_main) {
+            ++looks;
+            other_may_look = other_may_look || other_comes;
+            while (other_comes && !other_has_left)
+                std::this_thread::yield();
+        } else {
+            other_waits = true;
+            while (!other_may_look)
+                std::this_thread::yield();
+        }
     }
-}
+    static void begin(bool comes) {
+        looks = 0;
+        other_comes = comes;
+        other_waits = other_may_look = other_has_left = false;
+        is_main = true;
+    }
+
+    inline static std::atomic<int> looks{0}; // of the main thread
+    inline static std::atomic<bool> other_comes{false}, other_waits{false}, other_may_look{false},
+        other_has_left{false};
+    inline static thread_local bool is_main = false;
+};
+
+/// The main thread holds the mutex, and another thread waits for it.
+struct contended {
+    explicit contended(bool other_comes) {
+        stepped::begin(other_comes);
+        mutex.lock();
+        other = std::thread([this] {
+            mutex.lock();
+            mutex.unlock();
+            stepped::other_has_left = true;
+        });
+        while (!stepped::other_waits)
+            std::this_thread::yield();
+    }
+    ~contended() {
+        stepped::other_may_look = true;
+        mutex.unlock();
+        other.join();
+    }
+
+    stepped::mutex mutex;
+    std::thread other;
+};
 
 } // namespace
 
 BOOST_AUTO_TEST_SUITE(state_threads)
 
-// If the mutex were only unlocked and locked again, the other thread would hardly ever find it
-// unlocked: it looks rarely.
-BOOST_AUTO_TEST_CASE(between_two_batches_another_thread_gets_the_mutex) {
-    constexpr int wanted = 100, most_batches = 20000;
-    threads::mutex mutex;
-    std::atomic<bool> ends{false};
-    std::atomic<int> batches{0}, got{0};
-    std::thread other([&] {
-        for (int seen = 0; !ends;) {
-            if (batches == seen) {
-                std::this_thread::yield();
-                continue;
-            }
-            const std::lock_guard<threads::mutex> lock(mutex);
-            ++got;
-            seen = batches;
-        }
-    });
-    {
-        const std::lock_guard<threads::mutex> lock(mutex);
-        while (got < wanted && batches < most_batches) {
-            ++batches;
-            work_for(100us); // longer than a thread spins and yields
-            mutex.let_others_in();
-        }
-        BOOST_TEST(got >= wanted);
-        BOOST_TEST_MESSAGE(batches << " batches");
-    }
-    ends = true;
-    other.join();
+BOOST_AUTO_TEST_CASE(a_thread_that_took_the_mutex_and_left_between_two_looks_was_let_in) {
+    contended c(true);
+    c.mutex.let_others_in();
+    BOOST_TEST(stepped::other_has_left);
+    BOOST_TEST(stepped::looks == 1);
 }
 
-// Without a contender, a call that ends a million waiters must not wait between its batches.
+BOOST_AUTO_TEST_CASE(a_thread_that_does_not_come_is_not_waited_for_longer_than_200_microseconds) {
+    contended c(false);
+    c.mutex.let_others_in();
+    BOOST_TEST(!stepped::other_has_left);
+    BOOST_TEST(stepped::looks == 2);
+}
+
 BOOST_AUTO_TEST_CASE(without_another_thread_nobody_is_waited_for) {
-    struct impatient : threads {
-        using mutex = asio_semaphore::detail::brief_mutex<impatient>;
-        static void back_off(unsigned) noexcept { BOOST_TEST_REQUIRE(false, "waits for nobody"); }
-    };
-    impatient::mutex mutex;
-    const std::lock_guard<impatient::mutex> lock(mutex);
-    for (int i = 0; i < 1000; ++i)
-        mutex.let_others_in();
+    stepped::begin(false);
+    stepped::mutex mutex;
+    mutex.lock();
+    mutex.let_others_in();
+    BOOST_TEST(stepped::looks == 0);
+    mutex.unlock();
+}
+
+BOOST_AUTO_TEST_CASE(after_a_wait_for_the_mutex_nobody_is_waited_for) {
+    stepped::begin(false);
+    stepped::mutex mutex;
+    std::atomic<bool> is_held{false};
+    std::thread holder([&] {
+        mutex.lock();
+        is_held = true;
+        while (stepped::looks == 0)
+            std::this_thread::yield();
+        mutex.unlock();
+    });
+    while (!is_held)
+        std::this_thread::yield();
+    mutex.lock();
+    holder.join();
+    const int before = stepped::looks;
+    mutex.let_others_in();
+    BOOST_TEST(stepped::looks == before);
+    mutex.unlock();
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -37,29 +37,27 @@ public:
     void lock() noexcept {
         // acquire: what the previous holder did happens before what this holder does
         // [a_mutex_taken_in_turn].
-        if (state_.exchange(locked, std::memory_order_acquire) != unlocked)
+        if (state_.exchange(locked, std::memory_order_acquire) >= locked)
             lock_contended();
     }
 
-    void unlock() noexcept {
-        // release: pairs with the acquire in lock [a_mutex_taken_in_turn].
-        state_.store(unlocked, std::memory_order_release);
-    }
+    void unlock() noexcept { unlock(unlocked); }
 
-    /// Unlocks and locks again. If another thread wants the mutex, waits until it has been seen
-    /// taken, but for some 200 µs at most: most of the time a thread that backs off is not looking.
+    /// Unlocks and locks again. If another thread wants the mutex, waits until one has taken it,
+    /// but for some 200 µs at most: most of the time a thread that backs off is not looking.
     void let_others_in() noexcept {
         // relaxed, here and below: only hints; the exchange in lock decides.
-        const bool is_wanted = state_.load(std::memory_order_relaxed) == wanted;
-        unlock();
-        if (is_wanted) {
+        if (state_.load(std::memory_order_relaxed) == wanted) {
+            unlock(offered);
             // Longer than the sleep of a thread that backs off: 50 µs, and what the system adds.
             const time_point end = Threads::now() + std::chrono::microseconds(200);
-            for (unsigned looks = 0; state_.load(std::memory_order_relaxed) == unlocked; ++looks) {
+            for (unsigned looks = 0; state_.load(std::memory_order_relaxed) == offered; ++looks) {
                 if (Threads::now() >= end)
                     break;
                 Threads::back_off(looks);
             }
+        } else {
+            unlock();
         }
         lock();
     }
@@ -67,15 +65,27 @@ public:
 private:
     enum state : unsigned char {
         unlocked,
+        offered, ///< unlocked, and the previous holder waits for another thread to take the mutex
         locked,
-        wanted ///< locked, and another thread may want it
+        wanted ///< locked, and another thread wants it
     };
 
+    void unlock(state next) noexcept {
+        // release: pairs with the acquire in lock [a_mutex_taken_in_turn].
+        state_.store(next, std::memory_order_release);
+    }
+
     BOOST_NOINLINE void lock_contended() noexcept {
-        // acquire: as in lock [a_mutex_taken_in_turn].
-        for (unsigned looks = 0; state_.exchange(wanted, std::memory_order_acquire) != unlocked;
-             ++looks)
+        for (unsigned looks = 0;; ++looks) {
+            // relaxed: only a hint. A look at a mutex that is already marked writes nothing.
+            // acquire: as in lock [a_mutex_taken_in_turn].
+            if (state_.load(std::memory_order_relaxed) != wanted &&
+                state_.exchange(wanted, std::memory_order_acquire) < locked)
+                break;
             Threads::back_off(looks);
+        }
+        // relaxed: only this thread holds the mutex. Another thread that wants it marks it again.
+        state_.store(locked, std::memory_order_relaxed);
     }
 
     typename Threads::template atomic<unsigned char> state_{unlocked};
