@@ -99,8 +99,7 @@ struct BOOST_SYMBOL_VISIBLE threads {
     using atomic = std::atomic<T>;
 
     /// The maximum number of waiters that leave a queue in one critical section, unless all of them
-    /// have to leave at once. Between two batches, a thread that wants the lock
-    /// usually gets it.
+    /// have to leave at once. Between two batches, a thread that wants the lock usually gets it.
     static constexpr int at_a_time = 1000;
 
     /// Pauses between two checks of something that another thread is about to change; @p looks
