@@ -185,6 +185,7 @@ private:
     bool needs_clock(std::uint64_t key) const noexcept;
     bool fits(int priority, std::ptrdiff_t weight) const noexcept;
     bool is_standing(time_point now) const noexcept;
+    bool turns(time_point now) const noexcept;
     bool is_full(time_point now, taken_type& taken) noexcept;
     bool is_next(const key_record* record, int priority, std::ptrdiff_t weight) noexcept;
     key_record* enter(std::uint64_t key, spare_record& spare) noexcept;
@@ -201,6 +202,7 @@ private:
     void forget(queued_request& r) noexcept;
     void leave(key_record& record) noexcept;
     void give_back_share(const place& p, time_point now) noexcept;
+    void let_time_pass(time_point now, taken_type& taken) noexcept;
     void let_idle_ones_go(taken_type& taken) noexcept;
 
     void bar() noexcept override { ++ends_; }

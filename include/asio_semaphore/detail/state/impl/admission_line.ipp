@@ -62,6 +62,12 @@ bool admission_line<Threads>::is_standing(time_point now) const noexcept {
     return !requests_.empty() && now - empty_until_ >= options_.max_wait;
 }
 
+// Whether the newest come first from now on.
+template <typename Threads>
+BOOST_FORCEINLINE bool admission_line<Threads>::turns(time_point now) const noexcept {
+    return options_.order == queue_order::adaptive && !requests_.newest_first() && is_standing(now);
+}
+
 template <typename Threads>
 place admission_line<Threads>::admit(
     key_record& record, std::ptrdiff_t weight, int priority, time_point now,
@@ -112,7 +118,7 @@ void admission_line<Threads>::settle(time_point now, taken_type& taken) noexcept
     if (phase_ == phase::shut)
         return;
     if (phase_ == phase::open && ends_ == 0) {
-        if (options_.order == queue_order::adaptive && is_standing(now))
+        if (turns(now))
             requests_.set_newest_first(true);
         while (queued_request* const first = requests_.candidate()) {
             auto& w = static_cast<admission_waiter_type&>(*first);
@@ -126,13 +132,25 @@ void admission_line<Threads>::settle(time_point now, taken_type& taken) noexcept
             }
         }
     }
-    let_idle_ones_go(taken);
+    if (is_idle())
+        let_idle_ones_go(taken);
 }
 
-// If no request waits for admission, every waiter in the line waits for an idle limiter.
+// Called when a request arrives. Since the queue was last settled, only time has passed: by now,
+// the candidate may be overdue, or the newest may have to come first. If nobody waits, `now` may be
+// unset.
+template <typename Threads>
+BOOST_FORCEINLINE void
+admission_line<Threads>::let_time_pass(time_point now, taken_type& taken) noexcept {
+    if (this->overdue(now) != nullptr || turns(now))
+        settle(now, taken);
+}
+
+// While the limiter is idle, no request waits for admission: every waiter in the line waits for
+// that.
 template <typename Threads>
 void admission_line<Threads>::let_idle_ones_go(taken_type& taken) noexcept {
-    while (is_idle() && !queue_.empty())
+    while (!queue_.empty())
         this->take(queue_.front(), outcome::granted, taken);
 }
 

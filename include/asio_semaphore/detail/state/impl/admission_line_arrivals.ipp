@@ -124,8 +124,7 @@ outcome admission_line<Threads>::try_admit(
     if (is_counted && may_queue(r, requests_.size()))
         return outcome::queued;
     const time_point now = needs_clock(r.key) ? Threads::now() : unset;
-    if (!requests_.empty())
-        settle(now, here.taken);
+    let_time_pass(now, here.taken);
     const bool is_queue_full = is_full(now, here.taken);
     key_record* record = requests_.find(r.key);
     const bool is_at_once = is_next(record, r.priority, r.weight);
@@ -163,7 +162,7 @@ admission_line<Threads>::enqueue(admission_waiter_type& w, spare_record& spare, 
         return told;
     }
     const time_point now = Threads::now();
-    settle(now, here.taken);
+    let_time_pass(now, here.taken);
     const bool is_queue_full = is_full(now, here.taken);
     // The deadline may have passed while the alarm was being set for it.
     if (w.has_arrived && w.is_timed && w.at <= now) {
@@ -196,10 +195,10 @@ admission_line<Threads>::enqueue(admission_waiter_type& w, spare_record& spare, 
         empty_until_ = now;
         counts_.begin_queue(now);
     }
-    if (victim != nullptr)
+    if (victim != nullptr) {
         this->take_out(static_cast<admission_waiter_type&>(*victim), outcome::shed, here.taken);
-    // Looked up again: the victim may have been the last request of the key.
-    record = requests_.find(w.key);
+        record = requests_.find(w.key); // the victim may have been the last request of the key
+    }
     if (record == nullptr)
         record = enter(w.key, spare);
     requests_.push(w, *record);
