@@ -393,6 +393,29 @@ BOOST_AUTO_TEST_CASE(samples_are_bound_as_long_as_a_request_waits) {
     BOOST_TEST(!last().bound);
 }
 
+// While the algorithm sees a sample, the limit still holds the request of weight 3 back. From the
+// grant to another request of its key on, only the key's cap does.
+BOOST_AUTO_TEST_CASE(a_sample_is_bound_if_an_arrival_overtook_a_request_that_the_limit_held_back) {
+    auto o = with_law(options(10, 1000));
+    o.max_per_key = 3;
+    lim(10, o);
+    client& a = admit();
+    client& b = admit(of(0, 7));
+    client& heavy = admit(of(1, 3, 1));
+    after(milliseconds(1));
+    law = [&](const limit_sample& sample) {
+        if (samples.size() == 1)
+            BOOST_TEST(runs(try_admit(of(1))));
+        return sample.limit;
+    };
+    finish(a);
+    BOOST_TEST(waits(heavy));
+    finish(b);
+    BOOST_TEST(last().in_flight == 9);
+    BOOST_TEST(last().bound);
+    check_counts();
+}
+
 BOOST_AUTO_TEST_CASE(the_algorithm_does_not_see_a_latency_of_zero_or_less) {
     lim(4, with_law(options(10, 1000)));
     client &a = admit(), &b = admit();

@@ -144,6 +144,10 @@ BOOST_FORCEINLINE void
 admission_line<Threads>::let_time_pass(time_point now, taken_type& taken) noexcept {
     if (this->overdue(now) != nullptr || turns(now))
         settle(now, taken);
+    // The limit holds the candidate back. The next sample says so, even if the arrival overtakes
+    // it.
+    if (requests_.candidate() != nullptr)
+        bound_ = true;
 }
 
 // While the limiter is idle, no request waits for admission: every waiter in the line waits for

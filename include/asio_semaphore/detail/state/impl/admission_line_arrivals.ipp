@@ -237,15 +237,16 @@ bool admission_line<Threads>::needs_clock(std::uint64_t key) const noexcept {
     return has_algorithm() || key != 0 || requests_.keys() != 0 || !requests_.empty();
 }
 
-// Whether an arrival is granted at once. If the limit holds it back, the next sample says so.
+// Whether an arrival is granted at once. If the limit holds it back, the next sample says so; see
+// let_time_pass for the one that already waits.
 template <typename Threads>
 bool admission_line<Threads>::is_next(
     const key_record* record, int priority, std::ptrdiff_t weight) noexcept {
     const bool is_candidate = ends_ == 0 && requests_.would_be_candidate(record, priority, weight);
     if (is_candidate && fits(priority, weight))
         return true;
-    // If only the key's cap holds the request back, the limit does not.
-    if (is_candidate || requests_.candidate() != nullptr)
+    // If the request is not the candidate, another request or the key's cap holds it back.
+    if (is_candidate)
         bound_ = true;
     return false;
 }
