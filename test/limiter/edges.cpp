@@ -435,6 +435,40 @@ BOOST_AUTO_TEST_CASE(an_arrival_that_is_next_once_an_overdue_request_has_left_is
     BOOST_TEST(runs(heavy));
 }
 
+// As if, in each row, something had happened between the look without the lock and try_enqueue.
+BOOST_AUTO_TEST_CASE(a_request_joins_the_queue_at_once_only_if_it_has_to_wait_there) {
+    const auto joins = [&](bool is_cancelled = false) {
+        client c(admission_request{});
+        if (is_cancelled) {
+            c.slot.emplace(s);
+            c.slot->attach(c);
+            c.slot->fire();
+        }
+        const std::size_t others = s->waiting();
+        const bool has_joined = s->try_enqueue(c);
+        BOOST_TEST(s->waiting() == others + (has_joined ? 1 : 0));
+        if (has_joined)
+            s->cancel();
+        return has_joined;
+    };
+    for (const int waiting : {0, 1, 2}) {
+        lim(1, options(2, 100));
+        client& a = admit();
+        for (int i = 0; i < waiting; ++i)
+            admit();
+        // Nobody else waits; there is room; the queue is full.
+        BOOST_TEST(!joins(true));
+        BOOST_TEST(joins() == (waiting == 1));
+        finish(a);
+    }
+    lim(1, options(2, 100));
+    client& a = admit();
+    admit();
+    s->close();
+    BOOST_TEST(!joins());
+    finish(a);
+}
+
 BOOST_AUTO_TEST_CASE(L95_a_handler_that_admits_again_keeps_the_stack_flat) {
     for (const bool has_law : {false, true}) {
         const int many = has_law ? 100'000 : 1'000'000;

@@ -238,10 +238,13 @@ public:
     void start(client& c) {
         limiter_under_test::spare_record spare;
         place p;
-        outcome o = with_record(spare, [&] { return s->try_admit(c.asked, p, spare, true); });
+        outcome o = outcome::queued;
+        if (!s->has_to_wait(c.asked))
+            o = with_record(spare, [&] { return s->try_admit(c.asked, p, spare, true); });
         if (o == outcome::queued) {
             c.is_in_queue = true;
-            o = with_record(spare, [&] { return s->enqueue(c, spare); });
+            if (!s->try_enqueue(c))
+                o = with_record(spare, [&] { return s->enqueue(c, spare); });
             if (o == outcome::unalarmed) {
                 const hand_made_timer::expectation expected(*timer, c.at);
                 expected.post();

@@ -77,13 +77,16 @@ outcome admit(
         }
         return o;
     };
-    const outcome o = with_record([&] { return s.try_admit(r, granted, spare, true); });
-    if (o != outcome::queued)
-        return o;
+    if (!s.has_to_wait(r)) {
+        const outcome o = with_record([&] { return s.try_admit(r, granted, spare, true); });
+        if (o != outcome::queued)
+            return o;
+    }
     blocking_waiter<Threads> w(r);
     if (attach)
         attach(w);
-    const outcome p = with_record([&] { return s.enqueue(w, spare); });
+    const outcome p =
+        s.try_enqueue(w) ? outcome::queued : with_record([&] { return s.enqueue(w, spare); });
     if (p != outcome::queued) {
         granted = w.granted();
         return p;

@@ -662,6 +662,14 @@ BOOST_FIXTURE_TEST_CASE(a_limiter_may_be_destroyed_inside_its_async_admit, dying
     BOOST_TEST(!called);
 }
 
+// Others wait, so the arrival is not tried at once. It is granted because one of them is overdue.
+BOOST_FIXTURE_TEST_CASE(
+    a_limiter_may_be_destroyed_while_an_arrival_that_had_to_wait_is_granted, dying_limiter) {
+    bool called = false;
+    limit->async_admit([&](error_code, admission) { called = true; });
+    BOOST_TEST(!called);
+}
+
 BOOST_FIXTURE_TEST_CASE(
     a_limiter_may_be_destroyed_while_an_arrival_joins_its_queue, dying_limiter) {
     admission_request wide;

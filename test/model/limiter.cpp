@@ -180,12 +180,14 @@ public:
             return;
         c.was_started = true;
         detail::place p;
-        outcome o = s->try_admit(c.asked, p);
+        outcome o = s->has_to_wait(c.asked) ? outcome::queued : s->try_admit(c.asked, p);
         if (o == outcome::queued) {
             if (c.is_linked) {
                 c.link = std::make_unique<link_type>(s);
                 c.link->attach(c);
             }
+            if (s->try_enqueue(c))
+                return; // another thread may have ended it already
             o = s->enqueue(c);
             if (o == outcome::unalarmed) {
                 const plain_alarm::expectation expected(*timer, c.at);
@@ -193,7 +195,7 @@ public:
                 o = s->enqueue(c, true);
             }
             if (o == outcome::queued)
-                return; // another thread may have ended it already
+                return;
             p = c.granted();
         }
         c.ends(o, p, s);

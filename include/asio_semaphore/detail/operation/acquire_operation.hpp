@@ -87,10 +87,13 @@ inline constexpr bool tells_of_leaving<
  * // The first attempt; may record in the request what is granted. The pointer is null if the
  * // object has been moved from. `queued`: not now.
  * outcome try_now(const intrusive_ptr<state_type>&) noexcept
- * // Whether there is another attempt, which may take other operations out of the queue. One of
- * // those may own the object, and its executor may drop it.
+ * // Whether the further attempts may take other operations out of the queue. One of those may own
+ * // the object, and its executor may drop it. Then there are also:
  * static constexpr bool submits_others
+ * bool has_to_wait(const intrusive_ptr<state_type>&) noexcept  // skips try_again
  * outcome try_again(const intrusive_ptr<state_type>&)
+ * static bool try_enqueue(const intrusive_ptr<state_type>&, waiter_type& w) noexcept
+ * //   Takes no operation out of the queue. True: w now waits. False: enqueue decides.
  * // The last attempt: `queued` if w now waits; what is granted at once is recorded in w.
  * static outcome enqueue(const Executor&, const intrusive_ptr<state_type>&, waiter_type& w)
  *
@@ -135,10 +138,14 @@ public:
         if (slot.is_connected())
             slot.template emplace<slot_canceller>(state).attach(operation);
 
-        const outcome result = Request::enqueue(executor, state, operation);
-        own.release();
-        if (result != outcome::queued) // otherwise the queue owns it, and it may be gone
-            end(operation, executor, state, result);
+        if constexpr (Request::submits_others) {
+            if (Request::try_enqueue(state, operation))
+                own.release();
+            else
+                enqueue_owning(own, executor, state);
+        } else {
+            enqueue(own, executor, state);
+        }
     }
 
 private:
@@ -298,6 +305,22 @@ private:
     void hold_work() noexcept override { route_.hold_work(); }
     bool is_inside() const noexcept override { return route_.is_inside(); }
 
+    template <typename Executor>
+    static void enqueue(memory& own, const Executor& executor, const state_pointer& state) {
+        acquire_operation& operation = *own.operation;
+        const outcome result = Request::enqueue(executor, state, operation);
+        own.release();
+        if (result != outcome::queued) // otherwise the queue owns it, and it may be gone
+            end(operation, executor, state, result);
+    }
+
+    /// Owns the executor and a reference to the state, because the object may be destroyed
+    /// meanwhile.
+    template <typename Executor>
+    BOOST_NOINLINE static void enqueue_owning(memory& own, Executor executor, state_pointer state) {
+        enqueue(own, executor, state);
+    }
+
     /// Submits an operation that has not been queued, or drops it.
     template <typename Executor>
     BOOST_NOINLINE static void
@@ -414,7 +437,7 @@ BOOST_FORCEINLINE void start_acquire(
         "async_acquire_permit, (error_code, admission) for async_admit");
     const outcome result = request.try_now(state);
     if constexpr (Request::submits_others) {
-        if (result == outcome::queued)
+        if (result == outcome::queued && !request.has_to_wait(state))
             return detail::start_again(handler, executor, state, std::move(request));
     }
     detail::end_or_wait(handler, executor, state, request, result);

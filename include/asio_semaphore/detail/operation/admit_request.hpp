@@ -56,8 +56,14 @@ struct admit_request {
             return detail::closed_or_invalid(asked);
         return state->try_admit_plainly(asked, granted) ? outcome::granted : outcome::queued;
     }
+    bool has_to_wait(const state_pointer& state) const noexcept {
+        return state->has_to_wait(asked);
+    }
     outcome try_again(const state_pointer& state) { return state->try_admit(asked, granted); }
 
+    static bool try_enqueue(const state_pointer& state, waiter_type& w) noexcept {
+        return state->try_enqueue(w);
+    }
     template <typename Executor>
     static outcome enqueue(const Executor& executor, const state_pointer& state, waiter_type& w) {
         return deadline_timer<Executor>::enqueue(executor, state, w);

@@ -121,6 +121,11 @@ public:
     outcome
     try_admit(const admission_request& r, place& granted, spare_record& spare, bool is_counted);
 
+    /// A hint, without the lock: whether the request is valid and probably has to wait.
+    bool has_to_wait(const admission_request& r) const noexcept;
+    /// Queues w, unless w or another waiter has to be dealt with in another way, which enqueue
+    /// does. Submits no waiter.
+    bool try_enqueue(admission_waiter_type& w) noexcept;
     /// Admits, refuses or queues w, as semaphore_state::enqueue does.
     outcome enqueue(admission_waiter_type& w, bool is_alarmed = false);
     outcome enqueue(admission_waiter_type& w, spare_record& spare, bool is_alarmed = false);
@@ -189,6 +194,7 @@ private:
     bool is_full(time_point now, taken_type& taken) noexcept;
     bool is_next(const key_record* record, int priority, std::ptrdiff_t weight) noexcept;
     key_record* enter(std::uint64_t key, spare_record& spare) noexcept;
+    void stand(admission_waiter_type& w, key_record* record, spare_record& spare) noexcept;
     void fix_deadline(admission_waiter_type& w, time_point now) noexcept;
     bool admits_plainly(const admission_request& r) const noexcept;
     place admit(
@@ -202,6 +208,8 @@ private:
     void forget(queued_request& r) noexcept;
     void leave(key_record& record) noexcept;
     void give_back_share(const place& p, time_point now) noexcept;
+    bool has_changed(time_point now) const noexcept;
+    void note_candidate() noexcept;
     void let_time_pass(time_point now, taken_type& taken) noexcept;
     void let_idle_ones_go(taken_type& taken) noexcept;
 

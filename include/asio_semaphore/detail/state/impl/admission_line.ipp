@@ -136,18 +136,28 @@ void admission_line<Threads>::settle(time_point now, taken_type& taken) noexcept
         let_idle_ones_go(taken);
 }
 
-// Called when a request arrives. Since the queue was last settled, only time has passed: by now,
-// the candidate may be overdue, or the newest may have to come first. If nobody waits, `now` may be
-// unset.
+// Whether a candidate is overdue by now, or the newest come first from now on. Nothing else can
+// have changed since the queue was last settled. If nobody waits, `now` may be unset.
+template <typename Threads>
+BOOST_FORCEINLINE bool admission_line<Threads>::has_changed(time_point now) const noexcept {
+    return this->overdue(now) != nullptr || turns(now);
+}
+
+// The limit holds the candidate back. The next sample says so, even if an arrival overtakes the
+// candidate.
+template <typename Threads>
+BOOST_FORCEINLINE void admission_line<Threads>::note_candidate() noexcept {
+    if (requests_.candidate() != nullptr)
+        bound_ = true;
+}
+
+// Called when a request arrives.
 template <typename Threads>
 BOOST_FORCEINLINE void
 admission_line<Threads>::let_time_pass(time_point now, taken_type& taken) noexcept {
-    if (this->overdue(now) != nullptr || turns(now))
+    if (has_changed(now))
         settle(now, taken);
-    // The limit holds the candidate back. The next sample says so, even if the arrival overtakes
-    // it.
-    if (requests_.candidate() != nullptr)
-        bound_ = true;
+    note_candidate();
 }
 
 // While the limiter is idle, no request waits for admission: every waiter in the line waits for

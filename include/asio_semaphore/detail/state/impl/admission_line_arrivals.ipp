@@ -47,6 +47,14 @@ admission_line<Threads>::may_queue(const admission_request& r, std::size_t other
            r.max_wait.value_or(options_.max_wait) > duration::zero();
 }
 
+// Only the checks that enqueue does not repeat are made here: that the request is valid, and that
+// it can ever fit, as a weight of 1 always can.
+template <typename Threads>
+BOOST_FORCEINLINE bool
+admission_line<Threads>::has_to_wait(const admission_request& r) const noexcept {
+    return r.weight == 1 && detail::is_valid(r) && may_queue(r, queued());
+}
+
 template <typename Threads>
 BOOST_NOINLINE auto admission_line<Threads>::make_record() -> spare_record {
     return std::make_unique<key_record>(0);
@@ -103,10 +111,6 @@ bool admission_line<Threads>::try_admit_plainly(
 template <typename Threads>
 outcome admission_line<Threads>::try_admit(
     const admission_request& r, place& granted, spare_record& spare, bool is_counted) {
-    // Without the lock, because enqueue decides. Only the checks that enqueue does not repeat are
-    // made here: that the request is valid, and that it can ever fit, as a weight of 1 always can.
-    if (is_counted && r.weight == 1 && detail::is_valid(r) && may_queue(r, queued()))
-        return outcome::queued;
     spare_record excess; // freed with the mutex unlocked
     section here(*this);
     if (admits_plainly(r)) {
@@ -148,6 +152,31 @@ outcome admission_line<Threads>::try_admit(
         refused = outcome::queue_full;
     counts_.refuse(r.priority, refused);
     return refused;
+}
+
+// The usual case under load: others wait, no time has passed for any of them, and there is a place
+// in the queue.
+template <typename Threads>
+bool admission_line<Threads>::try_enqueue(admission_waiter_type& w) noexcept {
+    std::lock_guard<typename Threads::mutex> lock(mutex_);
+    if (this->ends_at_once(w) != outcome::queued || requests_.empty() ||
+        requests_.size() >= options_.max_waiting)
+        return false;
+    const time_point now = Threads::now();
+    if (has_changed(now))
+        return false;
+    key_record* const record = requests_.find(w.key);
+    if (record == nullptr && records_.empty())
+        return false;
+    note_candidate();
+    if (is_next(record, w.priority(), w.weight))
+        return false;
+    fix_deadline(w, now);
+    if (!this->may_join(w, false))
+        return false;
+    spare_record none;
+    stand(w, record, none);
+    return true;
 }
 
 template <typename Threads>
@@ -199,11 +228,7 @@ admission_line<Threads>::enqueue(admission_waiter_type& w, spare_record& spare, 
         this->take_out(static_cast<admission_waiter_type&>(*victim), outcome::shed, here.taken);
         record = requests_.find(w.key); // the victim may have been the last request of the key
     }
-    if (record == nullptr)
-        record = enter(w.key, spare);
-    requests_.push(w, *record);
-    note_queued();
-    this->join(w);
+    stand(w, record, spare);
     here.joined();
     if (victim != nullptr)
         settle(now, here.taken);
@@ -275,6 +300,17 @@ key_record* admission_line<Threads>::enter(std::uint64_t key, spare_record& spar
         requests_.enter(*record);
     }
     return record;
+}
+
+// @param record null if the key is not present
+template <typename Threads>
+BOOST_FORCEINLINE void admission_line<Threads>::stand(
+    admission_waiter_type& w, key_record* record, spare_record& spare) noexcept {
+    if (record == nullptr)
+        record = enter(w.key, spare);
+    requests_.push(w, *record);
+    note_queued();
+    this->join(w);
 }
 
 template <typename Threads>
