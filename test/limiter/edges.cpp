@@ -469,6 +469,45 @@ BOOST_AUTO_TEST_CASE(a_request_joins_the_queue_at_once_only_if_it_has_to_wait_th
     finish(a);
 }
 
+// The queue is full. Otherwise the request waits, is granted, or ends in another way.
+BOOST_AUTO_TEST_CASE(a_request_is_refused_at_once_only_if_nobody_leaves_the_full_queue_for_it) {
+    auto never_waits = of(6, 2);
+    never_waits.max_wait = milliseconds(0);
+    struct row {
+        admission_request request;
+        int others; // the priority of those who wait
+        bool is_refused;
+    };
+    const row rows[] = {
+        {of(5), 0, true},        // those who wait come first
+        {of(6, 2), 0, true},     // next, but does not fit
+        {of(6), 0, false},       // next, and fits
+        {of(6, 2), 1, false},    // one of a lower priority leaves for it
+        {of(6, 2, 2), 1, true},  // a lower priority than the others
+        {of(6, 4), 0, false},    // never fits
+        {of(6, 0), 0, false},    // needs no place
+        {of(6, 1, 4), 0, false}, // invalid
+        {never_waits, 0, false}, // ends as timed_out
+    };
+    for (const row& r : rows) {
+        BOOST_TEST_CONTEXT("row " << &r - rows) {
+            lim(3, options(2, 100));
+            admit(of(5));
+            admit(of(7));
+            for (const std::uint64_t key : {5u, 7u})
+                BOOST_TEST(waits(admit(of(key, 2, r.others))));
+            const auto p = static_cast<std::size_t>(r.request.priority);
+            BOOST_TEST(s->try_refuse(r.request) == r.is_refused);
+            if (p < 4)
+                BOOST_TEST(counts(r.request.priority).queue_full == (r.is_refused ? 1u : 0u));
+            BOOST_TEST(s->waiting() == 2u);
+            BOOST_TEST(s->in_flight() == 2);
+            arrivals += r.is_refused ? 1 : 0;
+            check_counts();
+        }
+    }
+}
+
 BOOST_AUTO_TEST_CASE(L95_a_handler_that_admits_again_keeps_the_stack_flat) {
     for (const bool has_law : {false, true}) {
         const int many = has_law ? 100'000 : 1'000'000;

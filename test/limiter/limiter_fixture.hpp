@@ -238,8 +238,8 @@ public:
     void start(client& c) {
         limiter_under_test::spare_record spare;
         place p;
-        outcome o = outcome::queued;
-        if (!s->has_to_wait(c.asked))
+        outcome o = s->try_refuse(c.asked) ? outcome::queue_full : outcome::queued;
+        if (o == outcome::queued && !s->has_to_wait(c.asked))
             o = with_record(spare, [&] { return s->try_admit(c.asked, p, spare, true); });
         if (o == outcome::queued) {
             c.is_in_queue = true;

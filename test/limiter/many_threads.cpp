@@ -77,6 +77,8 @@ outcome admit(
         }
         return o;
     };
+    if (s.try_refuse(r))
+        return outcome::queue_full;
     if (!s.has_to_wait(r)) {
         const outcome o = with_record([&] { return s.try_admit(r, granted, spare, true); });
         if (o != outcome::queued)
@@ -171,11 +173,15 @@ private:
     }
 };
 
-/// Waiters leave one at a time, and a test sees the state in between.
+/// Waiters leave one at a time. A test sees the state in between, and before the mutex is locked.
 struct stepped_threads : threads {
     class mutex {
     public:
-        void lock() noexcept { inner_.lock(); }
+        void lock() {
+            if (const auto f = std::exchange(before_lock, nullptr))
+                f();
+            inner_.lock();
+        }
         void unlock() {
             inner_.unlock();
             if (const auto f = std::exchange(in_between, nullptr))
@@ -192,7 +198,7 @@ struct stepped_threads : threads {
 
     static constexpr int at_a_time = 1;
 
-    inline static std::function<void()> in_between;
+    inline static std::function<void()> in_between, before_lock;
 };
 
 class stepped_idler final : public waiter<stepped_threads> {
@@ -299,6 +305,30 @@ BOOST_AUTO_TEST_CASE(L16_a_grant_and_an_expiry_at_once_end_a_request_once) {
     }
     BOOST_TEST(counted_granted == granted);
     BOOST_TEST(counted_timed_out == timed_out);
+}
+
+BOOST_AUTO_TEST_CASE(a_place_in_the_queue_may_become_free_before_an_arrival_is_refused) {
+    using stepped_state = limiter_state<stepped_threads>;
+    const boost::intrusive_ptr<state_registry<stepped_threads>> registry(
+        new state_registry<stepped_threads>);
+    const boost::intrusive_ptr<stepped_state> stepped(
+        new stepped_state(1, without_deadlines(2), registry), false);
+    stepped_state::spare_record spare;
+    place p;
+    BOOST_TEST(stepped->try_admit({}, p, spare, true) == outcome::granted);
+    blocking_waiter<stepped_threads> w1{{}}, w2{{}};
+    for (auto* w : {&w1, &w2})
+        BOOST_TEST(stepped->enqueue(*w, spare) == outcome::queued);
+    stepped_threads::before_lock = [&] {
+        stepped->finish(p, ended::success, true);
+    };
+    BOOST_TEST(!stepped->try_refuse({}));
+    BOOST_TEST(!stepped_threads::before_lock);
+    BOOST_TEST(w1.wait() == outcome::granted);
+    BOOST_TEST(stepped->waiting() == 1u);
+    stepped->finish(w1.granted(), ended::success, true);
+    BOOST_TEST(w2.wait() == outcome::granted);
+    stepped->finish(w2.granted(), ended::success, true);
 }
 
 // Between two steps of an end, no request is granted, neither a waiting nor an arriving one. An

@@ -416,30 +416,33 @@ BOOST_AUTO_TEST_CASE(a_sample_is_bound_if_an_arrival_overtook_a_request_that_the
     check_counts();
 }
 
-// The same, if a request of a key that has reached its cap joins the queue, and the one that the
-// limit holds back is cancelled.
+// The same, if a request of a key that has reached its cap joins the queue, or is refused because
+// the queue is full, and the one that the limit holds back is cancelled.
 BOOST_AUTO_TEST_CASE(a_sample_is_bound_if_a_request_arrived_behind_one_that_the_limit_held_back) {
-    auto o = with_law(options(10, 1000));
-    o.max_per_key = 3;
-    lim(10, o);
-    client& a = admit();
-    client& b = admit(of(0, 7));
-    client& c = admit(of(1));
-    client& heavy = admit_cancellable(of(2, 3));
-    after(milliseconds(1));
-    law = [&](const limit_sample& sample) {
-        if (samples.size() == 1) {
-            BOOST_TEST(waits(admit(of(1, 3))));
-            heavy.slot->fire();
-        }
-        return sample.limit;
-    };
-    finish(a);
-    BOOST_TEST(ended_as(heavy, outcome::aborted));
-    finish(b);
-    BOOST_TEST(last().bound);
-    finish(c);
-    check_counts();
+    for (const std::size_t max_waiting : {10u, 1u}) {
+        auto o = with_law(options(max_waiting, 1000));
+        o.max_per_key = 3;
+        lim(10, o);
+        samples.clear();
+        client& a = admit();
+        client& b = admit(of(0, 7));
+        client& c = admit(of(1));
+        client& heavy = admit_cancellable(of(2, 3));
+        after(milliseconds(1));
+        law = [&](const limit_sample& sample) {
+            if (samples.size() == 1) {
+                BOOST_TEST(waits(admit(of(1, 3))) == (max_waiting > 1));
+                heavy.slot->fire();
+            }
+            return sample.limit;
+        };
+        finish(a);
+        BOOST_TEST(ended_as(heavy, outcome::aborted));
+        finish(b);
+        BOOST_TEST(last().bound);
+        finish(c);
+        check_counts();
+    }
 }
 
 BOOST_AUTO_TEST_CASE(the_algorithm_does_not_see_a_latency_of_zero_or_less) {

@@ -180,7 +180,9 @@ public:
             return;
         c.was_started = true;
         detail::place p;
-        outcome o = s->has_to_wait(c.asked) ? outcome::queued : s->try_admit(c.asked, p);
+        outcome o = outcome::queue_full;
+        if (!s->try_refuse(c.asked))
+            o = s->has_to_wait(c.asked) ? outcome::queued : s->try_admit(c.asked, p);
         if (o == outcome::queued) {
             if (c.is_linked) {
                 c.link = std::make_unique<link_type>(s);

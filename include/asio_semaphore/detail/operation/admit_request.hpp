@@ -54,7 +54,9 @@ struct admit_request {
     outcome try_now(const state_pointer& state) noexcept {
         if (!state)
             return detail::closed_or_invalid(asked);
-        return state->try_admit_plainly(asked, granted) ? outcome::granted : outcome::queued;
+        if (state->try_admit_plainly(asked, granted))
+            return outcome::granted;
+        return state->try_refuse(asked) ? outcome::queue_full : outcome::queued;
     }
     bool has_to_wait(const state_pointer& state) const noexcept {
         return state->has_to_wait(asked);

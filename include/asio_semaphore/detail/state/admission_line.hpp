@@ -121,6 +121,8 @@ public:
     outcome
     try_admit(const admission_request& r, place& granted, spare_record& spare, bool is_counted);
 
+    /// Refuses the request because the queue is full; submits no waiter. False: try_admit decides.
+    bool try_refuse(const admission_request& r) noexcept;
     /// A hint, without the lock: whether the request is valid and probably has to wait.
     bool has_to_wait(const admission_request& r) const noexcept;
     /// Queues w, unless w or another waiter has to be dealt with in another way, which enqueue

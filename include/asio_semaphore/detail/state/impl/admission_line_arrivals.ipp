@@ -154,6 +154,25 @@ outcome admission_line<Threads>::try_admit(
     return refused;
 }
 
+// A flood: the queue is full, no time has passed for those who wait, and none of them leaves for
+// the request.
+template <typename Threads>
+bool admission_line<Threads>::try_refuse(const admission_request& r) noexcept {
+    if (queued() == 0 || queued() < options_.max_waiting)
+        return false;
+    std::lock_guard<typename Threads::mutex> lock(mutex_);
+    if (check(r) != outcome::queued || requests_.empty() ||
+        requests_.size() < options_.max_waiting ||
+        r.max_wait.value_or(options_.max_wait) <= duration::zero() || has_changed(Threads::now()))
+        return false;
+    note_candidate();
+    const key_record* const record = requests_.find(r.key);
+    if (is_next(record, r.priority, r.weight) || requests_.victim(record, r.priority) != nullptr)
+        return false;
+    counts_.refuse(r.priority, outcome::queue_full);
+    return true;
+}
+
 // The usual case under load: others wait, no time has passed for any of them, and there is a place
 // in the queue.
 template <typename Threads>
