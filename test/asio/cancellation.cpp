@@ -324,6 +324,24 @@ BOOST_AUTO_TEST_CASE(a_slot_used_again_for_another_semaphore_or_something_else) 
     poll();
 }
 
+// The slot destroys that handler while the acquire starts. No binder copies the initiation.
+BOOST_AUTO_TEST_CASE(the_last_handler_of_a_slot_may_own_the_semaphore) {
+    for (const bool is_timed : {false, true}) {
+        cancellation_signal signal;
+        auto own = std::make_unique<async_semaphore>(context, 0);
+        async_semaphore* const other = own.get();
+        signal.slot().assign([o = std::move(own)](cancellation_type_t) {});
+        result r;
+        if (is_timed)
+            other->async_acquire_permit_for(
+                std::chrono::hours(1), takes_its_slot_along(signal.slot(), r));
+        else
+            other->async_acquire_permit(takes_its_slot_along(signal.slot(), r));
+        poll();
+        BOOST_TEST(r.failed(aborted));
+    }
+}
+
 BOOST_AUTO_TEST_CASE(a_slot_can_be_used_again_after_each_kind_of_end) {
     cancellation_signal signal;
     for (int round = 0; round < 3; ++round) {

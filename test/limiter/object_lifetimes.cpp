@@ -10,7 +10,9 @@
 
 #include <support/executors.hpp>
 
+#include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/bind_executor.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/execution_context.hpp>
 #include <boost/asio/strand.hpp>
@@ -677,6 +679,34 @@ BOOST_FIXTURE_TEST_CASE(
     bool called = false;
     limit->async_admit(wide, [&](error_code, admission) { called = true; });
     BOOST_TEST(!called);
+}
+
+namespace {
+
+struct handler_with_a_slot {
+    using cancellation_slot_type = asio::cancellation_slot;
+
+    cancellation_slot_type get_cancellation_slot() const noexcept { return slot; }
+    void operator()(error_code ec, const admission&) { *end = ec; }
+
+    asio::cancellation_slot slot;
+    error_code* end;
+};
+
+} // namespace
+
+// The slot destroys that handler while the request is on its way into the queue.
+BOOST_AUTO_TEST_CASE(the_last_handler_of_a_slot_may_own_the_limiter) {
+    asio::cancellation_signal signal;
+    auto own = std::make_unique<limiter>(context, 1);
+    limiter* const limit = own.get();
+    const admission held = limit->try_admit();
+    limit->async_admit([](error_code, admission) {});
+    signal.slot().assign([o = std::move(own)](asio::cancellation_type_t) {});
+    error_code end;
+    limit->async_admit(handler_with_a_slot{signal.slot(), &end});
+    context.poll();
+    BOOST_TEST(end == asio::error::operation_aborted);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -135,12 +135,11 @@ public:
         BOOST_ASIO_HANDLER_CREATION(
             (detail::context_of(executor), operation, Request::limit_name, state.get(), 0,
              Request::name));
-        if (slot.is_connected())
-            slot.template emplace<slot_canceller>(state).attach(operation);
-
-        if constexpr (Request::submits_others) {
+        if (slot.is_connected()) {
+            enqueue_cancellable(own, slot, executor, state);
+        } else if constexpr (Request::submits_others) {
             if (Request::try_enqueue(state, operation))
-                own.release();
+                own.release(); // the queue owns it, and it may be gone
             else
                 enqueue_owning(own, executor, state);
         } else {
@@ -314,10 +313,18 @@ private:
             end(operation, executor, state, result);
     }
 
-    /// Owns the executor and a reference to the state, because the object may be destroyed
-    /// meanwhile.
+    // These own the executor and a reference to the state, because the object may be destroyed
+    // meanwhile: by what becomes of the other operations, or of the slot's last handler.
+
     template <typename Executor>
     BOOST_NOINLINE static void enqueue_owning(memory& own, Executor executor, state_pointer state) {
+        enqueue(own, executor, state);
+    }
+
+    template <typename Slot, typename Executor>
+    BOOST_NOINLINE static void
+    enqueue_cancellable(memory& own, Slot& slot, Executor executor, state_pointer state) {
+        slot.template emplace<slot_canceller>(state).attach(*own.operation);
         enqueue(own, executor, state);
     }
 

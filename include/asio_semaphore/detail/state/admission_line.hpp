@@ -121,12 +121,12 @@ public:
     outcome
     try_admit(const admission_request& r, place& granted, spare_record& spare, bool is_counted);
 
-    /// Refuses the request because the queue is full; submits no waiter. False: try_admit decides.
+    /// Refuses the request because the queue is full; submits no waiter. False: nothing is decided.
     bool try_refuse(const admission_request& r) noexcept;
-    /// A hint, without the lock: whether the request is valid and probably has to wait.
+    /// A hint, without the lock: whether the request probably has to wait behind others. If so,
+    /// enqueue decides; else try_admit comes first.
     bool has_to_wait(const admission_request& r) const noexcept;
-    /// Queues w, unless w or another waiter has to be dealt with in another way, which enqueue
-    /// does. Submits no waiter.
+    /// Queues w behind others; submits no waiter. True: w may be gone now. False: enqueue decides.
     bool try_enqueue(admission_waiter_type& w) noexcept;
     /// Admits, refuses or queues w, as semaphore_state::enqueue does.
     outcome enqueue(admission_waiter_type& w, bool is_alarmed = false);

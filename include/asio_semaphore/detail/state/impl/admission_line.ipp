@@ -136,8 +136,8 @@ void admission_line<Threads>::settle(time_point now, taken_type& taken) noexcept
         let_idle_ones_go(taken);
 }
 
-// Whether a candidate is overdue by now, or the newest come first from now on. Nothing else can
-// have changed since the queue was last settled. If nobody waits, `now` may be unset.
+// Whether time has changed what the queue decides: a waiter is overdue, or the newest come first
+// from now on. If nobody waits, `now` may be unset.
 template <typename Threads>
 BOOST_FORCEINLINE bool admission_line<Threads>::has_changed(time_point now) const noexcept {
     return this->overdue(now) != nullptr || turns(now);

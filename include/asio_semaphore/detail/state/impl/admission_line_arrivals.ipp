@@ -47,8 +47,8 @@ admission_line<Threads>::may_queue(const admission_request& r, std::size_t other
            r.max_wait.value_or(options_.max_wait) > duration::zero();
 }
 
-// Only the checks that enqueue does not repeat are made here: that the request is valid, and that
-// it can ever fit, as a weight of 1 always can.
+// Includes what enqueue does not check: that the request is valid, and that it can ever fit, as a
+// weight of 1 always can.
 template <typename Threads>
 BOOST_FORCEINLINE bool
 admission_line<Threads>::has_to_wait(const admission_request& r) const noexcept {
