@@ -160,8 +160,8 @@ admission_line<Threads>::let_time_pass(time_point now, taken_type& taken) noexce
     note_candidate();
 }
 
-// While the limiter is idle, no request waits for admission: every waiter in the line waits for
-// that.
+// While the limiter is idle, no request waits for admission, so every waiter in the line waits for
+// an idle limiter. @pre is_idle()
 template <typename Threads>
 void admission_line<Threads>::let_idle_ones_go(taken_type& taken) noexcept {
     while (!queue_.empty())

@@ -281,8 +281,7 @@ bool admission_line<Threads>::needs_clock(std::uint64_t key) const noexcept {
     return has_algorithm() || key != 0 || requests_.keys() != 0 || !requests_.empty();
 }
 
-// Whether an arrival is granted at once. If the limit holds it back, the next sample says so; see
-// let_time_pass for the one that already waits.
+// Whether an arrival is granted at once. If the limit holds it back, the next sample says so.
 template <typename Threads>
 bool admission_line<Threads>::is_next(
     const key_record* record, int priority, std::ptrdiff_t weight) noexcept {
