@@ -58,6 +58,8 @@ set(headers
     include/asio_semaphore/detail/operation/limited_token.hpp
     include/asio_semaphore/detail/operation/route.hpp
     include/asio_semaphore/detail/operation/semaphore_service.hpp
+    include/asio_semaphore/detail/operation/slot_canceller.hpp
+    include/asio_semaphore/detail/operation/start_acquire.hpp
     include/asio_semaphore/detail/operation/with_permit_operation.hpp
     include/asio_semaphore/detail/state/admission_line.hpp
     include/asio_semaphore/detail/state/admission_queue.hpp

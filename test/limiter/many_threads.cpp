@@ -201,6 +201,15 @@ struct stepped_threads : threads {
     inline static std::function<void()> in_between, before_lock;
 };
 
+using stepped_state = limiter_state<stepped_threads>;
+
+/// A limiter with a limit of 1.
+boost::intrusive_ptr<stepped_state> stepped_limiter(std::size_t max_waiting) {
+    const boost::intrusive_ptr<state_registry<stepped_threads>> registry(
+        new state_registry<stepped_threads>);
+    return {new stepped_state(1, without_deadlines(max_waiting), registry), false};
+}
+
 class stepped_idler final : public waiter<stepped_threads> {
 public:
     stepped_idler() : waiter(0) {}
@@ -308,11 +317,7 @@ BOOST_AUTO_TEST_CASE(L16_a_grant_and_an_expiry_at_once_end_a_request_once) {
 }
 
 BOOST_AUTO_TEST_CASE(a_place_in_the_queue_may_become_free_before_an_arrival_is_refused) {
-    using stepped_state = limiter_state<stepped_threads>;
-    const boost::intrusive_ptr<state_registry<stepped_threads>> registry(
-        new state_registry<stepped_threads>);
-    const boost::intrusive_ptr<stepped_state> stepped(
-        new stepped_state(1, without_deadlines(2), registry), false);
+    const auto stepped = stepped_limiter(2);
     stepped_state::spare_record spare;
     place p;
     BOOST_TEST(stepped->try_admit({}, p, spare, true) == outcome::granted);
@@ -334,12 +339,8 @@ BOOST_AUTO_TEST_CASE(a_place_in_the_queue_may_become_free_before_an_arrival_is_r
 // Between two steps of an end, no request is granted, neither a waiting nor an arriving one. An
 // operation that waits for the limiter to be idle completes neither too early nor never.
 BOOST_AUTO_TEST_CASE(a_request_may_arrive_between_two_steps_of_an_end) {
-    using stepped_state = limiter_state<stepped_threads>;
     using stepped_waiter = blocking_waiter<stepped_threads>;
-    const boost::intrusive_ptr<state_registry<stepped_threads>> registry(
-        new state_registry<stepped_threads>);
-    const boost::intrusive_ptr<stepped_state> stepped(
-        new stepped_state(1, without_deadlines(10), registry), false);
+    const auto stepped = stepped_limiter(10);
     stepped_state::spare_record spare;
     place p, q;
     BOOST_TEST(stepped->try_admit({}, p, spare, true) == outcome::granted);

@@ -8,8 +8,8 @@
 // Fleet layer.
 
 #include <asio_semaphore/detail/fleet/lines.hpp>
-#include <asio_semaphore/detail/operation/acquire_operation.hpp>
 #include <asio_semaphore/detail/operation/initiation.hpp>
+#include <asio_semaphore/detail/operation/start_acquire.hpp>
 
 #include <boost/asio/error.hpp>
 #include <boost/smart_ptr/intrusive_ptr.hpp>

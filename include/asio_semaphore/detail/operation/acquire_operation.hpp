@@ -19,12 +19,11 @@
 #include <asio_semaphore/detail/operation/completion.hpp>
 #include <asio_semaphore/detail/operation/executors.hpp>
 #include <asio_semaphore/detail/operation/route.hpp>
+#include <asio_semaphore/detail/operation/slot_canceller.hpp>
 #include <asio_semaphore/detail/state/waiting_line.hpp>
 
 #include <boost/asio/associated_allocator.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
-#include <boost/asio/associated_executor.hpp>
-#include <boost/asio/cancellation_type.hpp>
 #include <boost/asio/detail/handler_tracking.hpp>
 #include <boost/asio/recycling_allocator.hpp>
 #include <boost/config.hpp>
@@ -37,31 +36,6 @@
 #include <utility>
 
 namespace asio_semaphore::detail {
-
-/// An acquire has no effect until it is granted, so it can honour every type of cancellation.
-inline bool ends_an_acquire(asio::cancellation_type_t type) noexcept {
-    constexpr auto all = asio::cancellation_type::terminal | asio::cancellation_type::partial |
-                         asio::cancellation_type::total;
-    return (type & all) != asio::cancellation_type::none;
-}
-
-/// The cancellation handler that an operation installs in its slot. The operation does not touch
-/// the slot again, so the signal may be destroyed or reused at any time.
-class slot_canceller {
-public:
-    explicit slot_canceller(boost::intrusive_ptr<waiting_line<threads>> line) noexcept :
-        link_(std::move(line)) {}
-
-    void attach(waiter<threads>& w) noexcept { link_.attach(w); }
-
-    void operator()(asio::cancellation_type_t type) noexcept {
-        if (detail::ends_an_acquire(type))
-            link_.fire();
-    }
-
-private:
-    cancellation_link<threads> link_;
-};
 
 template <typename Request, typename = void>
 inline constexpr bool tells_of_leaving = false;
@@ -386,68 +360,5 @@ private:
     Route route_;
     Handler handler_;
 };
-
-/// Queues an operation that has to wait.
-template <typename Handler, typename Executor, typename StatePointer, typename Request>
-BOOST_FORCEINLINE void start_waiting(
-    Handler& handler, const Executor& executor, const StatePointer& state, Request request) {
-    using handler_executor = asio::associated_executor_t<Handler, Executor>;
-    const auto& associated = asio::get_associated_executor(handler, executor);
-    if (const auto* const shared = detail::common_io_context(executor, associated))
-        acquire_operation<Request, Handler, io_context_route>::start(
-            handler, executor, *shared, state, std::move(request));
-    else
-        acquire_operation<
-            Request, Handler, general_route<Executor, handler_executor, has_executor<Handler>>>::
-            start(handler, executor, associated, state, std::move(request));
-}
-
-template <typename Handler, typename Executor, typename StatePointer, typename Request>
-BOOST_FORCEINLINE void end_or_wait(
-    Handler& handler, const Executor& executor, const StatePointer& state, Request& request,
-    outcome result) {
-    using signature = typename Request::signature;
-    if (result == outcome::queued) {
-        detail::start_waiting(handler, executor, state, std::move(request));
-    } else if (result == outcome::abandoned) {
-        return;
-    } else if constexpr (is_called_in_place<signature, Handler>) {
-        [&]() noexcept {
-            static_cast<Handler&&>(handler)(detail::error_code_of<Request>(result));
-        }();
-    } else if constexpr (has_immediate_executor<Handler>) {
-        detail::complete_immediately(handler, executor, state, std::move(request), result);
-    } else {
-        detail::post_completion(handler, executor, state, request, result);
-    }
-}
-
-/// Makes the second attempt. Owns the executor and a reference to the state, because the object may
-/// be destroyed meanwhile.
-template <typename Handler, typename Executor, typename StatePointer, typename Request>
-BOOST_NOINLINE void
-start_again(Handler& handler, Executor executor, StatePointer state, Request request) {
-    const outcome result = request.try_again(state);
-    detail::end_or_wait(handler, executor, state, request, result);
-}
-
-/// Starts an operation. @param state null if the object has been moved from
-/// @param handler the initiation's own copy; the initiation destroys it unless it is moved on
-template <typename Handler, typename Executor, typename StatePointer, typename Request>
-BOOST_FORCEINLINE void start_acquire(
-    Handler& handler, const Executor& executor, const StatePointer& state, Request& request) {
-    using signature = typename Request::signature;
-    static_assert(
-        can_be_called<signature, Handler>,
-        "the handler must be callable with what the operation's completion signature says: "
-        "(error_code) for async_acquire and async_wait_idle, (error_code, permit) for "
-        "async_acquire_permit, (error_code, admission) for async_admit");
-    const outcome result = request.try_now(state);
-    if constexpr (Request::submits_others) {
-        if (result == outcome::queued && !request.has_to_wait(state))
-            return detail::start_again(handler, executor, state, std::move(request));
-    }
-    detail::end_or_wait(handler, executor, state, request, result);
-}
 
 } // namespace asio_semaphore::detail

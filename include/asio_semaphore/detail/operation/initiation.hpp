@@ -10,7 +10,7 @@
 // object is moved, and may outlive the object.
 
 #include <asio_semaphore/config.hpp>
-#include <asio_semaphore/detail/operation/acquire_operation.hpp>
+#include <asio_semaphore/detail/operation/start_acquire.hpp>
 
 #include <boost/smart_ptr/intrusive_ptr.hpp>
 

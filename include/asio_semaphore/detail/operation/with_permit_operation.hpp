@@ -13,9 +13,9 @@
 // acquire delivers.
 
 #include <asio_semaphore/config.hpp>
-#include <asio_semaphore/detail/operation/acquire_operation.hpp>
 #include <asio_semaphore/detail/operation/executors.hpp>
 #include <asio_semaphore/detail/operation/failure_of.hpp>
+#include <asio_semaphore/detail/operation/slot_canceller.hpp>
 #include <asio_semaphore/permit.hpp>
 
 #include <boost/asio/associated_allocator.hpp>
