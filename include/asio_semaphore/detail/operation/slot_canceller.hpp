@@ -15,6 +15,8 @@
 
 namespace asio_semaphore::detail {
 
+namespace asio = boost::asio;
+
 /// An acquire has no effect until it is granted, so it can honour every type of cancellation.
 inline bool ends_an_acquire(asio::cancellation_type_t type) noexcept {
     constexpr auto all = asio::cancellation_type::terminal | asio::cancellation_type::partial |

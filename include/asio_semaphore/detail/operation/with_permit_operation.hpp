@@ -37,8 +37,6 @@
 
 namespace asio_semaphore::detail {
 
-namespace asio = boost::asio;
-
 /// Passes a cancellation on to the current stage. The operation installs one cancellation handler,
 /// and never touches its slot again: afterwards the signal may be destroyed, or serve another
 /// operation. The cancellation handler and the operation share the relay; either may be destroyed
