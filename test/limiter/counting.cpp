@@ -418,6 +418,27 @@ BOOST_AUTO_TEST_CASE(the_clock_is_read_only_if_needed) {
     lim(1, o);
     admit();
     BOOST_TEST(looks([&] { admit(); }) == 0);
+    // The queue is full, and time changes nothing for those who wait.
+    o = options(1, 1000);
+    o.max_wait = limiter_options::duration::max();
+    lim(1, o);
+    admit();
+    admit();
+    BOOST_TEST(looks([&] { admit(); }) == 0);
+    BOOST_TEST(counts(0).queue_full == 1u);
+    // It does, because the waiter has a deadline, or because the newest may come first.
+    lim(1, options(1, 1000));
+    admit();
+    admit();
+    BOOST_TEST(looks([&] { admit(); }) > 0);
+    o = options(1, 1000);
+    o.order = queue_order::adaptive;
+    lim(1, o);
+    auto endless = within(0);
+    endless.max_wait = limiter_options::duration::max();
+    admit();
+    admit(endless);
+    BOOST_TEST(looks([&] { admit(); }) > 0);
     lim(2, with_law(options(10, 1000)));
     BOOST_TEST(looks([&] { a = &admit(); }) > 0);
     BOOST_TEST(looks([&] { finish(*a); }) > 0);

@@ -163,7 +163,9 @@ bool admission_line<Threads>::try_refuse(const admission_request& r) noexcept {
     std::lock_guard<typename Threads::mutex> lock(mutex_);
     if (check(r) != outcome::queued || requests_.empty() ||
         requests_.size() < options_.max_waiting ||
-        r.max_wait.value_or(options_.max_wait) <= duration::zero() || has_changed(Threads::now()))
+        r.max_wait.value_or(options_.max_wait) <= duration::zero() ||
+        // Without deadlines, no time changes anything, and the clock is not read.
+        (has_changed(never) && has_changed(Threads::now())))
         return false;
     note_candidate();
     const key_record* const record = requests_.find(r.key);
