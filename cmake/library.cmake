@@ -65,6 +65,7 @@ set(headers
     include/asio_semaphore/detail/state/admission_queue.hpp
     include/asio_semaphore/detail/state/alarm.hpp
     include/asio_semaphore/detail/state/cancellation_link.hpp
+    include/asio_semaphore/detail/state/key_tree.hpp
     include/asio_semaphore/detail/state/limiter_counts.hpp
     include/asio_semaphore/detail/state/limiter_state.hpp
     include/asio_semaphore/detail/state/ordered_set.hpp

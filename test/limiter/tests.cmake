@@ -8,6 +8,7 @@ asio_semaphore_tests(limiter
     edges.cpp
     gradient_limit.cpp
     keys.cpp
+    key_tree.cpp
     many_threads.cpp
     openmetrics.cpp
     priorities.cpp

@@ -43,7 +43,7 @@ foreach(file IN LISTS files)
             if(header MATCHES "^boost/asio")
                 message(SEND_ERROR "${file} belongs to the state layer, and includes Asio: ${header}")
             elseif(header MATCHES "^asio_semaphore" AND NOT header MATCHES "/detail/state/|/config\\.hpp$"
-                AND NOT (name MATCHES "^(limiter_state|limiter_counts|admission_line|admission_queue)$" AND header MATCHES "/limiter/"))
+                AND NOT (name MATCHES "^(limiter_state|limiter_counts|admission_line|admission_queue|key_tree)$" AND header MATCHES "/limiter/"))
                 message(SEND_ERROR "${file} belongs to the state layer, and includes a header of another layer: ${header}")
             endif()
         endif()

@@ -23,6 +23,7 @@
 //     record would give newcomers its own outdated service.
 
 #include <asio_semaphore/config.hpp>
+#include <asio_semaphore/detail/state/key_tree.hpp>
 #include <asio_semaphore/detail/state/ordered_set.hpp>
 #include <asio_semaphore/detail/state/wait_queue.hpp>
 
@@ -106,7 +107,6 @@ private:
 
 struct turn_node : tree_node {};
 struct length_node : tree_node {};
-struct key_node : tree_node {};
 struct service_node : tree_node {};
 
 /// A backlog, as an element of the sets that compare it with the backlogs of other keys.
@@ -125,14 +125,10 @@ struct queued_backlog : turn_node, length_node {
 class key_record : public key_node, public service_node {
 public:
     explicit key_record(std::uint64_t key) noexcept :
-        key_(key), backlogs_{{{*this, 0}, {*this, 1}, {*this, 2}, {*this, 3}}} {}
+        key_node(key), backlogs_{{{*this, 0}, {*this, 1}, {*this, 2}, {*this, 3}}} {}
     key_record(const key_record&) = delete;
     key_record& operator=(const key_record&) = delete;
 
-    /// Makes this the record of another key. @pre it is not in the queue
-    void use_for(std::uint64_t key) noexcept { key_ = key; }
-
-    std::uint64_t key() const noexcept { return key_; }
     std::ptrdiff_t held() const noexcept { return held_; }    // weights
     std::size_t running() const noexcept { return running_; } // admissions
     std::size_t waiting() const noexcept { return waiting_; } // requests
@@ -144,7 +140,6 @@ private:
     friend class admission_queue;
 
     bool is_present_ = false; // the key holds or waits, or has just entered
-    std::uint64_t key_;
     std::ptrdiff_t held_ = 0;
     std::size_t running_ = 0;
     std::size_t waiting_ = 0;
@@ -168,8 +163,7 @@ public:
     /// and the caller may free it; never for key 0.
     [[nodiscard]] bool leave(key_record& record) noexcept;
 
-    /// The number of keys that are present, without key 0; for_each_key visits them in ascending
-    /// order.
+    /// The number of keys that are present, without key 0; for_each_key visits them.
     std::size_t keys() const noexcept { return keys_; }
     template <typename F>
     void for_each_key(F f) const {
@@ -224,14 +218,6 @@ public:
     }
 
 private:
-    struct by_key {
-        static std::uint64_t key(const key_record& r) noexcept { return r.key_; }
-        static std::uint64_t key(std::uint64_t k) noexcept { return k; }
-        template <typename A, typename B>
-        bool operator()(const A& a, const B& b) const noexcept {
-            return key(a) < key(b);
-        }
-    };
     struct by_service {
         bool operator()(const key_record& a, const key_record& b) const noexcept {
             return a.served_ < b.served_;
@@ -281,7 +267,7 @@ private:
     std::uint64_t arrivals_ = 0;
     std::size_t size_ = 0;
     std::size_t keys_ = 0;
-    ordered_set<key_record, by_key, key_node> records_;         // without key 0's record
+    key_tree<key_record> records_;                              // without key 0's record
     ordered_set<key_record, by_service, service_node> present_; // without key 0's record
     ordered_set<queued_backlog, by_turn, turn_node> order_;     // the backlogs with a next
     std::array<priority_class, priorities> classes_;

@@ -22,7 +22,7 @@ struct tree_node {
 
 /// A set of elements that derive from Node. An element in several sets needs a Node of its own for
 /// each. Equal elements stay in the order in which they were inserted.
-/// @tparam Before called with two elements, and by find with an element and a key, in both orders
+/// @tparam Before orders two elements
 template <typename T, typename Before, typename Node = tree_node>
 class ordered_set {
 public:
@@ -75,20 +75,6 @@ public:
     /// Empties the set without touching its elements.
     void clear() noexcept { algorithms::init_header(&header_); }
 
-    /// Null if there is no such element.
-    template <typename Key>
-    T* find(const Key& key) const noexcept {
-        const compare_key<Key> before;
-        tree_node* const found = algorithms::find(&header_, key, before);
-        return found == &header_ ? nullptr : &element(found);
-    }
-
-    template <typename F>
-    void for_each(F f) const {
-        for (tree_node* node = header_.left; node != &header_; node = algorithms::next_node(node))
-            f(element(node));
-    }
-
 private:
     struct traits {
         using node = tree_node;
@@ -108,16 +94,6 @@ private:
         static constexpr color red() { return true; }
     };
     using algorithms = boost::intrusive::rbtree_algorithms<traits>;
-
-    template <typename Key>
-    struct compare_key {
-        bool operator()(const tree_node* node, const Key& key) const {
-            return Before()(element(node), key);
-        }
-        bool operator()(const Key& key, const tree_node* node) const {
-            return Before()(key, element(node));
-        }
-    };
 
     static T& element(tree_node* node) noexcept {
         return static_cast<T&>(static_cast<Node&>(*node));

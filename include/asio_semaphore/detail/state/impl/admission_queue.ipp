@@ -119,7 +119,7 @@ ASIO_SEMAPHORE_DECL key_record* admission_queue::find(std::uint64_t key) noexcep
 }
 
 ASIO_SEMAPHORE_DECL void admission_queue::enter(key_record& record) noexcept {
-    BOOST_ASSERT(record.key_ != 0 && !record.is_present_);
+    BOOST_ASSERT(record.key() != 0 && !record.is_present_);
     make_present(record);
     present_.insert(record);
     records_.insert(record);
