@@ -418,30 +418,35 @@ BOOST_AUTO_TEST_CASE(the_clock_is_read_only_if_needed) {
     lim(1, o);
     admit();
     BOOST_TEST(looks([&] { admit(); }) == 0);
-    // The queue is full, and time changes nothing for those who wait.
-    o = options(1, 1000);
-    o.max_wait = limiter_options::duration::max();
-    lim(1, o);
-    admit();
-    admit();
-    BOOST_TEST(looks([&] { admit(); }) == 0);
-    BOOST_TEST(counts(0).queue_full == 1u);
-    // It does, because the waiter has a deadline, or because the newest may come first.
-    lim(1, options(1, 1000));
-    admit();
-    admit();
-    BOOST_TEST(looks([&] { admit(); }) > 0);
-    o = options(1, 1000);
-    o.order = queue_order::adaptive;
-    lim(1, o);
-    auto endless = within(0);
-    endless.max_wait = limiter_options::duration::max();
-    admit();
-    admit(endless);
-    BOOST_TEST(looks([&] { admit(); }) > 0);
     lim(2, with_law(options(10, 1000)));
     BOOST_TEST(looks([&] { a = &admit(); }) > 0);
     BOOST_TEST(looks([&] { finish(*a); }) > 0);
+}
+
+// A later time can change the refusal if the request that waits has a deadline, or if the order may
+// turn.
+BOOST_AUTO_TEST_CASE(a_refusal_reads_the_clock_only_if_time_can_change_it) {
+    const auto endless = limiter_options::duration::max();
+    const auto looks = [&](queue_order order, limiter_options::duration max_wait,
+                           limiter_options::duration its) {
+        auto o = options(1, 1000);
+        o.order = order;
+        o.max_wait = max_wait;
+        lim(1, o);
+        at(1);
+        admit();
+        admission_request waiting;
+        waiting.max_wait = its;
+        BOOST_TEST(waits(admit(waiting)));
+        stopped_threads::looks = 0;
+        BOOST_TEST(s->try_refuse({}));
+        return stopped_threads::looks;
+    };
+    BOOST_TEST(looks(queue_order::fifo, endless, endless) == 0);
+    BOOST_TEST(looks(queue_order::fifo, milliseconds(1000), endless) == 0);
+    BOOST_TEST(looks(queue_order::fifo, endless, milliseconds(1000)) == 1);
+    BOOST_TEST(looks(queue_order::adaptive, endless, endless) == 0);
+    BOOST_TEST(looks(queue_order::adaptive, milliseconds(1000), endless) == 1);
 }
 
 // With 1,000 requests in flight, the sum grows by a thousand seconds each second.

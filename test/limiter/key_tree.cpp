@@ -107,15 +107,15 @@ BOOST_FIXTURE_TEST_CASE(the_longest_path_ends_after_64_bits, filled_tree) {
         insert(key);
     }
     BOOST_TEST(is_whole());
-    for (const std::size_t gone : {0, 63, 31, 60, 1}) {
+    for (const std::size_t gone : {0u, 63u, 31u, 60u, 1u}) {
         remove(path[gone]);
         BOOST_TEST(tree.find(path[gone]) == nullptr);
         BOOST_TEST(is_whole());
     }
 }
 
-// Elements leave in the order of their insertion, so that the first node of the tree leaves each
-// time. Whatever the order is, some nodes have two others below.
+// Elements leave in the order of their insertion, the first node of the tree first. Whatever that
+// order is, some nodes have two others below.
 BOOST_FIXTURE_TEST_CASE(
     a_node_without_others_below_takes_the_place_of_one_that_leaves, filled_tree) {
     const std::vector<std::uint64_t> mixes = {1, 0, 3, 5, 7, 2, 4, 6, 8};
@@ -132,12 +132,34 @@ BOOST_FIXTURE_TEST_CASE(
     }
 }
 
+// A limiter uses the records of keys that have left for other keys.
+BOOST_AUTO_TEST_CASE(a_node_that_has_left_serves_another_key) {
+    element above(key_that_mixes_to(0));
+    element left(key_that_mixes_to(2));
+    element right(key_that_mixes_to(1));
+    key_tree<element> tree;
+    for (element* const e : {&above, &left, &right})
+        tree.insert(*e);
+    tree.remove(above);
+    above.use_for(key_that_mixes_to(3));
+    BOOST_TEST(above.key() == key_that_mixes_to(3));
+    BOOST_TEST(tree.find(key_that_mixes_to(3)) == nullptr);
+    tree.insert(above);
+    BOOST_TEST(tree.find(key_that_mixes_to(0)) == nullptr);
+    BOOST_TEST(tree.find(key_that_mixes_to(1)) == &right);
+    BOOST_TEST(tree.find(key_that_mixes_to(2)) == &left);
+    BOOST_TEST(tree.find(key_that_mixes_to(3)) == &above);
+    std::size_t visits = 0;
+    tree.for_each([&](const element&) { ++visits; });
+    BOOST_TEST(visits == 3u);
+}
+
 BOOST_FIXTURE_TEST_CASE(random_changes_agree_with_a_map, filled_tree) {
     std::mt19937_64 random(test::seed());
     // Many keys share their first bits, so that paths are long and nodes have two nodes below.
     const auto any_key = [&] {
         const std::uint64_t low = random() % 8;
-        return key_that_mixes_to(random() % 2 == 0 ? low : low << (random() % 61));
+        return key_that_mixes_to(random() % 2 == 0 ? low : low << (random() % 64));
     };
     for (int step = 0; step < 20000; ++step) {
         const std::uint64_t key = any_key();

@@ -279,6 +279,20 @@ BOOST_AUTO_TEST_CASE(adaptive_turns_when_a_request_arrives_in_a_standing_queue) 
     check_counts();
 }
 
+BOOST_AUTO_TEST_CASE(adaptive_turns_when_a_request_arrives_although_nobody_has_a_deadline) {
+    lim(1, ordered(queue_order::adaptive, 1, 100));
+    admit();
+    admission_request endless;
+    endless.max_wait = limiter_options::duration::max();
+    client& b = admit(endless);
+    at(99);
+    BOOST_TEST(ended_as(admit(), outcome::queue_full));
+    at(100);
+    client& c = admit();
+    BOOST_TEST((ended_as(b, outcome::shed) && waits(c)));
+    check_counts();
+}
+
 BOOST_AUTO_TEST_CASE(L11_under_lifo_the_oldest_request_times_out) {
     lim(2, ordered(queue_order::lifo, 25, 1000));
     std::vector<client*> running;

@@ -137,7 +137,7 @@ void admission_line<Threads>::settle(time_point now, taken_type& taken) noexcept
 }
 
 // Whether time has changed what the queue decides: a waiter is overdue, or the newest come first
-// from now on. If nobody waits, `now` may be unset.
+// from now on. With `never`: whether any time can change that. If nobody waits, `now` may be unset.
 template <typename Threads>
 BOOST_FORCEINLINE bool admission_line<Threads>::has_changed(time_point now) const noexcept {
     return this->overdue(now) != nullptr || turns(now);

@@ -164,7 +164,7 @@ bool admission_line<Threads>::try_refuse(const admission_request& r) noexcept {
     if (check(r) != outcome::queued || requests_.empty() ||
         requests_.size() < options_.max_waiting ||
         r.max_wait.value_or(options_.max_wait) <= duration::zero() ||
-        // Without deadlines, no time changes anything, and the clock is not read.
+        // The clock is read only if a later time can change what the queue decides.
         (has_changed(never) && has_changed(Threads::now())))
         return false;
     note_candidate();
