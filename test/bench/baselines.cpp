@@ -10,6 +10,7 @@
 #include <boost/asio/post.hpp>
 
 #include <atomic>
+#include <chrono>
 #include <semaphore>
 
 namespace bench {
@@ -99,6 +100,13 @@ measurement run_dispatches(long operations) {
     return result;
 }
 
+measurement run_clock_readings(long operations) {
+    return timed(operations, [operations] {
+        for (long i = 0; i < operations; ++i)
+            keep(std::chrono::steady_clock::now());
+    });
+}
+
 } // namespace
 
 void add_baselines(suite& s) {
@@ -115,6 +123,7 @@ void add_baselines(suite& s) {
     s.add({"CAS", "compare-and-swap", "", 0, "", [](long n) {
                return run_tries<lone_counter>(n, 1);
            }});
+    s.add({"CLOCK", "a reading of the steady clock", "", 0, "", run_clock_readings});
     if (!second_thread::exists())
         return;
     s.add({"B6", "post, 1000 chains, two threads", "io_context", 0, "", [](long n) {
