@@ -3,12 +3,9 @@
 
 #pragma once
 
-// A limit algorithm of your own: Envoy's gradient controller. Once a minute it pins the limit to a
-// few requests, to measure the latency without load. In between, the limit follows the ratio of
-// that latency to the current one, with a tolerance of a quarter.
-//
-// Follows the adaptive concurrency filter of Envoy (https://github.com/envoyproxy/envoy) with its
-// default values, but without its jitter.
+// A limit algorithm of your own: Envoy's gradient controller (https://github.com/envoyproxy/envoy),
+// with its default values, but no jitter. Once a minute it pins the limit to a few requests, to
+// measure the latency without load. Otherwise the limit follows that latency over the current one.
 
 #include <asio_semaphore/limiter/limit_algorithm.hpp>
 
@@ -20,12 +17,11 @@
 class envoy_gradient {
 public:
     double operator()(const asio_semaphore::limit_sample& s) {
-        using namespace std::chrono_literals;
         if (!probing_ && s.at >= next_probe_) {
             probing_ = true;
             before_ = s.limit;
             since_ = s.at;
-            next_probe_ = s.at + 60s;
+            next_probe_ = s.at + std::chrono::minutes(1);
             latencies_.clear();
             return pinned;
         }
@@ -35,7 +31,7 @@ public:
         latencies_.push_back(std::chrono::duration<double>(s.latency).count());
         if (probing_ ? latencies_.size() < 50 : s.at < window_end_)
             return s.limit;
-        window_end_ = s.at + 100ms;
+        window_end_ = s.at + std::chrono::milliseconds(100);
         const auto middle = latencies_.begin() + static_cast<std::ptrdiff_t>(latencies_.size() / 2);
         std::nth_element(latencies_.begin(), middle, latencies_.end());
         const double median = *middle;

@@ -142,25 +142,31 @@ std::optional<options> parse(int argc, const char* const* argv) {
         "requests that may wait; when so many wait, further ones get the status 503 at once");
     add("--max-wait", max_wait, "1000",
         "milliseconds that a request may wait before it gets the status 503");
-    add("--busy-wait", busy_wait, "0",
+    auto* const has_busy_wait = add(
+        "--busy-wait", busy_wait, "0",
         "milliseconds that replace max-wait while the queue has not been empty for max-wait: a few "
         "times the duration of a request; 0: always use max-wait");
-    add("--order", order, "fifo",
+    auto* const has_order = add(
+        "--order", order, "fifo",
         "which waiting request is next: the oldest (fifo), the newest (lifo), or the newest only "
         "while the queue has not been empty for max-wait (adaptive)");
-    add("--max-per-client", max_per_client, "0",
+    auto* const has_max_per_client = add(
+        "--max-per-client", max_per_client, "0",
         "requests of one client in the handler at a time; 0: no cap, only fair shares; the header "
         "X-Client or, without it, the address identifies a client");
-    known
-        .add_flag(
-            "--priority-header", priority_header,
-            "take the priority of a request from the header X-Priority: from 0, the highest, to 3")
-        ->disable_flag_override();
-    known
-        .add_flag(
-            "--dry-run", dry_run,
-            "admit all requests, and count those that the limit would have held back")
-        ->disable_flag_override();
+    auto* const has_priority_header =
+        known
+            .add_flag(
+                "--priority-header", priority_header,
+                "take the priority of a request from the header X-Priority: from 0, the highest, "
+                "to 3")
+            ->disable_flag_override();
+    auto* const has_dry_run =
+        known
+            .add_flag(
+                "--dry-run", dry_run,
+                "admit all requests, and count those that the limit would have held back")
+            ->disable_flag_override();
     add("--work", work, "100,5000,16",
         "the work of a request: microseconds of computing, microseconds of a query to a simulated "
         "database, and how many queries at a time the database answers before it slows down");
@@ -168,12 +174,16 @@ std::optional<options> parse(int argc, const char* const* argv) {
         add("--work-schedule", schedule, "",
             "changes of the last number of --work, to show how the limit adapts: 5000:8,10000:16 "
             "sets it to 8 five seconds after the start, and to 16 after ten");
-    const auto* const has_fleet =
+    auto* const has_fleet =
         add("--fleet", fleet, "",
             "share --limit with all servers that use the same name on the same Redis or Valkey: "
             "redis://127.0.0.1:6379/name; --max-waiting and --max-wait apply to each server");
+    for (auto* const of_a_limiter :
+         {has_busy_wait, has_order, has_max_per_client, has_priority_header, has_dry_run})
+        has_fleet->excludes(of_a_limiter);
     add("--fleet-lease", lease, "10000",
-        "milliseconds until the permits of a crashed server are available again");
+        "milliseconds until the permits of a crashed server are available again")
+        ->needs(has_fleet);
     add("--trace", trace, "", "a file for the start and end of each handler, in nanoseconds");
 
     try {

@@ -693,7 +693,23 @@ BOOST_AUTO_TEST_CASE(options_that_cannot_be_get_one_line_and_exit_code_2) {
         {"--work-schedule", "1.5:8"},
         {"--work-schedule", "5000:8,5000:16"},
         {"--work-schedule", "5000:8,4999:16"},
-        {"--work-schedule", "86400001:8"}};
+        {"--work-schedule", "86400001:8"},
+        {"--fleet"},
+        {"--fleet", ""},
+        {"--fleet", "127.0.0.1:6379/name"},
+        {"--fleet", "redis:///name"},
+        {"--fleet", "redis://127.0.0.1:6379"},
+        {"--fleet", "redis://127.0.0.1:6379/"},
+        {"--fleet", "redis://127.0.0.1:65536/name"},
+        {"--fleet", "redis://127.0.0.1/name", "--limit", "auto"},
+        {"--fleet", "redis://127.0.0.1/name", "--limit", "0"},
+        {"--fleet", "redis://127.0.0.1/name", "--fleet-lease", "49"},
+        {"--fleet", "redis://127.0.0.1/name", "--busy-wait", "5"},
+        {"--fleet", "redis://127.0.0.1/name", "--order", "lifo"},
+        {"--fleet", "redis://127.0.0.1/name", "--max-per-client", "1"},
+        {"--fleet", "redis://127.0.0.1/name", "--priority-header"},
+        {"--fleet", "redis://127.0.0.1/name", "--dry-run"},
+        {"--fleet-lease", "1000"}};
     for (const auto& arguments : all) {
         class process server(arguments);
         const auto told = server.errors();

@@ -873,7 +873,7 @@ void simulation::run(std::size_t steps) {
 
 BOOST_AUTO_TEST_SUITE(fleet_machine_fleet)
 
-BOOST_AUTO_TEST_CASE(a_random_simulation_keeps_the_promises_of_the_contract) {
+BOOST_AUTO_TEST_CASE(F69_a_random_simulation_keeps_the_promises_of_the_contract) {
     const char* const given = std::getenv("ASIO_SEMAPHORE_FLEET_STEPS");
     const std::size_t steps = given != nullptr ? std::stoul(given) : 1'000'000;
     {

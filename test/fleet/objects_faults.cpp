@@ -60,9 +60,7 @@ using fragile = support::basic_fragile<recording>; // accepts all completion sig
 
 BOOST_FIXTURE_TEST_SUITE(fleet_objects_faults, fault_world)
 
-// F57.
-
-BOOST_AUTO_TEST_CASE(an_executor_that_fails_or_drops_at_a_grant_gives_the_permit_back) {
+BOOST_AUTO_TEST_CASE(F57_an_executor_that_fails_or_drops_at_a_grant_gives_the_permit_back) {
     for (const auto way : {ways::way::fail, ways::way::drop}) {
         BOOST_TEST_CONTEXT("way " << static_cast<int>(way)) {
             ended first, second, third, set, looked;
@@ -138,7 +136,7 @@ BOOST_AUTO_TEST_CASE(an_executor_that_fails_at_a_loss_or_an_answer_drops_only_th
     BOOST_TEST(is_empty());
 }
 
-BOOST_AUTO_TEST_CASE(an_allocator_that_fails_leaves_nothing_queued_and_loses_no_permit) {
+BOOST_AUTO_TEST_CASE(F57_an_allocator_that_fails_leaves_nothing_queued_and_loses_no_permit) {
     for (int n = 0; n < 2; ++n) {
         support::memory_book book;
         const auto bound = [&](ended& e) {
@@ -161,7 +159,7 @@ BOOST_AUTO_TEST_CASE(an_allocator_that_fails_leaves_nothing_queued_and_loses_no_
     }
 }
 
-BOOST_AUTO_TEST_CASE(a_handler_move_that_throws_anywhere_leaves_nothing) {
+BOOST_AUTO_TEST_CASE(F57_a_handler_move_that_throws_anywhere_leaves_nothing) {
     using start = std::function<void(fleet_permit&, ended&, int&)>;
     const start all[] = {
         [&](fleet_permit&, ended& e, int& left) { limit.async_acquire_permit(fragile(e, left)); },
@@ -540,7 +538,7 @@ BOOST_AUTO_TEST_CASE(
     BOOST_TEST(held("y") == 0);
 }
 
-// F58: a session whose context is destroyed after its first, second, ... handler.
+// A session whose context is destroyed after its first, second, ... handler.
 
 enum class owner { program, handlers, midway };
 
@@ -648,7 +646,7 @@ int run_and_destroy(int k, owner o, int where) {
     return ran;
 }
 
-BOOST_AUTO_TEST_CASE(a_context_may_end_after_every_handler_of_a_session) {
+BOOST_AUTO_TEST_CASE(F58_a_context_may_end_after_every_handler_of_a_session) {
     int most = 0;
     for (const owner o : {owner::program, owner::handlers, owner::midway}) {
         for (int where = 0; where < 4; ++where) {

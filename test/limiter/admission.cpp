@@ -125,7 +125,7 @@ BOOST_AUTO_TEST_CASE(the_users_classify_decides_what_an_error_code_counts_as) {
     BOOST_TEST(s.unreported == 0u);
 }
 
-BOOST_AUTO_TEST_CASE(an_admission_that_is_dropped_counts_as_ignored_and_unreported) {
+BOOST_AUTO_TEST_CASE(L76_an_admission_that_is_dropped_counts_as_ignored_and_unreported) {
     { const admission dropped = limit.try_admit(); }
     admission reset = limit.try_admit();
     reset.reset();

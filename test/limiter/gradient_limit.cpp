@@ -77,6 +77,10 @@ BOOST_AUTO_TEST_CASE(L51_a_modest_overload_lowers_the_limit_strictly) {
     }
 }
 
+BOOST_AUTO_TEST_CASE(L51_a_latency_slightly_too_high_lowers_the_limit_by_one) {
+    BOOST_TEST(experienced(100, 10, without_relearning()).window({.latency = 15.01}) == 99);
+}
+
 BOOST_AUTO_TEST_CASE(L52_the_limit_grows_by_its_root_only_where_it_is_reached) {
     auto f = experienced(100, 10, without_relearning());
     BOOST_TEST(f.window({.latency = 14, .peak = 80, .bound = false}) == 100);
@@ -133,6 +137,19 @@ BOOST_AUTO_TEST_CASE(L55_the_limit_falls_too_if_the_timeout_is_a_success_slower_
 }
 
 // A test can see the baseline only indirectly: by the latency at which the limit begins to fall.
+// The others in that window were admitted before the last decrease, so they say nothing.
+BOOST_AUTO_TEST_CASE(the_limit_falls_if_the_only_request_of_a_window_is_refused) {
+    auto f = experienced(100, 10);
+    f.window({.latency = 1000, .overloaded_every = 1});
+    const double before = f.limit;
+    for (int i = 0; i < 2; ++i) {
+        f.pass(600);
+        BOOST_TEST(f.sample(5000, before, true) == before);
+    }
+    f.pass(500);
+    BOOST_TEST(f.sample(1, before, true, outcome::overloaded) == 0.9 * before, close_to);
+}
+
 BOOST_AUTO_TEST_CASE(L56_the_baseline_is_not_learned_from_a_loaded_server) {
     auto base_is = [](hand_fed f, double base) {
         auto above = f;
@@ -242,6 +259,10 @@ BOOST_AUTO_TEST_CASE(L62_latencies_of_zero_and_less_are_ignored) {
     };
     BOOST_TEST(fed({0, -5}) == 75, close_to);
     BOOST_TEST(fed({0, -5}) == fed({}));
+    // A whole window of them.
+    auto f = experienced(100, 10);
+    BOOST_TEST(f.window({.latency = 0, .rate = 1000}) == 100);
+    BOOST_TEST(f.window({.latency = 20}) == 75, close_to);
 }
 
 BOOST_AUTO_TEST_CASE(L64_if_all_is_overload_the_limit_is_a_tenth_below_what_was_in_flight) {

@@ -164,7 +164,7 @@ private:
 
 BOOST_AUTO_TEST_SUITE(limiter_object_executors)
 
-BOOST_AUTO_TEST_CASE(nothing_that_ends_a_wait_calls_the_handler) {
+BOOST_AUTO_TEST_CASE(L94_nothing_that_ends_a_wait_calls_the_handler) {
     const struct {
         const char* name;
         void (*end)(one_waits&);
@@ -208,7 +208,7 @@ BOOST_AUTO_TEST_CASE(nothing_that_ends_a_wait_calls_the_handler) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(no_initiation_calls_the_handler) {
+BOOST_AUTO_TEST_CASE(L94_no_initiation_calls_the_handler) {
     const struct {
         const char* name;
         admission_request request;

@@ -94,7 +94,7 @@ struct shutdown_fixture {
 
 BOOST_FIXTURE_TEST_SUITE(limiter_object_lifetimes, lifetimes_fixture)
 
-BOOST_AUTO_TEST_CASE(a_move_takes_admissions_and_waiting_requests_along) {
+BOOST_AUTO_TEST_CASE(L93_a_move_takes_admissions_and_waiting_requests_along) {
     limiter_options o = patient();
     int changes = 0;
     o.on_limit_change = [&](double, double) {

@@ -633,7 +633,7 @@ BOOST_AUTO_TEST_CASE(a_coroutine_that_waits_is_destroyed_with_its_context) {
 }
 
 // An accept loop waits for a place before it accepts. The end of the limiter ends the loop.
-BOOST_AUTO_TEST_CASE(close_wakes_a_loop_that_waits_at_the_limit) {
+BOOST_AUTO_TEST_CASE(L97_close_wakes_a_loop_that_waits_at_the_limit) {
     std::vector<admission> sessions;
     error_code ended_with;
     limit.set_limit(3);

@@ -170,7 +170,7 @@ BOOST_AUTO_TEST_CASE(families_have_their_types_and_units) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(any_statistics_become_a_valid_text_of_as_many_lines) {
+BOOST_AUTO_TEST_CASE(L88_any_statistics_become_a_valid_text_of_as_many_lines) {
     const auto seed = test::seed();
     std::mt19937_64 random(seed);
     // Small enough that their sums do not overflow.

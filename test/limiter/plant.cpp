@@ -182,7 +182,7 @@ BOOST_AUTO_TEST_CASE(without_relearning_the_limit_may_stay_at_the_minimum) {
     BOOST_TEST(without < 0.1);
 }
 
-BOOST_AUTO_TEST_CASE(E9_the_limit_does_not_drift_in_five_hours_of_overload_and_lulls) {
+BOOST_AUTO_TEST_CASE(L58_E9_the_limit_does_not_drift_in_five_hours_of_overload_and_lulls) {
     only_a_law_that_adapts_meets("E9", [](law l) {
         auto o = plant(8, 3);
         o.schedule.clear();

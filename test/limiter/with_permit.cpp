@@ -128,7 +128,7 @@ BOOST_AUTO_TEST_CASE(more_urgent_operations_start_first) {
     complete();
 }
 
-BOOST_AUTO_TEST_CASE(the_admission_is_finished_with_the_operations_error_code) {
+BOOST_AUTO_TEST_CASE(L74_the_admission_is_finished_with_the_operations_error_code) {
     const struct {
         error_code ec;
         ended how;
@@ -157,7 +157,7 @@ BOOST_AUTO_TEST_CASE(the_admission_is_finished_with_the_operations_error_code) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(classify_overrides_what_an_error_counts_as) {
+BOOST_AUTO_TEST_CASE(L74_classify_overrides_what_an_error_counts_as) {
     limiter_options o = patient();
     o.classify = [](const error_code& ec) {
         return ec == asio::error::eof ? ended::overloaded : ended::ignored;
@@ -300,7 +300,7 @@ BOOST_AUTO_TEST_CASE(a_weight_of_zero_is_no_limit) {
     BOOST_TEST(limit.statistics().succeeded == 0u);
 }
 
-BOOST_AUTO_TEST_CASE(a_start_that_throws_gives_the_place_back_unreported) {
+BOOST_AUTO_TEST_CASE(L75_a_start_that_throws_gives_the_place_back_unreported) {
     for (const bool waits : {false, true}) {
         BOOST_TEST_CONTEXT("waits " << waits) {
             limiter own(context, 1, patient());
@@ -433,7 +433,7 @@ BOOST_AUTO_TEST_CASE(no_algorithm_sees_cancelled_waits_and_cancelled_operations)
     BOOST_TEST(own.limit() == 1.0);
 }
 
-BOOST_AUTO_TEST_CASE(of_nested_limiters_the_outer_one_sees_the_overload_of_the_inner_one) {
+BOOST_AUTO_TEST_CASE(L81_of_nested_limiters_the_outer_one_sees_the_overload_of_the_inner_one) {
     limiter inner(context, 1, patient(0));
     admission held = inner.try_admit();
     work.start(with_permit(limit, with_permit(inner, ends(end))));
