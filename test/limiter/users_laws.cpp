@@ -2,9 +2,9 @@
 // SPDX-License-Identifier: BSL-1.0
 
 // Runs the limit algorithms of example/17_own_law.cpp on the same simulated server as the
-// library's. In these workloads, the results must agree with those of independent re-implementations
-// of Netflix's and Envoy's algorithms in another simulation of that server; doc/limit_laws.md names
-// the workloads in which they differ.
+// library's. In these workloads, the results must agree with those of independent
+// re-implementations of Netflix's and Envoy's algorithms in another simulation of that server;
+// doc/limit_laws.md names the workloads in which they differ.
 
 #include "evaluation.hpp"
 
