@@ -836,6 +836,43 @@ BOOST_AUTO_TEST_CASE(a_store_stopped_after_any_step_comes_to_rest_and_reports_no
     }
 }
 
+// A push of the first connection, which nobody has fetched, is not one of the second.
+BOOST_AUTO_TEST_CASE(a_store_stopped_after_any_step_can_be_started_again) {
+    redis_server server;
+    redis_admin admin(server.port());
+    bool was_answered = false;
+    for (std::size_t n = 0; !was_answered; ++n) {
+        for (const bool rests : {false, true}) {
+            BOOST_TEST_CONTEXT("stopped after " << n << " handlers, rests: " << rests) {
+                session s(at(server.port()));
+                s.u.when_connected = [&] {
+                    admin.command("PUBLISH", channel_of(client), publish_text(1));
+                    s.store->send({acquire("a")}, 1);
+                };
+                s.store->start(s.u);
+                for (std::size_t i = 0; i != n; ++i)
+                    s.context.run_one();
+                was_answered = !s.u.replies.empty() && !s.u.pushes.empty();
+                s.store->stop();
+                if (rests)
+                    BOOST_REQUIRE(s.run_until([&] { return s.store->is_idle(); }));
+                s.u.when_connected = [] {
+                };
+                s.u.connections = 0;
+                s.u.replies.clear();
+                s.u.pushes.clear();
+                s.connect();
+                s.store->send({acquire("b", 2)}, 2);
+                BOOST_REQUIRE(s.is_answered());
+                BOOST_TEST(is_granted(s.u.replies[0][0]));
+                BOOST_TEST(s.u.pushes.empty());
+                BOOST_TEST(s.u.connections == 1u);
+            }
+        }
+        BOOST_REQUIRE(n < 1'000u);
+    }
+}
+
 BOOST_AUTO_TEST_CASE(a_store_stopped_inside_any_callback_comes_to_rest) {
     redis_server server;
     redis_admin admin(server.port());

@@ -56,8 +56,9 @@ struct client_access;
  *
  * @par Lifetime
  * The destructor ends the connection and does not wait: what `async_close` has not given back ends
- * with its lease. Semaphores and permits may outlive the client. Such semaphores are closed; such
- * permits stay valid until their leases end.
+ * with its lease. Semaphores and permits may outlive the client. Such semaphores are closed. Such
+ * permits stay valid until their leases end, and nothing tells that end: `async_wait_lost` has
+ * failed with `operation_aborted` when the client was destroyed.
  */
 class fleet_client {
     using bare = void(boost::system::error_code);

@@ -75,7 +75,8 @@ public:
     /**
      * With a limit of 1, a resource that remembers the largest number it has seen, and refuses
      * smaller ones, refuses every process that has lost the permit. With a larger limit it can
-     * refuse only numbers below `fleet_status::lowest_fencing`.
+     * refuse only numbers below `fleet_status::lowest_fencing`. If a failover loses grants, the
+     * server may give their numbers once more.
      */
     std::uint64_t fencing() const noexcept { return lease_ ? lease_->fence() : 0; }
 

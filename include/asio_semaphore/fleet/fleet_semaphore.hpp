@@ -140,7 +140,7 @@ public:
      * @throws std::invalid_argument if limit < 1; if the name is not as described; if the lease is
      * shorter than 50 ms, the margin not less than half of the lease, or the window 0; if an option
      * is negative, or a duration longer than a year; and if a semaphore of the same client and name
-     * has other options
+     * has other options, or had them and the server has not yet taken all its permits back
      */
     basic_fleet_semaphore(
         const executor_type& executor, fleet_client& client, const std::string& name,

@@ -125,6 +125,7 @@ private:
     user* user_ = nullptr;      // from start until stop
     bool is_running_ = false;   // async_run is under way
     bool is_receiving_ = false; // async_receive2 is under way
+    bool is_left_ = false;      // the connection was stopped: a later user hears nothing of it
     bool is_connected_ = false; // the user was told `connected`, but not yet `disconnected`
     std::size_t requests_ = 0;  // async_exec operations under way
     std::chrono::steady_clock::time_point connected_at_;

@@ -120,12 +120,13 @@ inline void redis_store::start(user& u) {
     user_ = &u;
     if (is_idle_but_for_pushes())
         connect();
-    // Otherwise operations of the last connection are still under way; when_ended connects again
-    // after they have completed.
+    // Otherwise operations of the last connection are still under way; when_ended connects after
+    // they have completed.
 }
 
 inline void redis_store::stop() {
     user_ = nullptr;
+    is_left_ = true;
     timer_.cancel();
     // T1: this cancels requests that were never written, and ends the connection, which ends the
     // written ones.
@@ -146,6 +147,10 @@ inline void redis_store::connect() {
     // A handshake takes several round trips, and computation on both sides.
     config_.ssl_handshake_timeout = std::max<milliseconds>(part, 1s);
 
+    is_left_ = false;
+    is_connected_ = false;
+    messages_.clear();
+    messages_before_.reset();
     reason_ = {};
     why_.clear();
     certificate_.clear();
@@ -192,6 +197,10 @@ inline void redis_store::on_run_ended(boost::system::error_code reason) {
 inline void redis_store::when_ended() {
     if (is_running_ || requests_ != 0 || user_ == nullptr)
         return;
+    if (is_left_) {
+        connect();
+        return;
+    }
     messages_before_.reset();
     hand_over(messages_.size());
     if (user_ == nullptr)
@@ -244,7 +253,7 @@ inline void redis_store::receive() {
 
 inline void redis_store::on_received(boost::system::error_code error) {
     is_receiving_ = false;
-    if (user_ == nullptr)
+    if (user_ == nullptr || is_left_)
         return;
     if (error) {
         end_connection(error); // the next connection receives again

@@ -118,7 +118,7 @@ inline void redis_store::on_executed(
     --requests_;
     if (user_ == nullptr)
         return;
-    if (error) {
+    if (error || is_left_) {
         end_connection(error);
         when_ended();
         return;
