@@ -859,14 +859,17 @@ BOOST_AUTO_TEST_CASE(a_store_stopped_after_any_step_can_be_started_again) {
                 s.u.when_connected = [] {
                 };
                 s.u.connections = 0;
+                s.u.ends.clear();
                 s.u.replies.clear();
                 s.u.pushes.clear();
                 s.connect();
+                BOOST_TEST(s.u.replies.empty());
                 s.store->send({acquire("b", 2)}, 2);
                 BOOST_REQUIRE(s.is_answered());
                 BOOST_TEST(is_granted(s.u.replies[0][0]));
                 BOOST_TEST(s.u.pushes.empty());
                 BOOST_TEST(s.u.connections == 1u);
+                BOOST_TEST(s.u.ends.empty());
             }
         }
         BOOST_REQUIRE(n < 1'000u);
@@ -911,6 +914,23 @@ BOOST_AUTO_TEST_CASE(a_store_stopped_while_it_waits_for_the_next_attempt_comes_t
     s.context.poll();
     BOOST_TEST(s.context.stopped()); // no work is left
     BOOST_TEST(s.store->is_idle());
+}
+
+BOOST_AUTO_TEST_CASE(a_store_stopped_between_two_attempts_can_be_started_again) {
+    redis_server server;
+    redis_admin admin(server.port());
+    session s(at(server.port()));
+    s.connect();
+    // The server ends the connection; a receive of pushes stays under way until the next one.
+    admin.command("CLIENT", "KILL", "TYPE", "pubsub");
+    BOOST_REQUIRE(s.has_ended());
+    s.store->stop();
+    s.store->start(s.u);
+    BOOST_REQUIRE(s.is_connected(2));
+    s.store->send({acquire("a")}, 2);
+    BOOST_REQUIRE(s.is_answered());
+    BOOST_TEST(s.u.ends.size() == 1u);
+    BOOST_TEST(s.u.connections == 2u);
 }
 
 BOOST_AUTO_TEST_CASE(a_store_abandoned_after_any_step_leaves_nothing) {

@@ -118,7 +118,7 @@ redis_store::make_context(std::optional<boost::asio::ssl::context> given) {
 
 inline void redis_store::start(user& u) {
     user_ = &u;
-    if (is_idle_but_for_pushes())
+    if (is_idle())
         connect();
     // Otherwise operations of the last connection are still under way; when_ended connects after
     // they have completed.
@@ -198,7 +198,8 @@ inline void redis_store::when_ended() {
     if (is_running_ || requests_ != 0 || user_ == nullptr)
         return;
     if (is_left_) {
-        connect();
+        if (!is_receiving_) // else its end would look like the end of the next connection
+            connect();
         return;
     }
     messages_before_.reset();
@@ -230,8 +231,8 @@ inline void redis_store::when_ended() {
     std::uniform_int_distribution<std::chrono::milliseconds::rep> jitter(0, longest_wait_.count());
     timer_.expires_after(std::chrono::milliseconds(jitter(random_)));
     longest_wait_ = std::min(2 * longest_wait_, store_detail::last_wait);
-    timer_.async_wait([self = shared_from_this()](boost::system::error_code) {
-        if (self->user_ != nullptr && self->is_idle_but_for_pushes())
+    timer_.async_wait([self = shared_from_this()](boost::system::error_code error) {
+        if (!error && self->user_ != nullptr && self->is_idle_but_for_pushes())
             self->connect();
     });
 }
@@ -253,8 +254,12 @@ inline void redis_store::receive() {
 
 inline void redis_store::on_received(boost::system::error_code error) {
     is_receiving_ = false;
-    if (user_ == nullptr || is_left_)
+    if (user_ == nullptr)
         return;
+    if (is_left_) {
+        when_ended();
+        return;
+    }
     if (error) {
         end_connection(error); // the next connection receives again
         return;
