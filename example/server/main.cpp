@@ -31,6 +31,9 @@ int run(const server::options& wanted) {
     } catch (const std::system_error& e) { // from opening the trace file
         std::cerr << "example_server: " << e.what() << '\n';
         return 2;
+    } catch (const std::invalid_argument& e) { // from the name of the fleet's limit
+        std::cerr << "example_server: --fleet: " << e.what() << '\n';
+        return 2;
     }
     server->start();
     std::cout << "listening on " << server->url() << std::endl;

@@ -239,6 +239,8 @@ std::optional<options> parse(int argc, const char* const* argv) {
         result.fleet = parse_fleet(fleet);
         result.fleet->lease =
             std::chrono::milliseconds(number("--fleet-lease", lease, 50, one_day_in_ms));
+        if (limiter.max_waiting == 0)
+            throw usage_error("--fleet needs a --max-waiting from 1 on, not '" + max_waiting + "'");
         if (limit == "auto" || result.limit == 0)
             throw usage_error(
                 "--fleet needs a --limit that is a number from 1 on, not '" + limit + "'");

@@ -703,6 +703,7 @@ BOOST_AUTO_TEST_CASE(options_that_cannot_be_get_one_line_and_exit_code_2) {
         {"--fleet", "redis://127.0.0.1:65536/name"},
         {"--fleet", "redis://127.0.0.1/name", "--limit", "auto"},
         {"--fleet", "redis://127.0.0.1/name", "--limit", "0"},
+        {"--fleet", "redis://127.0.0.1/name", "--max-waiting", "0"},
         {"--fleet", "redis://127.0.0.1/name", "--fleet-lease", "49"},
         {"--fleet", "redis://127.0.0.1/name", "--busy-wait", "5"},
         {"--fleet", "redis://127.0.0.1/name", "--order", "lifo"},

@@ -143,6 +143,29 @@ BOOST_AUTO_TEST_CASE(a_detached_permit_goes_back) {
     BOOST_TEST(limit.limit() == 2);
 }
 
+// The operation owns the initiation, and the handler destroys it. So does a coroutine that ends.
+BOOST_AUTO_TEST_CASE(a_release_survives_a_handler_that_destroys_its_initiation) {
+    // Not bind_immediate_executor, which copies the initiation.
+    struct immediate_handler {
+        using immediate_executor_type = asio::system_executor;
+        immediate_executor_type get_immediate_executor() const noexcept { return {}; }
+        void operator()(error_code) const { end(); }
+        std::function<void()> end;
+    };
+    const auto destroys_its_operation = [&](fleet_permit released) {
+        auto made = released.async_release(asio::deferred);
+        auto operation = std::make_unique<decltype(made)>(std::move(made));
+        std::move (*operation)(immediate_handler{[&] {
+            operation.reset();
+        }});
+        poll();
+        BOOST_TEST(operation == nullptr);
+    };
+    destroys_its_operation({});
+    destroys_its_operation(take());
+    BOOST_TEST(server.look_at("x").held == 0);
+}
+
 BOOST_AUTO_TEST_CASE(deferred_operations_start_when_they_are_called_and_can_be_copied) {
     auto one = limit.async_acquire_permit(asio::deferred);
     auto other = one;

@@ -243,10 +243,13 @@ public:
     template <typename Handler>
     void operator()(Handler&& handler) {
         std::decay_t<Handler> own(std::forward<Handler>(handler));
+        // The handler may be called, and destroy this object, before start_acquire returns.
+        const executor_type executor = executor_;
+        fleet_permit released = std::move(released_);
         release_request request;
-        detail::start_acquire(own, executor_, released_.lease_, request);
-        // The release is under way. If start_acquire throws, released_ gives the permit back.
-        released_.lease_.reset();
+        detail::start_acquire(own, executor, released.lease_, request);
+        // The release is under way. If start_acquire throws, `released` gives the permit back.
+        released.lease_.reset();
     }
 
 private:
