@@ -170,6 +170,19 @@ std::string publish_text(std::uint64_t serial) {
     return "1 a G " + std::to_string(serial) + " 1 1";
 }
 
+// Runs n handlers of a session that sends a call and is sent a push as soon as it is connected.
+// Returns whether both have arrived.
+bool is_done_after(std::size_t n, session& s, redis_admin& admin) {
+    s.u.when_connected = [&] {
+        admin.command("PUBLISH", channel_of(client), publish_text(1));
+        s.store->send({acquire("a")}, 1);
+    };
+    s.store->start(s.u);
+    for (std::size_t i = 0; i != n; ++i)
+        s.context.run_one();
+    return !s.u.replies.empty() && !s.u.pushes.empty();
+}
+
 // A certificate authority, and a server certificate for localhost and 127.0.0.1 that it has signed.
 struct certificates {
     std::filesystem::path folder;
@@ -822,14 +835,7 @@ BOOST_AUTO_TEST_CASE(a_store_stopped_after_any_step_comes_to_rest_and_reports_no
         BOOST_TEST_CONTEXT("stopped after " << n << " handlers") {
             admin.command("SCRIPT", "FLUSH");
             session s(at(server.port()));
-            s.u.when_connected = [&] {
-                admin.command("PUBLISH", channel_of(client), publish_text(1));
-                s.store->send({acquire("a")}, 1);
-            };
-            s.store->start(s.u);
-            for (std::size_t i = 0; i != n; ++i)
-                s.context.run_one();
-            was_answered = !s.u.replies.empty() && !s.u.pushes.empty();
+            was_answered = is_done_after(n, s, admin);
             // the end of the scope stops and checks
         }
         BOOST_REQUIRE(n < 1'000u);
@@ -845,14 +851,7 @@ BOOST_AUTO_TEST_CASE(a_store_stopped_after_any_step_can_be_started_again) {
         for (const bool rests : {false, true}) {
             BOOST_TEST_CONTEXT("stopped after " << n << " handlers, rests: " << rests) {
                 session s(at(server.port()));
-                s.u.when_connected = [&] {
-                    admin.command("PUBLISH", channel_of(client), publish_text(1));
-                    s.store->send({acquire("a")}, 1);
-                };
-                s.store->start(s.u);
-                for (std::size_t i = 0; i != n; ++i)
-                    s.context.run_one();
-                was_answered = !s.u.replies.empty() && !s.u.pushes.empty();
+                was_answered = is_done_after(n, s, admin);
                 s.store->stop();
                 if (rests)
                     BOOST_REQUIRE(s.run_until([&] { return s.store->is_idle(); }));

@@ -268,29 +268,19 @@ BOOST_AUTO_TEST_CASE(adaptive_turns_no_earlier_than_max_wait) {
 
 // The arrival evicts the oldest request only because the newest come first by then.
 BOOST_AUTO_TEST_CASE(adaptive_turns_when_a_request_arrives_in_a_standing_queue) {
-    lim(1, ordered(queue_order::adaptive, 1, 100));
-    admit();
-    client& b = admit(within(500));
-    at(99);
-    BOOST_TEST(ended_as(admit(), outcome::queue_full));
-    at(100);
-    client& c = admit();
-    BOOST_TEST((ended_as(b, outcome::shed) && waits(c)));
-    check_counts();
-}
-
-BOOST_AUTO_TEST_CASE(adaptive_turns_when_a_request_arrives_although_nobody_has_a_deadline) {
-    lim(1, ordered(queue_order::adaptive, 1, 100));
-    admit();
     admission_request endless;
     endless.max_wait = limiter_options::duration::max();
-    client& b = admit(endless);
-    at(99);
-    BOOST_TEST(ended_as(admit(), outcome::queue_full));
-    at(100);
-    client& c = admit();
-    BOOST_TEST((ended_as(b, outcome::shed) && waits(c)));
-    check_counts();
+    for (const admission_request& waiting : {within(500), endless}) {
+        lim(1, ordered(queue_order::adaptive, 1, 100));
+        admit();
+        client& b = admit(waiting);
+        after(milliseconds(99));
+        BOOST_TEST(ended_as(admit(), outcome::queue_full));
+        after(milliseconds(1));
+        client& c = admit();
+        BOOST_TEST((ended_as(b, outcome::shed) && waits(c)));
+        check_counts();
+    }
 }
 
 BOOST_AUTO_TEST_CASE(L11_under_lifo_the_oldest_request_times_out) {

@@ -8,8 +8,8 @@
 // A digital search tree: at depth d, bit d of the mixed key decides whether a key continues to the
 // left or to the right. Different keys are different when mixed. So a path has 65 elements at most,
 // whatever keys clients choose; with n keys that nobody has chosen, it has about log2(n). A step
-// down is an indexed load. In an ordered set it is a branch, which the processor mispredicts every
-// other time.
+// down is an indexed load, without the branch of an ordered set, which the processor cannot
+// predict.
 
 #include <asio_semaphore/config.hpp>
 #include <asio_semaphore/limiter/admission_request.hpp>
