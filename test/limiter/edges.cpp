@@ -371,8 +371,10 @@ BOOST_AUTO_TEST_CASE(a_wait_for_idle_is_cancelled_by_its_slot) {
     slot.fire();
     BOOST_TEST((i.end == outcome::aborted));
     BOOST_TEST(counts().cancelled == 0u);
-    slot.attach(j);
-    BOOST_TEST(s->enqueue_idle(j) == outcome::aborted); // its slot has fired before
+    limiter_link early(s);
+    early.attach(j);
+    early.fire();
+    BOOST_TEST(s->enqueue_idle(j) == outcome::aborted);
     finish(a);
     BOOST_TEST(s->enqueue_idle(j) == outcome::aborted);
     check_counts();
@@ -433,6 +435,46 @@ BOOST_AUTO_TEST_CASE(an_arrival_that_is_next_once_an_overdue_request_has_left_is
     finish(arriving);
     finish(other);
     BOOST_TEST(runs(heavy));
+}
+
+// The key of the arrival has no record, so the arrival tries twice to enter the queue. The first
+// attempt submits an overdue request, and what happens then concerns the arrival's link.
+BOOST_AUTO_TEST_CASE(a_link_may_fire_or_die_between_two_attempts_to_enter_the_queue) {
+    for (const bool fires : {false, true}) {
+        for (const bool dies : {false, true}) {
+            lim(2, options(10, 1000));
+            is_timer_late = true;
+            client& a = admit();
+            client& overdue = admit([] {
+                auto r = of(0, 2);
+                r.max_wait = milliseconds(1);
+                return r;
+            }());
+            after(milliseconds(1));
+            client& arriving = clients.emplace_back(of(7, 2));
+            auto link = std::make_unique<limiter_link>(s);
+            link->attach(arriving);
+            overdue.on_end = [&] {
+                if (fires)
+                    link->fire();
+                if (dies)
+                    link.reset();
+            };
+            start(arriving);
+            BOOST_TEST(ended_as(overdue, outcome::timed_out));
+            BOOST_TEST((arriving.link == nullptr) == dies);
+            if (fires) {
+                BOOST_TEST(ended_as(arriving, outcome::aborted));
+            } else {
+                BOOST_TEST(waits(arriving));
+                finish(a);
+                BOOST_TEST(runs(arriving));
+            }
+            check_counts();
+            is_timer_late = false;
+            leave_limiter();
+        }
+    }
 }
 
 // As if, in each row, something had happened between the look without the lock and try_enqueue.

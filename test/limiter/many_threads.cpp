@@ -90,6 +90,7 @@ outcome admit(
     const outcome p =
         s.try_enqueue(w) ? outcome::queued : with_record([&] { return s.enqueue(w, spare); });
     if (p != outcome::queued) {
+        s.detach(w);
         granted = w.granted();
         return p;
     }

@@ -33,6 +33,8 @@ namespace {
 using namespace test;
 using support::at_exit;
 using support::unassignable_executor;
+using support::ways;
+using support::wayward_executor;
 using io_limiter = basic_limiter<asio::io_context::executor_type>;
 
 struct lifetimes_fixture : fixture {
@@ -707,6 +709,57 @@ BOOST_AUTO_TEST_CASE(the_last_handler_of_a_slot_may_own_the_limiter) {
     limit->async_admit(handler_with_a_slot{signal.slot(), &end});
     context.poll();
     BOOST_TEST(end == asio::error::operation_aborted);
+}
+
+namespace {
+
+/// A request whose key has no record tries twice to enter the queue. The first attempt ends an
+/// overdue request, whose executor drops the handler.
+struct arrival_fixture : fixture {
+    arrival_fixture() { how.now = ways::way::drop; }
+
+    // The handler of the overdue request runs the action in its destructor.
+    template <typename Action>
+    void arrive_at_an_overdue_request(asio::cancellation_slot slot, Action action) {
+        admission_request brief = weighing(2), arriving = weighing(2);
+        brief.max_wait = 1ms;
+        arriving.key = 7;
+        limit.async_admit(
+            brief, asio::bind_executor(
+                       wayward_executor(elsewhere, how),
+                       [last = at_exit<Action>(std::move(action))](error_code, admission) {}));
+        let_time_pass(1ms);
+        limit.async_admit(arriving, o.on_completion(slot));
+    }
+
+    asio::io_context elsewhere;
+    ways how;
+    limiter limit{context, 2, patient()};
+    admission held = limit.try_admit();
+    operation o;
+};
+
+} // namespace
+
+BOOST_FIXTURE_TEST_CASE(
+    a_handler_dropped_during_an_arrival_may_own_the_arrivals_signal, arrival_fixture) {
+    auto own = std::make_unique<asio::cancellation_signal>();
+    arrive_at_an_overdue_request(own->slot(), [&] { own.reset(); });
+    BOOST_TEST((own == nullptr));
+    BOOST_TEST(limit.waiting() == 1u);
+    held.finish();
+    poll();
+    BOOST_TEST(o.admitted());
+}
+
+BOOST_FIXTURE_TEST_CASE(
+    a_handler_dropped_during_an_arrival_may_emit_the_arrivals_signal, arrival_fixture) {
+    asio::cancellation_signal signal; // lives on, and must not touch the operation, which has ended
+    arrive_at_an_overdue_request(
+        signal.slot(), [&] { signal.emit(asio::cancellation_type::terminal); });
+    BOOST_TEST(limit.waiting() == 0u);
+    poll();
+    BOOST_TEST(o.failed(aborted));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

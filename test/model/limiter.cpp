@@ -198,6 +198,7 @@ public:
             }
             if (o == outcome::queued)
                 return;
+            s->detach(c);
             p = c.granted();
         }
         c.ends(o, p, s);

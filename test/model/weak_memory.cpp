@@ -100,6 +100,8 @@ outcome acquire(world& w, state_type& state, std::ptrdiff_t n, link_type* link =
     const outcome result = state.enqueue(*own);
     if (result == outcome::queued)
         static_cast<void>(own.release());
+    else
+        state.detach(*own);
     return result;
 }
 

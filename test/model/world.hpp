@@ -410,6 +410,8 @@ public:
                     fail("an acquire that began after the context's shutdown was queued");
                 return;
             }
+            if (link != nullptr)
+                of.state->detach(own->as_waiter());
         }
         if (shut && result != outcome::abandoned)
             fail(

@@ -258,4 +258,43 @@ BOOST_AUTO_TEST_CASE(a_link_without_a_waiter_is_harmless) {
     BOOST_TEST(s->waiting() == 0u);
 }
 
+BOOST_AUTO_TEST_CASE(a_link_may_die_before_its_waiter_enters_the_queue) {
+    for (const bool fires : {false, true}) {
+        const auto s = make(0);
+        hand_made_waiter w(1);
+        auto canceller = std::make_unique<link_type>(s);
+        canceller->attach(w);
+        if (fires)
+            canceller->fire();
+        canceller.reset();
+        BOOST_TEST((w.link == nullptr));
+        BOOST_TEST(s->enqueue(w) == (fires ? outcome::aborted : outcome::queued));
+        s->cancel();
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_link_forgets_a_waiter_that_never_enters_the_queue) {
+    const auto s = make(0);
+    link_type canceller(s);
+    {
+        auto w = std::make_unique<hand_made_waiter>(1);
+        canceller.attach(*w);
+        canceller.fire();
+        BOOST_TEST(s->enqueue(*w) == outcome::aborted);
+        s->detach(*w);
+        BOOST_TEST((w->link == nullptr));
+    }
+    canceller.fire();
+}
+
+BOOST_AUTO_TEST_CASE(a_waiter_may_lose_its_link_before_it_is_detached) {
+    const auto s = make(0);
+    {
+        link_type canceller(s);
+        canceller.attach(a);
+    }
+    s->detach(a);
+    BOOST_TEST((a.link == nullptr));
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -280,12 +280,28 @@ private:
 
     template <typename Executor>
     static void enqueue(memory& own, const Executor& executor, const state_pointer& state) {
+        conclude(own, executor, state, Request::enqueue(executor, state, *own.operation));
+    }
+
+    template <typename Executor>
+    static void conclude(
+        memory& own, const Executor& executor, const state_pointer& state, outcome result) {
         acquire_operation& operation = *own.operation;
-        const outcome result = Request::enqueue(executor, state, operation);
         own.release();
         if (result != outcome::queued) // otherwise the queue owns it, and it may be gone
             end(operation, executor, state, result);
     }
+
+    /// Detaches an operation from its link at the end of the scope, unless it has been queued.
+    struct attachment {
+        state_type& state;
+        acquire_operation* operation;
+
+        ~attachment() {
+            if (operation != nullptr)
+                state.detach(*operation);
+        }
+    };
 
     // These own the executor and a reference to the state, because the object may be destroyed
     // meanwhile: by what becomes of the other operations, or of the slot's last handler.
@@ -298,8 +314,15 @@ private:
     template <typename Slot, typename Executor>
     BOOST_NOINLINE static void
     enqueue_cancellable(memory& own, Slot& slot, Executor executor, state_pointer state) {
-        slot.template emplace<slot_canceller>(state).attach(*own.operation);
-        enqueue(own, executor, state);
+        outcome result;
+        {
+            attachment attached{*state, own.operation};
+            slot.template emplace<slot_canceller>(state).attach(*own.operation);
+            result = Request::enqueue(executor, state, *own.operation);
+            if (result == outcome::queued)
+                attached.operation = nullptr; // the queue owns it, and it may be gone
+        }
+        conclude(own, executor, state, result);
     }
 
     /// Submits an operation that has not been queued, or drops it.

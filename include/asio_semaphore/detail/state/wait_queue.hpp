@@ -124,7 +124,8 @@ public:
     virtual bool is_inside() const noexcept = 0;
 
     union {
-        // Until the waiter is taken: the link that may cancel it. Guarded by the state's mutex.
+        // Until the waiter is taken: the link that may cancel it, or null. Guarded by the state's
+        // mutex.
         cancellation_link<Threads>* link;
         // Afterwards: the state, to which the waiter owns one reference.
         waiting_line<Threads>* state;
@@ -134,6 +135,9 @@ public:
     ends then = ends::nothing; // set when taken
     bool is_timed;             // this is a timed_waiter with a deadline
     bool holds_work;           // guarded by the state's mutex
+    // Guarded by the state's mutex: whether a link that is gone fired before the waiter entered the
+    // queue.
+    bool was_cancelled = false;
 
 protected:
     ~waiter() = default;

@@ -53,6 +53,9 @@ public:
     /// Aborts the waiters that are in the queue when the call begins; returns how many it aborted.
     std::size_t cancel() noexcept { return end(phase::open, outcome::aborted); }
 
+    /// Separates w, which has not entered the queue and is about to end, from its link.
+    void detach(waiter_type& w) noexcept;
+
     /// Admits no more requests: waiters and later arrivals end as `closed`.
     void close() noexcept { end(phase::closed, outcome::closed); }
 
@@ -105,7 +108,7 @@ protected:
     outcome ends_at_once(const waiter_type& w) const noexcept;
     outcome why_not() const noexcept;
     static bool is_cancelled(const waiter_type& w) noexcept {
-        return w.link != nullptr && w.link->fired_;
+        return w.link != nullptr ? w.link->fired_ : w.was_cancelled;
     }
     /// Whether w may join: it has no deadline, or the alarm covers its deadline. @param is_alarmed
     /// see enqueue
@@ -179,6 +182,7 @@ private:
     void stand_last(waiter_type& w) noexcept;
     static void let_hold_work(waiter_type& w) noexcept;
     void leave_alarm(timed_waiter_type& w) noexcept;
+    static void let_go(link_type* link) noexcept;
     void pass_work_on() noexcept;
     std::size_t take_some(queue_type& queue, outcome result, taken_type& taken) noexcept;
 

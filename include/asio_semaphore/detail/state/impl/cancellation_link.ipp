@@ -17,8 +17,6 @@ cancellation_link<Threads>::cancellation_link(boost::intrusive_ptr<state_type> s
 template <typename Threads>
 cancellation_link<Threads>::~cancellation_link() {
     // acquire: the thread that cleared target_ is done with this link [grant_and_end_of_the_link].
-    // This cannot read a null from before the waiter entered the queue, because a link outlives the
-    // initiation.
     if (target_.load(std::memory_order_acquire) != nullptr)
         state_->disarm(*this);
 }

@@ -50,7 +50,7 @@ BOOST_FORCEINLINE void waiting_line<Threads>::join(waiter_type& w) noexcept {
     // relaxed, both: the mutex orders them.
     waiting_.store(waiting_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
     if (w.link != nullptr)
-        w.link->target_.store(&w, std::memory_order_relaxed);
+        w.link->is_queued_ = true;
 }
 
 template <typename Threads>
@@ -162,10 +162,21 @@ waiting_line<Threads>::take(waiter_type& w, outcome result, taken_type& taken) n
         pass_work_on();
     if (w.is_timed)
         leave_alarm(static_cast<timed_waiter_type&>(w));
+    let_go(link);
+}
+
+template <typename Threads>
+BOOST_FORCEINLINE void waiting_line<Threads>::let_go(link_type* link) noexcept {
     // release: the last access to the link; the link's destructor may free it as soon as it reads
     // the null [grant_and_end_of_the_link].
     if (link != nullptr)
         link->target_.store(nullptr, std::memory_order_release);
+}
+
+template <typename Threads>
+void waiting_line<Threads>::detach(waiter_type& w) noexcept {
+    std::lock_guard<typename Threads::mutex> lock(mutex_);
+    let_go(std::exchange(w.link, nullptr));
 }
 
 template <typename Threads>
@@ -250,7 +261,7 @@ void waiting_line<Threads>::cancel(link_type& link) noexcept {
     link.fired_ = true;
     // relaxed: written under the mutex only.
     waiter_type* const w = link.target_.load(std::memory_order_relaxed);
-    if (w != nullptr && phase_ != phase::shut) {
+    if (w != nullptr && link.is_queued_ && phase_ != phase::shut) {
         take_out(*w, outcome::aborted, here.taken);
         make_way(here.taken);
     }
@@ -260,8 +271,10 @@ template <typename Threads>
 void waiting_line<Threads>::disarm(link_type& link) noexcept {
     std::lock_guard<typename Threads::mutex> lock(mutex_);
     // relaxed: written under the mutex only.
-    if (waiter_type* const w = link.target_.load(std::memory_order_relaxed))
+    if (waiter_type* const w = link.target_.load(std::memory_order_relaxed)) {
         w->link = nullptr;
+        w->was_cancelled = link.fired_;
+    }
 }
 
 template <typename Threads>
