@@ -762,4 +762,24 @@ BOOST_FIXTURE_TEST_CASE(
     BOOST_TEST(o.failed(aborted));
 }
 
+// The arrival has a deadline, and the limiter has no timer yet. With the timer under way, the
+// second attempt to enter the queue evicts a request.
+BOOST_FIXTURE_TEST_CASE(
+    a_handler_dropped_while_a_timer_is_on_its_way_may_destroy_the_context, shutdown_fixture) {
+    asio::io_context elsewhere;
+    ways how;
+    how.now = ways::way::drop;
+    limit.emplace(*context, 1, patient(1));
+    held = limit->try_admit();
+    limit->async_admit(
+        of_priority(1),
+        asio::bind_executor(wayward_executor(elsewhere, how), dying([&] { context.reset(); })));
+    operation arriving;
+    limit->async_admit(waiting_for(1h), arriving.on_completion());
+    BOOST_TEST(!context.has_value());
+    BOOST_TEST(o.abandoned());
+    BOOST_TEST(arriving.abandoned());
+    held.finish();
+}
+
 BOOST_AUTO_TEST_SUITE_END()

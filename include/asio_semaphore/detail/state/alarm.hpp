@@ -78,15 +78,16 @@ public:
     /// Destroys the timer, because the execution context shuts down.
     virtual void shut() noexcept = 0;
 
-    /// Calls post() for an idle timer, to have it cancelled; the caller is in a section. If post()
-    /// fails, the timer stays set and fires once for nothing.
+    /// Calls post() for an idle timer, to have it cancelled, unless the context has shut down. If
+    /// post() fails, the timer stays set and fires once for nothing.
     void try_post() noexcept;
 
     void posted() noexcept;
     void dropped() noexcept;
 
     /// Announces, while it exists, that a waiter with this deadline is about to enter the queue. It
-    /// counts as a section: a shutdown of the context waits for its end.
+    /// is no section: enqueue may submit a handler that its executor drops and that destroys the
+    /// context, and a shutdown waits for every section but the thread's own submissions.
     class expectation {
     public:
         expectation(alarm& a, time_point deadline) noexcept;
@@ -99,7 +100,6 @@ public:
 
     private:
         alarm& alarm_;
-        bool is_section_;
     };
 
     /// True if the caller may touch the timer, for as long as next() returns true.
@@ -115,6 +115,22 @@ public:
 
 private:
     friend state_type;
+
+    /// Counts as a section while it exists: a shutdown of the context waits for the end of post().
+    class posting {
+    public:
+        explicit posting(alarm& a) noexcept;
+        posting(const posting&) = delete;
+        posting& operator=(const posting&) = delete;
+        ~posting();
+
+        /// Calls alarm::post, unless the context has shut down.
+        void post() const;
+
+    private:
+        alarm& alarm_;
+        bool is_allowed_;
+    };
 
     /// Whether the deadline of a waiter that enters the queue now is noticed in time: the timer is
     /// set for that time or earlier, or some thread is still going to look at the deadlines.

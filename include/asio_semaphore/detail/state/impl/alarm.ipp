@@ -13,15 +13,30 @@
 namespace asio_semaphore::detail {
 
 template <typename Threads>
+alarm<Threads>::posting::posting(alarm& a) noexcept : alarm_(a) {
+    std::lock_guard<typename Threads::mutex> lock(a.state_.mutex_);
+    is_allowed_ = !a.is_shut();
+    // relaxed: as in section::count.
+    if (is_allowed_)
+        a.state_.lifetime_.fetch_add(state_type::one_section, std::memory_order_relaxed);
+}
+
+template <typename Threads>
+alarm<Threads>::posting::~posting() {
+    if (is_allowed_)
+        alarm_.state_.drop(state_type::one_section);
+}
+
+template <typename Threads>
+void alarm<Threads>::posting::post() const {
+    if (is_allowed_)
+        alarm_.post();
+}
+
+template <typename Threads>
 void alarm<Threads>::try_post() noexcept {
-    {
-        // The submissions of this thread may have made the context shut down.
-        std::lock_guard<typename Threads::mutex> lock(state_.mutex_);
-        if (is_shut())
-            return;
-    }
     BOOST_TRY {
-        post();
+        posting(*this).post();
     }
     BOOST_CATCH(...) {}
     BOOST_CATCH_END
@@ -30,11 +45,6 @@ void alarm<Threads>::try_post() noexcept {
 template <typename Threads>
 alarm<Threads>::expectation::expectation(alarm& a, time_point deadline) noexcept : alarm_(a) {
     std::lock_guard<typename Threads::mutex> lock(a.state_.mutex_);
-    is_section_ = !a.is_shut();
-    if (!is_section_)
-        return;
-    // relaxed: as in section::count.
-    a.state_.lifetime_.fetch_add(state_type::one_section, std::memory_order_relaxed);
     ++a.expected_;
     if (deadline < a.wanted_)
         a.wanted_ = deadline;
@@ -42,8 +52,6 @@ alarm<Threads>::expectation::expectation(alarm& a, time_point deadline) noexcept
 
 template <typename Threads>
 alarm<Threads>::expectation::~expectation() {
-    if (!is_section_)
-        return;
     bool is_idle;
     {
         std::lock_guard<typename Threads::mutex> lock(alarm_.state_.mutex_);
@@ -53,13 +61,11 @@ alarm<Threads>::expectation::~expectation() {
     }
     if (is_idle)
         alarm_.try_post();
-    alarm_.state_.drop(state_type::one_section);
 }
 
 template <typename Threads>
 void alarm<Threads>::expectation::post() const {
-    if (is_section_)
-        alarm_.post();
+    posting(alarm_).post();
 }
 
 template <typename Threads>
