@@ -3,18 +3,18 @@
 
 #include "objects_world.hpp"
 
+#include <support/executors.hpp>
+
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/detached.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/asio/thread_pool.hpp>
 
 #include <algorithm>
 #include <array>
-#include <functional>
 #include <future>
 #include <memory>
 #include <thread>
@@ -24,32 +24,6 @@
 // context is destroyed.
 
 using namespace test;
-
-namespace {
-
-struct when_it_goes {
-    std::function<void()> call;
-    ~when_it_goes() { call(); }
-};
-/// Calls a function when its last copy is destroyed.
-struct owning_executor {
-    asio::io_context::executor_type inner;
-    std::shared_ptr<when_it_goes> owned;
-
-    asio::execution_context& query(asio::execution::context_t) const noexcept {
-        return inner.context();
-    }
-    static constexpr asio::execution::blocking_t query(asio::execution::blocking_t) noexcept {
-        return asio::execution::blocking.never;
-    }
-    template <typename F>
-    void execute(F&& f) const {
-        asio::post(inner, std::forward<F>(f));
-    }
-    bool operator==(const owning_executor& other) const noexcept { return owned == other.owned; }
-};
-
-} // namespace
 
 BOOST_FIXTURE_TEST_SUITE(fleet_objects_ends, fleet_world)
 
@@ -710,7 +684,7 @@ BOOST_AUTO_TEST_CASE(the_last_executor_of_a_semaphore_is_destroyed_with_no_lock_
     std::thread asks;
     ended first;
     {
-        auto owned = std::make_shared<when_it_goes>();
+        auto owned = std::make_shared<support::when_it_goes>();
         owned->call = [&] {
             asks = std::thread([&, asked] {
                 static_cast<void>(a.client.statistics());
@@ -718,7 +692,7 @@ BOOST_AUTO_TEST_CASE(the_last_executor_of_a_semaphore_is_destroyed_with_no_lock_
             });
             was_free = answer.wait_for(10s) == std::future_status::ready;
         };
-        basic_fleet_semaphore<owning_executor> limit(
+        basic_fleet_semaphore<support::owning_executor> limit(
             {context.get_executor(), std::move(owned)}, a.client, "x", 1);
         run_client();
         limit.async_acquire_permit_for(1h, asio::bind_executor(context, recording(first)));

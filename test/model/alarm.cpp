@@ -63,6 +63,10 @@ public:
         acquire_as(index, *first);
     }
 
+    void install_timer() {
+        first->state->install_alarm(std::make_unique<model_alarm>(*first->state, executor));
+    }
+
     /// This thread runs the executor this many times.
     void run_executor(int times) {
         for (int i = 0; i < times; ++i) {
@@ -208,6 +212,10 @@ const deed closes{"close", [](w& x, n t) {
 const deed destroys{"destroy", [](w& x, n) {
                         x.first->object = owner();
                     }};
+const deed destroys_the_last{"destroy_last", [](w& x, n t) {
+                                 x.references[t].reset();
+                                 x.first->object = owner();
+                             }};
 const deed shuts_down{"shutdown", [](w& x, n) {
                           x.shut_down();
                       }};
@@ -309,6 +317,21 @@ BOOST_AUTO_TEST_CASE(waits_end_while_the_executor_runs) {
         }
     }
     all.print_total("ends of waits");
+}
+
+// Nobody waits any more, so the thread that destroys the semaphore drops the last reference to the
+// state.
+BOOST_AUTO_TEST_CASE(a_state_with_a_timer_ends_while_its_context_is_destroyed) {
+    exploration all;
+    const searched with_a_timer{
+        [](w& x) {
+            x.install_timer();
+            x.references.clear();
+            x.references.resize(2);
+        },
+        ",with_a_timer"};
+    explore(all, nobody_waits, {&destroys_the_last, &shuts_down}, with_a_timer);
+    all.print_total("last references beside the end of the context");
 }
 
 // Several threads run the executor: expired timers and posted functions run at the same time.

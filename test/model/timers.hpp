@@ -64,6 +64,7 @@ public:
     int cannot_set = 0;         ///< the number of times that a timer cannot be set
     bool has_lost = false;      ///< whether one of these has happened
     bool could_not_set = false; ///< whether the last kind has happened
+    bool is_gone = false;       ///< destroyed with its context
 
     time_point now = at(0);
 
@@ -98,6 +99,10 @@ public:
         executor_.timers_.push_back(this);
     }
     ~model_alarm() override {
+        scheduler::get().point(access::read, &executor_, "the timer is destroyed");
+        scheduler::get().trace_value(executor_.is_gone);
+        if (executor_.is_gone && !is_shut_)
+            fail("a timer is destroyed after its context");
         auto& all = executor_.timers_;
         all.erase(std::find(all.begin(), all.end(), this));
     }

@@ -306,6 +306,34 @@ struct last_submission_and_shutdown : world {
     }
 };
 
+/// The end of a state whose timer uses the context, during the shutdown of the context.
+struct last_reference_and_shutdown : world {
+    last_reference_and_shutdown() : world(0) {
+        state->install_alarm(std::make_unique<timer>(*this));
+    }
+    void thread(unsigned index, state_type&) {
+        if (index == 0) {
+            object.reset();
+        } else {
+            registry->shutdown();
+            context.write();
+        }
+    }
+
+    struct timer final : alarm_type {
+        explicit timer(world& w) : alarm_type(*w.state), all(w) {}
+        ~timer() override {
+            if (!is_shut)
+                all.context.read();
+        }
+        void post() override {}
+        void shut() noexcept override { is_shut = true; }
+
+        world& all;
+        bool is_shut = false;
+    };
+};
+
 /// The alarm handles its timer during the shutdown of the context.
 struct alarm_and_shutdown : world {
     static constexpr bool own_references = true;
@@ -522,6 +550,7 @@ const std::vector<named_search> searches{
     SCENARIO(last_references, 2),
     SCENARIO(grant_and_shutdown, 2),
     SCENARIO(last_submission_and_shutdown, 2),
+    SCENARIO(last_reference_and_shutdown, 2),
     SCENARIO(end_and_shutdown, 2),
     SCENARIO(alarm_and_shutdown, 2),
     SCENARIO(expectation_and_shutdown, 2),
@@ -555,7 +584,7 @@ const std::vector<weakening> weakenings{
      "release_while_the_head_is_cancelled"},
     {"semaphore_state.ipp", "settle", kind::store, order::release, order::relaxed,
      "release_behind_a_head_that_is_cancelled"},
-    {"waiting_line.ipp", "take", kind::store, order::release, order::relaxed,
+    {"waiting_line.ipp", "let_go", kind::store, order::release, order::relaxed,
      "grant_and_end_of_the_link"},
     {"cancellation_link.ipp", "~cancellation_link", kind::load, order::acquire, order::relaxed,
      "grant_and_end_of_the_link"},
@@ -565,8 +594,6 @@ const std::vector<weakening> weakenings{
      "grant_and_shutdown"},
     {"waiting_line.ipp", "await_sections", kind::load, order::acquire, order::relaxed,
      "grant_and_shutdown"},
-    {"waiting_line.ipp", "try_add_reference", kind::load, order::acquire, order::relaxed,
-     "last_submission_and_shutdown"},
     {"state_registry.hpp", "intrusive_ptr_release", kind::subtract, order::acq_rel, order::release,
      "last_of_a_context"},
     {"state_registry.hpp", "intrusive_ptr_release", kind::subtract, order::acq_rel, order::acquire,

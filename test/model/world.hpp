@@ -490,6 +490,7 @@ public:
         scheduler::get().point(access::write, &context_alive, "end of the context");
         scheduler::get().trace_value(0);
         context_alive = false;
+        executor.is_gone = true;
         registry->shutdown();
         while (run_one(false)) {
         }

@@ -10,8 +10,11 @@
 #include "hand_made_waiter.hpp"
 
 #include <atomic>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -20,6 +23,20 @@ using namespace test;
 
 struct registry_fixture : state_fixture {
     hand_made_waiter a{1}, b{1}, c{1}, two{2};
+};
+
+/// An alarm whose destructor runs an action.
+class dying_alarm final : public asio_semaphore::detail::alarm<threads> {
+public:
+    dying_alarm(state& of, std::function<void()> action) :
+        asio_semaphore::detail::alarm<threads>(of), action_(std::move(action)) {}
+    ~dying_alarm() override { action_(); }
+
+    void post() override {}
+    void shut() noexcept override {}
+
+private:
+    std::function<void()> action_;
 };
 
 } // namespace
@@ -178,6 +195,43 @@ BOOST_AUTO_TEST_CASE(shutdown_waits_for_a_submission_by_another_thread) {
     BOOST_TEST(waited);
     BOOST_TEST(a.submitted == 1);
     BOOST_TEST(b.destroyed == 1);
+}
+
+// The last reference to a state is dropped beside the shutdown. The alarm's timer and executor use
+// the context until they are destroyed.
+BOOST_AUTO_TEST_CASE(shutdown_waits_for_the_end_of_a_state_that_another_thread_destroys) {
+    auto s = make(0);
+    std::atomic<bool> dying{false}, shutting{false}, dead{false};
+    s->install_alarm(std::make_unique<dying_alarm>(*s, [&] {
+        dying = true;
+        while (!shutting)
+            std::this_thread::yield();
+        // As above.
+        for (int i = 0; i < 1000; ++i)
+            std::this_thread::yield();
+        dead = true;
+    }));
+    std::thread destroyer([&] { s.reset(); });
+    while (!dying)
+        std::this_thread::yield();
+    shutting = true;
+    states->shutdown();
+    const bool waited = dead;
+    destroyer.join();
+    BOOST_TEST(waited);
+}
+
+// As an executor that owns its context does.
+BOOST_AUTO_TEST_CASE(a_state_that_is_destroyed_may_destroy_its_context) {
+    auto s = make(0), other = make(0), inner = make(0);
+    other->enqueue(a);
+    inner->install_alarm(std::make_unique<dying_alarm>(*inner, [&] { states->shutdown(); }));
+    s->install_alarm(std::make_unique<dying_alarm>(*s, [&] {
+        inner.reset();
+        states->shutdown();
+    }));
+    s.reset();
+    BOOST_TEST(a.destroyed == 1);
 }
 
 // If a thread with a higher priority only yielded, the other thread might never run.

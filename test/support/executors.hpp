@@ -9,12 +9,14 @@
 #include <boost/asio/execution.hpp>
 #include <boost/asio/execution_context.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/prefer.hpp>
 #include <boost/asio/query.hpp>
 #include <boost/asio/require.hpp>
 
 #include <algorithm>
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <stdexcept>
 #include <type_traits>
@@ -229,6 +231,35 @@ public:
 private:
     boost::asio::io_context* context_;
     ways* how_;
+};
+
+struct when_it_goes {
+    std::function<void()> call;
+    ~when_it_goes() { call(); }
+};
+/// An I/O executor that calls a function when its last copy is destroyed.
+struct owning_executor {
+    boost::asio::io_context::executor_type inner;
+    std::shared_ptr<when_it_goes> owned;
+
+    boost::asio::execution_context& query(boost::asio::execution::context_t) const noexcept {
+        return inner.context();
+    }
+    static constexpr boost::asio::execution::blocking_t
+    query(boost::asio::execution::blocking_t) noexcept {
+        return boost::asio::execution::blocking.never;
+    }
+    template <typename F>
+    void execute(F&& f) const {
+        boost::asio::post(inner, std::forward<F>(f));
+    }
+
+    friend bool operator==(const owning_executor& a, const owning_executor& b) noexcept {
+        return a.owned == b.owned;
+    }
+    friend bool operator!=(const owning_executor& a, const owning_executor& b) noexcept {
+        return !(a == b);
+    }
 };
 
 /// Meets only the minimum requirements of an associated or immediate executor: it runs functions

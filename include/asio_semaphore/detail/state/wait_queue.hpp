@@ -79,8 +79,20 @@ public:
 
     template <typename F>
     void for_each(F f) const {
-        for (list_node* node = end_.next; node != &end_; node = node->next)
-            f(*node);
+        find_if([&f](list_node& node) {
+            f(node);
+            return false;
+        });
+    }
+
+    /// The first element for which f returns true; null if there is none.
+    template <typename F>
+    list_node* find_if(F f) const {
+        for (list_node* node = end_.next; node != &end_; node = node->next) {
+            if (f(*node))
+                return node;
+        }
+        return nullptr;
     }
 
 private:

@@ -196,7 +196,16 @@ private:
         submission* const outer;
     };
 
+    // A call of destroy on the current thread. The thread's pointer refers to the innermost one.
+    // What a line owns, such as an executor or a user's function, may own the context, which is
+    // then destroyed inside that call.
+    struct destruction {
+        const waiting_line* const of;
+        destruction* const outer;
+    };
+
     // For the registry, when the execution context shuts down.
+    bool is_being_destroyed_here() const noexcept;
     bool try_add_reference() noexcept;
     void shut() noexcept;
     static void submit_rest() noexcept;

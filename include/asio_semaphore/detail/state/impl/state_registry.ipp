@@ -29,20 +29,23 @@ void state_registry<Threads>::erase(state_type& state) noexcept {
     state.is_listed_ = false;
 }
 
-// Unlists the next state and returns it with a reference added; null after the last.
+// Unlists the next state and returns it with a reference added; null after the last. Leaves in the
+// list the states that are being destroyed, which have neither waiters nor sections. After the
+// last, others_left says whether other threads are destroying some of these.
 template <typename Threads>
-auto state_registry<Threads>::take_one() noexcept -> state_type* {
+auto state_registry<Threads>::take_one(bool& others_left) noexcept -> state_type* {
     std::lock_guard<typename Threads::mutex> lock(mutex_);
     shut_ = true;
-    while (!states_.empty()) {
-        auto& state = static_cast<state_type&>(states_.front());
-        intrusive_list::remove(state);
-        state.is_listed_ = false;
-        // If this fails, the state is being destroyed: its destructor waits for the mutex, and it
-        // has neither waiters nor sections.
-        if (state.try_add_reference())
-            return &state;
+    auto* const state = static_cast<state_type*>(states_.find_if(
+        [](list_node& node) { return static_cast<state_type&>(node).try_add_reference(); }));
+    if (state != nullptr) {
+        intrusive_list::remove(*state);
+        state->is_listed_ = false;
+        return state;
     }
+    others_left = states_.find_if([](list_node& node) {
+        return !static_cast<state_type&>(node).is_being_destroyed_here();
+    }) != nullptr;
     return nullptr;
 }
 
@@ -52,9 +55,14 @@ void state_registry<Threads>::shutdown() noexcept {
     // Shut all states first: a handler that is destroyed below must not find a state that would
     // still submit.
     intrusive_list shut;
-    while (state_type* const state = take_one()) {
+    bool others_left = false;
+    while (state_type* const state = take_one(others_left)) {
         state->shut();
         shut.push_back(*state);
+    }
+    for (unsigned looks = 0; others_left; ++looks) {
+        Threads::back_off(looks);
+        take_one(others_left);
     }
     taken_waiters<Threads> abandoned;
     shut.for_each([](list_node& node) { static_cast<state_type&>(node).await_sections(); });

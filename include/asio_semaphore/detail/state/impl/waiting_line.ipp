@@ -23,6 +23,7 @@ waiting_line<Threads>::waiting_line(boost::intrusive_ptr<registry_type> registry
 
 template <typename Threads>
 waiting_line<Threads>::~waiting_line() {
+    alarm_.reset(); // uses the context, which may be destroyed once the line is no longer listed
     registry_->erase(*this);
 }
 
@@ -341,9 +342,8 @@ void waiting_line<Threads>::abandon_queue(taken_type& abandoned) noexcept {
 template <typename Threads>
 bool waiting_line<Threads>::try_add_reference() noexcept {
     for (;;) {
-        // acquire: if the last reference is already gone, all earlier submissions happened before
-        // the destruction of the context [last_submission_and_shutdown].
-        auto lifetime = lifetime_.load(std::memory_order_acquire);
+        // relaxed: if the last reference is already gone, the shutdown waits for the destruction.
+        auto lifetime = lifetime_.load(std::memory_order_relaxed);
         if (lifetime == 0)
             return false;
         // relaxed: the caller holds the mutex of the registry, which lists the state.
@@ -354,8 +354,20 @@ bool waiting_line<Threads>::try_add_reference() noexcept {
 }
 
 template <typename Threads>
+bool waiting_line<Threads>::is_being_destroyed_here() const noexcept {
+    const auto* d = Threads::template thread_pointer<destruction>();
+    while (d != nullptr && d->of != this)
+        d = d->outer;
+    return d != nullptr;
+}
+
+template <typename Threads>
 BOOST_NOINLINE void waiting_line<Threads>::destroy() noexcept {
+    destruction*& current = Threads::template thread_pointer<destruction>();
+    destruction here{this, current};
+    current = &here;
     delete this;
+    current = here.outer;
 }
 
 } // namespace asio_semaphore::detail
