@@ -136,6 +136,23 @@ BOOST_AUTO_TEST_CASE(L55_the_limit_falls_too_if_the_timeout_is_a_success_slower_
         BOOST_TEST(f.window({.latency = 1000}) == 1);
 }
 
+// The requests of before the timeouts succeeded, but none of them took as long as the timeout.
+BOOST_AUTO_TEST_CASE(L55_a_timeout_just_above_a_latency_in_doubt_is_not_learned) {
+    for (const double timeout : {31.0, 40.0, 44.0}) {
+        BOOST_TEST_CONTEXT(timeout) {
+            auto f = experienced(100, 10);
+            BOOST_TEST(f.window({.latency = 30}) == 50);
+            for (int i = 0; i < 60 && f.limit > 1; ++i) {
+                const double before = f.limit;
+                BOOST_TEST(f.window({.latency = timeout, .overloaded_every = 1}) < before);
+            }
+            BOOST_TEST(f.limit == 1);
+            for (int i = 0; i < 20; ++i)
+                BOOST_TEST(f.window({.latency = timeout, .overloaded_every = 1}) == 1);
+        }
+    }
+}
+
 // A test can see the baseline only indirectly: by the latency at which the limit begins to fall.
 // The others in that window were admitted before the last decrease, so they say nothing.
 BOOST_AUTO_TEST_CASE(the_limit_falls_if_the_only_request_of_a_window_is_refused) {
@@ -198,6 +215,16 @@ BOOST_AUTO_TEST_CASE(L60_a_latency_that_does_not_fall_with_the_limit_is_learned)
     // From now on this latency is accepted.
     const double before = f.limit;
     BOOST_TEST(f.window({.latency = 30}) >= before);
+}
+
+// At half the limit, all requests wait in the queue for longer than their clients do. Requests that
+// took as long succeeded before.
+BOOST_AUTO_TEST_CASE(L60_a_latency_is_learned_even_if_all_requests_die_in_the_queue_meanwhile) {
+    auto f = experienced(100, 10);
+    BOOST_TEST(f.window({.latency = 30}) == 50);
+    f.window({.latency = 30, .overloaded_every = 1});
+    f.base = 30;
+    BOOST_TEST(f.window({.latency = 30, .overloaded_every = 1}) == 100);
 }
 
 BOOST_AUTO_TEST_CASE(a_latency_that_falls_with_the_limit_is_not_learned) {

@@ -159,6 +159,21 @@ BOOST_AUTO_TEST_CASE(E8_a_shared_server_is_used_but_not_shared_fairly) {
     measure(our_laws()[1], 0.95, 450);
 }
 
+// As W-f, with twice the wait. At the limits that the algorithm tries, every request that is served
+// has waited in the queue for almost as long as its client does, so that none succeeds.
+BOOST_AUTO_TEST_CASE(a_slow_dependency_is_found_even_if_all_requests_die_in_the_queue) {
+    auto o = steady(0.8);
+    o.schedule.push_back({60, 0.8 * capacity, [](server& s) {
+                              s.io = 0.1;
+                          }});
+    o.duration = 60;
+    const double served =
+        over_seeds(o, our_laws()[0], [](const result& r) { return r.goodput(45, 60); });
+    std::cout << "a slow dependency: goodput " << served / capacity << " of the capacity\n";
+    BOOST_TEST(served >= 0.5 * capacity);
+    BOOST_TEST(over_seeds(o, controls()[0], [](const result& r) { return r.goodput(45, 60); }) < 1);
+}
+
 // The first windows of an overload may show a latency that is far too low, because short requests
 // end first. With relearning, the latency at the minimum corrects it.
 BOOST_AUTO_TEST_CASE(without_relearning_the_limit_may_stay_at_the_minimum) {

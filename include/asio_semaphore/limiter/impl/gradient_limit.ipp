@@ -53,13 +53,16 @@ ASIO_SEMAPHORE_DECL double gradient_limit::operator()(const limit_sample& sample
     if (settling_.is_out_of_date(sample))
         return limit;
     const bool has_settled = settling_.has_settled(sample.at);
-    if (sample.result == outcome::overloaded && !died_elsewhere(latency)) {
+    const bool succeeded = sample.result == outcome::success;
+    if (!succeeded && !died_elsewhere(latency)) {
         window_.add_overload(latency, baseline_.latency(), has_settled);
-    } else if (has_settled) {
-        window_.add_success(latency);
-    } else {
+    } else if (!has_settled) {
         window_.close();
         return limit;
+    } else if (succeeded) {
+        window_.add_success(latency);
+    } else {
+        window_.add_ordinary(latency);
     }
     // Reacts to an overload at once: at the end of the window it would be too late for many
     // requests.
@@ -75,7 +78,7 @@ ASIO_SEMAPHORE_DECL double gradient_limit::operator()(const limit_sample& sample
 // down for good.
 ASIO_SEMAPHORE_DECL bool gradient_limit::died_elsewhere(double latency) const {
     // While the cause of the latency is in doubt, a latency that was usual when the doubt began is
-    // acceptable.
+    // acceptable. Only a latency at which requests succeed can become the baseline: see shrink.
     const double base = baseline_.latency();
     const double usual = std::max(base, doubt_.since().latency);
     return base > 0 && !window::is_refusal(latency, base) && latency <= options_.tolerance * usual;
@@ -221,12 +224,16 @@ ASIO_SEMAPHORE_DECL double gradient_limit::shrink(
     time_point now, const operating_point& here, double gradient, bool at_floor) {
     const double limit = here.limit, peak = window_.peak();
     const bool bound = window_.is_bound();
+    doubt_.note_success(window_.longest_success());
     if (options_.relearn && !baseline_.is_too_slow(here.latency)) {
-        if (at_floor && doubt_.stays_at_floor())
+        // A server whose requests all end at the same timeout also has a latency that does not fall
+        // with the limit.
+        const bool credible = doubt_.is_credible(here.latency);
+        if (credible && at_floor && doubt_.stays_at_floor())
             return relearn(now, here, true);
         if (!bound)
             doubt_.interrupt();
-        else {
+        else if (credible) {
             if (doubt_.is_ripe(here))
                 probing_.put_off(now);
             if (doubt_.is_not_ours(here))

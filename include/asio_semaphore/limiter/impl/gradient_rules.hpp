@@ -125,6 +125,13 @@ public:
     /// The operating point at which the latency was first too high.
     const operating_point& since() const { return since_; }
 
+    /// Notes the latency of the slowest request that succeeded in a window; 0 if none did.
+    void note_success(double longest) { longest_success_ = std::max(longest_success_, longest); }
+    /// Whether a request that took this long or longer has succeeded since the doubt began.
+    /// Otherwise this latency may be a timeout. In the windows themselves, no request may have
+    /// succeeded: at a low limit, all may wait in the queue for longer than their clients do.
+    bool is_credible(double latency) const { return latency <= rounding * longest_success_; }
+
     bool is_ripe(const operating_point& here) const {
         return since_.limit > 0 && here.limit <= fallen_part * since_.limit;
     }
@@ -160,13 +167,17 @@ public:
     bool stays_at_floor() { return ++windows_at_floor_ > floor_windows; }
     void leave_floor() { windows_at_floor_ = 0; }
 
-    void interrupt() { since_ = {}; }
-    void end() {
+    void interrupt() {
         since_ = {};
+        longest_success_ = 0;
+    }
+    void end() {
+        interrupt();
         suspected_ = false;
     }
 
 private:
+    static constexpr double rounding = 1 + 1e-9; // a mean may exceed its largest part by that
     static constexpr double fallen_part = 0.6;
     static constexpr double again_part = 0.5;
     static constexpr double not_ours_elasticity = 0.4;
@@ -178,6 +189,7 @@ private:
     }
 
     operating_point since_;
+    double longest_success_ = 0;
     bool descending_ = false; // the limit has been halved before
     bool suspected_ = false;
     int windows_at_floor_ = 0;

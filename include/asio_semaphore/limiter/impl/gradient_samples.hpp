@@ -48,6 +48,11 @@ public:
     void close() { is_open_ = false; }
 
     void add_success(double latency) {
+        longest_success_ = std::max(longest_success_, latency);
+        add_ordinary(latency);
+    }
+    /// Counts an overload that the server did not cause.
+    void add_ordinary(double latency) {
         ++successes_;
         success_time_ += latency;
         ++measured_;
@@ -99,6 +104,7 @@ public:
     }
 
     double successes() const { return successes_; }
+    double longest_success() const { return longest_success_; } // 0 if no request succeeded
     double peak() const { return peak_; }
     bool is_bound() const { return is_bound_; }
     double latency() const { return measured_ > 0 ? measured_time_ / measured_ : 0; }
@@ -127,6 +133,7 @@ private:
     double finished_ = 0;  // all samples, including requests admitted before the epoch
     double successes_ = 0; // and overloads not caused by the server
     double success_time_ = 0;
+    double longest_success_ = 0; // of the requests that did succeed
     double overloads_ = 0;
     double refusals_ = 0;                     // overloads that the server refused at once
     double overload_time_ = 0;                // of the other overloads
