@@ -74,6 +74,39 @@ BOOST_AUTO_TEST_CASE(without_memory_samples_get_lost_but_no_places) {
     BOOST_TEST(samples.size() == before + 1);
 }
 
+BOOST_AUTO_TEST_CASE(the_next_sample_carries_what_a_lost_one_would_have_shown) {
+    using namespace test;
+    lim(20, with_law(options(10, 1000)));
+    std::vector<client*> held;
+    for (int i = 0; i < 18; ++i)
+        held.push_back(&admit());
+    after(milliseconds(1));
+    law = [&](const limit_sample& sample) {
+        if (samples.size() == 1) {
+            for (std::size_t i = 1; i <= 16; ++i) // the buffer is full now
+                finish(*held[i]);
+            client& wide = admit(of(0, 18)); // reaches the limit
+            after(milliseconds(1));
+            has_memory = false;
+            s->finish(*std::exchange(wide.held, {}), ended::success, true);
+            has_memory = true;
+        }
+        return sample.limit;
+    };
+    finish(*held[0]);
+    BOOST_TEST_REQUIRE(samples.size() == 17u);
+    BOOST_TEST(samples.back().in_flight == 3);
+    finish(*held[17]);
+    BOOST_TEST(samples.back().in_flight == 20);
+    BOOST_TEST(samples.back().bound);
+    after(milliseconds(1));
+    client& next = admit();
+    after(milliseconds(1));
+    finish(next);
+    BOOST_TEST(samples.back().in_flight == 1);
+    BOOST_TEST(!samples.back().bound);
+}
+
 // During each call of the algorithm, exactly one more sample is reported.
 BOOST_AUTO_TEST_CASE(a_sample_left_for_later_needs_little_memory) {
     using namespace test;

@@ -134,20 +134,22 @@ bool limiter_state<Threads>::end_admission(ending& e) noexcept {
     e.excess.reset(records_.take_excess());
     if (is_sample) {
         // A limit that was lowered below what is in flight counts as reached, too.
-        const bool bound = bound_ || peak_ >= whole_;
-        const limit_sample sample{now, now - p.since, e.result, peak_, bound, limit_};
-        peak_ = in_flight_ - p.weight;
-        bound_ = false;
-        if (!is_left) {
-            // The place is given back only after the algorithm has seen this sample, so that a
-            // decrease precedes the next grant.
-            is_shown_ = true;
-            e.shown = {sample, algorithm_, epoch_};
-            e.keeps_place = true;
-            return true;
-        }
-        if (!samples_.full())
+        bound_ = bound_ || peak_ >= whole_;
+        // If there is no room, the sample is lost, and the next one says how much was in flight.
+        if (!samples_.full()) {
+            const limit_sample sample{now, now - p.since, e.result, peak_, bound_, limit_};
+            peak_ = in_flight_ - p.weight;
+            bound_ = false;
+            if (!is_left) {
+                // The place is given back only after the algorithm has seen this sample, so that a
+                // decrease precedes the next grant.
+                is_shown_ = true;
+                e.shown = {sample, algorithm_, epoch_};
+                e.keeps_place = true;
+                return true;
+            }
             samples_.push_back(sample);
+        }
         is_more_left_ = true;
         if (!is_shown_)
             take_sample(e.shown, true);
@@ -200,7 +202,9 @@ bool limiter_state<Threads>::take_sample(showing& shown, bool goes_on) noexcept 
 
 // Called by one thread at a time, with no lock held. Other threads leave their samples in samples_
 // meanwhile. No thread is kept here forever: after a number of samples, if others keep reporting,
-// the next thread that reports shows the rest.
+// the next thread that reports shows the rest. It could not take over earlier without waiting for
+// the algorithm. So if the report that ends a burst arrives just then, the samples that are left
+// move the limit only with the first report after the burst.
 template <typename Threads>
 void limiter_state<Threads>::show(showing shown, const ending* held) noexcept {
     const duration latency = shown.sample.latency; // the latency of `held`
