@@ -125,6 +125,34 @@ BOOST_AUTO_TEST_CASE(the_users_classify_decides_what_an_error_code_counts_as) {
     BOOST_TEST(s.unreported == 0u);
 }
 
+BOOST_AUTO_TEST_CASE(the_users_classify_may_finish_or_destroy_the_admission) {
+    static std::optional<admission> place;
+    using misuse = void (*)();
+    const misuse misuses[] = {
+        [] { place->finish(ended::overloaded); }, [] { place->finish(error_code()); },
+        [] { place->reset(); },
+        [] {
+            place.reset();
+        }};
+    static misuse does;
+    limiter_options o = patient();
+    o.classify = [](const error_code&) {
+        does();
+        return ended::success;
+    };
+    for (const misuse each : misuses) {
+        limiter own(context, 1, o);
+        does = each;
+        place.emplace(own.try_admit());
+        place->finish(error_code());
+        BOOST_TEST(own.in_flight() == 0);
+        const limiter_statistics s = own.statistics();
+        BOOST_TEST(s.succeeded == 1u);
+        BOOST_TEST(s.overloaded + s.ignored == 0u);
+        place.reset();
+    }
+}
+
 BOOST_AUTO_TEST_CASE(L76_an_admission_that_is_dropped_counts_as_ignored_and_unreported) {
     { const admission dropped = limit.try_admit(); }
     admission reset = limit.try_admit();

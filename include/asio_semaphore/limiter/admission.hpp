@@ -80,8 +80,10 @@ public:
     /// `classify` turns the error code into an @ref outcome.
     /** @param ec the result of the work; no error for success */
     void finish(const boost::system::error_code& ec) noexcept {
-        if (state_)
-            end(state_->options().classify(ec), true);
+        if (!state_)
+            return;
+        admission own(std::move(*this)); // classify may use this admission, or destroy it
+        own.end(own.state_->options().classify(ec), true);
     }
 
     /// Gives the place back as the destructor does: ignored and unreported.

@@ -80,8 +80,8 @@ struct limiter_options {
     /// the limit would have held back.
     bool enforce = true;
 
-    /// Turns the error code that finishes an admission into an outcome. It must not throw, because
-    /// `finish` is `noexcept`.
+    /// Turns the error code that finishes an admission into an outcome. The admission is empty by
+    /// then. It must not throw, because `finish` is `noexcept`.
     outcome (*classify)(const boost::system::error_code&) = default_outcome;
 
     /// Called after each change of the limit, with no lock held. Calls for changes in quick
