@@ -280,6 +280,12 @@ public:
             timer->run();
     }
 
+    /// Does what the destructor of an admission does.
+    void forget(client& c) {
+        BOOST_REQUIRE(c.held.has_value());
+        s->forget(*std::exchange(c.held, {}));
+    }
+
     /// Moves the clock. The timer fires when the clock passes its time.
     void after(std::chrono::steady_clock::duration d) {
         const time_point then = stopped_threads::the_time + d;

@@ -911,7 +911,7 @@ BOOST_AUTO_TEST_CASE(the_algorithm_sees_no_sample_after_the_end) {
 BOOST_AUTO_TEST_CASE(an_assertion_fails_after_a_thousand_unfinished_admissions) {
     const auto forget = [&](int n) {
         for (int i = 0; i < n; ++i) {
-            finish(admit(), ended::ignored, false);
+            limiter_fixture::forget(admit());
             clients.clear();
         }
     };
@@ -933,6 +933,44 @@ BOOST_AUTO_TEST_CASE(an_assertion_fails_after_a_thousand_unfinished_admissions) 
     }
     lim(2, options(10, 1000)); // no algorithm
     forget(1100);
+    BOOST_TEST(assertions == 1);
+    BOOST_TEST(s->statistics().unreported == 1100u);
+}
+
+BOOST_AUTO_TEST_CASE(no_assertion_fails_for_admissions_that_are_not_forgotten_one_by_one) {
+    constexpr std::size_t many = 1100;
+    assertions = 0;
+    // Given back without a report, as what no handler has received is.
+    lim(many, with_law(options(10, 1000)));
+    for (std::size_t i = 0; i < many; ++i)
+        finish(admit(), ended::ignored, false);
+    // Destroyed after the end of the limiter or of the context.
+    for (const bool is_shut : {false, true}) {
+        lim(many, with_law(options(10, 1000)));
+        forget(admit());
+        const auto held = some(many);
+        if (is_shut)
+            states->shutdown();
+        else
+            s->close();
+        for (client* c : held)
+            forget(*c);
+        BOOST_TEST(s->statistics().unreported == many + 1);
+    }
+    BOOST_TEST(assertions == 0);
+}
+
+BOOST_AUTO_TEST_CASE(admissions_from_before_the_first_forgotten_one_do_not_count) {
+    assertions = 0;
+    lim(1100, with_law(options(10, 1000)));
+    for (client* c : some(1100))
+        forget(*c);
+    BOOST_TEST(assertions == 0);
+    clients.clear();
+    for (client* c : some(998))
+        forget(*c);
+    BOOST_TEST(assertions == 0);
+    forget(admit());
     BOOST_TEST(assertions == 1);
 }
 

@@ -1,14 +1,22 @@
 // SPDX-FileCopyrightText: The asio_semaphore authors
 // SPDX-License-Identifier: BSL-1.0
 
-// An adaptive limit needs calls of finish. If the first thousand admissions end without one, debug
-// builds assert.
+// An adaptive limit needs calls of finish. If a thousand admissions are destroyed without one, and
+// none is ever finished, debug builds assert. What a context abandons when it is destroyed does not
+// count.
 
 #include <support/misuse.hpp>
 
 #include <asio_semaphore/limiter/limiter.hpp>
 
 #include "object_fixture.hpp"
+
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <memory>
+#include <optional>
+#include <utility>
 
 namespace {
 
@@ -29,7 +37,13 @@ limiter_options with_an_algorithm() {
 
 void drop(limiter& limit, int times) {
     for (int i = 0; i < times; ++i)
-        limit.try_admit().reset();
+        static_cast<void>(limit.try_admit());
+}
+
+limiter_options with_an_algorithm_and_a_long_queue() {
+    limiter_options o = with_an_algorithm();
+    o.max_waiting = 3000;
+    return o;
 }
 
 } // namespace
@@ -52,6 +66,35 @@ BOOST_FIXTURE_TEST_CASE(one_finished_admission_prevents_the_assertion, fixture) 
     drop(limit, 500);
     limit.try_admit().finish(ended::ignored);
     drop(limit, 1500);
+    BOOST_TEST(assertions == 0);
+}
+
+BOOST_AUTO_TEST_CASE(admissions_that_no_handler_receives_are_not_forgotten) {
+    assertions = 0;
+    asio::io_context context;
+    std::optional<asio::io_context> theirs(std::in_place);
+    limiter limit(context, 1500, with_an_algorithm_and_a_long_queue());
+    for (int i = 0; i < 4000; ++i)
+        limit.async_admit(asio::bind_executor(*theirs, [](error_code, admission) {}));
+    theirs.reset();
+    BOOST_TEST(limit.statistics().unreported == 4000u);
+    BOOST_TEST(assertions == 0);
+}
+
+// The service of the timers is younger than that of the limiter, so it is destroyed first.
+BOOST_AUTO_TEST_CASE(admissions_that_are_destroyed_with_their_context_are_not_forgotten) {
+    assertions = 0;
+    std::optional<asio::io_context> context(std::in_place);
+    limiter limit(*context, 1500, with_an_algorithm_and_a_long_queue());
+    for (int i = 0; i < 4000; ++i)
+        limit.async_admit([&](error_code, admission place) {
+            const auto timer = std::make_shared<asio::steady_timer>(*context, 24h);
+            timer->async_wait([timer, place = std::move(place)](error_code) {});
+        });
+    context->poll();
+    BOOST_TEST(limit.statistics().running == 1500u);
+    context.reset();
+    BOOST_TEST(limit.statistics().running == 0u);
     BOOST_TEST(assertions == 0);
 }
 

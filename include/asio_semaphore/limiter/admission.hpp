@@ -59,7 +59,10 @@ public:
     }
 
     /// Gives the place back. The admission counts as ignored and as unreported.
-    ~admission() { reset(); }
+    ~admission() {
+        if (state_)
+            drop();
+    }
 
     /// Whether it has a place.
     explicit operator bool() const noexcept { return state_ != nullptr; }
@@ -119,6 +122,10 @@ private:
         const state_pointer state = std::move(state_);
         const detail::place given = place_;
         state->finish(given, how, is_reported);
+    }
+    BOOST_NOINLINE void drop() noexcept {
+        const state_pointer state = std::move(state_);
+        state->forget(place_);
     }
 
     state_pointer state_; // null if and only if empty

@@ -73,9 +73,19 @@ public:
         }
     }
     void succeed_after(duration latency) noexcept { all_.latency.add(latency); }
-    /// Whether exactly n admissions have ended, all of them unreported.
-    bool are_all_unreported(std::uint64_t n) const noexcept {
-        return all_.unreported == n && all_.succeeded + all_.overloaded + all_.ignored == n;
+    /// Notes that an admission was destroyed without a report. Returns whether it is the nth, and
+    /// none has ever been reported.
+    /**
+     * Those that were admitted before the first one was destroyed do not count: the end of a
+     * context destroys many at once.
+     */
+    bool forget(time_point since, time_point now, std::uint64_t n) noexcept {
+        if (forgotten_ == 0)
+            first_forgotten_ = now;
+        else if (since < first_forgotten_)
+            return false;
+        return ++forgotten_ == n &&
+               all_.unreported == all_.succeeded + all_.overloaded + all_.ignored;
     }
 
     void fail() noexcept { ++all_.algorithm_failures; }
@@ -106,6 +116,8 @@ private:
     }
 
     limiter_statistics all_; // only the counters are set
+    std::uint64_t forgotten_ = 0;
+    time_point first_forgotten_;
     // While somebody waits: the time of the last grant, or of the beginning of the queue.
     time_point last_grant_;
     double grant_interval_ = 0; // the mean interval, in ticks of the clock; 0: none yet

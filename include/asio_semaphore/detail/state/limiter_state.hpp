@@ -42,6 +42,9 @@ public:
 
     /// Ends an admission. @param is_reported whether its owner reported the outcome
     void finish(const place& p, asio_semaphore::outcome result, bool is_reported) noexcept;
+    /// Ends an admission that was destroyed: ignored and unreported. A program that never reports
+    /// is warned.
+    void forget(const place& p) noexcept;
 
     /// @pre 1 <= limit. @throws whatever copying the algorithm throws; nothing changes then
     void set_limit(std::ptrdiff_t limit);
@@ -76,7 +79,7 @@ private:
 
     ~limiter_state() override;
 
-    void finish_shown(const place& p, asio_semaphore::outcome result, bool is_reported) noexcept;
+    void finish_shown(ending e) noexcept;
     void finish_unshown(const place& p, asio_semaphore::outcome result, bool is_reported) noexcept;
     bool end_admission(ending& e) noexcept;
     void show(showing shown, const ending* held) noexcept;

@@ -61,6 +61,7 @@ struct limiter_state<Threads>::ending {
     const place& given;
     asio_semaphore::outcome result;
     bool is_reported;
+    bool is_destroyed = false; // the owner may have forgotten the report
 
     // A larger buffer for the samples, and the capacity that it needs. If there is no memory, the
     // sample is dropped.
@@ -78,15 +79,22 @@ template <typename Threads>
 void limiter_state<Threads>::finish(
     const place& p, asio_semaphore::outcome result, bool is_reported) noexcept {
     if (line::has_algorithm())
-        finish_shown(p, result, is_reported);
+        finish_shown({p, result, is_reported});
     else
         finish_unshown(p, result, is_reported);
 }
 
 template <typename Threads>
-BOOST_NOINLINE void limiter_state<Threads>::finish_shown(
-    const place& p, asio_semaphore::outcome result, bool is_reported) noexcept {
-    ending e{p, result, is_reported};
+void limiter_state<Threads>::forget(const place& p) noexcept {
+    constexpr auto ignored = asio_semaphore::outcome::ignored;
+    if (line::has_algorithm())
+        finish_shown({p, ignored, false, true});
+    else
+        finish_unshown(p, ignored, false);
+}
+
+template <typename Threads>
+BOOST_NOINLINE void limiter_state<Threads>::finish_shown(ending e) noexcept {
     while (!end_admission(e)) {
         BOOST_TRY {
             e.room.set_capacity(e.needs);
@@ -155,7 +163,8 @@ bool limiter_state<Threads>::end_admission(ending& e) noexcept {
             take_sample(e.shown, true);
     }
     end_now(e, now, now - p.since, here.taken);
-    e.is_forgotten = !e.is_reported && counts_.are_all_unreported(1000);
+    // After the end of the limiter or of the context, no report moves the limit.
+    e.is_forgotten = e.is_destroyed && phase_ == phase::open && counts_.forget(p.since, now, 1000);
     return true;
 }
 
