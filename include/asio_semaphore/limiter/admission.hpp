@@ -26,7 +26,8 @@ void hand_back(Held& held, const Results&... results) noexcept;
 /**
  * Move-only. An empty admission has no place. An admission is empty if it was default-constructed,
  * moved from, finished, or delivered with an error. An admission may outlive its limiter and even
- * the execution context; finishing it then has no effect.
+ * the execution context. Finishing it is then counted, but admits no request, and is not shown to
+ * the algorithm.
  *
  * When a place becomes free, the limiter admits the waiting requests that fit now. It submits their
  * handlers to their executors, and calls none of them. If the limiter has an algorithm, finishing

@@ -84,9 +84,10 @@ struct limiter_options {
     /// then. It must not throw, because `finish` is `noexcept`.
     outcome (*classify)(const boost::system::error_code&) = default_outcome;
 
-    /// Called after each change of the limit, with no lock held. Calls for changes in quick
-    /// succession may come in another order, if several threads change the limit, or if a handler
-    /// that was admitted by the first change makes the second. `limit()` is the current limit.
+    /// Called after each change of the limit, with no lock held, by the thread that made the
+    /// change. Several threads may call it at the same time. Calls for changes in quick succession
+    /// may come in another order, if several threads change the limit, or if a handler that was
+    /// admitted by the first change makes the second. `limit()` is the current limit.
     std::function<void(double from, double to)> on_limit_change = {};
 };
 

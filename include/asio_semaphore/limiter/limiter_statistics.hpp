@@ -71,23 +71,27 @@ struct limiter_statistics {
 
     /// How the requests of one priority ended.
     struct by_priority {
-        std::uint64_t admitted = 0;   ///< Admitted, at once or after a wait.
+        /// Admitted by `async_admit` or `try_admit`, at once or after a wait. A request counts from
+        /// the grant on, even if its handler is destroyed without being called.
+        std::uint64_t admitted = 0;
         std::uint64_t queue_full = 0; ///< Refused on arrival.
         std::uint64_t shed = 0;       ///< Left the queue: `busy_wait` expired, or evicted.
-        std::uint64_t timed_out = 0;  ///< Left the queue: `max_wait` expired.
-        std::uint64_t cancelled = 0;  ///< Ended by the slot, by `cancel`, or by the destructor.
-        std::uint64_t closed = 0;     ///< The limiter was closed before or during the wait.
+        std::uint64_t timed_out = 0;  ///< `max_wait` expired in the queue, or was 0.
+        /// Ended by the slot, by `cancel`, by the destructor, or with the execution context.
+        std::uint64_t cancelled = 0;
+        std::uint64_t closed = 0; ///< The limiter was closed before or during the wait.
     };
     /// By priority, the highest first.
     std::array<by_priority, 4> priorities = {};
 
-    /// Admissions that ended as a success.
+    /// Admissions that were finished as a success.
     std::uint64_t succeeded = 0;
-    /// Admissions that ended as an overload.
+    /// Admissions that were finished as an overload.
     std::uint64_t overloaded = 0;
-    /// Admissions that ended in a way that says nothing about the load.
+    /// Admissions that were finished as ignored, or not finished at all.
     std::uint64_t ignored = 0;
-    /// Ignored admissions that were destroyed without `finish`.
+    /// The ignored admissions that were not finished: destroyed, reset, or never received because
+    /// the handler was destroyed.
     std::uint64_t unreported = 0;
 
     /// Requests that a dry run admitted although the limit would have held them back.
@@ -95,9 +99,9 @@ struct limiter_statistics {
     /// Exceptions from the algorithm and from `on_limit_change`.
     std::uint64_t algorithm_failures = 0;
 
-    /// How long admitted requests waited.
+    /// How long admitted requests waited; 0 if they were admitted at once.
     duration_histogram wait;
-    /// How long successes took, if there is an algorithm.
+    /// How long successes took from the admission to the finish, if there is an algorithm.
     duration_histogram latency;
 
     /// How long a new request has to wait: the number of waiting requests multiplied by the mean
