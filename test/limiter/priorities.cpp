@@ -6,6 +6,9 @@
 
 #include "limiter_fixture.hpp"
 
+#include <asio_semaphore/limiter/aimd_limit.hpp>
+#include <asio_semaphore/limiter/gradient_limit.hpp>
+
 namespace {
 
 using namespace test;
@@ -145,6 +148,39 @@ BOOST_AUTO_TEST_CASE(a_request_that_does_not_fit_holds_back_lower_priorities) {
     client& low = admit(at_priority(1));
     BOOST_TEST((waits(wide) && waits(low)));
     BOOST_TEST(!runs(try_admit(at_priority(1))));
+}
+
+// An algorithm does not raise a limit of which less than half is used: that would let in the first
+// burst of a higher priority without any limit.
+BOOST_AUTO_TEST_CASE(
+    requests_with_a_small_share_raise_the_limit_to_where_it_started_and_no_further) {
+    const asio_semaphore::limit_algorithm laws[] = {
+        asio_semaphore::gradient_limit(), asio_semaphore::aimd_limit()};
+    for (const auto& each : laws) {
+        auto o = shared({1, .4, .4, .4});
+        o.algorithm = each;
+        lim(20, o);
+        const auto at_full_load = [&](int priority, int rounds, ended how = ended::success) {
+            for (int i = 0; i < rounds; ++i) {
+                std::vector<client*> held;
+                while (runs(admit(at_priority(priority))))
+                    held.push_back(&clients.back());
+                after(milliseconds(how == ended::success ? 10 : 100));
+                s->cancel();
+                for (client* c : held)
+                    finish(*c, how);
+                clients.clear();
+            }
+        };
+        at_full_load(1, 500);
+        BOOST_TEST(s->limit() == 20);
+        at_full_load(1, 100, ended::overloaded);
+        BOOST_TEST(s->limit() == 1);
+        at_full_load(1, 3000);
+        BOOST_TEST(s->limit() == 20);
+        at_full_load(0, 200);
+        BOOST_TEST(s->limit() > 20);
+    }
 }
 
 BOOST_AUTO_TEST_CASE(L28_a_nested_request_ends_at_its_deadline) {

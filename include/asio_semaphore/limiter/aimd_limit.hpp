@@ -60,9 +60,11 @@ private:
         time_point begin, last;
         limit_sample::duration longest{};
         double samples = 0, overloads = 0, peak = 0;
+        bool bound = false;
     };
 
     aimd_limit_options options_;
+    double initial_ = 0; // the initial limit; 0: no sample yet
     bool slow_start_ = true;
     time_point epoch_ = time_point::min(); // earlier admissions describe another limit
     window window_;

@@ -73,7 +73,9 @@ struct limiter_options {
 
     /// For each priority, the part of the limit that may be in use when a request of this priority
     /// is admitted, counting the requests of all priorities. More than 0, at most 1, and never more
-    /// than that of a higher priority.
+    /// than that of a higher priority. No algorithm of the library raises a limit above its initial
+    /// value while less than half of it is in use, so requests with a share of half or less cannot
+    /// do that alone.
     std::array<double, 4> share = {1, 1, 1, 1};
 
     /// False for a dry run: all requests are admitted at once, and the statistics count those that

@@ -24,8 +24,9 @@ constexpr std::chrono::seconds longest_silence(1);
 // not.
 constexpr double overloads = 2;
 
-// If less than half of the limit is used, the limit is not raised. It is large enough, so the
-// doubling at the start is over.
+// If less than half of the limit is used, the limit is not raised, and the doubling at the start is
+// over. But if it holds requests back all the same, which have a large weight or a small share, it
+// grows back to where it started.
 constexpr double used_part = 0.5;
 
 } // namespace aimd
@@ -44,6 +45,8 @@ ASIO_SEMAPHORE_DECL aimd_limit::aimd_limit(aimd_limit_options options) : options
 ASIO_SEMAPHORE_DECL double aimd_limit::operator()(const limit_sample& sample) {
     using namespace detail::aimd;
     const double limit = std::clamp(sample.limit, options_.min_limit, options_.max_limit);
+    if (initial_ == 0)
+        initial_ = limit;
     // A request that was admitted before the last decrease describes the limit before it.
     if (sample.latency <= limit_sample::duration::zero() || sample.at - sample.latency < epoch_)
         return limit;
@@ -57,6 +60,7 @@ ASIO_SEMAPHORE_DECL double aimd_limit::operator()(const limit_sample& sample) {
     w.last = sample.at;
     w.longest = std::max(w.longest, sample.latency);
     w.peak = std::max(w.peak, static_cast<double>(sample.in_flight));
+    w.bound = w.bound || sample.bound;
     ++w.samples;
     if (sample.result == outcome::overloaded || sample.latency > options_.max_latency)
         ++w.overloads;
@@ -75,7 +79,7 @@ ASIO_SEMAPHORE_DECL double aimd_limit::operator()(const limit_sample& sample) {
     if (!ended)
         return limit;
     w.open = false;
-    if (w.peak < used_part * limit) {
+    if (w.peak < used_part * limit && !(w.bound && limit < initial_)) {
         slow_start_ = false;
         return limit;
     }

@@ -214,8 +214,10 @@ ASIO_SEMAPHORE_DECL double gradient_limit::raise(time_point now, const operating
     if (slow_start_)
         settling_.raised(now, here.latency);
     started_at_ = slow_start_ && limit == initial_ ? here : operating_point();
-    // If the limit only held back a request of a large weight, the limit was not used.
-    next = std::max(limit, std::min(next, 2 * window_.peak()));
+    // If the limit only held back a request of a large weight, or of a priority with a small share,
+    // it was not used, and grows no further than back to where it started.
+    const double twice = 2 * window_.peak();
+    next = std::max(limit, std::min(next, twice > limit ? twice : initial_));
     return std::min(next, options_.max_limit);
 }
 
