@@ -499,4 +499,32 @@ BOOST_AUTO_TEST_CASE(the_context_runs_no_longer_than_operations_wait) {
     }
 }
 
+// The executor has room for one function. For that of the timer, it destroys another one.
+BOOST_AUTO_TEST_CASE(a_function_that_is_dropped_for_the_timer_may_own_the_semaphore) {
+    support::ways how;
+    how.now = support::ways::way::replace;
+    const support::wayward_executor executor(context, how);
+    auto own = std::make_unique<basic_async_semaphore<support::wayward_executor>>(executor, 0);
+    executor.execute([last = support::at_exit([&] { own.reset(); })] {});
+    result r;
+    own->async_acquire_permit_for(1h, recording(r));
+    BOOST_TEST((own == nullptr));
+    how.run_held_in_reverse();
+    BOOST_TEST(r.failed(asio::error::operation_aborted));
+}
+
+BOOST_AUTO_TEST_CASE(a_function_that_is_dropped_for_the_timer_may_own_the_context) {
+    auto dying_context = std::make_unique<asio::io_context>();
+    support::ways how;
+    how.now = support::ways::way::replace;
+    const support::wayward_executor executor(*dying_context, how);
+    basic_async_semaphore<support::wayward_executor> limit(executor, 0);
+    executor.execute([last = support::at_exit([&] { dying_context.reset(); })] {});
+    result r;
+    limit.async_acquire_permit_for(1h, recording(r));
+    BOOST_TEST((dying_context == nullptr));
+    BOOST_TEST(r.was_dropped());
+    how.drop_held();
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -134,6 +134,7 @@ struct enter_request {
     using state_type = turnstile;
     using holding = ticket;
 
+    static constexpr bool calls_executor = false;
     static constexpr bool submits_others = false;
     [[maybe_unused]] static constexpr const char* limit_name = "turnstile";
     [[maybe_unused]] static constexpr const char* name = "async_enter";
@@ -165,6 +166,7 @@ struct wait_idle_request {
     using state_type = turnstile;
     using holding = nothing;
 
+    static constexpr bool calls_executor = false;
     static constexpr bool submits_others = false;
     [[maybe_unused]] static constexpr const char* limit_name = "turnstile";
     [[maybe_unused]] static constexpr const char* name = "async_wait_idle";

@@ -711,6 +711,43 @@ BOOST_AUTO_TEST_CASE(the_last_handler_of_a_slot_may_own_the_limiter) {
     BOOST_TEST(end == asio::error::operation_aborted);
 }
 
+BOOST_FIXTURE_TEST_CASE(a_function_of_the_options_may_own_the_context, shutdown_fixture) {
+    auto shared = std::make_shared<asio::io_context>();
+    const std::weak_ptr<asio::io_context> watch = shared;
+    limiter_options options = patient();
+    options.on_limit_change = [shared](double, double) {
+    };
+    limit.emplace(*shared, 1, std::move(options));
+    held = limit->try_admit();
+    limit->async_admit(waiting_for(1ms), o.on_completion()); // uses a timer
+    while (!o.called())
+        shared->poll();
+    held.finish();
+    shared.reset();
+    BOOST_TEST(!watch.expired());
+    limit.reset();
+    BOOST_TEST(watch.expired());
+}
+
+BOOST_FIXTURE_TEST_CASE(
+    a_function_of_the_options_may_wait_for_a_thread_that_destroys_the_context, shutdown_fixture) {
+    auto owned = std::make_shared<support::when_it_goes>();
+    owned->call = [&] {
+        std::thread([&] { context.reset(); }).join();
+    };
+    limiter_options options = patient();
+    options.on_limit_change = [last = std::move(owned)](double, double) {
+    };
+    limit.emplace(*context, 1, std::move(options));
+    held = limit->try_admit();
+    limit->async_admit(waiting_for(1ms), o.on_completion());
+    while (!o.called())
+        context->poll();
+    held = admission();
+    limit.reset();
+    BOOST_TEST(!context.has_value());
+}
+
 namespace {
 
 /// A request whose key has no record tries twice to enter the queue. The first attempt ends an

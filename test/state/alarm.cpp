@@ -14,6 +14,7 @@
 #include <atomic>
 #include <chrono>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <random>
 #include <stdexcept>
@@ -41,6 +42,8 @@ public:
     using alarm::alarm;
 
     void post() override {
+        if (on_post)
+            on_post();
         if (refuses)
             throw std::runtime_error("refused");
         ++posts;
@@ -72,6 +75,7 @@ public:
     long set_for = off;
     int times_set = 0;
     bool refuses = false;
+    std::function<void()> on_post;
     std::atomic<bool> is_shut{false};
 };
 
@@ -399,6 +403,44 @@ BOOST_AUTO_TEST_CASE(a_shutdown_waits_for_the_thread_that_uses_the_timer) {
     BOOST_TEST(!was_shut);
     BOOST_TEST(timer->is_shut);
     BOOST_TEST(five.destroyed == 1);
+}
+
+// What the executor drops may destroy the context on the same thread.
+BOOST_AUTO_TEST_CASE(a_shutdown_inside_a_post_does_not_wait_for_itself) {
+    timer->on_post = [&] {
+        states->shutdown();
+    };
+    BOOST_TEST(s->enqueue(five) == outcome::unalarmed);
+    const hand_made_alarm::expectation expected(*timer, five.at);
+    expected.post();
+    BOOST_TEST(timer->is_shut);
+    BOOST_TEST(s->enqueue(five, true) == outcome::abandoned);
+}
+
+BOOST_AUTO_TEST_CASE(a_shutdown_while_the_timer_is_switched_off_does_not_wait_for_itself) {
+    enqueue(five);
+    timer->run();
+    timer->on_post = [&] {
+        states->shutdown();
+    };
+    s->release(1);
+    BOOST_TEST(five.submitted == 1);
+    BOOST_TEST(timer->is_shut);
+}
+
+BOOST_AUTO_TEST_CASE(a_shutdown_by_a_waiter_that_times_out_does_not_wait_for_itself) {
+    enqueue(five);
+    enqueue(seven);
+    timer->run();
+    five.on_end = [&](state_pointer) {
+        states->shutdown();
+    };
+    const int times_set = timer->times_set;
+    timer->fire(at(5));
+    BOOST_TEST(five.submitted == 1);
+    BOOST_TEST(seven.destroyed == 1);
+    BOOST_TEST(timer->is_shut);
+    BOOST_TEST(timer->times_set == times_set);
 }
 
 BOOST_AUTO_TEST_CASE(a_state_that_is_shut_accepts_no_alarm) {

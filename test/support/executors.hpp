@@ -141,6 +141,7 @@ public:
         drop,       ///< destroy them inside execute without running them
         fail,       ///< throw from execute
         hold,       ///< keep them until run_held_in_reverse or drop_held
+        replace,    ///< the same, and destroy those held before inside execute
         run_inline, ///< run them inside execute, although blocking.never is required
     };
 
@@ -180,6 +181,12 @@ public:
             held_.push_back(
                 std::make_unique<holding<std::decay_t<Function>>>(std::forward<Function>(f)));
             break;
+        case way::replace: {
+            const auto replaced = std::exchange(held_, {});
+            held_.push_back(
+                std::make_unique<holding<std::decay_t<Function>>>(std::forward<Function>(f)));
+            break;
+        }
         case way::run_inline:
             std::decay_t<Function>(std::forward<Function>(f))();
             break;

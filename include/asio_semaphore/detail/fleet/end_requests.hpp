@@ -27,6 +27,7 @@ struct end_request {
     using state_pointer = boost::intrusive_ptr<State>;
     using holding = nothing;
 
+    static constexpr bool calls_executor = true;
     static constexpr bool submits_others = false;
 
     struct waiter_type : waiter<threads> {

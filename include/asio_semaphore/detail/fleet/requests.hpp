@@ -25,6 +25,7 @@ struct limit_request {
     using state_pointer = line_pointer;
     using waiter_base = request_waiter;
 
+    static constexpr bool calls_executor = true;
     static constexpr bool submits_others = false;
     static constexpr const char* limit_name = "fleet_semaphore";
 

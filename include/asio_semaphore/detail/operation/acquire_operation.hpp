@@ -61,6 +61,9 @@ inline constexpr bool tells_of_leaving<
  * // The first attempt; may record in the request what is granted. The pointer is null if the
  * // object has been moved from. `queued`: not now.
  * outcome try_now(const intrusive_ptr<state_type>&) noexcept
+ * // Whether enqueue may call the object's executor, which may drop other functions. One of those
+ * // may own the object.
+ * static constexpr bool calls_executor
  * // Whether the further attempts may take other operations out of the queue. One of those may own
  * // the object, and its executor may drop it. Then there are also:
  * static constexpr bool submits_others
@@ -116,6 +119,8 @@ public:
                 own.release(); // the queue owns it, and it may be gone
             else
                 enqueue_owning(own, executor, state);
+        } else if constexpr (Request::calls_executor) {
+            enqueue_owning(own, executor, state);
         } else {
             enqueue(own, executor, state);
         }
@@ -284,12 +289,12 @@ private:
     }
 
     template <typename Executor>
-    static void conclude(
-        memory& own, const Executor& executor, const state_pointer& state, outcome result) {
-        acquire_operation& operation = *own.operation;
+    static void
+    conclude(memory& own, const Executor& executor, const state_pointer& state, outcome result) {
+        acquire_operation* const operation = own.operation;
         own.release();
         if (result != outcome::queued) // otherwise the queue owns it, and it may be gone
-            end(operation, executor, state, result);
+            end(*operation, executor, state, result);
     }
 
     /// Detaches an operation from its link at the end of the scope, unless it has been queued.
@@ -304,7 +309,8 @@ private:
     };
 
     // These own the executor and a reference to the state, because the object may be destroyed
-    // meanwhile: by what becomes of the other operations, or of the slot's last handler.
+    // meanwhile: by what becomes of the other operations, of functions that the executor drops, or
+    // of the slot's last handler.
 
     template <typename Executor>
     BOOST_NOINLINE static void enqueue_owning(memory& own, Executor executor, state_pointer state) {

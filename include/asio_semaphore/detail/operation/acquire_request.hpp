@@ -42,6 +42,7 @@ struct acquire_request {
     using holding = permit;
 
     static constexpr bool is_handed = std::is_same_v<Signature, permit_signature>;
+    static constexpr bool calls_executor = false;
     static constexpr bool submits_others = false;
     static constexpr const char* limit_name = "semaphore";
     static constexpr const char* name = is_handed ? "async_acquire_permit" : "async_acquire";
@@ -77,6 +78,7 @@ struct timed_acquire_request : acquire_request<Signature> {
     using untimed = acquire_request<Signature>;
     using typename untimed::state_pointer;
 
+    static constexpr bool calls_executor = true;
     static constexpr const char* name =
         untimed::is_handed ? "async_acquire_permit_for" : "async_acquire_for";
 

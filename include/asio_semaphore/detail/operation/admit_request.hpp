@@ -42,6 +42,7 @@ struct admit_request {
     using state_pointer = boost::intrusive_ptr<state_type>;
     using holding = admission;
 
+    static constexpr bool calls_executor = true;
     static constexpr bool submits_others = true;
     static constexpr const char* limit_name = "limiter";
     static constexpr const char* name = "async_admit";
@@ -88,6 +89,7 @@ struct idle_request {
     using state_pointer = boost::intrusive_ptr<state_type>;
     using holding = nothing;
 
+    static constexpr bool calls_executor = false;
     static constexpr bool submits_others = false;
     static constexpr const char* limit_name = "limiter";
     static constexpr const char* name = "async_wait_idle";

@@ -71,7 +71,9 @@ public:
             alarm<threads>& timer;
             ~counted() { timer.posted(); }
         } const counts{*this};
-        detail::post_to(on_->executor, std::move(claims), asio::recycling_allocator<void>());
+        // A copy: what the executor drops may destroy the context, and this timer's parts with it.
+        const Executor executor = on_->executor;
+        detail::post_to(executor, std::move(claims), asio::recycling_allocator<void>());
     }
 
     void shut() noexcept override { on_.reset(); }

@@ -85,9 +85,7 @@ public:
     void posted() noexcept;
     void dropped() noexcept;
 
-    /// Announces, while it exists, that a waiter with this deadline is about to enter the queue. It
-    /// is no section: enqueue may submit a handler that its executor drops and that destroys the
-    /// context, and a shutdown waits for every section but the thread's own submissions.
+    /// Announces, while it exists, that a waiter with this deadline is about to enter the queue.
     class expectation {
     public:
         expectation(alarm& a, time_point deadline) noexcept;
@@ -116,21 +114,9 @@ public:
 private:
     friend state_type;
 
-    /// Counts as a section while it exists: a shutdown of the context waits for the end of post().
-    class posting {
-    public:
-        explicit posting(alarm& a) noexcept;
-        posting(const posting&) = delete;
-        posting& operator=(const posting&) = delete;
-        ~posting();
-
-        /// Calls alarm::post, unless the context has shut down.
-        void post() const;
-
-    private:
-        alarm& alarm_;
-        bool is_allowed_;
-    };
+    /// Calls post(), unless the context has shut down. That call is a section: a shutdown of the
+    /// context on another thread waits for its end.
+    void post_if_open();
 
     /// Whether the deadline of a waiter that enters the queue now is noticed in time: the timer is
     /// set for that time or earlier, or some thread is still going to look at the deadlines.

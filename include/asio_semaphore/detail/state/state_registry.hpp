@@ -5,10 +5,10 @@
 
 // Lists the semaphore states on one execution context, so that a shutdown of the context reaches
 // them. State layer. No other lock is taken under a registry's mutex. The states and the context's
-// service share the registry, so either may be destroyed first. A state that is being destroyed
-// stays in the list until its end, and a shutdown waits for that: the state's timer and executor
-// use the context. It does not wait for a destruction on its own thread, which is what destroys the
-// context: the state's executor, or a function of the user's, may own it.
+// service share the registry, so either may be destroyed first. A state leaves the list only after
+// its alarm is destroyed, and a shutdown waits for that: the timer and its executor use the
+// context. It does not wait for an alarm that its own thread is destroying, whose executor owns the
+// context.
 
 #include <asio_semaphore/config.hpp>
 #include <asio_semaphore/detail/state/threads.hpp>
@@ -32,8 +32,8 @@ public:
     void erase(state_type& state) noexcept;
 
     /// Shuts down every state here, and every state inserted later: none submits anything
-    /// afterwards. Waits for submissions and destructions of states that other threads are in the
-    /// middle of, then destroys the waiting operations without calling their handlers. A second
+    /// afterwards. Waits for submissions and for destructions of alarms that other threads are in
+    /// the middle of, then destroys the waiting operations without calling their handlers. A second
     /// call has no effect.
     void shutdown() noexcept;
 

@@ -30,6 +30,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <utility>
 
 namespace asio_semaphore::detail {
 
@@ -196,16 +197,27 @@ private:
         submission* const outer;
     };
 
-    // A call of destroy on the current thread. The thread's pointer refers to the innermost one.
-    // What a line owns, such as an executor or a user's function, may own the context, which is
-    // then destroyed inside that call.
-    struct destruction {
-        const waiting_line* const of;
-        destruction* const outer;
+    // What the current thread is doing with a line while it is in an executor: what the executor
+    // drops, or what it owns, may destroy the context, which must not wait for this very thread.
+    class in_executor {
+    public:
+        in_executor() noexcept : outer(std::exchange(innermost(), this)) {}
+        in_executor(const in_executor&) = delete;
+        in_executor& operator=(const in_executor&) = delete;
+        ~in_executor() { innermost() = outer; }
+
+        static in_executor*& innermost() noexcept {
+            return Threads::template thread_pointer<in_executor>();
+        }
+
+        // The line that this thread is in a section of, or whose alarm this thread is destroying;
+        // null: none yet.
+        const waiting_line* of = nullptr;
+        in_executor* const outer;
     };
 
     // For the registry, when the execution context shuts down.
-    bool is_being_destroyed_here() const noexcept;
+    std::uint64_t times_in_executor_here() const noexcept;
     bool try_add_reference() noexcept;
     void shut() noexcept;
     static void submit_rest() noexcept;

@@ -13,30 +13,27 @@
 namespace asio_semaphore::detail {
 
 template <typename Threads>
-alarm<Threads>::posting::posting(alarm& a) noexcept : alarm_(a) {
-    std::lock_guard<typename Threads::mutex> lock(a.state_.mutex_);
-    is_allowed_ = !a.is_shut();
-    // relaxed: as in section::count.
-    if (is_allowed_)
-        a.state_.lifetime_.fetch_add(state_type::one_section, std::memory_order_relaxed);
-}
-
-template <typename Threads>
-alarm<Threads>::posting::~posting() {
-    if (is_allowed_)
-        alarm_.state_.drop(state_type::one_section);
-}
-
-template <typename Threads>
-void alarm<Threads>::posting::post() const {
-    if (is_allowed_)
-        alarm_.post();
+void alarm<Threads>::post_if_open() {
+    typename state_type::in_executor here;
+    {
+        std::lock_guard<typename Threads::mutex> lock(state_.mutex_);
+        if (is_shut())
+            return;
+        here.of = &state_;
+        // relaxed: as in section::count.
+        state_.lifetime_.fetch_add(state_type::one_section, std::memory_order_relaxed);
+    }
+    struct until_posted {
+        state_type& line;
+        ~until_posted() { line.drop(state_type::one_section); }
+    } const ends{state_};
+    post();
 }
 
 template <typename Threads>
 void alarm<Threads>::try_post() noexcept {
     BOOST_TRY {
-        posting(*this).post();
+        post_if_open();
     }
     BOOST_CATCH(...) {}
     BOOST_CATCH_END
@@ -65,7 +62,7 @@ alarm<Threads>::expectation::~expectation() {
 
 template <typename Threads>
 void alarm<Threads>::expectation::post() const {
-    posting(alarm_).post();
+    alarm_.post_if_open();
 }
 
 template <typename Threads>
@@ -128,6 +125,7 @@ void alarm<Threads>::failed() noexcept {
 
 template <typename Threads>
 bool alarm<Threads>::expire(time_point now) noexcept {
+    typename state_type::in_executor claim; // until the submissions have ended
     typename state_type::section here(state_);
     // If set_for_ is later, an older setting has fired, and the timer will fire once more.
     if (set_for_ <= now)
@@ -135,6 +133,8 @@ bool alarm<Threads>::expire(time_point now) noexcept {
     if (is_shut())
         return false;
     const bool is_claimed = claim_locked();
+    if (is_claimed)
+        claim.of = &state_;
     while (!deadlines_.empty() && deadlines_.first().at <= now) {
         for (int n = 0; n < Threads::at_a_time; ++n) {
             if (deadlines_.empty() || deadlines_.first().at > now)

@@ -30,8 +30,8 @@ void state_registry<Threads>::erase(state_type& state) noexcept {
 }
 
 // Unlists the next state and returns it with a reference added; null after the last. Leaves in the
-// list the states that are being destroyed, which have neither waiters nor sections. After the
-// last, others_left says whether other threads are destroying some of these.
+// list the states whose last reference is gone: they have neither waiters nor sections. After the
+// last, others_left says whether other threads are destroying the alarms of some of these.
 template <typename Threads>
 auto state_registry<Threads>::take_one(bool& others_left) noexcept -> state_type* {
     std::lock_guard<typename Threads::mutex> lock(mutex_);
@@ -44,7 +44,7 @@ auto state_registry<Threads>::take_one(bool& others_left) noexcept -> state_type
         return state;
     }
     others_left = states_.find_if([](list_node& node) {
-        return !static_cast<state_type&>(node).is_being_destroyed_here();
+        return static_cast<state_type&>(node).times_in_executor_here() == 0;
     }) != nullptr;
     return nullptr;
 }
@@ -62,7 +62,7 @@ void state_registry<Threads>::shutdown() noexcept {
     }
     for (unsigned looks = 0; others_left; ++looks) {
         Threads::back_off(looks);
-        take_one(others_left);
+        static_cast<void>(take_one(others_left)); // none can be taken any more
     }
     taken_waiters<Threads> abandoned;
     shut.for_each([](list_node& node) { static_cast<state_type&>(node).await_sections(); });

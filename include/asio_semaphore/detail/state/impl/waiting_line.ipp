@@ -22,10 +22,7 @@ waiting_line<Threads>::waiting_line(boost::intrusive_ptr<registry_type> registry
     registry_(std::move(registry)) {}
 
 template <typename Threads>
-waiting_line<Threads>::~waiting_line() {
-    alarm_.reset(); // uses the context, which may be destroyed once the line is no longer listed
-    registry_->erase(*this);
-}
+waiting_line<Threads>::~waiting_line() = default;
 
 template <typename Threads>
 BOOST_FORCEINLINE bool
@@ -313,6 +310,7 @@ void waiting_line<Threads>::await_sections() const noexcept {
     std::uint64_t own = 0;
     for (auto* s = Threads::template thread_pointer<submission>(); s != nullptr; s = s->outer)
         own += s->section_of == this ? one_section : 0;
+    own += times_in_executor_here() * one_section;
     // acquire: the submissions happened before what is destroyed next, and before the destruction
     // of the context [grant_and_shutdown].
     for (unsigned looks = 0; lifetime_.load(std::memory_order_acquire) >= own + one_section;
@@ -354,20 +352,25 @@ bool waiting_line<Threads>::try_add_reference() noexcept {
 }
 
 template <typename Threads>
-bool waiting_line<Threads>::is_being_destroyed_here() const noexcept {
-    const auto* d = Threads::template thread_pointer<destruction>();
-    while (d != nullptr && d->of != this)
-        d = d->outer;
-    return d != nullptr;
+std::uint64_t waiting_line<Threads>::times_in_executor_here() const noexcept {
+    std::uint64_t times = 0;
+    for (const auto* i = in_executor::innermost(); i != nullptr; i = i->outer)
+        times += i->of == this ? 1 : 0;
+    return times;
 }
 
+// The alarm uses the context, so it is destroyed while the line is still listed. What the derived
+// class owns, such as the user's functions, is destroyed afterwards: it may destroy the context, or
+// wait for a thread that does.
 template <typename Threads>
 BOOST_NOINLINE void waiting_line<Threads>::destroy() noexcept {
-    destruction*& current = Threads::template thread_pointer<destruction>();
-    destruction here{this, current};
-    current = &here;
+    {
+        in_executor here;
+        here.of = this;
+        alarm_.reset();
+    }
+    registry_->erase(*this);
     delete this;
-    current = here.outer;
 }
 
 } // namespace asio_semaphore::detail
