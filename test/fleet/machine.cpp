@@ -1781,7 +1781,6 @@ BOOST_AUTO_TEST_CASE(without_a_server_a_request_fails_after_a_while_if_the_optio
     auto queued = w.queue();
     w.pass(50ms);
     w.disconnect();
-    w.machine.running(w.now); // does not restart the period
     w.inspect();
     w.pass(1'000ms - 1ns);
     BOOST_TEST(w.events() == "");
@@ -1832,6 +1831,80 @@ BOOST_AUTO_TEST_CASE(a_loss_counts_from_itself_once_the_server_has_been_availabl
     BOOST_TEST(w.events() == "");
     w.pass(1ns);
     BOOST_TEST(w.events() == "failed 1 unreachable, failed 2 unreachable");
+}
+
+BOOST_AUTO_TEST_CASE(
+    a_loss_counts_from_itself_if_nothing_has_been_asked_since_the_last_one) { // F49
+    world w(with_mode(fleet_options::unreachable::fail));
+    w.connect();
+    auto first = w.acquire();
+    w.say();
+    w.hear_failure(failure::unavailable);
+    w.withdraw(first);
+    w.disconnect();
+    w.pass(400ms);
+    w.connect(); // and has nothing to ask
+    w.pass(1h);
+    w.acquire();
+    w.say();
+    w.hear_failure(failure::unavailable);
+    w.disconnect();
+    w.pass(1'000ms - 1ns);
+    BOOST_TEST(w.events() == "");
+    w.pass(1ns);
+    BOOST_TEST(w.events() == "failed 2 unreachable");
+}
+
+BOOST_AUTO_TEST_CASE(a_client_that_runs_again_has_as_much_time_to_connect_as_at_first) { // F49
+    world w(with_mode(fleet_options::unreachable::fail));
+    w.machine.running(w.now);
+    w.connect();
+    w.disconnect(); // async_run is cancelled
+    w.pass(1h);
+    auto r = w.make();
+    BOOST_TEST(to_text(w.start(r)) == "unreachable");
+    w.machine.running(w.now);
+    w.acquire();
+    BOOST_TEST(w.pass() == 1'000);
+    BOOST_TEST(w.events() == "failed 2 unreachable");
+}
+
+BOOST_AUTO_TEST_CASE(a_client_that_runs_again_forgets_that_the_server_was_unavailable) { // F49
+    world w(with_mode(fleet_options::unreachable::fail));
+    w.connect();
+    w.inspect();
+    w.say();
+    w.hear_failure(failure::unavailable);
+    w.disconnect(); // async_run is cancelled
+    w.pass(1h);
+    BOOST_TEST(w.events() == "failed 1 unreachable");
+    w.machine.running(w.now);
+    w.acquire();
+    w.connect();
+    w.say();
+    w.hear_failure(failure::unavailable);
+    w.disconnect();
+    w.pass(1'000ms - 1ns);
+    BOOST_TEST(w.events() == "");
+    w.pass(1ns);
+    BOOST_TEST(w.events() == "failed 2 unreachable");
+}
+
+BOOST_AUTO_TEST_CASE(a_client_that_has_ended_waits_for_nothing) {
+    for (const bool is_closed : {false, true})
+        BOOST_TEST_CONTEXT("closed " << is_closed) {
+            world w(with_mode(fleet_options::unreachable::fail));
+            w.machine.running(w.now);
+            w.acquire();
+            w.connect();
+            w.disconnect();
+            if (is_closed)
+                w.machine.close_all(w.now);
+            else
+                w.machine.abandon();
+            BOOST_TEST(w.events() == "failed 1 closed");
+            BOOST_TEST(w.pass() == -1);
+        }
 }
 
 BOOST_AUTO_TEST_CASE(without_a_server_some_requests_are_admitted_locally) { // F49

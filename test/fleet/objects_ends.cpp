@@ -525,6 +525,28 @@ BOOST_AUTO_TEST_CASE(the_clients_context_may_end_before_the_semaphores) {
     BOOST_TEST(observer(server).sees_empty("x"));
 }
 
+BOOST_AUTO_TEST_CASE(a_destroyed_client_keeps_no_context_running) {
+    fleet_options options;
+    options.when_unreachable = fleet_options::unreachable::fail;
+    options.unreachable_after = 1h;
+    asio::io_context own;
+    auto b = std::make_unique<model_client>(own.get_executor(), server);
+    fleet_semaphore limit(context, b->client, "x", 1, options);
+    b->client.async_run(asio::detached);
+    ended first;
+    limit.async_acquire_permit(recording(first));
+    own.poll();
+    poll();
+    BOOST_TEST(first.granted());
+    b->store.lock()->cut();
+    own.poll();
+    BOOST_TEST(!own.stopped());
+    b.reset();
+    own.restart();
+    own.poll();
+    BOOST_TEST(own.stopped());
+}
+
 BOOST_AUTO_TEST_CASE(contexts_client_semaphore_and_permit_may_be_destroyed_in_any_order) {
     std::array<int, 5> order{0, 1, 2, 3, 4};
     int n = 0;

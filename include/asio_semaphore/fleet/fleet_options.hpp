@@ -44,8 +44,8 @@ struct fleet_options {
     };
     /// What happens to acquires while the server cannot be reached.
     unreachable when_unreachable = unreachable::wait;
-    /// The time from the loss of the connection, or from the first answer that the server is not
-    /// available, until the server counts as unreachable.
+    /// The time until the server counts as unreachable: from the start of `async_run`, the loss of
+    /// the connection, or the first answer that the server is not available.
     std::chrono::milliseconds unreachable_after{1'000};
     /// The maximum number of permits that this process grants itself at a time with
     /// unreachable::admit_locally.

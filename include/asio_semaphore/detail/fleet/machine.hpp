@@ -124,7 +124,8 @@ public:
     time_point next_time() const noexcept;
     void on_time(time_point now);
 
-    /// async_run has begun. Without a connection yet, unreachable_after counts from here.
+    /// async_run has begun, perhaps anew. Without a connection yet, unreachable_after counts from
+    /// here.
     void running(time_point now);
     /// Closes all limits, and gives everything back.
     void close_all(time_point now);
@@ -225,7 +226,8 @@ private:
     // When the connection was lost, or async_run began without one. If the server ended it by
     // being unavailable: unavailable_since_.
     std::optional<time_point> lost_at_;
-    // The first answer that the server is unavailable, if no other answer has followed.
+    // The first answer that the server is unavailable, if no other answer has followed, and each
+    // connection since then has asked again.
     std::optional<time_point> unavailable_since_;
     time_point connected_at_;
     time_point handed_out_at_;

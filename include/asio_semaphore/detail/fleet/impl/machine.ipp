@@ -218,8 +218,12 @@ inline void machine::give_back(ticket& t, bool is_told, time_point now) noexcept
 }
 
 inline void machine::running(time_point now) {
-    if (!is_connected_ && !lost_at_)
-        lost_at_ = now;
+    if (is_connected_)
+        return;
+    lost_at_ = now;
+    unavailable_since_.reset();
+    for (auto& [name, in] : limits_)
+        in->is_minded = false;
 }
 
 inline void machine::connected(time_point now) {
@@ -242,6 +246,9 @@ inline void machine::connected(time_point now) {
         in.back_off = 0ns;
         in.beat_at = in.has_beats() ? now : never;
     }
+    // If there is nothing to ask now, a later answer says nothing about the time until then.
+    if (!has_calls(now))
+        unavailable_since_.reset();
 }
 
 inline void machine::disconnected(time_point now) {
@@ -277,7 +284,7 @@ inline time_point machine::next_time() const noexcept {
         const limit& in = *record;
         if (!in.timers.empty())
             next = std::min(next, in.timers.begin()->timer_);
-        if (!is_connected_ && lost_at_ && !in.is_minded &&
+        if (!is_connected_ && !is_closed_ && lost_at_ && !in.is_minded &&
             in.options.when_unreachable != fleet_options::unreachable::wait)
             next = std::min(next, *lost_at_ + in.options.unreachable_after);
         if (is_connected_ && under_way_.empty()) {
