@@ -555,9 +555,9 @@ void simulation::hear(client& c) {
 
 // P2: handles the client's events.
 void simulation::heed(client& c) {
-    for (const fleet::event& e : c.machine->take_events()) {
-        use& u = *static_cast<use*>(e.of->user);
-        switch (e.what) {
+    while (const auto e = c.machine->take_event()) {
+        use& u = *static_cast<use*>(e->of->user);
+        switch (e->what) {
         case fleet::event::granted:
             BOOST_REQUIRE(++u.ends == 1);
             BOOST_REQUIRE(!u.is_admin);
@@ -569,7 +569,7 @@ void simulation::heed(client& c) {
         case fleet::event::failed:
         case fleet::event::done:
             BOOST_REQUIRE(++u.ends == 1);
-            BOOST_REQUIRE((e.what == fleet::event::failed || u.is_admin));
+            BOOST_REQUIRE((e->what == fleet::event::failed || u.is_admin));
             break;
         case fleet::event::lost:
             BOOST_REQUIRE((u.is_held && !u.is_given_back && !u.is_lost));
@@ -579,7 +579,7 @@ void simulation::heed(client& c) {
             break;
         case fleet::event::released:
             BOOST_REQUIRE((u.is_given_back && u.is_told && ++u.released == 1));
-            BOOST_REQUIRE((!u.is_lost || e.how == outcome::lost));
+            BOOST_REQUIRE((!u.is_lost || e->how == outcome::lost));
             break;
         }
     }

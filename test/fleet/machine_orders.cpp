@@ -283,9 +283,9 @@ private:
     }
 
     void hear() {
-        for (const fleet::event& e : machine_.take_events()) {
-            counted_ticket& t = static_cast<counted_ticket&>(*e.of);
-            switch (e.what) {
+        while (const auto e = machine_.take_event()) {
+            counted_ticket& t = static_cast<counted_ticket&>(*e->of);
+            switch (e->what) {
             case fleet::event::granted:
                 t.is_held = true;
                 BOOST_REQUIRE(++t.ends == 1);

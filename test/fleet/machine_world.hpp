@@ -106,7 +106,7 @@ struct world {
         answer.made = 1;
         answer.limit = permits;
     }
-    ~world() { BOOST_TEST(!machine.has_events()); }
+    ~world() { BOOST_TEST(machine.event_count() == 0u); }
 
     static fleet_options default_options() {
         fleet_options options;
@@ -228,16 +228,16 @@ struct world {
     /// one.
     std::string events() {
         std::string text;
-        for (const fleet::event& e : machine.take_events()) {
+        while (const auto e = machine.take_event()) {
             if (!text.empty())
                 text += ", ";
             const char* const names[] = {"granted", "failed", "lost", "released", "done"};
-            text += names[e.what];
-            text += ' ' + std::to_string(static_cast<const request&>(*e.of).label);
-            if (e.what == fleet::event::failed || e.what == fleet::event::released ||
-                (e.what == fleet::event::lost && e.how != outcome::lost))
-                text += std::string(" ") + to_text(e.how);
-            last = e.status;
+            text += names[e->what];
+            text += ' ' + std::to_string(static_cast<const request&>(*e->of).label);
+            if (e->what == fleet::event::failed || e->what == fleet::event::released ||
+                (e->what == fleet::event::lost && e->how != outcome::lost))
+                text += std::string(" ") + to_text(e->how);
+            last = e->status;
         }
         return text;
     }

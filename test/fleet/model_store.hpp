@@ -5,9 +5,11 @@
 
 // A simulated server: the model of the script. Clients connect to it through a store that a test
 // can disturb. A store does everything on its strand, so a test that steps the context steps the
-// fleet.
+// fleet. When memory is to run out, it does so in the client, and at once when the client calls the
+// store, but not in what the store and the server do then.
 
 #include <fleet/script_model.hpp>
+#include <model/faults.hpp>
 
 #include <asio_semaphore/detail/fleet/store.hpp>
 #include <asio_semaphore/fleet/fleet_client.hpp>
@@ -21,6 +23,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -72,6 +75,8 @@ public:
     ~model_store() override { leave(); }
 
     void start(user& u) override {
+        fail_if_planned();
+        const faults::plan::disarmed here;
         user_ = &u;
         boost::asio::post(strand_, [self = shared_from_this()] { self->connect(); });
     }
@@ -84,6 +89,8 @@ public:
     }
 
     void send(std::vector<fleet::call> calls, std::uint64_t connection) override {
+        fail_if_planned();
+        const faults::plan::disarmed here;
         std::vector<fleet::reply> replies;
         std::vector<std::pair<std::string, fleet::push>> pushes;
         {
@@ -122,8 +129,8 @@ public:
         boost::asio::post(strand_, [self = shared_from_this(), reason] {
             self->held_.reset();
             ++self->connection_;
-            if (self->leave() && self->user_ != nullptr)
-                self->user_->disconnected(reason);
+            if (self->leave())
+                self->tell([&](user& u) { u.disconnected(reason); });
         });
     }
     void reconnect() {
@@ -131,14 +138,33 @@ public:
     }
 
 private:
+    static void fail_if_planned() {
+        if (faults::plan::get().spend(faults::kind::operator_new))
+            throw std::bad_alloc();
+    }
+
+    template <typename F>
+    void tell(F f) {
+        if (user_ == nullptr)
+            return;
+        try {
+            f(*user_);
+        } catch (...) {
+            if (user_ != nullptr)
+                user_->failed();
+            throw;
+        }
+    }
+
     void connect() {
         {
+            const faults::plan::disarmed here;
             std::lock_guard lock(server_.mutex);
             if (user_ == nullptr || !server_.is_up || !server_.users.emplace(client_, this).second)
                 return;
             server_.rules.subscribed.insert(client_);
         }
-        user_->connected();
+        tell([](user& u) { u.connected(); });
     }
 
     bool leave() {
@@ -151,8 +177,8 @@ private:
         boost::asio::post(
             strand_, [self = weak_from_this(), of = connection_.load(), p = std::move(p)] {
                 const auto here = self.lock();
-                if (here && here->user_ != nullptr && here->connection_ == of)
-                    here->user_->pushed(p);
+                if (here && here->connection_ == of)
+                    here->tell([&](user& u) { u.pushed(p); });
             });
     }
 
@@ -160,8 +186,8 @@ private:
         boost::asio::post(
             strand_, [self = shared_from_this(), of = connection_.load(),
                       replies = std::move(replies)]() mutable {
-                if (self->user_ != nullptr && self->connection_ == of)
-                    self->user_->replied(std::move(replies));
+                if (self->connection_ == of)
+                    self->tell([&](user& u) { u.replied(std::move(replies)); });
             });
     }
 

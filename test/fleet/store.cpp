@@ -49,6 +49,7 @@ const std::string client = "00112233445566778899aabbccddeeff";
 
 struct user : redis_store::user {
     std::size_t connections = 0;
+    std::size_t failures = 0;
     std::vector<boost::system::error_code> ends;
     std::vector<std::vector<reply>> replies;
     std::vector<push> pushes;
@@ -57,6 +58,10 @@ struct user : redis_store::user {
     std::function<void()> when_connected = [] {
     };
     std::function<void()> when_replied = [] {
+    };
+    std::function<void()> when_pushed = [] {
+    };
+    std::function<void()> when_logged = [] {
     };
     bool is_gone = false;
 
@@ -77,10 +82,13 @@ struct user : redis_store::user {
     void pushed(const push& p) override {
         note('p');
         pushes.push_back(p);
+        when_pushed();
     }
+    void failed() noexcept override { ++failures; }
     void log(std::string_view line) override {
         BOOST_TEST(!is_gone);
         lines.emplace_back(line);
+        when_logged();
     }
     void note(char what) {
         BOOST_TEST(!is_gone);
@@ -930,6 +938,47 @@ BOOST_AUTO_TEST_CASE(a_store_stopped_between_two_attempts_can_be_started_again) 
     BOOST_REQUIRE(s.is_answered());
     BOOST_TEST(s.u.ends.size() == 1u);
     BOOST_TEST(s.u.connections == 2u);
+}
+
+// If a callback throws, the exception leaves the function that runs the context.
+BOOST_AUTO_TEST_CASE(a_store_whose_user_throws_says_so_and_can_be_started_again) {
+    redis_server server;
+    redis_admin admin(server.port());
+    struct thrown {};
+    const auto fails = [] {
+        throw thrown();
+    };
+    for (const int which : {0, 1, 2, 3}) {
+        BOOST_TEST_CONTEXT("callback " << which) {
+            session s(at(server.port()));
+            s.u.when_connected = which == 0 ? std::function<void()>(fails) : [&] {
+                s.store->send({acquire("a")}, s.u.connections);
+            };
+            if (which == 1)
+                s.u.when_replied = fails;
+            if (which == 2)
+                s.u.when_pushed = fails;
+            if (which == 3)
+                s.u.when_logged = fails;
+            s.store->start(s.u);
+            const auto goes_on = [&] {
+                if (which > 1 && s.is_answered())
+                    which == 2 ? admin.command("PUBLISH", channel_of(client), publish_text(1))
+                               : admin.command("CLIENT", "KILL", "TYPE", "pubsub");
+                s.run_until([&] { return s.u.failures != 0; });
+            };
+            BOOST_CHECK_THROW(goes_on(), thrown);
+            BOOST_TEST(s.u.failures == 1u);
+            s.u.when_connected = s.u.when_replied = s.u.when_pushed = s.u.when_logged = [] {
+            };
+            s.store->stop();
+            s.u.connections = 0;
+            s.u.replies.clear();
+            s.connect();
+            s.store->send({acquire("b", 2)}, 2);
+            BOOST_REQUIRE(s.is_answered());
+        }
+    }
 }
 
 BOOST_AUTO_TEST_CASE(a_store_abandoned_after_any_step_leaves_nothing) {

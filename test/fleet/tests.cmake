@@ -20,7 +20,7 @@ endif()
 asio_semaphore_tests(fleet openmetrics.cpp NO_ASIO LIBRARIES asio_semaphore::fleet)
 
 # The objects, on a model of the server.
-asio_semaphore_tests(fleet objects.cpp objects_asio.cpp objects_ends.cpp objects_faults.cpp objects_threads.cpp
+asio_semaphore_tests(fleet objects.cpp objects_asio.cpp objects_ends.cpp objects_faults.cpp objects_memory.cpp objects_threads.cpp
     LIBRARIES redis_once TIMEOUT 300)
 
 # Real servers.

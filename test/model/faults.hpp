@@ -99,10 +99,22 @@ public:
     /// During its lifetime, uses are counted and can fail. Otherwise everything works.
     class armed {
     public:
-        armed() : before_(std::exchange(get().armed_, true)) {}
+        armed() : before_(std::exchange(armed_, true)) {}
         armed(const armed&) = delete;
         armed& operator=(const armed&) = delete;
-        ~armed() { get().armed_ = before_; }
+        ~armed() { armed_ = before_; }
+
+    private:
+        bool before_;
+    };
+
+    /// During its lifetime, everything works again.
+    class disarmed {
+    public:
+        disarmed() : before_(std::exchange(armed_, false)) {}
+        disarmed(const disarmed&) = delete;
+        disarmed& operator=(const disarmed&) = delete;
+        ~disarmed() { armed_ = before_; }
 
     private:
         bool before_;
@@ -112,7 +124,8 @@ private:
     kinds what_ = kinds::none();
     int first_ = 0, used_ = 0;
     times how_often_ = times::once;
-    bool fired_ = false, armed_ = false;
+    bool fired_ = false;
+    inline static thread_local bool armed_ = false;
 };
 
 inline int blocks_alive = 0; ///< the blocks of all allocators

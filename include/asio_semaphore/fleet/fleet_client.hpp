@@ -48,7 +48,16 @@ struct client_access;
  *
  * @par Executor
  * The client does its work on a strand of the executor that it was constructed with. No handler of
- * an operation runs there, unless it has the same executor.
+ * an operation runs there, unless it has the same executor. That executor must not throw: Asio's
+ * strands do not survive it. Either Asio ends the program, or the strand, and with it the client,
+ * never does anything again: permits end with their leases, and operations wait until they are
+ * cancelled, reach their time limits, or the client is destroyed.
+ *
+ * @par Exceptions
+ * If the client finds no memory, the exception leaves the function that runs the executor's
+ * context. Nothing is lost: once the context runs again, the client makes up for it, with its next
+ * operation at the latest. At many places, however, Asio and Boost.Redis themselves do not survive
+ * a lack of memory.
  *
  * @par Thread safety
  * Distinct objects: safe. Shared objects: safe, except for construction and destruction. After

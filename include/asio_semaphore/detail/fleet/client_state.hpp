@@ -76,14 +76,17 @@ private:
     // Called on the strand.
     void look();
     void look_at_run();
-    void finish_all() noexcept;
+    void look_at_calls();
+    void look_at_timer();
+    void look_at_end();
     void connected() override;
     void disconnected(boost::system::error_code reason) override;
     void replied(std::vector<reply> replies) override;
     void pushed(const push& p) override;
+    void failed() noexcept override;
     void log(std::string_view text) override;
 
-    static void tell_all(const std::vector<event>& events) noexcept;
+    void tell_events() noexcept;
 
     // Guarded by mutex_. Null once the context is gone, because a strand does not survive its
     // context.
@@ -94,6 +97,7 @@ private:
     machine machine_;                // guarded by machine_mutex_
     waiter_type* running_ = nullptr; // async_run's waiter; guarded by mutex_
     std::atomic<bool> is_run_{false};
+    std::atomic<bool> is_new_run_{false}; // the machine does not know yet that the client runs
     std::atomic<bool> is_closing_{false};
     std::atomic<bool> is_ended_{false};
     std::atomic<bool> is_woken_{false}; // a call of look() is posted

@@ -137,9 +137,9 @@ public:
     /// by itself.
     bool is_empty() const noexcept;
 
-    /// Returns the events since the last call, in order, for the owners of the tickets.
-    std::vector<event> take_events();
-    bool has_events() const noexcept { return !events_.empty(); }
+    // The events, in order, for the owners of the tickets.
+    std::optional<event> take_event() noexcept;
+    std::size_t event_count() const noexcept { return event_count_; }
 
     /// Returns the shortest lease of all limits, which determines the connection's timeouts.
     std::chrono::milliseconds shortest_lease() const noexcept;
@@ -219,7 +219,8 @@ private:
     const std::string client_;
     std::map<std::string, std::unique_ptr<limit>, std::less<>> limits_;
     std::vector<saying> under_way_;
-    event_list events_;
+    event_list events_; // the tickets that have events
+    std::size_t event_count_ = 0;
     std::uint64_t random_;
     std::uint64_t serial_ = 0;
     std::uint64_t connection_ = 0;

@@ -13,7 +13,8 @@
 //       complete, and have no deadlines.
 //   T2  If Boost.Redis sends a request again after a reconnect, replies are mixed up: it must not.
 //   T3  The machine makes the calls again instead, since every command can be repeated.
-//   T4  An adapter that reports an error ends the connection: ours never reports one.
+//   T4  An adapter that reports an error ends the connection: ours reports only that there is no
+//       memory for what arrives.
 //   T5  Boost.Redis does not report that a connection was made or lost: each connection has an
 //       async_run of its own, whose completion is the loss. SUBSCRIBE's confirmation shows that the
 //       connection was made.
@@ -95,6 +96,8 @@ private:
 
     bool is_idle_but_for_pushes() const noexcept { return !is_running_ && requests_ == 0; }
     void connect();
+    template <typename F>
+    void attempt(F f);
     void on_run_ended(boost::system::error_code reason);
     void when_ended();
     void end_connection(boost::system::error_code reason);

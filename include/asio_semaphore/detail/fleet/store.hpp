@@ -4,7 +4,9 @@
 #pragma once
 
 // What a client needs from the server that keeps the limits. Fleet layer. All members are called on
-// one strand. They call the user on that strand, but only after they have returned.
+// one strand. They call the user on that strand, but only after they have returned. If a member
+// throws, or a function that the store has submitted to the strand, the user has to stop the store,
+// and may start it again.
 
 #include <asio_semaphore/detail/fleet/protocol.hpp>
 
@@ -30,6 +32,9 @@ public:
         /// The replies to the last send, one for each call.
         virtual void replied(std::vector<reply> replies) = 0;
         virtual void pushed(const push& p) = 0;
+        /// A function that the store has submitted is about to throw; perhaps because a member of
+        /// the user has thrown.
+        virtual void failed() noexcept = 0;
         virtual void log(std::string_view line) = 0;
 
     protected:

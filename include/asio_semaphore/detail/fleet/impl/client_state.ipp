@@ -9,12 +9,16 @@
 #include <asio_semaphore/detail/operation/executors.hpp>
 #include <asio_semaphore/detail/operation/semaphore_service.hpp>
 
+#include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/system_executor.hpp>
+#include <boost/asio/wait_traits.hpp>
 #include <boost/core/no_exceptions_support.hpp>
 #include <boost/system/errc.hpp>
 
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <optional>
 #include <random>
@@ -29,14 +33,20 @@ public:
     explicit parts(client_state& client) : alarm<threads>(client), client_(client) {}
 
     struct connection {
+        // Not a steady_timer: any_io_executor needs memory for a strand, and Asio ends the program
+        // if a wait finds none.
+        using timer_type = asio::basic_waitable_timer<
+            std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, strand_type>;
+
         explicit connection(const executor_type& executor) : strand(executor), timer(strand) {}
 
         strand_type strand;
-        asio::steady_timer timer;
+        timer_type timer;
         time_point timer_is_set_for = time_point::max();
         std::shared_ptr<store> server;
         client_pointer started; // the client itself, while the store may call it
         bool is_connected = false;
+        bool has_failed = false; // the store threw an exception, and has to be started again
     };
 
     void post() override {}
@@ -112,6 +122,7 @@ inline outcome client_state::enqueue_run(waiter_type& w) noexcept {
     if (running_ != nullptr)
         return outcome::invalid_argument;
     running_ = &w;
+    is_new_run_ = true;
     is_run_ = true;
     join(w);
     return outcome::queued;
@@ -138,80 +149,117 @@ inline void client_state::leaves(waiter_type& w, outcome) noexcept {
 inline void client_state::end() noexcept {
     is_ended_ = true;
     abort();
-    tell_all(with_machine([](machine& m, time_point) {
-        m.abandon();
-        return m.take_events();
-    }));
+    with_machine([](machine& m, time_point) { m.abandon(); });
+    tell_events();
     wake();
 }
 
-inline void client_state::tell_all(const std::vector<event>& events) noexcept {
-    for (const event& e : events)
-        static_cast<lease&>(*e.of).tell(e);
+// Tells only the events that there are now. Those that handlers cause meanwhile come with the next
+// look, so that the strand does other work, too.
+inline void client_state::tell_events() noexcept {
+    for (std::size_t left = with_machine([](machine&m, time_point) { return m.event_count(); });
+         left != 0; --left) {
+        const std::optional<event> e =
+            with_machine([](machine& m, time_point) { return m.take_event(); });
+        if (!e)
+            return; // end() has told the others
+        static_cast<lease&>(*e->of).tell(*e);
+    }
 }
 
+// Each part either does its work or, if it throws, leaves it to the next look.
 inline void client_state::look() {
     // This comes first, so that a wake from here on causes another look.
     is_woken_ = false;
-    look_at_run();
+    BOOST_TRY {
+        look_at_run();
+        look_at_calls();
+        look_at_timer();
+        tell_events();
+        look_at_end();
+    }
+    BOOST_CATCH(...) {
+        tell_events();
+        wake();
+        BOOST_RETHROW
+    }
+    BOOST_CATCH_END
+}
+
+// After an exception of the store, the client starts it again. The machine repeats the calls that
+// were under way.
+inline void client_state::look_at_run() {
+    auto& on = *parts_->on;
+    const bool is_wanted = is_run_ && !is_ended_;
+    if (on.started && (!is_wanted || on.has_failed)) {
+        on.server->stop();
+        on.started.reset(); // the caller has another reference
+        on.has_failed = false;
+        if (std::exchange(on.is_connected, false))
+            with_machine([](machine& m, time_point now) { m.disconnected(now); });
+    }
+    if (is_wanted && !on.started) {
+        on.server->set_shortest_lease(with_machine([this](machine& m, time_point now) {
+            if (is_new_run_.exchange(false))
+                m.running(now);
+            return m.shortest_lease();
+        }));
+        on.started = client_pointer(this);
+        on.has_failed = true;
+        on.server->start(*this);
+        on.has_failed = false;
+    }
+}
+
+inline void client_state::look_at_calls() {
     auto& on = *parts_->on;
     std::vector<call> calls;
-    std::vector<event> events;
     std::uint64_t connection;
-    time_point now, at;
-    bool is_done;
     {
         std::lock_guard<std::mutex> lock(machine_mutex_);
-        now = clock::now();
+        const time_point now = clock::now();
         if (machine_.next_time() <= now)
             machine_.on_time(now);
         if (on.is_connected && machine_.has_calls(now))
             calls = machine_.next_calls(now);
         connection = machine_.connection();
-        at = machine_.next_time();
-        events = machine_.take_events();
-        is_done = is_closing_ && machine_.is_empty();
     }
-    if (!calls.empty())
-        on.server->send(std::move(calls), connection);
-    if (at != on.timer_is_set_for) {
-        on.timer_is_set_for = at;
-        if (at == time_point::max()) {
-            on.timer.cancel();
-        } else {
-            on.timer.expires_after(at - now);
-            on.timer.async_wait([self = client_pointer(this)](const boost::system::error_code& ec) {
-                if (ec)
-                    return;
-                self->parts_->on->timer_is_set_for = time_point::max();
-                self->look();
-            });
-        }
-    }
-    tell_all(events);
-    if (is_done)
-        finish_all();
+    if (calls.empty())
+        return;
+    on.has_failed = true;
+    on.server->send(std::move(calls), connection);
+    on.has_failed = false;
 }
 
-inline void client_state::look_at_run() {
+inline void client_state::look_at_timer() {
     auto& on = *parts_->on;
-    const bool is_wanted = is_run_ && !is_ended_;
-    if (is_wanted && !on.started) {
-        on.started = client_pointer(this);
-        on.server->set_shortest_lease(with_machine([](machine& m, time_point now) {
-            m.running(now);
-            return m.shortest_lease();
-        }));
-        on.server->start(*this);
-    } else if (!is_wanted && on.started) {
-        on.server->stop();
-        on.started.reset(); // the caller has another reference
-        if (std::exchange(on.is_connected, false))
-            with_machine([](machine& m, time_point now) { m.disconnected(now); });
+    const auto [at, now] = with_machine([](machine& m, time_point t) {
+        return std::pair<time_point, time_point>(m.next_time(), t);
+    });
+    if (at == on.timer_is_set_for)
+        return;
+    on.timer_is_set_for = time_point::max();
+    if (at == time_point::max()) {
+        on.timer.cancel();
+        return;
     }
+    on.timer.expires_after(at - now);
+    on.timer.async_wait([self = client_pointer(this)](const boost::system::error_code& ec) {
+        if (ec)
+            return;
+        self->parts_->on->timer_is_set_for = time_point::max();
+        self->look();
+    });
+    on.timer_is_set_for = at;
 }
 
-inline void client_state::finish_all() noexcept {
+// Ends async_close, and async_run with it, once everything has been given back.
+inline void client_state::look_at_end() {
+    const bool is_done = is_closing_ && with_machine([](machine& m, time_point) {
+                             return m.is_empty() && m.event_count() == 0;
+                         });
+    if (!is_done)
+        return;
     {
         section here(*this);
         if (phase_ == phase::shut)
@@ -258,6 +306,11 @@ inline void client_state::pushed(const push& p) {
     const client_pointer self(this);
     with_machine([&](machine& m, time_point now) { m.pushed(p, now); });
     look();
+}
+
+inline void client_state::failed() noexcept {
+    parts_->on->has_failed = true;
+    wake();
 }
 
 inline void client_state::log(std::string_view text) {

@@ -384,32 +384,27 @@ inline bool machine::is_empty() const noexcept {
     return true;
 }
 
-inline std::vector<event> machine::take_events() {
-    const auto has = [](const ticket& t, event::kind what) {
-        return (t.events_ >> what & 1) != 0;
-    };
-    std::size_t size = 0;
-    for (const ticket& t : events_)
-        for (const event::kind what :
-             {event::granted, event::failed, event::lost, event::released, event::done})
-            size += has(t, what) ? 1 : 0;
-    std::vector<event> taken;
-    taken.reserve(size);
-    while (!events_.empty()) {
-        ticket& t = events_.front();
+// Takes one event at a time, because a vector of them could find no memory.
+inline std::optional<event> machine::take_event() noexcept {
+    if (events_.empty())
+        return std::nullopt;
+    ticket& t = events_.front();
+    unsigned what = event::granted;
+    while ((t.events_ >> what & 1) == 0)
+        ++what;
+    event taken{static_cast<event::kind>(what), ticket_pointer(&t)};
+    if (what == event::failed)
+        taken.how = t.failed_how_;
+    else if (what == event::lost)
+        taken.how = t.lost_how_;
+    else if (what == event::released)
+        taken.how = t.released_how_;
+    else if (what == event::done)
+        taken.status = *t.status_;
+    --event_count_;
+    t.events_ = static_cast<unsigned char>(t.events_ & ~(1u << what));
+    if (t.events_ == 0) {
         events_.pop_front();
-        const auto take = [&](event::kind what, outcome how) {
-            if (has(t, what))
-                taken.push_back({what, ticket_pointer(&t), how, {}});
-        };
-        take(event::granted, outcome::granted);
-        take(event::failed, t.failed_how_);
-        take(event::lost, t.lost_how_);
-        take(event::released, t.released_how_);
-        take(event::done, outcome::granted);
-        if (has(t, event::done))
-            taken.back().status = *t.status_;
-        t.events_ = 0;
         forget_if_over(t);
     }
     return taken;

@@ -37,6 +37,7 @@ inline void machine::forget_if_over(ticket& t) noexcept {
 inline void machine::tell(ticket& t, event::kind what) noexcept {
     if (t.events_ == 0)
         events_.push_back(t);
+    event_count_ += (t.events_ >> what & 1) == 0 ? 1 : 0;
     t.events_ = static_cast<unsigned char>(t.events_ | (1u << what));
 }
 

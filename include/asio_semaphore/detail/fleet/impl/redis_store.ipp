@@ -7,6 +7,7 @@
 
 #include <boost/asio/error.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
+#include <boost/core/no_exceptions_support.hpp>
 #include <boost/system/errc.hpp>
 #include <boost/system/system_error.hpp>
 
@@ -43,6 +44,18 @@ inline bool is_error(boost::redis::resp3::type t) noexcept {
     return t == type::simple_error || t == type::blob_error;
 }
 
+// Calls a function inside Boost.Redis, which an exception would stop for ever (T4).
+template <typename F>
+void collect(boost::system::error_code& error, F f) noexcept {
+    BOOST_TRY {
+        f();
+    }
+    BOOST_CATCH(...) {
+        error = boost::system::errc::make_error_code(boost::system::errc::not_enough_memory);
+    }
+    BOOST_CATCH_END
+}
+
 // Without this check Boost.Redis would throw while it connects, where no caller could catch it.
 inline void check_path([[maybe_unused]] const std::string& unix_socket) {
 #if defined(BOOST_ASIO_HAS_LOCAL_SOCKETS)
@@ -76,14 +89,15 @@ inline redis_store::redis_store(
         boost::asio::any_io_executor(strand_), make_context(std::move(context)),
         // T9. Boost.Redis logs errors only, and the user gets them only when a connection ends.
         boost::redis::logger(boost::redis::logger::level::err, [this](auto, std::string_view line) {
-            why_.emplace_back(line);
+            boost::system::error_code no_memory; // then there is one line less
+            store_detail::collect(no_memory, [&] { why_.emplace_back(line); });
         })) {
     store_detail::check_path(config_.unix_socket);
     // T5, T6: this class reconnects, not Boost.Redis.
     config_.reconnect_wait_interval = std::chrono::seconds(0);
     boost::redis::any_adapter adapter{boost::redis::any_adapter::impl_t(
-        [this](auto event, const auto& node, boost::system::error_code&) {
-            collect_push(event, node);
+        [this](auto event, const auto& node, boost::system::error_code& error) {
+            store_detail::collect(error, [&] { collect_push(event, node); });
         })};
     connection_.set_receive_response(adapter);
 }
@@ -162,21 +176,35 @@ inline void redis_store::connect() {
     // request::subscribe, which would make Boost.Redis remember the channel.
     subscription_.clear();
     subscription_.push("SUBSCRIBE", channel_);
-    ++requests_;
     connection_.async_exec(
         subscription_, boost::redis::any_adapter(),
         [self = shared_from_this()](boost::system::error_code, std::size_t) {
             --self->requests_;
-            self->when_ended();
+            self->attempt([&] { self->when_ended(); });
         });
-    is_running_ = true;
+    ++requests_;
     connection_.async_run(config_, [self = shared_from_this()](boost::system::error_code reason) {
-        self->on_run_ended(reason);
+        self->is_running_ = false;
+        self->attempt([&] { self->on_run_ended(reason); });
     });
+    is_running_ = true;
+}
+
+// Every handler runs within this function.
+template <typename F>
+void redis_store::attempt(F f) {
+    BOOST_TRY {
+        f();
+    }
+    BOOST_CATCH(...) {
+        if (user_ != nullptr)
+            user_->failed();
+        BOOST_RETHROW
+    }
+    BOOST_CATCH_END
 }
 
 inline void redis_store::on_run_ended(boost::system::error_code reason) {
-    is_running_ = false;
     // T5: otherwise Boost.Redis would send unwritten requests before the next SUBSCRIBE.
     connection_.cancel(boost::redis::operation::exec);
     if (!reason_) {
@@ -233,7 +261,7 @@ inline void redis_store::when_ended() {
     longest_wait_ = std::min(2 * longest_wait_, store_detail::last_wait);
     timer_.async_wait([self = shared_from_this()](boost::system::error_code error) {
         if (!error && self->user_ != nullptr && self->is_idle_but_for_pushes())
-            self->connect();
+            self->attempt([&] { self->connect(); });
     });
 }
 
@@ -247,13 +275,14 @@ inline void redis_store::end_connection(boost::system::error_code reason) {
 // T7, T11: while there is a connection, an async_receive2 is under way. It only reports that pushes
 // have arrived; collect_push has already put them into messages_.
 inline void redis_store::receive() {
+    connection_.async_receive2([self = shared_from_this()](boost::system::error_code error) {
+        self->is_receiving_ = false;
+        self->attempt([&] { self->on_received(error); });
+    });
     is_receiving_ = true;
-    connection_.async_receive2(
-        [self = shared_from_this()](boost::system::error_code error) { self->on_received(error); });
 }
 
 inline void redis_store::on_received(boost::system::error_code error) {
-    is_receiving_ = false;
     if (user_ == nullptr)
         return;
     if (is_left_) {

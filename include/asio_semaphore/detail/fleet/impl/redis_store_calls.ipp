@@ -68,18 +68,19 @@ inline void redis_store::execute(std::vector<std::size_t> which, bool is_repeate
     arriving_ = 0;
     if (!is_repeated) // else keep the count: replies of the first execution are not yet reported
         messages_before_.reset();
-    ++requests_;
     // T4: the adapter stores error replies like others. T1: no cancellation slot, no deadline.
     connection_.async_exec(
         request_,
         boost::redis::any_adapter(boost::redis::any_adapter::impl_t(
-            [this](auto event, const auto& node, boost::system::error_code&) {
-                collect_reply(event, node);
+            [this](auto event, const auto& node, boost::system::error_code& error) {
+                store_detail::collect(error, [&] { collect_reply(event, node); });
             })),
         [self = shared_from_this(), which = std::move(which),
          is_repeated](boost::system::error_code error, std::size_t) mutable {
-            self->on_executed(error, std::move(which), is_repeated);
+            --self->requests_;
+            self->attempt([&] { self->on_executed(error, std::move(which), is_repeated); });
         });
+    ++requests_;
 }
 
 // Called while Boost.Redis reads, so it only stores what arrives.
@@ -115,7 +116,6 @@ inline void redis_store::collect_reply(
 
 inline void redis_store::on_executed(
     boost::system::error_code error, std::vector<std::size_t> which, bool is_repeated) {
-    --requests_;
     if (user_ == nullptr)
         return;
     if (error || is_left_) {
