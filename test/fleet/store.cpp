@@ -940,6 +940,39 @@ BOOST_AUTO_TEST_CASE(a_store_stopped_between_two_attempts_can_be_started_again) 
     BOOST_TEST(s.u.connections == 2u);
 }
 
+BOOST_AUTO_TEST_CASE(
+    a_store_started_again_inside_a_callback_reports_nothing_of_the_last_connection) {
+    redis_server server;
+    redis_admin admin(server.port());
+    const auto once = [](session& s) {
+        return [&s, is_over = false]() mutable {
+            if (std::exchange(is_over, true))
+                return;
+            s.u.order.clear();
+            s.store->stop();
+            s.store->start(s.u);
+        };
+    };
+    {
+        session s(at(server.port()));
+        s.connect();
+        s.u.when_pushed = once(s);
+        admin.command(
+            "EVAL", "for i = 1, 2 do redis.call('PUBLISH', KEYS[1], ARGV[1]) end", "1",
+            channel_of(client), publish_text(1)); // both arrive together
+        BOOST_REQUIRE(s.is_connected(2));
+        BOOST_TEST(s.u.order == "c");
+        BOOST_TEST(s.u.pushes.size() == 1u);
+    }
+    session s(at(server.port()));
+    s.connect();
+    s.u.when_logged = once(s);
+    admin.command("CLIENT", "KILL", "TYPE", "pubsub");
+    BOOST_REQUIRE(s.is_connected(2));
+    BOOST_TEST(s.u.order == "c");
+    BOOST_TEST(s.u.ends.empty());
+}
+
 // If a callback throws, the exception leaves the function that runs the context.
 BOOST_AUTO_TEST_CASE(a_store_whose_user_throws_says_so_and_can_be_started_again) {
     redis_server server;

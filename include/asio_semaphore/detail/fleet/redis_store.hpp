@@ -126,6 +126,7 @@ private:
     std::chrono::milliseconds longest_wait_; // before the next attempt to connect
 
     user* user_ = nullptr;      // from start until stop
+    std::uint64_t stops_ = 0;   // shows whether a callback has stopped, and restarted, the store
     bool is_running_ = false;   // async_run is under way
     bool is_receiving_ = false; // async_receive2 is under way
     bool is_left_ = false;      // the connection was stopped: a later user hears nothing of it

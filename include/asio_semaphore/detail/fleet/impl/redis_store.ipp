@@ -140,6 +140,7 @@ inline void redis_store::start(user& u) {
 
 inline void redis_store::stop() {
     user_ = nullptr;
+    ++stops_;
     is_left_ = true;
     timer_.cancel();
     // T1: this cancels requests that were never written, and ends the connection, which ends the
@@ -230,9 +231,10 @@ inline void redis_store::when_ended() {
             connect();
         return;
     }
+    const std::uint64_t stops = stops_;
     messages_before_.reset();
     hand_over(messages_.size());
-    if (user_ == nullptr)
+    if (stops_ != stops)
         return;
 
     if (is_connected_ && std::chrono::steady_clock::now() - connected_at_ > store_detail::last_wait)
@@ -250,17 +252,17 @@ inline void redis_store::when_ended() {
         last_line_ = line;
         user_->log(line);
     }
-    if (user_ != nullptr)
+    if (stops_ == stops)
         user_->disconnected(reason_);
-    if (user_ == nullptr)
+    if (stops_ != stops)
         return;
 
     // T6
     std::uniform_int_distribution<std::chrono::milliseconds::rep> jitter(0, longest_wait_.count());
     timer_.expires_after(std::chrono::milliseconds(jitter(random_)));
     longest_wait_ = std::min(2 * longest_wait_, store_detail::last_wait);
-    timer_.async_wait([self = shared_from_this()](boost::system::error_code error) {
-        if (!error && self->user_ != nullptr && self->is_idle_but_for_pushes())
+    timer_.async_wait([self = shared_from_this(), stops](boost::system::error_code error) {
+        if (!error && self->stops_ == stops && self->is_idle_but_for_pushes())
             self->attempt([&] { self->connect(); });
     });
 }
@@ -306,8 +308,9 @@ inline void redis_store::hand_over(std::size_t messages) {
     const auto end = messages_.begin() + static_cast<std::ptrdiff_t>(messages);
     taken.assign(std::make_move_iterator(messages_.begin()), std::make_move_iterator(end));
     messages_.erase(messages_.begin(), end);
+    const std::uint64_t stops = stops_;
     for (const message& m : taken)
-        if (user_ != nullptr)
+        if (stops_ == stops)
             on_message(m);
 }
 

@@ -168,10 +168,11 @@ inline void redis_store::report(std::vector<reply> replies) {
         end_connection(boost::system::errc::make_error_code(
             boost::system::errc::resource_unavailable_try_again));
     }
+    const std::uint64_t stops = stops_;
     hand_over(before);
-    if (user_ != nullptr)
+    if (stops_ == stops)
         user_->replied(std::move(replies));
-    if (user_ != nullptr)
+    if (stops_ == stops)
         hand_over(messages_.size());
 }
 
