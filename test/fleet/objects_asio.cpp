@@ -34,6 +34,7 @@
 #include <functional>
 #include <future>
 #include <memory>
+#include <thread>
 #include <tuple>
 #include <type_traits>
 
@@ -407,6 +408,25 @@ BOOST_AUTO_TEST_CASE(the_clients_context_runs_for_as_long_as_the_client_does) {
     context.run(); // returns: no work is left
     BOOST_TEST(closed.succeeded());
     BOOST_TEST(run.succeeded());
+}
+
+BOOST_AUTO_TEST_CASE(
+    handlers_of_an_empty_permit_run_on_their_own_executor_or_else_the_system_executor) {
+    const auto here = std::this_thread::get_id();
+    std::promise<std::thread::id> waited, released;
+    fleet_permit no;
+    no.async_wait_lost([&](error_code) { waited.set_value(std::this_thread::get_id()); });
+    no.async_release([&](error_code) { released.set_value(std::this_thread::get_id()); });
+    BOOST_TEST((waited.get_future().get() != here));
+    BOOST_TEST((released.get_future().get() != here));
+    ended own_wait, own_release;
+    no.async_wait_lost(asio::bind_executor(context, recording(own_wait)));
+    no.async_release(asio::bind_executor(context, recording(own_release)));
+    BOOST_TEST(own_wait.pending());
+    BOOST_TEST(own_release.pending());
+    poll();
+    BOOST_TEST(own_wait.failed(asio::error::operation_aborted));
+    BOOST_TEST(own_release.succeeded());
 }
 
 BOOST_AUTO_TEST_CASE(immediate_executors_run_handlers_of_operations_that_end_at_once) {

@@ -127,8 +127,10 @@ public:
      * Terminal, partial and total: ends the wait, and has no effect on the permit.
      *
      * @par Executor
-     * The handler's associated executor, by default that of the client. The handler never runs
-     * inside this function, unless it has an associated immediate executor.
+     * The handler's associated executor, by default that of the client. An empty permit has no
+     * client: then the default is the `system_executor`, on whose threads the handler may run
+     * beside the rest of the program. The handler never runs inside this function, unless it has an
+     * associated immediate executor.
      *
      * @par Errors
      * There is always an error:
@@ -182,8 +184,10 @@ public:
      * Terminal, partial and total: ends the wait. The permits still go back.
      *
      * @par Executor
-     * The handler's associated executor, by default that of the client. The handler never runs
-     * inside this function, unless it has an associated immediate executor.
+     * The handler's associated executor, by default that of the client. An empty permit has no
+     * client: then the default is the `system_executor`, on whose threads the handler may run
+     * beside the rest of the program. The handler never runs inside this function, unless it has an
+     * associated immediate executor.
      *
      * @par Errors
      * - @ref fleet_error::lost if the permit was lost before the server could answer: another
