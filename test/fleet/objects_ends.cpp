@@ -493,36 +493,90 @@ BOOST_AUTO_TEST_CASE(a_permit_on_its_way_to_a_context_that_ends_goes_back) {
 }
 
 BOOST_AUTO_TEST_CASE(the_clients_context_may_end_before_the_semaphores) {
-    ended ran, first, second, timed, waited, late, released;
+    ended ran, first, second, timed, setting, waited, late, tried, none, set, looked;
     std::optional<asio::io_context> own(std::in_place);
     std::optional<model_client> b(std::in_place, own->get_executor(), server);
     fleet_semaphore limit(context, b->client, "x", 1, short_lease());
     b->client.async_run(recording(ran));
     limit.async_acquire_permit(recording(first));
     limit.async_acquire_permit(recording(second));
-    limit.async_acquire_permit_for(1ms, recording(timed));
+    limit.async_acquire_permit_for(1h, recording(timed));
     own->poll();
     poll();
     BOOST_TEST(first.granted());
     first.held.async_wait_lost(asio::bind_executor(context, recording(waited)));
+    limit.async_set_limit(2, recording(setting));
     own.reset();
     BOOST_TEST(ran.was_dropped());
     BOOST_TEST(waited.was_dropped());
-    BOOST_TEST(poll_until([&] { return !timed.pending(); }));
-    BOOST_TEST(timed.failed(asio::error::timed_out));
+    BOOST_TEST(!limit.is_open());
+    poll();
     limit.async_acquire_permit(recording(late));
+    limit.async_acquire_permit_for(0s, recording(tried));
+    limit.async_acquire_permit(0, recording(none));
+    limit.async_set_limit(2, recording(set));
+    limit.async_inspect(recording(looked));
     poll();
-    BOOST_TEST(limit.cancel() == 2u);
-    poll();
-    BOOST_TEST(second.failed(asio::error::operation_aborted));
-    BOOST_TEST(late.failed(asio::error::operation_aborted));
-    ended last;
-    limit.async_acquire_permit(recording(last));
+    for (const ended* e : {&second, &timed, &setting, &late, &tried, &none, &set, &looked})
+        BOOST_TEST(e->failed(error::closed));
+    BOOST_TEST(limit.waiting() == 0u);
     first.held.reset();
     b.reset();
-    poll();
-    BOOST_TEST(last.failed(error::closed));
     BOOST_TEST(observer(server).sees_empty("x"));
+}
+
+BOOST_AUTO_TEST_CASE(
+    the_clients_context_may_end_before_an_acquire_that_would_fail_when_unreachable) {
+    fleet_options options;
+    options.when_unreachable = fleet_options::unreachable::fail;
+    std::optional<asio::io_context> own(std::in_place);
+    model_client b(own->get_executor(), server);
+    fleet_semaphore limit(context, b.client, "x", 1, options);
+    b.client.async_run(asio::detached);
+    own->poll();
+    ended before, after;
+    limit.async_acquire_permit(recording(before));
+    own.reset();
+    limit.async_acquire_permit(recording(after));
+    poll();
+    BOOST_TEST(before.failed(error::closed));
+    BOOST_TEST(after.failed(error::closed));
+}
+
+// While an operation of one semaphore ends, that of another one ends, whose handler belongs to the
+// client's context, because that context is destroyed.
+BOOST_AUTO_TEST_CASE(an_executor_may_drop_a_handler_that_owns_the_clients_context) {
+    auto own = std::make_unique<asio::io_context>();
+    const auto executor = own->get_executor();
+    support::ways how;
+    model_client b(executor, server);
+    basic_fleet_semaphore<support::wayward_executor> limit(
+        support::wayward_executor(context, how), b.client, "x", 1);
+    fleet_semaphore other(context, b.client, "y", 1);
+    ended first, second, third;
+    limit.async_acquire_permit([c = std::move(own)](error_code, fleet_permit) {});
+    limit.async_acquire_permit(recording(first));
+    other.async_acquire_permit(asio::bind_executor(executor, recording(second)));
+    other.async_acquire_permit(recording(third));
+    how.now = support::ways::way::drop;
+    limit.cancel();
+    poll();
+    BOOST_TEST(first.was_dropped());
+    BOOST_TEST(second.was_dropped());
+    BOOST_TEST(third.failed(error::closed));
+}
+
+BOOST_AUTO_TEST_CASE(a_handler_for_the_clients_context_is_dropped_with_it) {
+    std::optional<asio::io_context> own(std::in_place);
+    model_client b(own->get_executor(), server);
+    fleet_semaphore limit(context, b.client, "x", 1);
+    ended plain, on_strand;
+    limit.async_acquire_permit(asio::bind_executor(own->get_executor(), recording(plain)));
+    limit.async_acquire_permit(asio::bind_executor(asio::make_strand(*own), recording(on_strand)));
+    own.reset();
+    BOOST_TEST(plain.was_dropped());
+    BOOST_TEST(on_strand.was_dropped());
+    poll();
 }
 
 BOOST_AUTO_TEST_CASE(a_destroyed_client_keeps_no_context_running) {

@@ -68,6 +68,10 @@ struct client_access;
  * with its lease. Semaphores and permits may outlive the client. Such semaphores are closed. Such
  * permits stay valid until their leases end, and nothing tells that end: `async_wait_lost` has
  * failed with `operation_aborted` when the client was destroyed.
+ *
+ * The destruction of the client's execution context closes its semaphores, also those of other
+ * contexts: what waits there fails with @ref error::closed. It destroys the handlers that wait for
+ * the client or for a permit, without calling them.
  */
 class fleet_client {
     using bare = void(boost::system::error_code);

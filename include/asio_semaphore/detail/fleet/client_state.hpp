@@ -57,6 +57,8 @@ public:
     outcome enqueue_run(waiter_type& w) noexcept;
     outcome enqueue_close(waiter_type& w);
 
+    /// Whether semaphores of this client admit operations.
+    bool is_open() const noexcept { return !is_closing_ && !is_ended_ && !is_shut_; }
     bool is_closed() const noexcept { return is_closing_; }
     bool is_ended() const noexcept { return is_ended_; }
     bool is_shut() const noexcept { return is_shut_; }
@@ -87,6 +89,8 @@ private:
     void log(std::string_view text) override;
 
     void tell_events() noexcept;
+    /// Ends all operations of semaphores and permits.
+    void abandon() noexcept;
 
     // Guarded by mutex_. Null once the context is gone, because a strand does not survive its
     // context.

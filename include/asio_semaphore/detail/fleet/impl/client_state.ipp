@@ -53,6 +53,7 @@ public:
     void shut() noexcept override {
         for (unsigned looks = 0; client_.waking_ != 0; ++looks)
             threads::back_off(looks);
+        client_.abandon();
         // Destroying these parts may drop the last reference to the client.
         const std::optional<connection> last = std::move(on);
         on.reset();
@@ -149,9 +150,13 @@ inline void client_state::leaves(waiter_type& w, outcome) noexcept {
 inline void client_state::end() noexcept {
     is_ended_ = true;
     abort();
+    abandon();
+    wake();
+}
+
+inline void client_state::abandon() noexcept {
     with_machine([](machine& m, time_point) { m.abandon(); });
     tell_events();
-    wake();
 }
 
 // Tells only the events that there are now. Those that handlers cause meanwhile come with the next

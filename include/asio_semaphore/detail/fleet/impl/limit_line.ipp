@@ -29,8 +29,7 @@ inline limit_line::limit_line(
 
 inline outcome limit_line::state() const noexcept {
     const outcome own = state_;
-    return own == outcome::queued && (client_->is_closed() || client_->is_ended()) ? outcome::closed
-                                                                                   : own;
+    return own == outcome::queued && !client_->is_open() ? outcome::closed : own;
 }
 
 inline bool limit_line::is_open() const noexcept {
@@ -60,8 +59,7 @@ inline outcome limit_line::enqueue(request_waiter& w, bool is_alarmed) {
         return outcome::unalarmed;
     line_pointer left; // not the last reference, as in finish
     const outcome started = client_->with_machine([&](machine& m, time_point now) {
-        const outcome how =
-            client_->is_ended() ? outcome::closed : m.start(*limit_, *w.asking, now);
+        const outcome how = m.start(*limit_, *w.asking, now);
         if (how != outcome::queued)
             left = std::move(w.asking->from_);
         return how;
