@@ -15,9 +15,14 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
+#include <cstdint>
 #include <future>
 #include <memory>
+#include <string>
+#include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 // What happens to operations, permits and places in the queue when a semaphore, a client or a
@@ -781,6 +786,69 @@ BOOST_AUTO_TEST_CASE(the_last_executor_of_a_semaphore_is_destroyed_with_no_lock_
     BOOST_REQUIRE(asks.joinable());
     asks.join();
     BOOST_TEST(was_free);
+}
+
+namespace {
+
+using asio_semaphore::detail::fleet::client_pointer;
+using asio_semaphore::detail::fleet::client_state;
+
+/// A client that never has a connection, and that has ended. The caller gets its last reference.
+client_pointer
+make_ended_client(const asio::any_io_executor& executor, const client_state::log_type& log) {
+    struct no_store final : asio_semaphore::detail::fleet::store {
+        void start(user&) override {}
+        void stop() override {}
+        void send(std::vector<asio_semaphore::detail::fleet::call>, std::uint64_t) override {}
+        void set_shortest_lease(std::chrono::milliseconds) override {}
+    };
+    client_pointer made(
+        new client_state(
+            executor, [](const auto&, const std::string&) { return std::make_shared<no_store>(); },
+            log),
+        false);
+    made->end();
+    return made;
+}
+
+} // namespace
+
+BOOST_AUTO_TEST_CASE(the_log_of_a_client_may_own_the_context) {
+    auto own = std::make_shared<asio::io_context>();
+    const std::weak_ptr<asio::io_context> watch = own;
+    client_pointer last = make_ended_client(own->get_executor(), [own](std::string_view) {});
+    own->run();
+    own.reset();
+    BOOST_TEST(!watch.expired());
+    last.reset();
+    BOOST_TEST(watch.expired());
+}
+
+BOOST_AUTO_TEST_CASE(another_thread_may_drop_the_last_of_a_client_while_its_context_is_destroyed) {
+    std::atomic<bool> is_dying{false}, is_shutting{false}, is_gone{false};
+    bool waited = false;
+    auto dying_context = std::make_unique<asio::io_context>();
+    auto owned = std::make_shared<support::when_it_goes>();
+    owned->call = [&] {
+        is_dying = true;
+        while (!is_shutting)
+            std::this_thread::yield();
+        // If the destruction of the context did not wait, it would have time to end here.
+        for (int i = 0; i < 1000; ++i)
+            std::this_thread::yield();
+        waited = !is_gone;
+    };
+    client_pointer last = make_ended_client(
+        support::owning_executor{dying_context->get_executor(), std::move(owned)}, nullptr);
+    dying_context->run();
+    std::thread dropper([&] { last.reset(); });
+    while (!is_dying)
+        std::this_thread::yield();
+    is_shutting = true;
+    dying_context.reset();
+    is_gone = true;
+    dropper.join();
+    BOOST_TEST(waited);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

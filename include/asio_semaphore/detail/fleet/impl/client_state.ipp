@@ -31,6 +31,13 @@ namespace asio_semaphore::detail::fleet {
 class client_state::parts final : public alarm<threads> {
 public:
     explicit parts(client_state& client) : alarm<threads>(client), client_(client) {}
+    parts(const parts&) = delete;
+    parts& operator=(const parts&) = delete;
+    // With the client's last reference: see waiting_line::destroy.
+    ~parts() override {
+        on.reset();
+        static_cast<void>(client_.take_executor());
+    }
 
     struct connection {
         // Not a steady_timer: any_io_executor needs memory for a strand, and Asio ends the program
