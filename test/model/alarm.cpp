@@ -64,7 +64,9 @@ public:
     }
 
     void install_timer() {
-        first->state->install_alarm(std::make_unique<model_alarm>(*first->state, executor));
+        auto made = std::make_unique<model_alarm>(*first->state, executor);
+        made->is_used = true;
+        first->state->install_alarm(std::move(made));
     }
 
     /// This thread runs the executor this many times.

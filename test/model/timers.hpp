@@ -101,13 +101,14 @@ public:
     ~model_alarm() override {
         scheduler::get().point(access::read, &executor_, "the timer is destroyed");
         scheduler::get().trace_value(executor_.is_gone);
-        if (executor_.is_gone && !is_shut_)
+        if (executor_.is_gone && !is_shut_ && is_used)
             fail("a timer is destroyed after its context");
         auto& all = executor_.timers_;
         all.erase(std::find(all.begin(), all.end(), this));
     }
 
     void post() override {
+        is_used = true;
         uses_executor("begin of a post");
         timer_executor::call claims{state_pointer(&state_), this};
         scheduler::get().point(access::write, &executor_, "the executor takes it");
@@ -143,6 +144,9 @@ public:
     }
 
     time_point set_for() const noexcept { return set_for_; }
+
+    /// False for an alarm that came too late for a state that was shut, and was never installed.
+    bool is_used = false;
 
 private:
     friend timer_executor;
