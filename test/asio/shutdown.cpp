@@ -608,41 +608,20 @@ BOOST_AUTO_TEST_CASE(another_thread_may_destroy_a_semaphore_while_the_context_is
 // The state has a timer and, with it, copies of the executor, which may use the context until they
 // are destroyed.
 BOOST_AUTO_TEST_CASE(another_thread_may_drop_the_last_permit_while_the_context_is_destroyed) {
-    using support::owning_executor;
-    std::atomic<bool> is_dying{false}, is_shutting{false}, is_gone{false};
-    bool waited = false;
-    auto dying_context = std::make_unique<asio::io_context>();
-    auto owned = std::make_shared<support::when_it_goes>();
-    owned->call = [&] {
-        is_dying = true;
-        while (!is_shutting)
-            std::this_thread::yield();
-        // If the destruction of the context did not wait, it would have time to end here.
-        for (int i = 0; i < 1000; ++i)
-            std::this_thread::yield();
-        waited = !is_gone;
-    };
+    support::slow_end end;
     permit held;
     {
-        asio_semaphore::basic_async_semaphore<owning_executor> limit(
-            owning_executor{dying_context->get_executor(), std::move(owned)}, 0);
+        asio_semaphore::basic_async_semaphore<support::owning_executor> limit(
+            end.make_executor(), 0);
         limit.async_acquire_permit_for(
-            std::chrono::hours(1), asio::bind_executor(*dying_context, [&](error_code, permit p) {
-                held = std::move(p);
-            }));
-        dying_context->poll();
+            std::chrono::hours(1),
+            asio::bind_executor(*end.context, [&](error_code, permit p) { held = std::move(p); }));
+        end.context->poll();
         limit.release();
     }
-    dying_context->run();
+    end.context->run();
     BOOST_REQUIRE(held);
-    std::thread dropper([&] { held.reset(); });
-    while (!is_dying)
-        std::this_thread::yield();
-    is_shutting = true;
-    dying_context.reset();
-    is_gone = true;
-    dropper.join();
-    BOOST_TEST(waited);
+    BOOST_TEST(end.destroy_both([&] { held.reset(); }));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -15,7 +15,6 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <cstdint>
 #include <future>
 #include <memory>
@@ -825,30 +824,10 @@ BOOST_AUTO_TEST_CASE(the_log_of_a_client_may_own_the_context) {
 }
 
 BOOST_AUTO_TEST_CASE(another_thread_may_drop_the_last_of_a_client_while_its_context_is_destroyed) {
-    std::atomic<bool> is_dying{false}, is_shutting{false}, is_gone{false};
-    bool waited = false;
-    auto dying_context = std::make_unique<asio::io_context>();
-    auto owned = std::make_shared<support::when_it_goes>();
-    owned->call = [&] {
-        is_dying = true;
-        while (!is_shutting)
-            std::this_thread::yield();
-        // If the destruction of the context did not wait, it would have time to end here.
-        for (int i = 0; i < 1000; ++i)
-            std::this_thread::yield();
-        waited = !is_gone;
-    };
-    client_pointer last = make_ended_client(
-        support::owning_executor{dying_context->get_executor(), std::move(owned)}, nullptr);
-    dying_context->run();
-    std::thread dropper([&] { last.reset(); });
-    while (!is_dying)
-        std::this_thread::yield();
-    is_shutting = true;
-    dying_context.reset();
-    is_gone = true;
-    dropper.join();
-    BOOST_TEST(waited);
+    support::slow_end end;
+    client_pointer last = make_ended_client(end.make_executor(), nullptr);
+    end.context->run();
+    BOOST_TEST(end.destroy_both([&] { last.reset(); }));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -18,7 +18,9 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <stdexcept>
+#include <thread>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -267,6 +269,42 @@ struct owning_executor {
     friend bool operator!=(const owning_executor& a, const owning_executor& b) noexcept {
         return !(a == b);
     }
+};
+
+/// A context, and an executor of it whose end takes long.
+struct slow_end {
+    /// The executor, once. While its last copy is destroyed, the context should still exist.
+    owning_executor make_executor() {
+        auto owned = std::make_shared<when_it_goes>();
+        owned->call = [this] {
+            is_dying = true;
+            while (!is_shutting)
+                std::this_thread::yield();
+            // If the destruction of the context did not wait, it would have time to end here.
+            for (int i = 0; i < 1000; ++i)
+                std::this_thread::yield();
+            waited = !is_gone;
+        };
+        return {context->get_executor(), std::move(owned)};
+    }
+
+    /// Lets another thread drop the last copy of the executor, and destroys the context meanwhile.
+    /// @return whether the destruction of the context waited
+    template <typename Drop>
+    bool destroy_both(Drop drop) {
+        std::thread dropper(drop);
+        while (!is_dying)
+            std::this_thread::yield();
+        is_shutting = true;
+        context.reset();
+        is_gone = true;
+        dropper.join();
+        return waited;
+    }
+
+    std::optional<boost::asio::io_context> context{std::in_place};
+    std::atomic<bool> is_dying{false}, is_shutting{false}, is_gone{false};
+    bool waited = false;
 };
 
 /// Meets only the minimum requirements of an associated or immediate executor: it runs functions
