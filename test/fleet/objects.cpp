@@ -366,6 +366,18 @@ BOOST_AUTO_TEST_CASE(async_run_can_be_cancelled_and_started_again) {
     BOOST_TEST(waits.granted());
 }
 
+BOOST_AUTO_TEST_CASE(an_async_run_right_after_the_end_of_the_last_one_makes_a_new_connection) {
+    asio::cancellation_signal signal;
+    a.client.async_run(asio::bind_cancellation_slot(signal.slot(), asio::detached));
+    poll();
+    BOOST_TEST(a.client.statistics().connected);
+    server.is_up = false;
+    signal.emit(asio::cancellation_type::terminal);
+    run_client();
+    poll();
+    BOOST_TEST(!a.client.statistics().connected);
+}
+
 BOOST_AUTO_TEST_CASE(a_permit_survives_semaphore_client_and_context) {
     acquire first;
     {

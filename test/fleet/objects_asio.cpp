@@ -602,7 +602,7 @@ BOOST_AUTO_TEST_CASE(run_and_close_can_be_cancelled_before_during_and_after) {
         if (when == 1)
             running.emit(asio::cancellation_type::terminal);
         if (when < 2)
-            b.client.async_run(recording(again)); // at once: the client may not notice
+            b.client.async_run(recording(again)); // at once, before the client looks
         poll();
         if (when < 2)
             BOOST_TEST(ran.failed(asio::error::operation_aborted));

@@ -51,7 +51,8 @@ struct client_access;
  * an operation runs there, unless it has the same executor. That executor must not throw: Asio's
  * strands do not survive it. Either Asio ends the program, or the strand, and with it the client,
  * never does anything again: permits end with their leases, and operations wait until they are
- * cancelled, reach their time limits, or the client is destroyed.
+ * cancelled, reach their time limits, or the client is destroyed. For the same reason, the executor
+ * must neither drop a function of the strand nor, inside `execute`, destroy what owns its context.
  *
  * @par Exceptions
  * If the client finds no memory, the exception leaves the function that runs the executor's

@@ -468,7 +468,8 @@ public:
             state_->close();
     }
 
-    /// False once the semaphore or its client has been closed, and for a moved-from semaphore.
+    /// False once the semaphore or its client has been closed, once the client or its execution
+    /// context is destroyed, and for a moved-from semaphore.
     bool is_open() const noexcept { return state_ && state_->is_open(); }
 
     /// The limit that the server reported last; before its first report, the limit of the

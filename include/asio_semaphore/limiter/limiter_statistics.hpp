@@ -74,12 +74,16 @@ struct limiter_statistics {
         /// Admitted by `async_admit` or `try_admit`, at once or after a wait. A request counts from
         /// the grant on, even if its handler is destroyed without being called.
         std::uint64_t admitted = 0;
-        std::uint64_t queue_full = 0; ///< Refused on arrival.
-        std::uint64_t shed = 0;       ///< Left the queue: `busy_wait` expired, or evicted.
-        std::uint64_t timed_out = 0;  ///< `max_wait` expired in the queue, or was 0.
+        /// Refused on arrival.
+        std::uint64_t queue_full = 0;
+        /// Left the queue: `busy_wait` expired, or evicted.
+        std::uint64_t shed = 0;
+        /// `max_wait` expired in the queue, or was 0.
+        std::uint64_t timed_out = 0;
         /// Ended by the slot, by `cancel`, by the destructor, or with the execution context.
         std::uint64_t cancelled = 0;
-        std::uint64_t closed = 0; ///< The limiter was closed before or during the wait.
+        /// The limiter was closed before or during the wait.
+        std::uint64_t closed = 0;
     };
     /// By priority, the highest first.
     std::array<by_priority, 4> priorities = {};

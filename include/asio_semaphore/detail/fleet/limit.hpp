@@ -192,7 +192,7 @@ public:
     std::size_t lease_count = 0; // in due, held and unrenewed
     std::ptrdiff_t local_used = 0;
     std::uint64_t local_from = 0; // waiting requests with smaller serials exceed local_permits
-    bool is_minded = false;       // mind_unreachable has acted since the connection was lost
+    bool is_minded = false;       // mind_unreachable has acted since machine::lost_at_
 
     // Calls.
     std::uint64_t ask_from = nobody; // the first serial of the queued requests to ask about

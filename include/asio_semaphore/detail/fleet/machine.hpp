@@ -129,9 +129,9 @@ public:
     void running(time_point now);
     /// Closes all limits, and gives everything back.
     void close_all(time_point now);
-    /// The client is destroyed. Requests end with `closed`, waits for a loss with `aborted`, and
-    /// waits for the answer to a give_back with `lost`. Leases stay valid until their deadlines.
-    /// No more calls are made.
+    /// The client or its context is destroyed. Requests end with `closed`, waits for a loss with
+    /// `aborted`, and waits for the answer to a give_back with `lost`. Leases stay valid until
+    /// their deadlines. No more calls are made.
     void abandon() noexcept;
     /// Whether this client has nothing left to give back. What the server may still have of it ends
     /// by itself.

@@ -150,7 +150,7 @@ struct event {
         granted,  ///< the request is a lease now
         failed,   ///< the request has ended otherwise: `how`
         lost,     ///< the lease has ended: its deadline has passed, or the server does not hold it;
-                  ///< `how` is lost, or aborted if close_all has ended it
+                  ///< `how` is lost, or aborted if close_all or abandon has ended it
         released, ///< the server has answered a give_back whose caller waits for that: `how` is
                   ///< granted, or lost if the lease had ended before
         done      ///< set_limit, inspect: `how` is granted, `status` filled in

@@ -33,7 +33,7 @@ public:
     explicit parts(client_state& client) : alarm<threads>(client), client_(client) {}
     parts(const parts&) = delete;
     parts& operator=(const parts&) = delete;
-    // With the client's last reference: see waiting_line::destroy.
+    // With the client's last reference, see waiting_line::destroy, or if the construction fails.
     ~parts() override {
         on.reset();
         static_cast<void>(client_.take_executor());
@@ -61,7 +61,6 @@ public:
         for (unsigned looks = 0; client_.waking_ != 0; ++looks)
             threads::back_off(looks);
         client_.abandon();
-        // Destroying these parts may drop the last reference to the client.
         const std::optional<connection> last = std::move(on);
         on.reset();
         const auto executor = client_.take_executor();
@@ -203,7 +202,7 @@ inline void client_state::look() {
 inline void client_state::look_at_run() {
     auto& on = *parts_->on;
     const bool is_wanted = is_run_ && !is_ended_;
-    if (on.started && (!is_wanted || on.has_failed)) {
+    if (on.started && (!is_wanted || is_new_run_ || on.has_failed)) {
         on.server->stop();
         on.started.reset(); // the caller has another reference
         on.has_failed = false;
