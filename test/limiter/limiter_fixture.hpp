@@ -252,8 +252,10 @@ public:
             }
             p = c.granted();
         }
-        if (o != outcome::queued)
+        if (o != outcome::queued) {
+            s->detach(c);
             c.ends(o, p);
+        }
         const bool is_nowhere = o == outcome::invalid_argument || o == outcome::exceeds_max;
         arrivals += is_nowhere || c.asked.weight == 0 ? 0 : 1;
         if (timer != nullptr && !is_timer_late)

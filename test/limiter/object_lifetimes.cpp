@@ -803,16 +803,13 @@ BOOST_FIXTURE_TEST_CASE(
 // second attempt to enter the queue evicts a request.
 BOOST_FIXTURE_TEST_CASE(
     a_handler_dropped_while_a_timer_is_on_its_way_may_destroy_the_context, shutdown_fixture) {
-    asio::io_context elsewhere;
     ways how;
+    basic_limiter<wayward_executor> own(wayward_executor(*context, how), 1, patient(1));
+    held = own.try_admit();
+    own.async_admit(of_priority(1), dying([&] { context.reset(); }));
     how.now = ways::way::drop;
-    limit.emplace(*context, 1, patient(1));
-    held = limit->try_admit();
-    limit->async_admit(
-        of_priority(1),
-        asio::bind_executor(wayward_executor(elsewhere, how), dying([&] { context.reset(); })));
     operation arriving;
-    limit->async_admit(waiting_for(1h), arriving.on_completion());
+    own.async_admit(waiting_for(1h), arriving.on_completion());
     BOOST_TEST(!context.has_value());
     BOOST_TEST(o.abandoned());
     BOOST_TEST(arriving.abandoned());

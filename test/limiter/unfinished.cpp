@@ -17,6 +17,7 @@
 #include <memory>
 #include <optional>
 #include <utility>
+#include <vector>
 
 namespace {
 
@@ -57,6 +58,19 @@ BOOST_AUTO_TEST_CASE(an_assertion_fails_once_after_a_thousand_unfinished_admissi
         drop(limit, 3000);
         BOOST_TEST(limit.in_flight() == 0);
         BOOST_TEST(limit.statistics().unreported == 3000u);
+    });
+}
+
+BOOST_AUTO_TEST_CASE(the_thousandth_fails_the_assertion_also_if_several_run_at_the_same_time) {
+    with_misuse([] {
+        asio::io_context context;
+        limiter limit(context, 100, with_an_algorithm());
+        for (int batch = 0; batch < 10; ++batch) {
+            BOOST_TEST(assertions == 0);
+            std::vector<admission> running;
+            for (int i = 0; i < 100; ++i)
+                running.push_back(limit.try_admit());
+        }
     });
 }
 

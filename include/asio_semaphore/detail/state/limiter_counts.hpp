@@ -73,19 +73,22 @@ public:
         }
     }
     void succeed_after(duration latency) noexcept { all_.latency.add(latency); }
-    /// Notes that an admission was destroyed without a report. Returns whether it is the nth, and
+    /// Notes that an admission was destroyed without a report. Returns true once: for the nth, if
     /// none has ever been reported.
     /**
-     * Those that were admitted before the first one was destroyed do not count: the end of a
-     * context destroys many at once.
+     * But if all were admitted before the first one was destroyed, the end of a context may have
+     * destroyed them. Then one that was admitted later returns true.
      */
     bool forget(time_point since, time_point now, std::uint64_t n) noexcept {
         if (forgotten_ == 0)
             first_forgotten_ = now;
-        else if (since < first_forgotten_)
-            return false;
-        return ++forgotten_ == n &&
-               all_.unreported == all_.succeeded + all_.overloaded + all_.ignored;
+        else if (since >= first_forgotten_)
+            is_habit_ = true;
+        ++forgotten_;
+        const bool tells = !is_told_ && forgotten_ >= n && is_habit_ &&
+                           all_.unreported == all_.succeeded + all_.overloaded + all_.ignored;
+        is_told_ = is_told_ || tells;
+        return tells;
     }
 
     void fail() noexcept { ++all_.algorithm_failures; }
@@ -118,6 +121,8 @@ private:
     limiter_statistics all_; // only the counters are set
     std::uint64_t forgotten_ = 0;
     time_point first_forgotten_;
+    bool is_habit_ = false; // an admission was destroyed that was admitted after the first one was
+    bool is_told_ = false;
     // While somebody waits: the time of the last grant, or of the beginning of the queue.
     time_point last_grant_;
     double grant_interval_ = 0; // the mean interval, in ticks of the clock; 0: none yet
