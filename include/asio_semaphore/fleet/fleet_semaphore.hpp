@@ -234,7 +234,8 @@ public:
      *
      * @par Errors
      * - `boost::asio::error::operation_aborted` if it was cancelled or the semaphore destroyed
-     * - @ref error::closed if the semaphore or its client is closed
+     * - @ref error::closed if the semaphore or its client is closed, or the client or its context
+     * is destroyed
      * - @ref error::exceeds_max if the count is greater than the server's limit
      * - @ref error::queue_full if `max_waiting` requests wait in this process already
      * - @ref fleet_error::limit_mismatch if the semaphore was constructed with another limit than
@@ -310,7 +311,8 @@ public:
      * @par Errors
      * - `boost::asio::error::timed_out` if the time is over
      * - `boost::asio::error::operation_aborted` if it was cancelled or the semaphore destroyed
-     * - @ref error::closed if the semaphore or its client is closed
+     * - @ref error::closed if the semaphore or its client is closed, or the client or its context
+     * is destroyed
      * - @ref error::exceeds_max if the count is greater than the server's limit
      * - @ref error::queue_full if `max_waiting` requests wait in this process already
      * - @ref fleet_error::limit_mismatch if the semaphore was constructed with another limit than
@@ -388,7 +390,8 @@ public:
      * @par Errors
      * - `boost::asio::error::invalid_argument` if limit < 1
      * - `boost::asio::error::operation_aborted` if it was cancelled or the semaphore destroyed
-     * - @ref error::closed if the semaphore or its client is closed
+     * - @ref error::closed if the semaphore or its client is closed, or the client or its context
+     * is destroyed
      * - @ref fleet_error::limit_mismatch if the semaphore was constructed with another limit than
      *   the server's
      * - @ref fleet_error::unreachable if the server cannot be reached and the options say to fail
@@ -431,7 +434,8 @@ public:
      *
      * @par Errors
      * - `boost::asio::error::operation_aborted` if it was cancelled or the semaphore destroyed
-     * - @ref error::closed if the semaphore or its client is closed
+     * - @ref error::closed if the semaphore or its client is closed, or the client or its context
+     * is destroyed
      * - @ref fleet_error::limit_mismatch if the semaphore was constructed with another limit than
      *   the server's
      * - @ref fleet_error::unreachable if the server cannot be reached and the options say to fail
